@@ -1,0 +1,497 @@
+//! Everything that can go wrong with an execution: one enum that answers, by
+//! exhaustive match, what happened ([`Error::reason`]), whose mistake it is
+//! ([`Error::fault`]), whether a repeat helps ([`Error::retry`]) and what to
+//! tell the caller ([`Error::public_message`]).
+//!
+//! No variant holds a secret. Texts of the provider are in here only after
+//! `fireworks` has read, cut and redacted them. The mapping to a gRPC status is
+//! in `proto`.
+
+use std::{fmt, time::Duration};
+
+use crate::event::Phase;
+
+/// Why an execution failed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Error {
+    /// The node's configuration, input or output options are wrong: every
+    /// field that is, at once.
+    InvalidNodeConfig(Vec<Violation>),
+    /// No such node type on this worker.
+    UnknownNodeType {
+        /// What was asked for.
+        given: String,
+        /// What there is.
+        known: Vec<&'static str>,
+    },
+    /// `ONLY_IF_CACHED`, and not cached.
+    NotCached,
+    /// The execution token is unknown, expired, or another caller's.
+    ExecutionUnknown,
+    /// The idempotency key was used with another request.
+    IdempotencyMismatch,
+    /// The caller is not known to this worker.
+    CallerUnauthenticated,
+    /// The provider refused or failed.
+    Provider(Box<ProviderError>),
+    /// A deadline fired.
+    Deadline {
+        /// Which.
+        deadline: Deadline,
+        /// How long it was.
+        limit: Duration,
+        /// What the execution was waiting for.
+        phase: Phase,
+    },
+    /// The worker has no place left.
+    Saturated {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The worker is stopping.
+    Draining {
+        /// When to try again, elsewhere.
+        retry_after: Duration,
+    },
+    /// The answer is not JSON although JSON was asked for.
+    OutputNotJson {
+        /// Where and why parsing stopped.
+        problem: String,
+        /// The answer, up to [`Error::MAX_TEXT_BYTES`].
+        text: String,
+    },
+    /// The answer is JSON, and does not meet the schema.
+    OutputSchemaMismatch {
+        /// What does not meet it, and where.
+        problem: String,
+        /// The answer, up to [`Error::MAX_TEXT_BYTES`].
+        text: String,
+    },
+    /// The answer is larger than the worker's bound.
+    OutputTooLarge {
+        /// The bound.
+        limit_bytes: usize,
+    },
+    /// The flight was stopped because its last listener left.
+    Cancelled,
+    /// The worker failed: a panic, or a state that should not be.
+    Internal(&'static str),
+}
+
+/// One field that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Where, such as `config.temperature` or `chat.messages[2].role`.
+    pub field: String,
+    /// What is wrong and what to do, as a sentence without its subject.
+    pub description: String,
+}
+
+impl Violation {
+    /// A violation.
+    pub fn new(field: impl Into<String>, description: impl Into<String>) -> Violation {
+        Violation {
+            field: field.into(),
+            description: description.into(),
+        }
+    }
+}
+
+/// A failure of the provider, or of the way to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProviderError {
+    /// What it amounts to.
+    pub kind: ProviderErrorKind,
+    /// The HTTP status, or the one inside a failed stream.
+    pub http_status: Option<u16>,
+    /// The provider's own code, such as `NOT_FOUND`.
+    pub code: Option<String>,
+    /// The provider's words: read, cut and redacted.
+    pub message: Option<String>,
+    /// The provider's id of the call.
+    pub request_id: Option<String>,
+    /// How long the provider asks to wait.
+    pub retry_after: Option<Duration>,
+    /// What the execution was waiting for.
+    pub phase: Phase,
+}
+
+/// What a failure of the provider amounts to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProviderErrorKind {
+    /// 401: the key is not accepted.
+    CredentialRejected,
+    /// 403: the key may not use this model.
+    ModelForbidden,
+    /// 404: missing, not deployed, or no access; the provider does not tell.
+    ModelNotFound,
+    /// 402: no paid plan, or beyond it.
+    BillingRequired,
+    /// 412: the account is suspended.
+    AccountSuspended,
+    /// 400, 413, 422 and other refusals of the request itself.
+    RequestRejected,
+    /// 400: the prompt is longer than the model's window.
+    ContextTooLong,
+    /// 429.
+    RateLimited,
+    /// 5xx, or no connection.
+    Unavailable,
+    /// 503: a deployment that was scaled to zero is waking.
+    DeploymentScalingUp,
+    /// The stream was cut, malformed, or said itself that it failed.
+    StreamInterrupted,
+}
+
+/// The four deadlines of an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Deadline {
+    /// To an established connection.
+    Connect,
+    /// From the call to the first output.
+    FirstToken,
+    /// Between two pieces of output.
+    Idle,
+    /// The whole call.
+    Total,
+}
+
+/// Whose mistake an error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The caller's, or the flow's author's.
+    Caller,
+    /// The provider's, or the way to it.
+    Provider,
+    /// The model's: the answer is not what was asked for.
+    Model,
+    /// Nobody's: a limit was met, as it was set.
+    Limit,
+    /// The worker's own.
+    Worker,
+}
+
+/// Whether a repeat of the same call helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// No: it ends the same way, or would be paid twice for nothing new.
+    No,
+    /// Yes, after a while.
+    Yes,
+    /// Yes, not before this time has passed.
+    After(Duration),
+}
+
+impl Error {
+    /// Longer answers are cut in [`Error::OutputNotJson`] and
+    /// [`Error::OutputSchemaMismatch`].
+    pub const MAX_TEXT_BYTES: usize = 64 * 1024;
+
+    /// What happened: the `reason` of `ErrorInfo`, the metric label, the log
+    /// field.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Error::InvalidNodeConfig(_) => "INVALID_NODE_CONFIG",
+            Error::UnknownNodeType { .. } => "UNKNOWN_NODE_TYPE",
+            Error::NotCached => "NOT_CACHED",
+            Error::ExecutionUnknown => "EXECUTION_UNKNOWN",
+            Error::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
+            Error::CallerUnauthenticated => "CALLER_UNAUTHENTICATED",
+            Error::Provider(provider) => provider.kind.reason(),
+            Error::Deadline { deadline, .. } => deadline.reason(),
+            Error::Saturated { .. } => "WORKER_SATURATED",
+            Error::Draining { .. } => "WORKER_DRAINING",
+            Error::OutputNotJson { .. } => "OUTPUT_NOT_JSON",
+            Error::OutputSchemaMismatch { .. } => "OUTPUT_SCHEMA_MISMATCH",
+            Error::OutputTooLarge { .. } => "OUTPUT_TOO_LARGE",
+            Error::Cancelled => "EXECUTION_CANCELLED",
+            Error::Internal(_) => "WORKER_FAILED",
+        }
+    }
+
+    /// Whose mistake it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Error::InvalidNodeConfig(_)
+            | Error::UnknownNodeType { .. }
+            | Error::NotCached
+            | Error::ExecutionUnknown
+            | Error::IdempotencyMismatch
+            | Error::CallerUnauthenticated
+            | Error::Cancelled => Fault::Caller,
+            Error::Provider(provider) => provider.kind.fault(),
+            Error::Deadline { .. } | Error::Saturated { .. } | Error::Draining { .. } => {
+                Fault::Limit
+            }
+            Error::OutputNotJson { .. }
+            | Error::OutputSchemaMismatch { .. }
+            | Error::OutputTooLarge { .. } => Fault::Model,
+            Error::Internal(_) => Fault::Worker,
+        }
+    }
+
+    /// Whether a repeat of the same call helps. It is `safe_to_retry` in
+    /// `ErrorInfo`, and the wait is `RetryInfo`.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Error::InvalidNodeConfig(_)
+            | Error::UnknownNodeType { .. }
+            | Error::NotCached
+            | Error::ExecutionUnknown
+            | Error::IdempotencyMismatch
+            | Error::CallerUnauthenticated
+            | Error::OutputNotJson { .. }
+            | Error::OutputSchemaMismatch { .. }
+            | Error::OutputTooLarge { .. }
+            | Error::Internal(_) => Retry::No,
+            Error::Deadline { .. } | Error::Cancelled => Retry::Yes,
+            Error::Saturated { retry_after } | Error::Draining { retry_after } => {
+                Retry::After(*retry_after)
+            }
+            Error::Provider(provider) => provider.retry(),
+        }
+    }
+
+    /// What to tell the caller: what happened, to what, and what to do.
+    pub fn public_message(&self) -> String {
+        match self {
+            Error::InvalidNodeConfig(violations) => invalid_config_message(violations),
+            Error::UnknownNodeType { given, known } => format!(
+                "this worker has no node type {:?}; it has {}",
+                shorten(given, 64),
+                known.join(", ")
+            ),
+            Error::NotCached => "the answer is not cached, and ONLY_IF_CACHED forbids asking the \
+                                 provider; use READ_WRITE to execute"
+                .to_owned(),
+            Error::ExecutionUnknown => "no execution with this token for this caller: it is \
+                                        unknown, has expired or belongs to somebody else; execute \
+                                        again"
+                .to_owned(),
+            Error::IdempotencyMismatch => "the idempotency key was used with another request; use \
+                                           a new key for a new request"
+                .to_owned(),
+            Error::CallerUnauthenticated => {
+                "the worker does not know this caller; check the worker's token or the client \
+                 certificate"
+                    .to_owned()
+            }
+            Error::Provider(provider) => provider.public_message(),
+            Error::Deadline {
+                deadline,
+                limit,
+                phase,
+            } => deadline.public_message(*limit, *phase),
+            Error::Saturated { .. } => {
+                "the worker has no place for another execution; try again after the wait, or on \
+                 another worker"
+                    .to_owned()
+            }
+            Error::Draining { .. } => {
+                "the worker is stopping; try again on another worker".to_owned()
+            }
+            Error::OutputNotJson { problem, .. } => format!(
+                "the model's answer is not JSON ({problem}); ask for JSON in the prompt, or allow \
+                 more tokens"
+            ),
+            Error::OutputSchemaMismatch { problem, .. } => format!(
+                "the model's answer does not meet the schema ({problem}); name the fields in the \
+                 prompt, or relax the schema"
+            ),
+            Error::OutputTooLarge { limit_bytes } => format!(
+                "the answer is larger than the worker's bound of {limit_bytes} bytes; lower \
+                 maxTokens, or have the operator raise the bound"
+            ),
+            Error::Cancelled => {
+                "the execution was stopped because nobody listened to it any more; execute again"
+                    .to_owned()
+            }
+            Error::Internal(what) => {
+                format!("the worker failed: {what}; tell its operator")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.public_message())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<ProviderError> for Error {
+    fn from(error: ProviderError) -> Error {
+        Error::Provider(Box::new(error))
+    }
+}
+
+impl ProviderErrorKind {
+    /// Every kind, for tables and tests.
+    pub const ALL: [ProviderErrorKind; 11] = [
+        ProviderErrorKind::CredentialRejected,
+        ProviderErrorKind::ModelForbidden,
+        ProviderErrorKind::ModelNotFound,
+        ProviderErrorKind::BillingRequired,
+        ProviderErrorKind::AccountSuspended,
+        ProviderErrorKind::RequestRejected,
+        ProviderErrorKind::ContextTooLong,
+        ProviderErrorKind::RateLimited,
+        ProviderErrorKind::Unavailable,
+        ProviderErrorKind::DeploymentScalingUp,
+        ProviderErrorKind::StreamInterrupted,
+    ];
+
+    fn reason(self) -> &'static str {
+        match self {
+            ProviderErrorKind::CredentialRejected => "CREDENTIAL_REJECTED",
+            ProviderErrorKind::ModelForbidden => "MODEL_FORBIDDEN",
+            ProviderErrorKind::ModelNotFound => "MODEL_NOT_FOUND",
+            ProviderErrorKind::BillingRequired => "BILLING_REQUIRED",
+            ProviderErrorKind::AccountSuspended => "ACCOUNT_SUSPENDED",
+            ProviderErrorKind::RequestRejected => "REQUEST_REJECTED",
+            ProviderErrorKind::ContextTooLong => "CONTEXT_TOO_LONG",
+            ProviderErrorKind::RateLimited => "PROVIDER_RATE_LIMITED",
+            ProviderErrorKind::Unavailable => "PROVIDER_UNAVAILABLE",
+            ProviderErrorKind::DeploymentScalingUp => "DEPLOYMENT_SCALING_UP",
+            ProviderErrorKind::StreamInterrupted => "STREAM_INTERRUPTED",
+        }
+    }
+
+    fn fault(self) -> Fault {
+        match self {
+            ProviderErrorKind::CredentialRejected
+            | ProviderErrorKind::ModelForbidden
+            | ProviderErrorKind::ModelNotFound
+            | ProviderErrorKind::BillingRequired
+            | ProviderErrorKind::AccountSuspended
+            | ProviderErrorKind::RequestRejected
+            | ProviderErrorKind::ContextTooLong => Fault::Caller,
+            ProviderErrorKind::RateLimited
+            | ProviderErrorKind::Unavailable
+            | ProviderErrorKind::DeploymentScalingUp
+            | ProviderErrorKind::StreamInterrupted => Fault::Provider,
+        }
+    }
+
+    /// Whether the worker itself may call the provider again.
+    pub fn is_transient(self) -> bool {
+        self.fault() == Fault::Provider
+    }
+
+    fn advice(self) -> &'static str {
+        match self {
+            ProviderErrorKind::CredentialRejected => {
+                "Fireworks does not accept the API key; check the credential"
+            }
+            ProviderErrorKind::ModelForbidden => {
+                "the API key may not use this model; use a key with access to it, or another model"
+            }
+            ProviderErrorKind::ModelNotFound => {
+                "Fireworks does not serve this model to this key: the path is wrong, the model is \
+                 not deployed, or the account has no access; check the full name, such as \
+                 accounts/fireworks/models/…"
+            }
+            ProviderErrorKind::BillingRequired => {
+                "the Fireworks account has no paid plan or is beyond it; add a payment method or \
+                 raise the budget"
+            }
+            ProviderErrorKind::AccountSuspended => {
+                "the Fireworks account is suspended; settle its billing"
+            }
+            ProviderErrorKind::RequestRejected => "Fireworks refused the request; correct it",
+            ProviderErrorKind::ContextTooLong => {
+                "the prompt is longer than the model's context window; shorten it, or use a model \
+                 with a larger window"
+            }
+            ProviderErrorKind::RateLimited => {
+                "Fireworks limits the rate of this account or deployment; try again later, or \
+                 raise the limit"
+            }
+            ProviderErrorKind::Unavailable => "Fireworks could not answer; try again later",
+            ProviderErrorKind::DeploymentScalingUp => {
+                "the deployment is waking from zero replicas, which takes minutes; try again later"
+            }
+            ProviderErrorKind::StreamInterrupted => {
+                "the answer of Fireworks broke off before its end; execute again"
+            }
+        }
+    }
+}
+
+impl ProviderError {
+    fn retry(&self) -> Retry {
+        match (self.kind.is_transient(), self.retry_after) {
+            (false, _) => Retry::No,
+            (true, None) => Retry::Yes,
+            (true, Some(wait)) => Retry::After(wait),
+        }
+    }
+
+    fn public_message(&self) -> String {
+        let mut text = self.kind.advice().to_owned();
+        match (self.http_status, &self.message) {
+            (Some(status), Some(message)) => {
+                text.push_str(&format!(" (HTTP {status}: {message})"));
+            }
+            (Some(status), None) => text.push_str(&format!(" (HTTP {status})")),
+            (None, Some(message)) => text.push_str(&format!(" ({message})")),
+            (None, None) => {}
+        }
+        text
+    }
+}
+
+impl Deadline {
+    fn reason(self) -> &'static str {
+        match self {
+            Deadline::Connect => "CONNECT_TIMEOUT",
+            Deadline::FirstToken => "FIRST_TOKEN_TIMEOUT",
+            Deadline::Idle => "IDLE_TIMEOUT",
+            Deadline::Total => "TOTAL_TIMEOUT",
+        }
+    }
+
+    fn public_message(self, limit: Duration, phase: Phase) -> String {
+        let limit = humantime::format_duration(limit);
+        let phase = phase.as_str();
+        match self {
+            Deadline::Connect => format!(
+                "no connection with Fireworks within {limit}; check the network, or raise \
+                 limits.connect"
+            ),
+            Deadline::FirstToken => format!(
+                "no output within {limit} (while {phase}); raise limits.first_token, or use a \
+                 quicker model"
+            ),
+            Deadline::Idle => {
+                format!("the output stood still for {limit}; execute again, or raise limits.idle")
+            }
+            Deadline::Total => format!(
+                "not done within {limit} (while {phase}); raise limits.total or the call's \
+                 deadline, or lower maxTokens"
+            ),
+        }
+    }
+}
+
+fn invalid_config_message(violations: &[Violation]) -> String {
+    let fields: Vec<String> = violations
+        .iter()
+        .map(|violation| format!("{} {}", violation.field, violation.description))
+        .collect();
+    format!("the node cannot run as configured: {}", fields.join("; "))
+}
+
+/// The beginning of a text, at most `max_bytes` long, for messages.
+pub fn shorten(text: &str, max_bytes: usize) -> String {
+    if text.len() <= max_bytes {
+        return text.to_owned();
+    }
+    let mut end = max_bytes;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &text[..end])
+}

@@ -1,0 +1,7 @@
+//! Sparkler, a gRPC worker that executes Fireworks.ai nodes for visual-flow
+//! orchestrators.
+
+pub mod credentials;
+pub mod error;
+pub mod event;
+pub mod proto;

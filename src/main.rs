@@ -1,0 +1,3 @@
+//! The `sparkler` program: parse, dispatch, exit code.
+
+fn main() {}
