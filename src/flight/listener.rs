@@ -1,0 +1,218 @@
+//! One execution's ear on a flight.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Flight, FlightId, Landing, MergedDelta, Reading, Recording, Told};
+use crate::{
+    error::{Error, ProviderError, ProviderErrorKind},
+    event::Phase,
+};
+
+/// How an execution listens.
+#[derive(Debug, Clone, Copy)]
+pub struct ListenerOptions {
+    /// Whether it wants deltas.
+    pub deltas: bool,
+    /// Whether the flight may start again after it has had deltas.
+    pub allows_restart: bool,
+    /// Whether the flight runs on when its last listener has gone.
+    pub drains: bool,
+}
+
+/// A cursor into a flight's log. Dropping it leaves the flight; the last one to
+/// leave stops the flight, unless somebody asked to drain.
+#[derive(Debug)]
+pub struct Listener {
+    flight: Arc<Flight>,
+    cursor: u64,
+    options: ListenerOptions,
+    /// Whether it counts among the flight's unforgiving listeners.
+    unforgiving: bool,
+}
+
+/// What a listener is told next.
+#[derive(Debug)]
+pub enum Heard {
+    /// Output, with the number of its last event.
+    Delta(u64, MergedDelta),
+    /// What came before is void.
+    Restarted {
+        /// The event's number.
+        sequence: u64,
+        /// The attempt that begins.
+        attempt: u32,
+        /// Why the one before was given up: a reason.
+        reason: &'static str,
+    },
+    /// The flight has landed, and everything was told.
+    Landed(Landing),
+}
+
+/// What can be known of a flight at any time.
+#[derive(Debug, Clone, Copy)]
+pub struct Outlook {
+    /// What it is waiting for.
+    pub phase: Phase,
+    /// Calls of the provider so far.
+    pub attempts: u32,
+    /// How long the connection took, where one was made.
+    pub connect: Option<Duration>,
+    /// When it began.
+    pub began: Instant,
+}
+
+impl Listener {
+    /// Deltas that are ready together are told as one, up to about this size:
+    /// large enough to empty a backlog quickly, small enough for any client's
+    /// message limit.
+    const MAX_DELTA_BYTES: usize = 64 * 1024;
+
+    /// The flight counts it already.
+    pub(super) fn new(flight: Arc<Flight>, after: u64, options: ListenerOptions) -> Listener {
+        let mut listener = Listener {
+            flight,
+            cursor: after,
+            options,
+            unforgiving: false,
+        };
+        if after > 0 {
+            listener.has_had_deltas();
+        }
+        listener
+    }
+
+    /// The flight's name.
+    pub fn flight(&self) -> FlightId {
+        self.flight.id()
+    }
+
+    /// The number of the last event that was heard.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// How the flight stands.
+    pub fn outlook(&self) -> Outlook {
+        let state = self.flight.state();
+        Outlook {
+            phase: state.phase,
+            attempts: state.attempts,
+            connect: state.connect,
+            began: self.flight.began,
+        }
+    }
+
+    /// The recording, once the flight has completed.
+    pub fn recording(&self) -> Option<Arc<Recording>> {
+        match &self.flight.state().told {
+            Told::Growing(_) => None,
+            Told::Recorded(recording) => Some(recording.clone()),
+        }
+    }
+
+    /// What is there now; `None` when there is nothing new. After an error the
+    /// listener hears no more.
+    pub fn hear(&mut self) -> Result<Option<Heard>, Error> {
+        let (reading, landing) = self.read();
+        match reading {
+            Some((sequence, Reading::Delta(delta))) => {
+                self.cursor = sequence;
+                self.has_had_deltas();
+                Ok(Some(Heard::Delta(sequence, delta)))
+            }
+            Some((_, Reading::Restarted { .. })) if self.unforgiving => {
+                Err(restarted_without_leave())
+            }
+            Some((sequence, Reading::Restarted { attempt, reason })) => {
+                self.cursor = sequence;
+                Ok(Some(Heard::Restarted {
+                    sequence,
+                    attempt,
+                    reason,
+                }))
+            }
+            None => Ok(landing.map(Heard::Landed)),
+        }
+    }
+
+    /// Resolves when there may be something new to [`hear`](Listener::hear).
+    /// Cancel safe: nothing is taken here.
+    pub async fn changed(&self) {
+        let changed = self.flight.changed.notified();
+        tokio::pin!(changed);
+        // Registered before the look, so that what comes between is not missed.
+        changed.as_mut().enable();
+        if self.has_news() {
+            return;
+        }
+        changed.await;
+    }
+
+    fn has_news(&self) -> bool {
+        let state = self.flight.state();
+        state.landing.is_some() || state.told.log().last() > self.cursor
+    }
+
+    /// The next events and, where there are none, how the flight landed.
+    /// Without deltas there is nothing to read but restarts: skips to the end
+    /// rather than copy what nobody wants.
+    fn read(&mut self) -> (Option<(u64, Reading)>, Option<Landing>) {
+        let state = self.flight.state();
+        let log = state.told.log();
+        let room = if self.options.deltas {
+            Listener::MAX_DELTA_BYTES
+        } else {
+            1
+        };
+        match log.read(self.cursor, room) {
+            Some((_, Reading::Delta(_))) if !self.options.deltas => {
+                self.cursor = log.last();
+                (None, state.landing.clone())
+            }
+            None => (None, state.landing.clone()),
+            reading => (reading, None),
+        }
+    }
+
+    fn has_had_deltas(&mut self) {
+        if !self.unforgiving && self.options.deltas && !self.options.allows_restart {
+            self.unforgiving = true;
+            self.flight.state().unforgiving += 1;
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut state = self.flight.state();
+        state.listeners -= 1;
+        state.unforgiving -= usize::from(self.unforgiving);
+        if state.listeners > 0 || state.landing.is_some() {
+            return;
+        }
+        if state.drains {
+            state.alone_since = Some(Instant::now());
+            self.flight.left_alone.notify_one();
+        } else {
+            self.flight.abandon();
+        }
+    }
+}
+
+fn restarted_without_leave() -> Error {
+    Error::from(ProviderError {
+        kind: ProviderErrorKind::StreamInterrupted,
+        http_status: None,
+        code: None,
+        message: Some(
+            "the execution began anew after this caller had output; set limits.allow_restart to \
+             go on"
+                .to_owned(),
+        ),
+        request_id: None,
+        retry_after: None,
+        phase: Phase::Streaming,
+    })
+}

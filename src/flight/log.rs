@@ -1,0 +1,575 @@
+//! What a flight has told so far: an append-only, bounded list of events, each
+//! with its sequence number.
+//!
+//! Nearly every event is a few characters of text, so the log does not keep
+//! events but *runs*: consecutive pieces of one kind and choice, as one text
+//! with a mark where each piece ended. A piece costs its bytes and four more,
+//! and whoever reads late gets many pieces with one copy. Sequence numbers stay
+//! exact: a reader may stop and resume after any single piece.
+
+use std::mem;
+
+use serde_json::Value;
+
+use crate::event::{Delta, Piece, ToolCallFragment};
+
+/// An append-only list of events, numbered from 1.
+#[derive(Debug, Default)]
+pub struct Log {
+    entries: Vec<Entry>,
+    /// The sequence number of the last event; 0 before the first.
+    last: u64,
+    bytes: usize,
+}
+
+/// Consecutive events of one choice that can be told as one.
+#[derive(Debug)]
+struct Entry {
+    /// The sequence number of its first event.
+    first: u64,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Run(Run),
+    ToolCall(u32, ToolCallFragment),
+    Logprobs(u32, String),
+    Restarted { attempt: u32, reason: &'static str },
+}
+
+#[derive(Debug)]
+struct Run {
+    choice: u32,
+    kind: RunKind,
+    text: String,
+    /// Where each piece ended in `text`.
+    ends: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RunKind {
+    Text,
+    Reasoning,
+}
+
+/// What a reader gets: one or more events, told as one.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reading {
+    /// Output.
+    Delta(MergedDelta),
+    /// What came before is void.
+    Restarted {
+        /// The attempt that begins.
+        attempt: u32,
+        /// Why the one before was given up.
+        reason: &'static str,
+    },
+}
+
+/// Consecutive deltas of one choice, as one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MergedDelta {
+    /// The choice, from 0.
+    pub choice: u32,
+    /// More text.
+    pub text: String,
+    /// More reasoning.
+    pub reasoning: String,
+    /// Fragments of tool calls, in order.
+    pub tool_calls: Vec<ToolCallFragment>,
+    /// The provider's `logprobs` object; a delta never spans two of them.
+    pub logprobs: String,
+}
+
+/// One choice, joined.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Joined {
+    /// The text.
+    pub text: String,
+    /// The reasoning.
+    pub reasoning: String,
+    /// The tool calls, by index, each as one fragment.
+    pub tool_calls: Vec<ToolCallFragment>,
+    /// The `logprobs` objects as one JSON text; empty when there were none.
+    pub logprobs: String,
+}
+
+impl Log {
+    /// The sequence number of the last event; 0 before the first.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// What the log takes in memory, roughly.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Appends one event.
+    pub fn append(&mut self, delta: Delta<'_>) {
+        let choice = delta.choice;
+        match delta.piece {
+            Piece::Text(text) => self.append_text(choice, RunKind::Text, &text),
+            Piece::Reasoning(text) => self.append_text(choice, RunKind::Reasoning, &text),
+            Piece::ToolCall(fragment) => self.push(Content::ToolCall(choice, fragment)),
+            Piece::Logprobs(json) => self.push(Content::Logprobs(choice, json.into_owned())),
+        }
+    }
+
+    /// Voids what is there: the next event says so, and what follows is a new
+    /// beginning. Numbers go on.
+    pub fn restart(&mut self, attempt: u32, reason: &'static str) {
+        self.entries.clear();
+        self.bytes = 0;
+        self.push(Content::Restarted { attempt, reason });
+    }
+
+    /// Moves the events of `staged` to the end of this log and empties it;
+    /// its buffers stay for the next time.
+    pub fn absorb(&mut self, staged: &mut Log) {
+        for entry in staged.entries.drain(..) {
+            match (
+                entry.content,
+                self.entries.last_mut().map(|last| &mut last.content),
+            ) {
+                (Content::Run(run), Some(Content::Run(last))) if last.continues(&run) => {
+                    self.last += run.ends.len() as u64;
+                    self.bytes += run.bytes();
+                    last.extend(&run);
+                }
+                (content, _) => self.push(content),
+            }
+        }
+        staged.last = 0;
+        staged.bytes = 0;
+    }
+
+    /// The events after number `cursor`, told as one, with the number of the
+    /// last of them; `None` when there are none yet. Stops after about
+    /// `max_bytes`, at the end of an event.
+    pub fn read(&self, cursor: u64, max_bytes: usize) -> Option<(u64, Reading)> {
+        let start = self.entries.partition_point(|entry| entry.last() <= cursor);
+        let first = self.entries.get(start)?;
+        if let Content::Restarted { attempt, reason } = first.content {
+            return Some((first.first, Reading::Restarted { attempt, reason }));
+        }
+        let mut merged = MergedDelta {
+            choice: first.choice(),
+            ..MergedDelta::default()
+        };
+        let mut reached = cursor;
+        let mut room = max_bytes;
+        for entry in &self.entries[start..] {
+            if !entry.joins(&merged) || room == 0 {
+                break;
+            }
+            let (number, bytes) = entry.copy_into(&mut merged, reached, room);
+            reached = number;
+            room = room.saturating_sub(bytes);
+            if reached < entry.last() {
+                break;
+            }
+        }
+        Some((reached, Reading::Delta(merged)))
+    }
+
+    /// The choices, joined; `count` of them at least, by index.
+    pub fn join(&self, count: usize) -> Vec<Joined> {
+        let mut choices = vec![Joined::default(); count];
+        let mut logprobs: Vec<Vec<&str>> = vec![Vec::new(); count];
+        for entry in &self.entries {
+            let index = entry.choice() as usize;
+            if index >= choices.len() {
+                choices.resize(index + 1, Joined::default());
+                logprobs.resize(index + 1, Vec::new());
+            }
+            match &entry.content {
+                Content::Run(run) => choices[index].push(run),
+                Content::ToolCall(_, fragment) => choices[index].join_fragment(fragment),
+                Content::Logprobs(_, json) => logprobs[index].push(json),
+                Content::Restarted { .. } => {}
+            }
+        }
+        for (choice, parts) in choices.iter_mut().zip(logprobs) {
+            choice.logprobs = join_logprobs(&parts);
+        }
+        choices
+    }
+
+    fn append_text(&mut self, choice: u32, kind: RunKind, text: &str) {
+        if let Some(Content::Run(run)) = self.entries.last_mut().map(|entry| &mut entry.content)
+            && run.choice == choice
+            && run.kind == kind
+        {
+            run.text.push_str(text);
+            run.ends.push(run.text.len() as u32);
+            self.last += 1;
+            self.bytes += text.len() + Run::MARK_BYTES;
+            return;
+        }
+        self.push(Content::Run(Run {
+            choice,
+            kind,
+            text: text.to_owned(),
+            ends: vec![text.len() as u32],
+        }));
+    }
+
+    fn push(&mut self, content: Content) {
+        self.bytes += mem::size_of::<Entry>() + content.bytes();
+        let first = self.last + 1;
+        self.last += content.events();
+        self.entries.push(Entry { first, content });
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn last(&self) -> u64 {
+        self.first + self.content.events() - 1
+    }
+
+    fn choice(&self) -> u32 {
+        match &self.content {
+            Content::Run(run) => run.choice,
+            Content::ToolCall(choice, _) | Content::Logprobs(choice, _) => *choice,
+            Content::Restarted { .. } => 0,
+        }
+    }
+
+    /// Whether it can be told in the same delta as what is merged already.
+    fn joins(&self, merged: &MergedDelta) -> bool {
+        !matches!(self.content, Content::Restarted { .. })
+            && self.choice() == merged.choice
+            && merged.logprobs.is_empty()
+    }
+
+    /// Copies the events after `cursor`; returns the number reached and the
+    /// bytes copied.
+    fn copy_into(&self, merged: &mut MergedDelta, cursor: u64, room: usize) -> (u64, usize) {
+        match &self.content {
+            Content::Run(run) => {
+                let done = cursor.saturating_sub(self.first - 1) as usize;
+                let (until, text) = run.slice(done, room);
+                match run.kind {
+                    RunKind::Text => merged.text.push_str(text),
+                    RunKind::Reasoning => merged.reasoning.push_str(text),
+                }
+                (self.first - 1 + until as u64, text.len())
+            }
+            Content::ToolCall(_, fragment) => {
+                merged.tool_calls.push(fragment.clone());
+                (self.first, fragment.arguments.len())
+            }
+            Content::Logprobs(_, json) => {
+                merged.logprobs.clone_from(json);
+                (self.first, json.len())
+            }
+            Content::Restarted { .. } => (self.first, 0),
+        }
+    }
+}
+
+// === impl Content ===
+
+impl Content {
+    fn events(&self) -> u64 {
+        match self {
+            Content::Run(run) => run.ends.len() as u64,
+            Content::ToolCall(..) | Content::Logprobs(..) | Content::Restarted { .. } => 1,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Content::Run(run) => run.bytes(),
+            Content::ToolCall(_, fragment) => {
+                fragment.arguments.len()
+                    + fragment.id.as_ref().map_or(0, String::len)
+                    + fragment.name.as_ref().map_or(0, String::len)
+            }
+            Content::Logprobs(_, json) => json.len(),
+            Content::Restarted { .. } => 0,
+        }
+    }
+}
+
+// === impl Run ===
+
+impl Run {
+    const MARK_BYTES: usize = mem::size_of::<u32>();
+
+    fn bytes(&self) -> usize {
+        self.text.len() + self.ends.len() * Run::MARK_BYTES
+    }
+
+    fn continues(&self, other: &Run) -> bool {
+        self.choice == other.choice && self.kind == other.kind
+    }
+
+    fn extend(&mut self, other: &Run) {
+        let offset = self.text.len() as u32;
+        self.text.push_str(&other.text);
+        self.ends.extend(other.ends.iter().map(|end| offset + end));
+    }
+
+    /// The pieces after the first `done`, about `room` bytes of them and one
+    /// piece at least: how many pieces are then done, and their text.
+    fn slice(&self, done: usize, room: usize) -> (usize, &str) {
+        let from = done
+            .checked_sub(1)
+            .map_or(0, |previous| self.ends[previous] as usize);
+        let fitting = self
+            .ends
+            .partition_point(|end| *end as usize <= from.saturating_add(room));
+        let until = fitting.max(done + 1);
+        (until, &self.text[from..self.ends[until - 1] as usize])
+    }
+}
+
+// === impl Joined ===
+
+impl Joined {
+    fn push(&mut self, run: &Run) {
+        match run.kind {
+            RunKind::Text => self.text.push_str(&run.text),
+            RunKind::Reasoning => self.reasoning.push_str(&run.text),
+        }
+    }
+
+    fn join_fragment(&mut self, fragment: &ToolCallFragment) {
+        let known = self
+            .tool_calls
+            .iter_mut()
+            .find(|call| call.index == fragment.index);
+        match known {
+            Some(call) => {
+                call.arguments.push_str(&fragment.arguments);
+                call.id = call.id.take().or_else(|| fragment.id.clone());
+                call.name = call.name.take().or_else(|| fragment.name.clone());
+            }
+            None => {
+                self.tool_calls.push(fragment.clone());
+                self.tool_calls.sort_by_key(|call| call.index);
+            }
+        }
+    }
+}
+
+/// Joins `logprobs` objects: lists are chained (both of the provider's forms
+/// are objects of lists), anything else is as the last object says.
+fn join_logprobs(parts: &[&str]) -> String {
+    if let [] | [_] = parts {
+        return parts.concat();
+    }
+    let mut joined = serde_json::Map::new();
+    for part in parts {
+        let Ok(Value::Object(object)) = serde_json::from_str(part) else {
+            continue;
+        };
+        for (key, value) in object {
+            match (joined.get_mut(&key), value) {
+                (Some(Value::Array(items)), Value::Array(more)) => items.extend(more),
+                (_, value) => {
+                    joined.insert(key, value);
+                }
+            }
+        }
+    }
+    Value::Object(joined).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(choice: u32, text: &str) -> Delta<'_> {
+        Delta {
+            choice,
+            piece: Piece::Text(text.into()),
+        }
+    }
+
+    fn reasoning(choice: u32, text: &str) -> Delta<'_> {
+        Delta {
+            choice,
+            piece: Piece::Reasoning(text.into()),
+        }
+    }
+
+    fn fragment(index: u32, id: Option<&str>, arguments: &str) -> Delta<'static> {
+        Delta {
+            choice: 0,
+            piece: Piece::ToolCall(ToolCallFragment {
+                index,
+                id: id.map(str::to_owned),
+                name: id.map(|_| "f".to_owned()),
+                arguments: arguments.to_owned(),
+            }),
+        }
+    }
+
+    fn read_all(log: &Log, mut cursor: u64, max_bytes: usize) -> Vec<(u64, Reading)> {
+        let mut readings = Vec::new();
+        while let Some((number, reading)) = log.read(cursor, max_bytes) {
+            assert!(number > cursor, "a reading goes forward");
+            cursor = number;
+            readings.push((number, reading));
+        }
+        readings
+    }
+
+    #[test]
+    fn a_late_reader_gets_consecutive_pieces_as_one_with_the_last_number() {
+        let mut log = Log::default();
+        for piece in ["Hel", "lo", " world"] {
+            log.append(text(0, piece));
+        }
+        let (number, reading) = log.read(0, 1000).expect("events");
+        assert_eq!(number, 3);
+        assert_eq!(
+            reading,
+            Reading::Delta(MergedDelta {
+                text: "Hello world".into(),
+                ..Default::default()
+            })
+        );
+        assert_eq!(log.read(3, 1000), None);
+    }
+
+    #[test]
+    fn a_reader_resumes_after_any_single_piece() {
+        let mut log = Log::default();
+        for piece in ["a", "b", "c"] {
+            log.append(text(0, piece));
+        }
+        let (number, Reading::Delta(delta)) = log.read(1, 1000).expect("events") else {
+            panic!("a delta");
+        };
+        assert_eq!((number, delta.text.as_str()), (3, "bc"));
+    }
+
+    #[test]
+    fn a_reading_is_bounded_and_ends_at_a_piece() {
+        let mut log = Log::default();
+        for piece in ["aaaa", "bbbb", "cccc"] {
+            log.append(text(0, piece));
+        }
+        let texts: Vec<(u64, String)> = read_all(&log, 0, 6)
+            .into_iter()
+            .map(|(number, reading)| match reading {
+                Reading::Delta(delta) => (number, delta.text),
+                Reading::Restarted { .. } => panic!("a delta"),
+            })
+            .collect();
+        assert_eq!(
+            texts,
+            [
+                (1, "aaaa".to_owned()),
+                (2, "bbbb".to_owned()),
+                (3, "cccc".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn after_a_restart_only_the_new_beginning_is_there() {
+        let mut log = Log::default();
+        log.append(text(0, "old"));
+        log.append(text(0, "er"));
+        log.restart(2, "STREAM_INTERRUPTED");
+        log.append(text(0, "new"));
+        let readings = read_all(&log, 1, 1000);
+        assert_eq!(
+            readings[0],
+            (
+                3,
+                Reading::Restarted {
+                    attempt: 2,
+                    reason: "STREAM_INTERRUPTED"
+                }
+            )
+        );
+        assert_eq!(readings.len(), 2);
+        assert_eq!(log.join(1)[0].text, "new");
+    }
+
+    #[test]
+    fn fragments_are_joined_by_index() {
+        let mut log = Log::default();
+        log.append(fragment(1, Some("call_b"), ""));
+        log.append(fragment(0, Some("call_a"), "{\"x\""));
+        log.append(fragment(1, None, "{}"));
+        log.append(fragment(0, None, ":1}"));
+        let calls = &log.join(1)[0].tool_calls;
+        assert_eq!(calls.len(), 2);
+        assert_eq!(calls[0].id.as_deref(), Some("call_a"));
+        assert_eq!(calls[0].arguments, "{\"x\":1}");
+        assert_eq!(calls[1].arguments, "{}");
+    }
+
+    #[test]
+    fn logprobs_are_chained() {
+        let mut log = Log::default();
+        for json in [r#"{"content":[1]}"#, r#"{"content":[2,3]}"#] {
+            log.append(text(0, "x"));
+            log.append(Delta {
+                choice: 0,
+                piece: Piece::Logprobs(json.into()),
+            });
+        }
+        assert_eq!(log.join(1)[0].logprobs, r#"{"content":[1,2,3]}"#);
+        let readings = read_all(&log, 0, 1000);
+        assert_eq!(
+            readings.len(),
+            2,
+            "a delta never spans two logprobs objects"
+        );
+    }
+
+    proptest! {
+        /// However a log is staged, read and resumed, every reader ends with
+        /// the same text for each choice, and numbers only rise.
+        #[test]
+        fn whoever_reads_gets_everything_once(
+            pieces in prop::collection::vec((0u32..3, any::<bool>(), "[a-zé]{0,5}"), 0..60),
+            batch in 1usize..7,
+            room in 1usize..40,
+            resume in 0u64..70,
+        ) {
+            let mut log = Log::default();
+            let mut staged = Log::default();
+            for (index, (choice, think, piece)) in pieces.iter().enumerate() {
+                staged.append(if *think { reasoning(*choice, piece) } else { text(*choice, piece) });
+                if index % batch == 0 {
+                    log.absorb(&mut staged);
+                }
+            }
+            log.absorb(&mut staged);
+            prop_assert_eq!(log.last(), pieces.len() as u64);
+
+            let resume = resume.min(log.last());
+            let mut texts = vec![(String::new(), String::new()); 3];
+            for (_, reading) in read_all(&log, resume, room) {
+                let Reading::Delta(delta) = reading else { panic!("a delta") };
+                texts[delta.choice as usize].0.push_str(&delta.text);
+                texts[delta.choice as usize].1.push_str(&delta.reasoning);
+            }
+            let mut expected = vec![(String::new(), String::new()); 3];
+            for (choice, think, piece) in &pieces[resume as usize..] {
+                let (text, reasoning) = &mut expected[*choice as usize];
+                if *think { reasoning } else { text }.push_str(piece);
+            }
+            prop_assert_eq!(texts, expected);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Flights: real invocations under way that several executions may listen to.
+//!
+//! A [`Flight`] is an append-only log and how it ended; [`Listener`]s each have
+//! a cursor into it, so a slow one slows nobody and loses nothing. The
+//! [`Publisher`] is the leader's end; dropped before it has landed the flight,
+//! the flight is lost and its listeners are told. [`Flights`] finds the flight
+//! of an identical execution, of an idempotency key, or of an execution token.
+//!
+//! States: running, landed (completed or failed), lost. Nothing here awaits
+//! with a lock or a map guard held; [`Listener::changed`] is the only await.
+//!
+//! The flight belongs to the worker. It is abandoned, and its leader told to
+//! stop, when the last listener has gone and none of them asked to drain.
+
+mod listener;
+mod log;
+mod publisher;
+mod registry;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    listener::{Heard, Listener, ListenerOptions, Outlook},
+    log::{Joined, Log, MergedDelta, Reading},
+    publisher::Publisher,
+    registry::{Flights, FlightsConfig, Idempotency, Join, JoinKeys, Key},
+};
+use crate::{
+    error::Error,
+    event::{Finish, Phase, Usage},
+};
+
+/// Names a flight, on every worker: 128 random bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FlightId([u8; 16]);
+
+impl FlightId {
+    /// A new one.
+    pub fn random() -> FlightId {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the system has randomness");
+        FlightId(bytes)
+    }
+
+    /// The id behind its bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> FlightId {
+        FlightId(bytes)
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for FlightId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for FlightId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "FlightId({self})")
+    }
+}
+
+/// What the cache keeps of a flight that completed: all that was told, and how
+/// it ended. Never changes.
+#[derive(Debug)]
+pub struct Recording {
+    /// The flight that told it.
+    pub flight: FlightId,
+    /// What was told.
+    pub log: Log,
+    /// How it ended.
+    pub finish: Finish,
+    /// The calls of the provider it took.
+    pub attempts: u32,
+    /// When it ended.
+    pub recorded_at: SystemTime,
+}
+
+impl Recording {
+    /// What it takes in memory, roughly.
+    pub fn bytes(&self) -> usize {
+        size_of::<Recording>() + self.log.bytes()
+    }
+}
+
+/// How a flight ended without an answer.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Why.
+    pub error: Error,
+    /// The tokens that were used, as far as known.
+    pub usage: Option<Usage>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure { error, usage: None }
+    }
+}
+
+/// How a flight's answer fared with the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is in the cache.
+    Stored,
+    /// It is not; in a word, why.
+    NotStored(&'static str),
+}
+
+/// How a flight landed.
+#[derive(Debug, Clone)]
+pub enum Landing {
+    /// With an answer.
+    Completed(Stored),
+    /// Without.
+    Failed(Failure),
+}
+
+/// One real invocation.
+pub struct Flight {
+    id: FlightId,
+    began: Instant,
+    /// What identical executions find it by.
+    shared: Option<Key>,
+    state: Mutex<State>,
+    /// Rung whenever `state` has something new for listeners.
+    changed: Notify,
+    /// Rung when the last listener has left a flight that drains.
+    left_alone: Notify,
+    /// Cancelled when nobody wants the flight any more.
+    abandoned: CancellationToken,
+}
+
+struct State {
+    told: Told,
+    landing: Option<Landing>,
+    phase: Phase,
+    attempts: u32,
+    connect: Option<Duration>,
+    listeners: usize,
+    /// Listeners that have had deltas and do not allow a restart.
+    unforgiving: usize,
+    /// Whether it runs on when the last listener has gone.
+    drains: bool,
+    /// Since when nobody listens.
+    alone_since: Option<Instant>,
+    /// The idempotency keys it is registered under.
+    replayed_for: Vec<Key>,
+}
+
+/// Where the events are: growing, or at rest.
+enum Told {
+    Growing(Log),
+    Recorded(Arc<Recording>),
+}
+
+impl Told {
+    fn log(&self) -> &Log {
+        match self {
+            Told::Growing(log) => log,
+            Told::Recorded(recording) => &recording.log,
+        }
+    }
+}
+
+impl Flight {
+    fn new(shared: Option<Key>) -> Arc<Flight> {
+        Flight::with(
+            FlightId::random(),
+            shared,
+            Told::Growing(Log::default()),
+            None,
+        )
+    }
+
+    /// A flight that has landed already: how a recording is listened to.
+    pub fn replay(recording: Arc<Recording>) -> Arc<Flight> {
+        let landing = Landing::Completed(Stored::Stored);
+        Flight::with(
+            recording.flight,
+            None,
+            Told::Recorded(recording),
+            Some(landing),
+        )
+    }
+
+    fn with(
+        id: FlightId,
+        shared: Option<Key>,
+        told: Told,
+        landing: Option<Landing>,
+    ) -> Arc<Flight> {
+        Arc::new(Flight {
+            id,
+            began: Instant::now(),
+            shared,
+            state: Mutex::new(State {
+                told,
+                landing,
+                phase: Phase::Queued,
+                attempts: 0,
+                connect: None,
+                listeners: 0,
+                unforgiving: 0,
+                drains: false,
+                alone_since: None,
+                replayed_for: Vec::new(),
+            }),
+            changed: Notify::new(),
+            left_alone: Notify::new(),
+            abandoned: CancellationToken::new(),
+        })
+    }
+
+    /// Its name.
+    pub fn id(&self) -> FlightId {
+        self.id
+    }
+
+    /// Begins to listen after event number `after`, also to a flight that has
+    /// failed. `None` when it has been abandoned: its leader is on the way out.
+    pub fn listen(self: &Arc<Flight>, after: u64, options: ListenerOptions) -> Option<Listener> {
+        {
+            let mut state = self.state();
+            if self.abandoned.is_cancelled() && state.landing.is_none() {
+                return None;
+            }
+            state.listeners += 1;
+            state.drains |= options.drains;
+            state.alone_since = None;
+        }
+        Some(Listener::new(self.clone(), after, options))
+    }
+
+    /// Begins to listen from the first event, unless an execution that comes
+    /// now had better run anew.
+    fn join(self: &Arc<Flight>, options: ListenerOptions) -> Option<Listener> {
+        let failed = matches!(self.state().landing, Some(Landing::Failed(_)));
+        if failed {
+            None
+        } else {
+            self.listen(0, options)
+        }
+    }
+
+    fn has_completed(&self) -> bool {
+        matches!(self.state().landing, Some(Landing::Completed(_)))
+    }
+
+    /// What it takes in memory, roughly.
+    fn bytes(&self) -> usize {
+        size_of::<Flight>() + self.state().told.log().bytes()
+    }
+
+    /// Resolves when nobody has listened for `limit`. Cancel safe.
+    async fn drained(&self, limit: Duration) {
+        loop {
+            let alone_since = self.state().alone_since;
+            match alone_since {
+                Some(since) if since.elapsed() >= limit => return,
+                Some(since) => tokio::time::sleep_until(since + limit).await,
+                None => self.left_alone.notified().await,
+            }
+        }
+    }
+
+    /// Stops the flight whether somebody listens or not.
+    fn abandon(&self) {
+        self.abandoned.cancel();
+    }
+
+    /// The lock is never held across an await or a panic of foreign code, so a
+    /// poisoned state is as good as any.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Flight {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Flight")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,191 @@
+//! The leader's end of a flight: tells events, and lands the flight.
+
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+
+use super::{Failure, Flight, FlightId, Flights, Joined, Landing, Log, Recording, Told};
+use crate::{
+    error::Error,
+    event::{Delta, Emit, Finish, Phase},
+};
+
+/// The only writer of a flight.
+///
+/// Dropped before [`land`](Publisher::land): the flight is lost (the leader's
+/// task panicked or was aborted), and its listeners end in an error.
+#[derive(Debug)]
+pub struct Publisher {
+    flight: Arc<Flight>,
+    flights: Arc<Flights>,
+    /// Told, and not yet shown.
+    staged: Log,
+    /// Since when a connection is being made.
+    connecting_since: Option<Instant>,
+    limit_bytes: usize,
+    shown_bytes: usize,
+    landed: bool,
+}
+
+impl Publisher {
+    pub(super) fn new(flight: Arc<Flight>, flights: Arc<Flights>, limit_bytes: usize) -> Publisher {
+        Publisher {
+            flight,
+            flights,
+            staged: Log::default(),
+            connecting_since: None,
+            limit_bytes,
+            shown_bytes: 0,
+            landed: false,
+        }
+    }
+
+    /// The flight's name.
+    pub fn id(&self) -> FlightId {
+        self.flight.id()
+    }
+
+    /// Resolves when nobody wants the flight any more: its last listener has
+    /// gone, or, where it drains, has been gone for `drain_limit`. Cancel safe.
+    pub fn abandoned(&self, drain_limit: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let flight = self.flight.clone();
+        async move {
+            tokio::select! {
+                () = flight.abandoned.cancelled() => {}
+                () = flight.drained(drain_limit) => flight.abandon(),
+            }
+        }
+    }
+
+    /// Counts another call of the provider.
+    pub fn begin_attempt(&mut self) -> u32 {
+        let mut state = self.flight.state();
+        state.attempts += 1;
+        state.attempts
+    }
+
+    /// Whether events have been told that a new attempt would contradict.
+    pub fn has_told(&self) -> bool {
+        !self.staged.is_empty() || !self.flight.state().told.log().is_empty()
+    }
+
+    /// Whether the flight may begin again: somebody is left who can go on, or
+    /// nobody listens and it drains.
+    pub fn may_restart(&self) -> bool {
+        let state = self.flight.state();
+        state.listeners > state.unforgiving || (state.listeners == 0 && state.drains)
+    }
+
+    /// Voids what was told. Listeners who had deltas and did not allow it end
+    /// there; the others go on.
+    pub fn restart(&mut self, attempt: u32, reason: &'static str) {
+        self.staged = Log::default();
+        self.shown_bytes = 0;
+        if let Told::Growing(log) = &mut self.flight.state().told {
+            log.restart(attempt, reason);
+        }
+        self.flight.changed.notify_waiters();
+    }
+
+    /// The choices as told so far, joined.
+    pub fn joined(&mut self, count: usize) -> Vec<Joined> {
+        self.show();
+        self.flight.state().told.log().join(count)
+    }
+
+    /// Puts the log to rest. Listeners read on from the recording; the flight
+    /// has not landed yet.
+    pub fn record(&mut self, finish: Finish) -> Arc<Recording> {
+        self.show();
+        let mut state = self.flight.state();
+        let log = match &mut state.told {
+            Told::Growing(log) => mem::take(log),
+            Told::Recorded(recording) => return recording.clone(),
+        };
+        let recording = Arc::new(Recording {
+            flight: self.flight.id,
+            log,
+            finish,
+            attempts: state.attempts,
+            recorded_at: SystemTime::now(),
+        });
+        state.told = Told::Recorded(recording.clone());
+        recording
+    }
+
+    /// Ends the flight with an answer that somebody else has recorded in the
+    /// meantime.
+    pub fn land_with(mut self, recording: Arc<Recording>, landing: Landing) {
+        self.flight.state().told = Told::Recorded(recording);
+        self.settle(landing);
+    }
+
+    /// Ends the flight: tells the listeners, then takes it off the registry.
+    pub fn land(mut self, landing: Landing) {
+        self.show();
+        self.settle(landing);
+    }
+
+    fn settle(&mut self, landing: Landing) {
+        self.landed = true;
+        self.flight.state().landing = Some(landing);
+        self.flight.changed.notify_waiters();
+        self.flights.remove(&self.flight);
+    }
+
+    /// Moves what is staged into the log. Returns whether there was anything.
+    fn show(&mut self) -> bool {
+        if self.staged.is_empty() {
+            return false;
+        }
+        if let Told::Growing(log) = &mut self.flight.state().told {
+            log.absorb(&mut self.staged);
+            self.shown_bytes = log.bytes();
+        }
+        true
+    }
+}
+
+impl Emit for Publisher {
+    fn phase(&mut self, phase: Phase) {
+        let mut state = self.flight.state();
+        match phase {
+            Phase::Connecting => self.connecting_since = Some(Instant::now()),
+            Phase::Waiting => {
+                let connect = self.connecting_since.take().map(|since| since.elapsed());
+                state.connect = connect.or(state.connect);
+            }
+            Phase::Queued | Phase::Streaming | Phase::Retrying => {}
+        }
+        state.phase = phase;
+    }
+
+    fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
+        self.staged.append(delta);
+        if self.shown_bytes + self.staged.bytes() > self.limit_bytes {
+            return Err(Error::OutputTooLarge {
+                limit_bytes: self.limit_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        if self.show() {
+            self.flight.changed.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        if !self.landed {
+            let lost = Error::Internal("the execution was lost before it had ended");
+            self.settle(Landing::Failed(Failure::from(lost)));
+        }
+    }
+}

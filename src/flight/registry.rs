@@ -1,0 +1,259 @@
+//! Finds flights: by what they execute, by idempotency key, by their name.
+
+use std::{
+    fmt, mem,
+    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
+    time::Duration,
+};
+
+use dashmap::{DashMap, mapref::entry::Entry};
+use moka::sync::Cache;
+
+use super::{Flight, FlightId, Listener, ListenerOptions, Publisher, Recording};
+use crate::error::Error;
+
+/// A 256-bit keyed hash that names what is executed.
+pub type Key = [u8; 32];
+
+/// Bounds of the registry.
+#[derive(Debug, Clone, Copy)]
+pub struct FlightsConfig {
+    /// How long a landed flight can be attached to.
+    pub retention: Duration,
+    /// How much memory landed flights may take together, in bytes.
+    pub retention_bytes: u64,
+    /// How large an answer may become, in bytes.
+    pub max_answer_bytes: usize,
+}
+
+/// What an execution can be found by.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct JoinKeys {
+    /// Identical executions share a flight under this; absent where the caller
+    /// wants no merging.
+    pub shared: Option<Key>,
+    /// The idempotency key within its scope, and what is executed under it.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// An idempotency key, and the request it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The key within its scope.
+    pub key: Key,
+    /// The request.
+    pub request: Key,
+}
+
+/// How an execution takes part in a flight.
+#[derive(Debug)]
+pub enum Join {
+    /// It runs the flight, and listens like everybody else.
+    Leader(Publisher, Listener),
+    /// Somebody else runs it.
+    Follower(Listener),
+}
+
+/// The flights of this worker: those under way, and for a while those that
+/// have landed.
+pub struct Flights {
+    under_way: DashMap<FlightId, Arc<Flight>>,
+    shared: DashMap<Key, Arc<Flight>>,
+    idempotent: DashMap<Key, Replay>,
+    landed: Cache<FlightId, Arc<Flight>>,
+    replays: Cache<Key, Replay>,
+    count: AtomicUsize,
+    config: FlightsConfig,
+}
+
+/// What an idempotency key stands for.
+#[derive(Clone)]
+struct Replay {
+    request: Key,
+    flight: Arc<Flight>,
+}
+
+impl Flights {
+    /// An empty registry.
+    pub fn new(config: FlightsConfig) -> Arc<Flights> {
+        Arc::new(Flights {
+            under_way: DashMap::new(),
+            shared: DashMap::new(),
+            idempotent: DashMap::new(),
+            landed: Cache::builder()
+                .max_capacity(config.retention_bytes)
+                .weigher(|_, flight: &Arc<Flight>| weight(flight))
+                .time_to_live(config.retention)
+                .build(),
+            replays: Cache::builder()
+                .max_capacity(config.retention_bytes)
+                .weigher(|_, replay: &Replay| weight(&replay.flight))
+                .time_to_live(config.retention)
+                .build(),
+            count: AtomicUsize::new(0),
+            config,
+        })
+    }
+
+    /// Flights under way.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Joins the flight of an identical execution, or begins one. Synchronous:
+    /// no map guard crosses an await. Where both keys are given, the guard of
+    /// `idempotent` is always taken before that of `shared`.
+    pub fn join(
+        self: &Arc<Flights>,
+        keys: JoinKeys,
+        options: ListenerOptions,
+    ) -> Result<Join, Error> {
+        let Some(Idempotency { key, request }) = keys.idempotency else {
+            return Ok(self.join_shared(keys.shared, options).0);
+        };
+        match self.idempotent.entry(key) {
+            Entry::Occupied(known) if known.get().request != request => {
+                Err(Error::IdempotencyMismatch)
+            }
+            Entry::Occupied(mut known) => {
+                if let Some(listener) = known.get().flight.join(options) {
+                    return Ok(Join::Follower(listener));
+                }
+                let (join, flight) = self.join_shared(keys.shared, options);
+                flight.state().replayed_for.push(key);
+                known.insert(Replay { request, flight });
+                Ok(join)
+            }
+            Entry::Vacant(vacant) => {
+                let (join, flight) = self.join_shared(keys.shared, options);
+                flight.state().replayed_for.push(key);
+                vacant.insert(Replay { request, flight });
+                Ok(join)
+            }
+        }
+    }
+
+    /// The flight that an idempotency key stands for, if it runs or has
+    /// completed within the retention time.
+    pub fn replay(
+        &self,
+        idempotency: Idempotency,
+        options: ListenerOptions,
+    ) -> Result<Option<Listener>, Error> {
+        let under_way = self
+            .idempotent
+            .get(&idempotency.key)
+            .map(|known| known.value().clone());
+        match under_way.or_else(|| self.replays.get(&idempotency.key)) {
+            None => Ok(None),
+            Some(known) if known.request != idempotency.request => Err(Error::IdempotencyMismatch),
+            Some(known) => Ok(known.flight.join(options)),
+        }
+    }
+
+    /// Keeps what an idempotency key was answered with, where no flight ran.
+    pub fn remember(&self, idempotency: Idempotency, recording: Arc<Recording>) {
+        let Idempotency { key, request } = idempotency;
+        self.replays.insert(
+            key,
+            Replay {
+                request,
+                flight: Flight::replay(recording),
+            },
+        );
+    }
+
+    /// Listens again to a flight that runs or has landed within the retention
+    /// time.
+    pub fn attach(&self, id: FlightId, after: u64, options: ListenerOptions) -> Option<Listener> {
+        let under_way = self.under_way.get(&id).map(|known| known.value().clone());
+        under_way
+            .or_else(|| self.landed.get(&id))?
+            .listen(after, options)
+    }
+
+    /// Stops every flight: the worker's drain limit is over.
+    pub fn abandon_all(&self) {
+        for known in &self.under_way {
+            known.value().abandon();
+        }
+    }
+
+    /// Takes a landed flight off the maps; keeps it for those who come back.
+    /// A flight that failed is not replayed for its idempotency keys: the
+    /// retry shall run.
+    pub(super) fn remove(&self, flight: &Arc<Flight>) {
+        if self.under_way.remove(&flight.id).is_none() {
+            return;
+        }
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        if let Some(key) = flight.shared {
+            self.shared
+                .remove_if(&key, |_, known| Arc::ptr_eq(known, flight));
+        }
+        self.landed.insert(flight.id, flight.clone());
+        let keys = mem::take(&mut flight.state().replayed_for);
+        for key in keys {
+            let own = self
+                .idempotent
+                .remove_if(&key, |_, known| Arc::ptr_eq(&known.flight, flight));
+            if let (Some((key, replay)), true) = (own, flight.has_completed()) {
+                self.replays.insert(key, replay);
+            }
+        }
+    }
+
+    fn join_shared(
+        self: &Arc<Flights>,
+        key: Option<Key>,
+        options: ListenerOptions,
+    ) -> (Join, Arc<Flight>) {
+        let Some(key) = key else {
+            return self.lead(None, options);
+        };
+        match self.shared.entry(key) {
+            Entry::Occupied(mut known) => {
+                let flight = known.get().clone();
+                if let Some(listener) = flight.join(options) {
+                    return (Join::Follower(listener), flight);
+                }
+                let (join, flight) = self.lead(Some(key), options);
+                known.insert(flight.clone());
+                (join, flight)
+            }
+            Entry::Vacant(vacant) => {
+                let (join, flight) = self.lead(Some(key), options);
+                vacant.insert(flight.clone());
+                (join, flight)
+            }
+        }
+    }
+
+    fn lead(
+        self: &Arc<Flights>,
+        shared: Option<Key>,
+        options: ListenerOptions,
+    ) -> (Join, Arc<Flight>) {
+        let flight = Flight::new(shared);
+        let listener = flight
+            .listen(0, options)
+            .expect("a new flight is not abandoned");
+        self.under_way.insert(flight.id, flight.clone());
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let publisher = Publisher::new(flight.clone(), self.clone(), self.config.max_answer_bytes);
+        (Join::Leader(publisher, listener), flight)
+    }
+}
+
+impl fmt::Debug for Flights {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Flights")
+            .field("count", &self.count())
+            .finish_non_exhaustive()
+    }
+}
+
+fn weight(flight: &Arc<Flight>) -> u32 {
+    u32::try_from(flight.bytes()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,290 @@
+use super::*;
+use crate::event::{Delta, Emit, Piece};
+
+const OPTIONS: ListenerOptions = ListenerOptions {
+    deltas: true,
+    allows_restart: false,
+    drains: false,
+};
+
+fn flights() -> Arc<Flights> {
+    Flights::new(FlightsConfig {
+        retention: Duration::from_secs(600),
+        retention_bytes: 1 << 20,
+        max_answer_bytes: 1 << 16,
+    })
+}
+
+fn keys(shared: u8) -> JoinKeys {
+    JoinKeys {
+        shared: Some([shared; 32]),
+        idempotency: None,
+    }
+}
+
+fn idempotent(shared: Option<u8>, key: u8, request: u8) -> JoinKeys {
+    JoinKeys {
+        shared: shared.map(|byte| [byte; 32]),
+        idempotency: Some(Idempotency {
+            key: [key; 32],
+            request: [request; 32],
+        }),
+    }
+}
+
+fn lead(flights: &Arc<Flights>, keys: JoinKeys, options: ListenerOptions) -> (Publisher, Listener) {
+    match flights.join(keys, options).expect("a join") {
+        Join::Leader(publisher, listener) => (publisher, listener),
+        Join::Follower(_) => panic!("somebody else leads"),
+    }
+}
+
+fn follow(flights: &Arc<Flights>, keys: JoinKeys, options: ListenerOptions) -> Listener {
+    match flights.join(keys, options).expect("a join") {
+        Join::Leader(..) => panic!("nobody leads"),
+        Join::Follower(listener) => listener,
+    }
+}
+
+fn tell(publisher: &mut Publisher, text: &str) {
+    publisher
+        .delta(Delta {
+            choice: 0,
+            piece: Piece::Text(text.into()),
+        })
+        .expect("within the bound");
+    publisher.flush();
+}
+
+fn complete(mut publisher: Publisher) {
+    publisher.record(Finish::default());
+    publisher.land(Landing::Completed(Stored::Stored));
+}
+
+/// Everything a listener hears until the flight has landed.
+async fn hear_all(listener: &mut Listener) -> (String, Result<Landing, Error>) {
+    let mut text = String::new();
+    loop {
+        match listener.hear() {
+            Ok(Some(Heard::Delta(_, delta))) => text.push_str(&delta.text),
+            Ok(Some(Heard::Restarted { .. })) => text.clear(),
+            Ok(Some(Heard::Landed(landing))) => return (text, Ok(landing)),
+            Ok(None) => listener.changed().await,
+            Err(error) => return (text, Err(error)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn identical_executions_share_one_flight_and_all_get_everything() {
+    let flights = flights();
+    let (mut publisher, mut first) = lead(&flights, keys(1), OPTIONS);
+    tell(&mut publisher, "Hello");
+    let mut late = follow(&flights, keys(1), OPTIONS);
+    tell(&mut publisher, " world");
+    complete(publisher);
+    assert_eq!(hear_all(&mut first).await.0, "Hello world");
+    assert_eq!(hear_all(&mut late).await.0, "Hello world");
+    assert_eq!(flights.count(), 0);
+}
+
+#[tokio::test]
+async fn a_flight_that_has_landed_is_not_joined_again() {
+    let flights = flights();
+    let (publisher, _listener) = lead(&flights, keys(1), OPTIONS);
+    complete(publisher);
+    lead(&flights, keys(1), OPTIONS);
+}
+
+#[tokio::test]
+async fn the_flight_is_abandoned_when_the_last_listener_has_gone() {
+    let flights = flights();
+    let (publisher, first) = lead(&flights, keys(1), OPTIONS);
+    let second = follow(&flights, keys(1), OPTIONS);
+    let abandoned = publisher.abandoned(Duration::from_secs(60));
+    tokio::pin!(abandoned);
+    drop(first);
+    assert!(
+        futures_util::poll!(&mut abandoned).is_pending(),
+        "one still listens"
+    );
+    drop(second);
+    abandoned.await;
+}
+
+#[tokio::test]
+async fn nobody_joins_an_abandoned_flight() {
+    let flights = flights();
+    let (_publisher, listener) = lead(&flights, keys(1), OPTIONS);
+    drop(listener);
+    lead(&flights, keys(1), OPTIONS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draining_flight_runs_on_alone_up_to_its_limit() {
+    let flights = flights();
+    let draining = ListenerOptions {
+        drains: true,
+        ..OPTIONS
+    };
+    let (publisher, listener) = lead(&flights, keys(1), draining);
+    let left_at = Instant::now();
+    let abandoned = publisher.abandoned(Duration::from_secs(60));
+    let id = listener.flight();
+    drop(listener);
+    let back = flights.attach(id, 0, OPTIONS).expect("it still runs");
+    tokio::time::advance(Duration::from_secs(50)).await;
+    drop(back);
+    abandoned.await;
+    assert_eq!(left_at.elapsed(), Duration::from_secs(110));
+}
+
+#[tokio::test]
+async fn the_listeners_of_a_lost_flight_are_told() {
+    let flights = flights();
+    let (publisher, mut listener) = lead(&flights, keys(1), OPTIONS);
+    drop(publisher);
+    let (_, landing) = hear_all(&mut listener).await;
+    let Ok(Landing::Failed(failure)) = landing else {
+        panic!("it failed")
+    };
+    assert_eq!(failure.error.reason(), "WORKER_FAILED");
+    assert_eq!(flights.count(), 0);
+}
+
+#[tokio::test]
+async fn after_a_restart_only_those_who_allowed_it_or_had_nothing_go_on() {
+    let flights = flights();
+    let (mut publisher, mut strict) = lead(&flights, keys(1), OPTIONS);
+    let forgiving = ListenerOptions {
+        allows_restart: true,
+        ..OPTIONS
+    };
+    let mut forgiving = follow(&flights, keys(1), forgiving);
+    let final_only = ListenerOptions {
+        deltas: false,
+        ..OPTIONS
+    };
+    let mut final_only = follow(&flights, keys(1), final_only);
+    tell(&mut publisher, "old");
+    for listener in [&mut strict, &mut forgiving, &mut final_only] {
+        listener.hear().expect("no error yet");
+    }
+    let mut late = follow(&flights, keys(1), OPTIONS);
+    assert!(publisher.may_restart());
+    publisher.restart(2, "STREAM_INTERRUPTED");
+    tell(&mut publisher, "new");
+    complete(publisher);
+
+    assert_eq!(
+        hear_all(&mut strict)
+            .await
+            .1
+            .expect_err("it had deltas")
+            .reason(),
+        "STREAM_INTERRUPTED"
+    );
+    assert_eq!(hear_all(&mut forgiving).await.0, "new");
+    assert_eq!(hear_all(&mut late).await.0, "new");
+    assert!(hear_all(&mut final_only).await.1.is_ok());
+}
+
+#[tokio::test]
+async fn a_flight_whose_only_listener_has_had_deltas_may_not_restart() {
+    let flights = flights();
+    let (mut publisher, mut listener) = lead(&flights, keys(1), OPTIONS);
+    assert!(publisher.may_restart(), "nothing was heard yet");
+    tell(&mut publisher, "x");
+    listener.hear().expect("a delta");
+    assert!(!publisher.may_restart());
+    drop(listener);
+    assert!(!publisher.may_restart());
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_bound_is_refused() {
+    let flights = flights();
+    let (mut publisher, _listener) = lead(&flights, keys(1), OPTIONS);
+    let large = "x".repeat(40_000);
+    tell(&mut publisher, &large);
+    let error = publisher
+        .delta(Delta {
+            choice: 0,
+            piece: Piece::Text(large.into()),
+        })
+        .expect_err("beyond the bound");
+    assert_eq!(error.reason(), "OUTPUT_TOO_LARGE");
+}
+
+#[tokio::test]
+async fn an_idempotency_key_joins_and_then_replays_and_refuses_another_request() {
+    let flights = flights();
+    let keys = idempotent(None, 7, 1);
+    let (mut publisher, mut first) = lead(&flights, keys, OPTIONS);
+    tell(&mut publisher, "once");
+    let mut second = follow(&flights, keys, OPTIONS);
+    let other = idempotent(None, 7, 2);
+    assert_eq!(
+        flights.join(other, OPTIONS).expect_err("mismatch"),
+        Error::IdempotencyMismatch
+    );
+    complete(publisher);
+    assert_eq!(hear_all(&mut first).await.0, "once");
+    assert_eq!(hear_all(&mut second).await.0, "once");
+
+    let idempotency = keys.idempotency.expect("given");
+    let mut replayed = flights
+        .replay(idempotency, OPTIONS)
+        .expect("same")
+        .expect("known");
+    assert_eq!(hear_all(&mut replayed).await.0, "once");
+    let other = other.idempotency.expect("given");
+    assert_eq!(
+        flights.replay(other, OPTIONS).expect_err("mismatch"),
+        Error::IdempotencyMismatch
+    );
+}
+
+#[tokio::test]
+async fn an_idempotency_key_that_joined_somebody_elses_flight_is_replayed_too() {
+    let flights = flights();
+    let (publisher, _leader) = lead(&flights, keys(1), OPTIONS);
+    let keys = idempotent(Some(1), 7, 1);
+    let _follower = follow(&flights, keys, OPTIONS);
+    complete(publisher);
+    assert!(
+        flights
+            .replay(keys.idempotency.expect("given"), OPTIONS)
+            .expect("same")
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn a_failed_execution_is_not_replayed_for_its_key() {
+    let flights = flights();
+    let keys = idempotent(None, 7, 1);
+    let (publisher, _listener) = lead(&flights, keys, OPTIONS);
+    publisher.land(Landing::Failed(Failure::from(Error::NotCached)));
+    assert!(
+        flights
+            .replay(keys.idempotency.expect("given"), OPTIONS)
+            .expect("same")
+            .is_none()
+    );
+    lead(&flights, keys, OPTIONS);
+}
+
+#[tokio::test]
+async fn a_landed_flight_can_be_attached_to_and_resumed() {
+    let flights = flights();
+    let (mut publisher, listener) = lead(&flights, JoinKeys::default(), OPTIONS);
+    let id = listener.flight();
+    tell(&mut publisher, "a");
+    tell(&mut publisher, "b");
+    complete(publisher);
+    drop(listener);
+    let mut again = flights.attach(id, 1, OPTIONS).expect("it is retained");
+    assert_eq!(hear_all(&mut again).await.0, "b");
+    assert!(flights.attach(FlightId::random(), 0, OPTIONS).is_none());
+}
