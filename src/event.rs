@@ -140,8 +140,8 @@ impl FinishReason {
     /// Whether the answer is whole, and so may be stored.
     pub fn is_whole(self) -> bool {
         match self {
-            FinishReason::Stop | FinishReason::ToolCalls | FinishReason::FunctionCall => true,
-            FinishReason::Length => false,
+            FinishReason::Stop | FinishReason::ToolCalls => true,
+            FinishReason::Length | FinishReason::FunctionCall => false,
         }
     }
 }

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Flight, FlightId, Landing, MergedDelta, Reading, Recording, Told};
+use super::{Flight, Landing, Told};
 use crate::{
     error::{Error, ProviderError, ProviderErrorKind},
     event::Phase,
+    recording::{FlightId, MergedDelta, Reading, Recording},
 };
 
 /// How an execution listens.

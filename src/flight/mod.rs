@@ -13,7 +13,6 @@
 //! stop, when the last listener has gone and none of them asked to drain.
 
 mod listener;
-mod log;
 mod publisher;
 mod registry;
 #[cfg(test)]
@@ -22,7 +21,7 @@ mod tests;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
@@ -30,72 +29,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     listener::{Heard, Listener, ListenerOptions, Outlook},
-    log::{Joined, Log, MergedDelta, Reading},
     publisher::Publisher,
-    registry::{Flights, FlightsConfig, Idempotency, Join, JoinKeys, Key},
+    registry::{Flights, FlightsConfig, Idempotency, Join, JoinKeys},
 };
 use crate::{
     error::Error,
-    event::{Finish, Phase, Usage},
+    event::{Phase, Usage},
+    recording::{FlightId, Key, Log, Recording},
 };
-
-/// Names a flight, on every worker: 128 random bits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FlightId([u8; 16]);
-
-impl FlightId {
-    /// A new one.
-    pub fn random() -> FlightId {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).expect("the system has randomness");
-        FlightId(bytes)
-    }
-
-    /// The id behind its bytes.
-    pub fn from_bytes(bytes: [u8; 16]) -> FlightId {
-        FlightId(bytes)
-    }
-
-    /// Its bytes.
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-}
-
-impl fmt::Display for FlightId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:032x}", u128::from_be_bytes(self.0))
-    }
-}
-
-impl fmt::Debug for FlightId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "FlightId({self})")
-    }
-}
-
-/// What the cache keeps of a flight that completed: all that was told, and how
-/// it ended. Never changes.
-#[derive(Debug)]
-pub struct Recording {
-    /// The flight that told it.
-    pub flight: FlightId,
-    /// What was told.
-    pub log: Log,
-    /// How it ended.
-    pub finish: Finish,
-    /// The calls of the provider it took.
-    pub attempts: u32,
-    /// When it ended.
-    pub recorded_at: SystemTime,
-}
-
-impl Recording {
-    /// What it takes in memory, roughly.
-    pub fn bytes(&self) -> usize {
-        size_of::<Recording>() + self.log.bytes()
-    }
-}
 
 /// How a flight ended without an answer.
 #[derive(Debug, Clone)]

@@ -8,10 +8,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Failure, Flight, FlightId, Flights, Joined, Landing, Log, Recording, Told};
+use super::{Failure, Flight, Flights, Landing, Told};
 use crate::{
     error::Error,
     event::{Delta, Emit, Finish, Phase},
+    recording::{FlightId, Joined, Log, Recording},
 };
 
 /// The only writer of a flight.

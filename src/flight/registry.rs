@@ -9,11 +9,11 @@ use std::{
 use dashmap::{DashMap, mapref::entry::Entry};
 use moka::sync::Cache;
 
-use super::{Flight, FlightId, Listener, ListenerOptions, Publisher, Recording};
-use crate::error::Error;
-
-/// A 256-bit keyed hash that names what is executed.
-pub type Key = [u8; 32];
+use super::{Flight, Listener, ListenerOptions, Publisher};
+use crate::{
+    error::Error,
+    recording::{FlightId, Key, Recording},
+};
 
 /// Bounds of the registry.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{Delta, Emit, Piece};
+use crate::event::{Delta, Emit, Finish, Piece};
 
 const OPTIONS: ListenerOptions = ListenerOptions {
     deltas: true,

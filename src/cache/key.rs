@@ -1,0 +1,238 @@
+//! What makes two executions the same.
+//!
+//! A key is a keyed hash, so that who reads a key learns nothing of the request
+//! and cannot make one. Every part is written with its length before it, so
+//! that no two lists of parts look alike. The credential is never a part: its
+//! fingerprint under the same secret is.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::{credentials::ApiKey, recording::Key};
+
+/// Raised whenever the meaning of a key's parts changes: recordings under older
+/// keys are then never found.
+const SCHEMA_VERSION: u8 = 1;
+
+/// The operator's secret, from which every keyed hash is made. Workers that
+/// share a cache share it.
+#[derive(Clone)]
+pub struct CacheSecret(Zeroizing<[u8; 32]>);
+
+/// Names a credential without revealing it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+/// Who shares an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Executions with the same credential.
+    Credential(Fingerprint),
+    /// Executions of the same tenant.
+    Tenant(String),
+    /// Everybody.
+    Shared,
+}
+
+/// Everything that makes an execution what it is. A new field does not compile
+/// until [`CacheSecret::key`] decides about it.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyParts<'a> {
+    /// Who may share the answer.
+    pub scope: &'a Scope,
+    /// The node's type.
+    pub node_type: &'a str,
+    /// The provider's base URL.
+    pub base_url: &'a str,
+    /// What of the provider is called.
+    pub endpoint: &'a str,
+    /// The request, in the form that is the same for equivalent requests.
+    pub canonical_request: &'a [u8],
+    /// Separates what would otherwise be the same.
+    pub salt: &'a str,
+}
+
+impl CacheSecret {
+    /// Shorter secrets are refused: they can be guessed.
+    pub const MIN_BYTES: usize = 16;
+
+    /// The secret behind the operator's text.
+    pub fn new(text: &[u8]) -> CacheSecret {
+        CacheSecret(Zeroizing::new(blake3::derive_key(
+            "sparkler 2026-11 cache secret",
+            text,
+        )))
+    }
+
+    /// A secret of this process alone, for a cache that is only in memory.
+    pub fn random() -> CacheSecret {
+        let mut bytes = Zeroizing::new([0; 32]);
+        getrandom::fill(bytes.as_mut()).expect("the system has randomness");
+        CacheSecret(bytes)
+    }
+
+    /// Names a credential.
+    pub fn fingerprint(&self, credential: &ApiKey) -> Fingerprint {
+        Fingerprint(self.hash(b"credential", &[credential.expose_for_hashing()]))
+    }
+
+    /// The key of an execution.
+    pub fn key(&self, parts: KeyParts<'_>) -> Key {
+        let KeyParts {
+            scope,
+            node_type,
+            base_url,
+            endpoint,
+            canonical_request,
+            salt,
+        } = parts;
+        let (scope_kind, scope) = scope.parts();
+        self.hash(
+            b"execution",
+            &[
+                &[SCHEMA_VERSION],
+                scope_kind,
+                scope,
+                node_type.as_bytes(),
+                base_url.as_bytes(),
+                endpoint.as_bytes(),
+                canonical_request,
+                salt.as_bytes(),
+            ],
+        )
+    }
+
+    /// An idempotency key within its scope.
+    pub fn idempotency_key(&self, scope: &Scope, idempotency_key: &str) -> Key {
+        let (scope_kind, scope) = scope.parts();
+        self.hash(
+            b"idempotency",
+            &[scope_kind, scope, idempotency_key.as_bytes()],
+        )
+    }
+
+    /// Proves that this worker, or one with the same secret, wrote `parts`.
+    pub fn authenticate(&self, parts: &[&[u8]]) -> blake3::Hash {
+        blake3::Hash::from_bytes(self.hash(b"token", parts))
+    }
+
+    fn hash(&self, purpose: &[u8], parts: &[&[u8]]) -> Key {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        let mut write = |part: &[u8]| {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        };
+        write(purpose);
+        for part in parts {
+            write(part);
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
+impl fmt::Debug for CacheSecret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("CacheSecret([REDACTED])")
+    }
+}
+
+impl Fingerprint {
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&short(&self.0))
+    }
+}
+
+impl Scope {
+    fn parts(&self) -> (&[u8], &[u8]) {
+        match self {
+            Scope::Credential(fingerprint) => (b"credential", fingerprint.as_bytes()),
+            Scope::Tenant(tenant) => (b"tenant", tenant.as_bytes()),
+            Scope::Shared => (b"shared", b""),
+        }
+    }
+}
+
+/// The first 16 hexadecimal digits of a key: enough to compare executions by,
+/// too few to look anything up with.
+pub fn short(key: &Key) -> String {
+    use fmt::Write;
+    key[..8]
+        .iter()
+        .fold(String::with_capacity(16), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key_of(secret: &CacheSecret, parts: &[String; 6], scope: &Scope) -> Key {
+        secret.key(KeyParts {
+            scope,
+            node_type: &parts[0],
+            base_url: &parts[1],
+            endpoint: &parts[2],
+            canonical_request: parts[3].as_bytes(),
+            salt: &parts[4],
+        })
+    }
+
+    proptest! {
+        /// Moving text from one part to the next makes another key.
+        #[test]
+        fn parts_do_not_run_into_each_other(
+            parts in prop::array::uniform6("[ab]{0,3}"),
+            others in prop::array::uniform6("[ab]{0,3}"),
+        ) {
+            let secret = CacheSecret::new(b"secret of the tests");
+            let same = parts[..5] == others[..5];
+            let keys_agree = key_of(&secret, &parts, &Scope::Shared)
+                == key_of(&secret, &others, &Scope::Shared);
+            prop_assert_eq!(keys_agree, same);
+        }
+    }
+
+    #[test]
+    fn scopes_tenants_credentials_and_secrets_are_kept_apart() {
+        let parts: [String; 6] = std::array::from_fn(|index| index.to_string());
+        let secret = CacheSecret::new(b"secret of the tests");
+        let alice = ApiKey::new("fw_alice".to_owned()).expect("a key");
+        let bob = ApiKey::new("fw_bob".to_owned()).expect("a key");
+        let scopes = [
+            Scope::Credential(secret.fingerprint(&alice)),
+            Scope::Credential(secret.fingerprint(&bob)),
+            Scope::Tenant("alice".to_owned()),
+            Scope::Tenant(String::new()),
+            Scope::Shared,
+        ];
+        let mut keys: Vec<Key> = scopes
+            .iter()
+            .map(|scope| key_of(&secret, &parts, scope))
+            .collect();
+        keys.push(key_of(&CacheSecret::random(), &parts, &Scope::Shared));
+        keys.push(secret.idempotency_key(&Scope::Shared, "0"));
+        let distinct: std::collections::HashSet<Key> = keys.iter().copied().collect();
+        assert_eq!(distinct.len(), keys.len());
+    }
+
+    #[test]
+    fn the_same_execution_has_the_same_key() {
+        let parts: [String; 6] = std::array::from_fn(|index| index.to_string());
+        let [first, second] =
+            [(); 2].map(|()| key_of(&CacheSecret::new(b"one secret"), &parts, &Scope::Shared));
+        assert_eq!(first, second);
+        assert_eq!(short(&first).len(), 16);
+    }
+}

@@ -1,0 +1,160 @@
+//! The first tier: recordings in this process, bounded in bytes and time.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use moka::sync::Cache;
+
+use crate::recording::{Key, Recording};
+
+/// Bounds of the memory tier.
+#[derive(Debug, Clone, Copy)]
+pub struct MemoryConfig {
+    /// What all recordings together may take, in bytes.
+    pub max_bytes: u64,
+    /// How long a recording lives at most.
+    pub max_ttl: Duration,
+}
+
+/// A recording that was found.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    /// The recording.
+    pub recording: Arc<Recording>,
+    /// How long ago it was stored.
+    pub age: Duration,
+}
+
+/// Recordings by key. Cheap to share; never blocks for long.
+pub struct Memory {
+    recordings: Cache<Key, Kept>,
+    max_ttl: Duration,
+}
+
+/// A recording with its own end: the cache itself knows only one time to live
+/// for all, which is the longest.
+#[derive(Clone)]
+struct Kept {
+    recording: Arc<Recording>,
+    stored_at: Instant,
+    ttl: Duration,
+}
+
+impl Memory {
+    /// An empty tier.
+    pub fn new(config: MemoryConfig) -> Memory {
+        Memory {
+            recordings: Cache::builder()
+                .max_capacity(config.max_bytes)
+                .weigher(|_, kept: &Kept| u32::try_from(kept.recording.bytes()).unwrap_or(u32::MAX))
+                .time_to_live(config.max_ttl)
+                .build(),
+            max_ttl: config.max_ttl,
+        }
+    }
+
+    /// The recording under a key, unless its time is over.
+    pub fn get(&self, key: &Key) -> Option<Hit> {
+        let kept = self.recordings.get(key)?;
+        let age = kept.stored_at.elapsed();
+        if age >= kept.ttl {
+            self.recordings.invalidate(key);
+            return None;
+        }
+        Some(Hit {
+            recording: kept.recording,
+            age,
+        })
+    }
+
+    /// Keeps a recording for `ttl`, or as long as the tier keeps anything.
+    pub fn insert(&self, key: Key, recording: Arc<Recording>, ttl: Duration) {
+        let ttl = ttl.min(self.max_ttl);
+        self.recordings.insert(
+            key,
+            Kept {
+                recording,
+                stored_at: Instant::now(),
+                ttl,
+            },
+        );
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Memory")
+            .field("entries", &self.recordings.entry_count())
+            .field("bytes", &self.recordings.weighted_size())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::{
+        event::{Delta, Finish, Piece},
+        recording::{FlightId, Log},
+    };
+
+    fn recording(text: &str) -> Arc<Recording> {
+        let mut log = Log::default();
+        log.append(Delta {
+            choice: 0,
+            piece: Piece::Text(text.into()),
+        });
+        Arc::new(Recording {
+            flight: FlightId::random(),
+            log,
+            finish: Finish::default(),
+            attempts: 1,
+            recorded_at: SystemTime::now(),
+        })
+    }
+
+    fn memory(max_bytes: u64) -> Memory {
+        Memory::new(MemoryConfig {
+            max_bytes,
+            max_ttl: Duration::from_secs(60),
+        })
+    }
+
+    #[test]
+    fn what_was_stored_is_found_under_its_key_only() {
+        let memory = memory(1 << 20);
+        let kept = recording("kept");
+        memory.insert([1; 32], kept.clone(), Duration::from_secs(60));
+        let hit = memory.get(&[1; 32]).expect("a hit");
+        assert!(Arc::ptr_eq(&hit.recording, &kept));
+        assert!(memory.get(&[2; 32]).is_none());
+    }
+
+    #[test]
+    fn a_recording_whose_own_time_is_over_is_not_found() {
+        let memory = memory(1 << 20);
+        memory.insert([1; 32], recording("brief"), Duration::ZERO);
+        assert!(memory.get(&[1; 32]).is_none());
+    }
+
+    #[test]
+    fn recordings_are_weighed_in_bytes() {
+        let memory = memory(100_000);
+        let large = "x".repeat(10_000);
+        for index in 0..100 {
+            memory.insert([index; 32], recording(&large), Duration::from_secs(60));
+        }
+        memory.recordings.run_pending_tasks();
+        let bytes = memory.recordings.weighted_size();
+        assert!(
+            (50_000..=100_000).contains(&bytes),
+            "{bytes} bytes are kept"
+        );
+    }
+}

@@ -1,0 +1,232 @@
+//! What tokens cost: a dated table that the operator can replace.
+//!
+//! A model that is not in the table has no price, and an execution of it has no
+//! cost: never 0. Money is whole nano-dollars, so that a fleet's sums are exact.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use crate::event::Usage;
+
+/// Whole nano-dollars: 1,000,000,000 is one US dollar.
+pub type Nanodollars = i64;
+
+/// Prices by model, as of a date.
+#[derive(Debug, Clone)]
+pub struct Prices {
+    date: String,
+    models: HashMap<String, Price>,
+}
+
+/// Nano-dollars per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Price {
+    standard: Rate,
+    priority: Option<Rate>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rate {
+    input: u64,
+    cached_input: u64,
+    output: u64,
+}
+
+/// Which price counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tier {
+    /// The usual one.
+    #[default]
+    Standard,
+    /// `serviceTier` is `priority`.
+    Priority,
+}
+
+/// The file: US dollars per million tokens.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    date: String,
+    models: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    model: String,
+    input: f64,
+    cached_input: Option<f64>,
+    output: f64,
+    priority_input: Option<f64>,
+    priority_output: Option<f64>,
+}
+
+impl Prices {
+    /// The table that was current when this release was made.
+    pub fn built_in() -> Prices {
+        Prices::parse(include_str!("table.json")).expect("the built-in table is well-formed")
+    }
+
+    /// A table as JSON text, in the form of the built-in one: `date`
+    /// (`YYYY-MM-DD`) and `models`, each with `model`, `input`, `output` and
+    /// optionally `cached_input`, `priority_input`, `priority_output` in US
+    /// dollars per million tokens. The error says what is wrong with it.
+    pub fn parse(json: &str) -> Result<Prices, String> {
+        let table: Table = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        if !is_date(&table.date) {
+            return Err(format!(
+                "date {:?} is not of the form YYYY-MM-DD",
+                table.date
+            ));
+        }
+        let mut models = HashMap::with_capacity(table.models.len());
+        for row in table.models {
+            let price = Price::try_from(&row)?;
+            if models.insert(row.model.clone(), price).is_some() {
+                return Err(format!("model {:?} is listed twice", row.model));
+            }
+        }
+        Ok(Prices {
+            date: table.date,
+            models,
+        })
+    }
+
+    /// The table's date, `YYYY-MM-DD`.
+    pub fn date(&self) -> &str {
+        &self.date
+    }
+
+    /// What an execution cost; `None` when the model's price or the token
+    /// counts are unknown.
+    pub fn cost(&self, model: &str, tier: Tier, usage: &Usage) -> Option<Nanodollars> {
+        let price = self.models.get(model)?;
+        let rate = match tier {
+            Tier::Standard => price.standard,
+            Tier::Priority => price.priority?,
+        };
+        rate.cost(usage)
+    }
+}
+
+impl Rate {
+    fn cost(self, usage: &Usage) -> Option<Nanodollars> {
+        let prompt = u128::from(usage.prompt_tokens?);
+        let completion = u128::from(usage.completion_tokens?);
+        let cached = u128::from(usage.cached_tokens.unwrap_or(0)).min(prompt);
+        let millionths = (prompt - cached) * u128::from(self.input)
+            + cached * u128::from(self.cached_input)
+            + completion * u128::from(self.output);
+        i64::try_from((millionths + 500_000) / 1_000_000).ok()
+    }
+}
+
+impl TryFrom<&Row> for Price {
+    type Error = String;
+
+    fn try_from(row: &Row) -> Result<Price, String> {
+        let money = |name: &str, dollars: f64| {
+            nanodollars(dollars).ok_or_else(|| {
+                format!(
+                    "{name} of {:?} is {dollars}: not a price in US dollars",
+                    row.model
+                )
+            })
+        };
+        let input = money("input", row.input)?;
+        let standard = Rate {
+            input,
+            cached_input: row
+                .cached_input
+                .map_or(Ok(input), |cached| money("cached_input", cached))?,
+            output: money("output", row.output)?,
+        };
+        let priority = match (row.priority_input, row.priority_output) {
+            (Some(input), Some(output)) => Some(Rate {
+                input: money("priority_input", input)?,
+                cached_input: standard.cached_input,
+                output: money("priority_output", output)?,
+            }),
+            (None, None) => None,
+            _ => return Err(format!("{:?} has one priority price of two", row.model)),
+        };
+        Ok(Price { standard, priority })
+    }
+}
+
+fn nanodollars(dollars: f64) -> Option<u64> {
+    let plausible = (0.0..=1e6).contains(&dollars);
+    plausible.then(|| (dollars * 1e9).round() as u64)
+}
+
+fn is_date(text: &str) -> bool {
+    text.len() == 10
+        && text.bytes().enumerate().all(|(index, byte)| match index {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIMI: &str = "accounts/fireworks/models/kimi-k3";
+
+    fn usage(prompt: u64, cached: u64, completion: u64) -> Usage {
+        Usage {
+            prompt_tokens: Some(prompt),
+            completion_tokens: Some(completion),
+            cached_tokens: Some(cached),
+            ..Usage::default()
+        }
+    }
+
+    #[test]
+    fn tokens_are_charged_by_kind() {
+        // 3, 0.30 and 15 dollars per million.
+        let cost = Prices::built_in().cost(KIMI, Tier::Standard, &usage(1000, 400, 100));
+        assert_eq!(cost, Some(600 * 3_000 + 400 * 300 + 100 * 15_000));
+    }
+
+    #[test]
+    fn priority_is_dearer_and_absent_where_it_is_not_listed() {
+        let prices = Prices::built_in();
+        let cost = |model, tier| prices.cost(model, tier, &usage(10, 0, 10));
+        assert!(cost(KIMI, Tier::Priority) > cost(KIMI, Tier::Standard));
+        assert_eq!(
+            cost("accounts/fireworks/models/glm-4p7", Tier::Priority),
+            None
+        );
+    }
+
+    #[test]
+    fn what_is_unknown_has_no_cost() {
+        let prices = Prices::built_in();
+        assert_eq!(
+            prices.cost("accounts/me/models/mine", Tier::Standard, &usage(1, 0, 1)),
+            None
+        );
+        assert_eq!(prices.cost(KIMI, Tier::Standard, &Usage::default()), None);
+    }
+
+    #[test]
+    fn a_bad_table_is_refused_in_a_sentence() {
+        for (json, expected) in [
+            ("{", "EOF"),
+            (r#"{"date":"today","models":[]}"#, "YYYY-MM-DD"),
+            (
+                r#"{"date":"2026-11-22","models":[{"model":"m","input":-1,"output":1}]}"#,
+                "input",
+            ),
+            (
+                r#"{"date":"2026-11-22","models":[{"model":"m","input":1,"output":1,"priority_input":1}]}"#,
+                "one priority price",
+            ),
+        ] {
+            let problem = Prices::parse(json).expect_err(json);
+            assert!(problem.contains(expected), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What is kept of a flight: everything it told, and how it ended.
+//!
+//! Flights write recordings, the cache keeps them, listeners read them. Plain
+//! values, no I/O.
+
+mod log;
+
+use std::{fmt, time::SystemTime};
+
+pub use self::log::{Joined, Log, MergedDelta, Reading};
+use crate::event::Finish;
+
+/// A 256-bit keyed hash that names what is executed, and so its recording.
+pub type Key = [u8; 32];
+
+/// Names a flight, on every worker: 128 random bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FlightId([u8; 16]);
+
+impl FlightId {
+    /// A new one.
+    pub fn random() -> FlightId {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the system has randomness");
+        FlightId(bytes)
+    }
+
+    /// The id behind its bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> FlightId {
+        FlightId(bytes)
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for FlightId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for FlightId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "FlightId({self})")
+    }
+}
+
+/// What the cache keeps of a flight that completed: all that was told, and how
+/// it ended. Never changes.
+#[derive(Debug)]
+pub struct Recording {
+    /// The flight that told it.
+    pub flight: FlightId,
+    /// What was told.
+    pub log: Log,
+    /// How it ended.
+    pub finish: Finish,
+    /// The calls of the provider it took.
+    pub attempts: u32,
+    /// When it ended.
+    pub recorded_at: SystemTime,
+}
+
+impl Recording {
+    /// What it takes in memory, roughly.
+    pub fn bytes(&self) -> usize {
+        size_of::<Recording>() + self.log.bytes()
+    }
+}
