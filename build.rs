@@ -10,10 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     let encoded = prost_types::FileDescriptorSet::clone(&descriptors);
-    fs::write(
-        out_dir.join("worker.binpb"),
-        prost::Message::encode_to_vec(&encoded),
-    )?;
+    fs::write(out_dir.join("worker.binpb"), prost::Message::encode_to_vec(&encoded))?;
 
     tonic_prost_build::configure()
         // Whatever holds a secret must not be printable.

@@ -87,11 +87,7 @@ mod tests {
             ("fw_ключ", BadApiKey::Unprintable),
             (&"x".repeat(ApiKey::MAX_BYTES + 1), BadApiKey::TooLong),
         ] {
-            assert_eq!(
-                ApiKey::new(text.to_owned()).err(),
-                Some(problem),
-                "{text:?}"
-            );
+            assert_eq!(ApiKey::new(text.to_owned()).err(), Some(problem), "{text:?}");
         }
     }
 

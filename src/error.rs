@@ -90,10 +90,7 @@ pub struct Violation {
 impl Violation {
     /// A violation.
     pub fn new(field: impl Into<String>, description: impl Into<String>) -> Violation {
-        Violation {
-            field: field.into(),
-            description: description.into(),
-        }
+        Violation { field: field.into(), description: description.into() }
     }
 }
 
@@ -277,11 +274,7 @@ impl Error {
                     .to_owned()
             }
             Error::Provider(provider) => provider.public_message(),
-            Error::Deadline {
-                deadline,
-                limit,
-                phase,
-            } => deadline.public_message(*limit, *phase),
+            Error::Deadline { deadline, limit, phase } => deadline.public_message(*limit, *phase),
             Error::Saturated { .. } => {
                 "the worker has no place for another execution; try again after the wait, or on \
                  another worker"

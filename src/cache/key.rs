@@ -59,10 +59,7 @@ impl CacheSecret {
 
     /// The secret behind the operator's text.
     pub fn new(text: &[u8]) -> CacheSecret {
-        CacheSecret(Zeroizing::new(blake3::derive_key(
-            "sparkler 2026-11 cache secret",
-            text,
-        )))
+        CacheSecret(Zeroizing::new(blake3::derive_key("sparkler 2026-11 cache secret", text)))
     }
 
     /// A secret of this process alone, for a cache that is only in memory.
@@ -79,14 +76,7 @@ impl CacheSecret {
 
     /// The key of an execution.
     pub fn key(&self, parts: KeyParts<'_>) -> Key {
-        let KeyParts {
-            scope,
-            node_type,
-            base_url,
-            endpoint,
-            canonical_request,
-            salt,
-        } = parts;
+        let KeyParts { scope, node_type, base_url, endpoint, canonical_request, salt } = parts;
         let (scope_kind, scope) = scope.parts();
         self.hash(
             b"execution",
@@ -106,10 +96,7 @@ impl CacheSecret {
     /// An idempotency key within its scope.
     pub fn idempotency_key(&self, scope: &Scope, idempotency_key: &str) -> Key {
         let (scope_kind, scope) = scope.parts();
-        self.hash(
-            b"idempotency",
-            &[scope_kind, scope, idempotency_key.as_bytes()],
-        )
+        self.hash(b"idempotency", &[scope_kind, scope, idempotency_key.as_bytes()])
     }
 
     /// Proves that this worker, or one with the same secret, wrote `parts`.
@@ -164,12 +151,10 @@ impl Scope {
 /// too few to look anything up with.
 pub fn short(key: &Key) -> String {
     use fmt::Write;
-    key[..8]
-        .iter()
-        .fold(String::with_capacity(16), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    key[..8].iter().fold(String::with_capacity(16), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -217,10 +202,8 @@ mod tests {
             Scope::Tenant(String::new()),
             Scope::Shared,
         ];
-        let mut keys: Vec<Key> = scopes
-            .iter()
-            .map(|scope| key_of(&secret, &parts, scope))
-            .collect();
+        let mut keys: Vec<Key> =
+            scopes.iter().map(|scope| key_of(&secret, &parts, scope)).collect();
         keys.push(key_of(&CacheSecret::random(), &parts, &Scope::Shared));
         keys.push(secret.idempotency_key(&Scope::Shared, "0"));
         let distinct: std::collections::HashSet<Key> = keys.iter().copied().collect();

@@ -64,23 +64,13 @@ impl Memory {
             self.recordings.invalidate(key);
             return None;
         }
-        Some(Hit {
-            recording: kept.recording,
-            age,
-        })
+        Some(Hit { recording: kept.recording, age })
     }
 
     /// Keeps a recording for `ttl`, or as long as the tier keeps anything.
     pub fn insert(&self, key: Key, recording: Arc<Recording>, ttl: Duration) {
         let ttl = ttl.min(self.max_ttl);
-        self.recordings.insert(
-            key,
-            Kept {
-                recording,
-                stored_at: Instant::now(),
-                ttl,
-            },
-        );
+        self.recordings.insert(key, Kept { recording, stored_at: Instant::now(), ttl });
     }
 }
 
@@ -101,17 +91,16 @@ mod tests {
     use super::*;
     use crate::{
         event::{Delta, Finish, Piece},
-        recording::{FlightId, Log},
+        price::Tier,
+        recording::{FlightId, Log, Subject},
     };
 
     fn recording(text: &str) -> Arc<Recording> {
         let mut log = Log::default();
-        log.append(Delta {
-            choice: 0,
-            piece: Piece::Text(text.into()),
-        });
+        log.append(Delta { choice: 0, piece: Piece::Text(text.into()) });
         Arc::new(Recording {
             flight: FlightId::random(),
+            subject: Arc::new(Subject { model: "m".to_owned(), tier: Tier::Standard, json: false }),
             log,
             finish: Finish::default(),
             attempts: 1,
@@ -120,10 +109,7 @@ mod tests {
     }
 
     fn memory(max_bytes: u64) -> Memory {
-        Memory::new(MemoryConfig {
-            max_bytes,
-            max_ttl: Duration::from_secs(60),
-        })
+        Memory::new(MemoryConfig { max_bytes, max_ttl: Duration::from_secs(60) })
     }
 
     #[test]
@@ -152,9 +138,6 @@ mod tests {
         }
         memory.recordings.run_pending_tasks();
         let bytes = memory.recordings.weighted_size();
-        assert!(
-            (50_000..=100_000).contains(&bytes),
-            "{bytes} bytes are kept"
-        );
+        assert!((50_000..=100_000).contains(&bytes), "{bytes} bytes are kept");
     }
 }

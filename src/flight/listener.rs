@@ -8,7 +8,7 @@ use super::{Flight, Landing, Told};
 use crate::{
     error::{Error, ProviderError, ProviderErrorKind},
     event::Phase,
-    recording::{FlightId, MergedDelta, Reading, Recording},
+    recording::{FlightId, MergedDelta, Reading, Recording, Subject},
 };
 
 /// How an execution listens.
@@ -72,12 +72,7 @@ impl Listener {
 
     /// The flight counts it already.
     pub(super) fn new(flight: Arc<Flight>, after: u64, options: ListenerOptions) -> Listener {
-        let mut listener = Listener {
-            flight,
-            cursor: after,
-            options,
-            unforgiving: false,
-        };
+        let mut listener = Listener { flight, cursor: after, options, unforgiving: false };
         if after > 0 {
             listener.has_had_deltas();
         }
@@ -87,6 +82,11 @@ impl Listener {
     /// The flight's name.
     pub fn flight(&self) -> FlightId {
         self.flight.id()
+    }
+
+    /// What it executes.
+    pub fn subject(&self) -> &Arc<Subject> {
+        &self.flight.subject
     }
 
     /// The number of the last event that was heard.
@@ -128,11 +128,7 @@ impl Listener {
             }
             Some((sequence, Reading::Restarted { attempt, reason })) => {
                 self.cursor = sequence;
-                Ok(Some(Heard::Restarted {
-                    sequence,
-                    attempt,
-                    reason,
-                }))
+                Ok(Some(Heard::Restarted { sequence, attempt, reason }))
             }
             None => Ok(landing.map(Heard::Landed)),
         }
@@ -162,11 +158,7 @@ impl Listener {
     fn read(&mut self) -> (Option<(u64, Reading)>, Option<Landing>) {
         let state = self.flight.state();
         let log = state.told.log();
-        let room = if self.options.deltas {
-            Listener::MAX_DELTA_BYTES
-        } else {
-            1
-        };
+        let room = if self.options.deltas { Listener::MAX_DELTA_BYTES } else { 1 };
         match log.read(self.cursor, room) {
             Some((_, Reading::Delta(_))) if !self.options.deltas => {
                 self.cursor = log.last();

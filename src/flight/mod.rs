@@ -30,12 +30,12 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     listener::{Heard, Listener, ListenerOptions, Outlook},
     publisher::Publisher,
-    registry::{Flights, FlightsConfig, Idempotency, Join, JoinKeys},
+    registry::{Flights, FlightsConfig, Idempotency, Join, JoinRequest},
 };
 use crate::{
     error::Error,
     event::{Phase, Usage},
-    recording::{FlightId, Key, Log, Recording},
+    recording::{FlightId, Key, Log, Recording, Subject},
 };
 
 /// How a flight ended without an answer.
@@ -74,6 +74,7 @@ pub enum Landing {
 /// One real invocation.
 pub struct Flight {
     id: FlightId,
+    subject: Arc<Subject>,
     began: Instant,
     /// What identical executions find it by.
     shared: Option<Key>,
@@ -119,34 +120,28 @@ impl Told {
 }
 
 impl Flight {
-    fn new(shared: Option<Key>) -> Arc<Flight> {
-        Flight::with(
-            FlightId::random(),
-            shared,
-            Told::Growing(Log::default()),
-            None,
-        )
+    fn new(subject: Arc<Subject>, shared: Option<Key>) -> Arc<Flight> {
+        let told = Told::Growing(Log::default());
+        Flight::with(FlightId::random(), subject, shared, told, None)
     }
 
     /// A flight that has landed already: how a recording is listened to.
     pub fn replay(recording: Arc<Recording>) -> Arc<Flight> {
         let landing = Landing::Completed(Stored::Stored);
-        Flight::with(
-            recording.flight,
-            None,
-            Told::Recorded(recording),
-            Some(landing),
-        )
+        let subject = recording.subject.clone();
+        Flight::with(recording.flight, subject, None, Told::Recorded(recording), Some(landing))
     }
 
     fn with(
         id: FlightId,
+        subject: Arc<Subject>,
         shared: Option<Key>,
         told: Told,
         landing: Option<Landing>,
     ) -> Arc<Flight> {
         Arc::new(Flight {
             id,
+            subject,
             began: Instant::now(),
             shared,
             state: Mutex::new(State {
@@ -191,11 +186,7 @@ impl Flight {
     /// now had better run anew.
     fn join(self: &Arc<Flight>, options: ListenerOptions) -> Option<Listener> {
         let failed = matches!(self.state().landing, Some(Landing::Failed(_)));
-        if failed {
-            None
-        } else {
-            self.listen(0, options)
-        }
+        if failed { None } else { self.listen(0, options) }
     }
 
     fn has_completed(&self) -> bool {
@@ -233,9 +224,6 @@ impl Flight {
 
 impl fmt::Debug for Flight {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Flight")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Flight").field("id", &self.id).finish_non_exhaustive()
     }
 }

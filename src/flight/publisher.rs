@@ -62,23 +62,27 @@ impl Publisher {
         }
     }
 
-    /// Counts another call of the provider.
+    /// Counts another call of the provider. What was told and not shown is
+    /// forgotten.
     pub fn begin_attempt(&mut self) -> u32 {
+        self.staged = Log::default();
         let mut state = self.flight.state();
         state.attempts += 1;
         state.attempts
     }
 
-    /// Whether events have been told that a new attempt would contradict.
-    pub fn has_told(&self) -> bool {
-        !self.staged.is_empty() || !self.flight.state().told.log().is_empty()
+    /// Whether events have been shown that a new attempt would contradict.
+    pub fn has_shown(&self) -> bool {
+        !self.flight.state().told.log().is_empty()
     }
 
-    /// Whether the flight may begin again: somebody is left who can go on, or
-    /// nobody listens and it drains.
+    /// Whether the flight may begin again: nothing has been shown, or somebody
+    /// is left who can go on, or nobody listens and it drains.
     pub fn may_restart(&self) -> bool {
         let state = self.flight.state();
-        state.listeners > state.unforgiving || (state.listeners == 0 && state.drains)
+        state.told.log().is_empty()
+            || state.listeners > state.unforgiving
+            || (state.listeners == 0 && state.drains)
     }
 
     /// Voids what was told. Listeners who had deltas and did not allow it end
@@ -109,6 +113,7 @@ impl Publisher {
         };
         let recording = Arc::new(Recording {
             flight: self.flight.id,
+            subject: self.flight.subject.clone(),
             log,
             finish,
             attempts: state.attempts,
@@ -168,9 +173,7 @@ impl Emit for Publisher {
     fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
         self.staged.append(delta);
         if self.shown_bytes + self.staged.bytes() > self.limit_bytes {
-            return Err(Error::OutputTooLarge {
-                limit_bytes: self.limit_bytes,
-            });
+            return Err(Error::OutputTooLarge { limit_bytes: self.limit_bytes });
         }
         Ok(())
     }

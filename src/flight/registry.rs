@@ -12,7 +12,7 @@ use moka::sync::Cache;
 use super::{Flight, Listener, ListenerOptions, Publisher};
 use crate::{
     error::Error,
-    recording::{FlightId, Key, Recording},
+    recording::{FlightId, Key, Recording, Subject},
 };
 
 /// Bounds of the registry.
@@ -26,9 +26,11 @@ pub struct FlightsConfig {
     pub max_answer_bytes: usize,
 }
 
-/// What an execution can be found by.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct JoinKeys {
+/// What an execution is, and what it can be found by.
+#[derive(Debug, Clone)]
+pub struct JoinRequest {
+    /// What is executed, should it lead.
+    pub subject: Arc<Subject>,
     /// Identical executions share a flight under this; absent where the caller
     /// wants no merging.
     pub shared: Option<Key>,
@@ -105,29 +107,30 @@ impl Flights {
     /// `idempotent` is always taken before that of `shared`.
     pub fn join(
         self: &Arc<Flights>,
-        keys: JoinKeys,
+        request: &JoinRequest,
         options: ListenerOptions,
     ) -> Result<Join, Error> {
-        let Some(Idempotency { key, request }) = keys.idempotency else {
-            return Ok(self.join_shared(keys.shared, options).0);
+        let Some(idempotency) = request.idempotency else {
+            return Ok(self.join_shared(request, options).0);
         };
+        let key = idempotency.key;
         match self.idempotent.entry(key) {
-            Entry::Occupied(known) if known.get().request != request => {
+            Entry::Occupied(known) if known.get().request != idempotency.request => {
                 Err(Error::IdempotencyMismatch)
             }
             Entry::Occupied(mut known) => {
                 if let Some(listener) = known.get().flight.join(options) {
                     return Ok(Join::Follower(listener));
                 }
-                let (join, flight) = self.join_shared(keys.shared, options);
+                let (join, flight) = self.join_shared(request, options);
                 flight.state().replayed_for.push(key);
-                known.insert(Replay { request, flight });
+                known.insert(Replay { request: idempotency.request, flight });
                 Ok(join)
             }
             Entry::Vacant(vacant) => {
-                let (join, flight) = self.join_shared(keys.shared, options);
+                let (join, flight) = self.join_shared(request, options);
                 flight.state().replayed_for.push(key);
-                vacant.insert(Replay { request, flight });
+                vacant.insert(Replay { request: idempotency.request, flight });
                 Ok(join)
             }
         }
@@ -140,10 +143,7 @@ impl Flights {
         idempotency: Idempotency,
         options: ListenerOptions,
     ) -> Result<Option<Listener>, Error> {
-        let under_way = self
-            .idempotent
-            .get(&idempotency.key)
-            .map(|known| known.value().clone());
+        let under_way = self.idempotent.get(&idempotency.key).map(|known| known.value().clone());
         match under_way.or_else(|| self.replays.get(&idempotency.key)) {
             None => Ok(None),
             Some(known) if known.request != idempotency.request => Err(Error::IdempotencyMismatch),
@@ -154,22 +154,14 @@ impl Flights {
     /// Keeps what an idempotency key was answered with, where no flight ran.
     pub fn remember(&self, idempotency: Idempotency, recording: Arc<Recording>) {
         let Idempotency { key, request } = idempotency;
-        self.replays.insert(
-            key,
-            Replay {
-                request,
-                flight: Flight::replay(recording),
-            },
-        );
+        self.replays.insert(key, Replay { request, flight: Flight::replay(recording) });
     }
 
     /// Listens again to a flight that runs or has landed within the retention
     /// time.
     pub fn attach(&self, id: FlightId, after: u64, options: ListenerOptions) -> Option<Listener> {
         let under_way = self.under_way.get(&id).map(|known| known.value().clone());
-        under_way
-            .or_else(|| self.landed.get(&id))?
-            .listen(after, options)
+        under_way.or_else(|| self.landed.get(&id))?.listen(after, options)
     }
 
     /// Stops every flight: the worker's drain limit is over.
@@ -188,15 +180,13 @@ impl Flights {
         }
         self.count.fetch_sub(1, Ordering::Relaxed);
         if let Some(key) = flight.shared {
-            self.shared
-                .remove_if(&key, |_, known| Arc::ptr_eq(known, flight));
+            self.shared.remove_if(&key, |_, known| Arc::ptr_eq(known, flight));
         }
         self.landed.insert(flight.id, flight.clone());
         let keys = mem::take(&mut flight.state().replayed_for);
         for key in keys {
-            let own = self
-                .idempotent
-                .remove_if(&key, |_, known| Arc::ptr_eq(&known.flight, flight));
+            let own =
+                self.idempotent.remove_if(&key, |_, known| Arc::ptr_eq(&known.flight, flight));
             if let (Some((key, replay)), true) = (own, flight.has_completed()) {
                 self.replays.insert(key, replay);
             }
@@ -205,11 +195,11 @@ impl Flights {
 
     fn join_shared(
         self: &Arc<Flights>,
-        key: Option<Key>,
+        request: &JoinRequest,
         options: ListenerOptions,
     ) -> (Join, Arc<Flight>) {
-        let Some(key) = key else {
-            return self.lead(None, options);
+        let Some(key) = request.shared else {
+            return self.lead(request, options);
         };
         match self.shared.entry(key) {
             Entry::Occupied(mut known) => {
@@ -217,12 +207,12 @@ impl Flights {
                 if let Some(listener) = flight.join(options) {
                     return (Join::Follower(listener), flight);
                 }
-                let (join, flight) = self.lead(Some(key), options);
+                let (join, flight) = self.lead(request, options);
                 known.insert(flight.clone());
                 (join, flight)
             }
             Entry::Vacant(vacant) => {
-                let (join, flight) = self.lead(Some(key), options);
+                let (join, flight) = self.lead(request, options);
                 vacant.insert(flight.clone());
                 (join, flight)
             }
@@ -231,13 +221,11 @@ impl Flights {
 
     fn lead(
         self: &Arc<Flights>,
-        shared: Option<Key>,
+        request: &JoinRequest,
         options: ListenerOptions,
     ) -> (Join, Arc<Flight>) {
-        let flight = Flight::new(shared);
-        let listener = flight
-            .listen(0, options)
-            .expect("a new flight is not abandoned");
+        let flight = Flight::new(request.subject.clone(), request.shared);
+        let listener = flight.listen(0, options).expect("a new flight is not abandoned");
         self.under_way.insert(flight.id, flight.clone());
         self.count.fetch_add(1, Ordering::Relaxed);
         let publisher = Publisher::new(flight.clone(), self.clone(), self.config.max_answer_bytes);
@@ -247,10 +235,7 @@ impl Flights {
 
 impl fmt::Debug for Flights {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Flights")
-            .field("count", &self.count())
-            .finish_non_exhaustive()
+        formatter.debug_struct("Flights").field("count", &self.count()).finish_non_exhaustive()
     }
 }
 

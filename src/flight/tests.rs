@@ -1,11 +1,11 @@
 use super::*;
-use crate::event::{Delta, Emit, Finish, Piece};
-
-const OPTIONS: ListenerOptions = ListenerOptions {
-    deltas: true,
-    allows_restart: false,
-    drains: false,
+use crate::{
+    event::{Delta, Emit, Finish, Piece},
+    price::Tier,
 };
+
+const OPTIONS: ListenerOptions =
+    ListenerOptions { deltas: true, allows_restart: false, drains: false };
 
 fn flights() -> Arc<Flights> {
     Flights::new(FlightsConfig {
@@ -15,32 +15,32 @@ fn flights() -> Arc<Flights> {
     })
 }
 
-fn keys(shared: u8) -> JoinKeys {
-    JoinKeys {
-        shared: Some([shared; 32]),
-        idempotency: None,
-    }
+fn request(shared: Option<u8>, idempotency: Option<Idempotency>) -> JoinRequest {
+    let subject = Arc::new(Subject { model: "m".to_owned(), tier: Tier::Standard, json: false });
+    JoinRequest { subject, shared: shared.map(|byte| [byte; 32]), idempotency }
 }
 
-fn idempotent(shared: Option<u8>, key: u8, request: u8) -> JoinKeys {
-    JoinKeys {
-        shared: shared.map(|byte| [byte; 32]),
-        idempotency: Some(Idempotency {
-            key: [key; 32],
-            request: [request; 32],
-        }),
-    }
+fn keys(shared: u8) -> JoinRequest {
+    request(Some(shared), None)
 }
 
-fn lead(flights: &Arc<Flights>, keys: JoinKeys, options: ListenerOptions) -> (Publisher, Listener) {
-    match flights.join(keys, options).expect("a join") {
+fn idempotent(shared: Option<u8>, key: u8, asked: u8) -> JoinRequest {
+    request(shared, Some(Idempotency { key: [key; 32], request: [asked; 32] }))
+}
+
+fn lead(
+    flights: &Arc<Flights>,
+    keys: JoinRequest,
+    options: ListenerOptions,
+) -> (Publisher, Listener) {
+    match flights.join(&keys, options).expect("a join") {
         Join::Leader(publisher, listener) => (publisher, listener),
         Join::Follower(_) => panic!("somebody else leads"),
     }
 }
 
-fn follow(flights: &Arc<Flights>, keys: JoinKeys, options: ListenerOptions) -> Listener {
-    match flights.join(keys, options).expect("a join") {
+fn follow(flights: &Arc<Flights>, keys: JoinRequest, options: ListenerOptions) -> Listener {
+    match flights.join(&keys, options).expect("a join") {
         Join::Leader(..) => panic!("nobody leads"),
         Join::Follower(listener) => listener,
     }
@@ -48,10 +48,7 @@ fn follow(flights: &Arc<Flights>, keys: JoinKeys, options: ListenerOptions) -> L
 
 fn tell(publisher: &mut Publisher, text: &str) {
     publisher
-        .delta(Delta {
-            choice: 0,
-            piece: Piece::Text(text.into()),
-        })
+        .delta(Delta { choice: 0, piece: Piece::Text(text.into()) })
         .expect("within the bound");
     publisher.flush();
 }
@@ -104,10 +101,7 @@ async fn the_flight_is_abandoned_when_the_last_listener_has_gone() {
     let abandoned = publisher.abandoned(Duration::from_secs(60));
     tokio::pin!(abandoned);
     drop(first);
-    assert!(
-        futures_util::poll!(&mut abandoned).is_pending(),
-        "one still listens"
-    );
+    assert!(futures_util::poll!(&mut abandoned).is_pending(), "one still listens");
     drop(second);
     abandoned.await;
 }
@@ -123,10 +117,7 @@ async fn nobody_joins_an_abandoned_flight() {
 #[tokio::test(start_paused = true)]
 async fn a_draining_flight_runs_on_alone_up_to_its_limit() {
     let flights = flights();
-    let draining = ListenerOptions {
-        drains: true,
-        ..OPTIONS
-    };
+    let draining = ListenerOptions { drains: true, ..OPTIONS };
     let (publisher, listener) = lead(&flights, keys(1), draining);
     let left_at = Instant::now();
     let abandoned = publisher.abandoned(Duration::from_secs(60));
@@ -145,9 +136,7 @@ async fn the_listeners_of_a_lost_flight_are_told() {
     let (publisher, mut listener) = lead(&flights, keys(1), OPTIONS);
     drop(publisher);
     let (_, landing) = hear_all(&mut listener).await;
-    let Ok(Landing::Failed(failure)) = landing else {
-        panic!("it failed")
-    };
+    let Ok(Landing::Failed(failure)) = landing else { panic!("it failed") };
     assert_eq!(failure.error.reason(), "WORKER_FAILED");
     assert_eq!(flights.count(), 0);
 }
@@ -156,15 +145,9 @@ async fn the_listeners_of_a_lost_flight_are_told() {
 async fn after_a_restart_only_those_who_allowed_it_or_had_nothing_go_on() {
     let flights = flights();
     let (mut publisher, mut strict) = lead(&flights, keys(1), OPTIONS);
-    let forgiving = ListenerOptions {
-        allows_restart: true,
-        ..OPTIONS
-    };
+    let forgiving = ListenerOptions { allows_restart: true, ..OPTIONS };
     let mut forgiving = follow(&flights, keys(1), forgiving);
-    let final_only = ListenerOptions {
-        deltas: false,
-        ..OPTIONS
-    };
+    let final_only = ListenerOptions { deltas: false, ..OPTIONS };
     let mut final_only = follow(&flights, keys(1), final_only);
     tell(&mut publisher, "old");
     for listener in [&mut strict, &mut forgiving, &mut final_only] {
@@ -177,11 +160,7 @@ async fn after_a_restart_only_those_who_allowed_it_or_had_nothing_go_on() {
     complete(publisher);
 
     assert_eq!(
-        hear_all(&mut strict)
-            .await
-            .1
-            .expect_err("it had deltas")
-            .reason(),
+        hear_all(&mut strict).await.1.expect_err("it had deltas").reason(),
         "STREAM_INTERRUPTED"
     );
     assert_eq!(hear_all(&mut forgiving).await.0, "new");
@@ -208,10 +187,7 @@ async fn an_answer_beyond_the_bound_is_refused() {
     let large = "x".repeat(40_000);
     tell(&mut publisher, &large);
     let error = publisher
-        .delta(Delta {
-            choice: 0,
-            piece: Piece::Text(large.into()),
-        })
+        .delta(Delta { choice: 0, piece: Piece::Text(large.into()) })
         .expect_err("beyond the bound");
     assert_eq!(error.reason(), "OUTPUT_TOO_LARGE");
 }
@@ -220,29 +196,20 @@ async fn an_answer_beyond_the_bound_is_refused() {
 async fn an_idempotency_key_joins_and_then_replays_and_refuses_another_request() {
     let flights = flights();
     let keys = idempotent(None, 7, 1);
-    let (mut publisher, mut first) = lead(&flights, keys, OPTIONS);
+    let (mut publisher, mut first) = lead(&flights, keys.clone(), OPTIONS);
     tell(&mut publisher, "once");
-    let mut second = follow(&flights, keys, OPTIONS);
+    let mut second = follow(&flights, keys.clone(), OPTIONS);
     let other = idempotent(None, 7, 2);
-    assert_eq!(
-        flights.join(other, OPTIONS).expect_err("mismatch"),
-        Error::IdempotencyMismatch
-    );
+    assert_eq!(flights.join(&other, OPTIONS).expect_err("mismatch"), Error::IdempotencyMismatch);
     complete(publisher);
     assert_eq!(hear_all(&mut first).await.0, "once");
     assert_eq!(hear_all(&mut second).await.0, "once");
 
     let idempotency = keys.idempotency.expect("given");
-    let mut replayed = flights
-        .replay(idempotency, OPTIONS)
-        .expect("same")
-        .expect("known");
+    let mut replayed = flights.replay(idempotency, OPTIONS).expect("same").expect("known");
     assert_eq!(hear_all(&mut replayed).await.0, "once");
     let other = other.idempotency.expect("given");
-    assert_eq!(
-        flights.replay(other, OPTIONS).expect_err("mismatch"),
-        Error::IdempotencyMismatch
-    );
+    assert_eq!(flights.replay(other, OPTIONS).expect_err("mismatch"), Error::IdempotencyMismatch);
 }
 
 #[tokio::test]
@@ -250,35 +217,25 @@ async fn an_idempotency_key_that_joined_somebody_elses_flight_is_replayed_too() 
     let flights = flights();
     let (publisher, _leader) = lead(&flights, keys(1), OPTIONS);
     let keys = idempotent(Some(1), 7, 1);
-    let _follower = follow(&flights, keys, OPTIONS);
+    let _follower = follow(&flights, keys.clone(), OPTIONS);
     complete(publisher);
-    assert!(
-        flights
-            .replay(keys.idempotency.expect("given"), OPTIONS)
-            .expect("same")
-            .is_some()
-    );
+    assert!(flights.replay(keys.idempotency.expect("given"), OPTIONS).expect("same").is_some());
 }
 
 #[tokio::test]
 async fn a_failed_execution_is_not_replayed_for_its_key() {
     let flights = flights();
     let keys = idempotent(None, 7, 1);
-    let (publisher, _listener) = lead(&flights, keys, OPTIONS);
+    let (publisher, _listener) = lead(&flights, keys.clone(), OPTIONS);
     publisher.land(Landing::Failed(Failure::from(Error::NotCached)));
-    assert!(
-        flights
-            .replay(keys.idempotency.expect("given"), OPTIONS)
-            .expect("same")
-            .is_none()
-    );
-    lead(&flights, keys, OPTIONS);
+    assert!(flights.replay(keys.idempotency.expect("given"), OPTIONS).expect("same").is_none());
+    lead(&flights, keys.clone(), OPTIONS);
 }
 
 #[tokio::test]
 async fn a_landed_flight_can_be_attached_to_and_resumed() {
     let flights = flights();
-    let (mut publisher, listener) = lead(&flights, JoinKeys::default(), OPTIONS);
+    let (mut publisher, listener) = lead(&flights, request(None, None), OPTIONS);
     let id = listener.flight();
     tell(&mut publisher, "a");
     tell(&mut publisher, "b");

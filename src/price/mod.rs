@@ -3,7 +3,7 @@
 //! A model that is not in the table has no price, and an execution of it has no
 //! cost: never 0. Money is whole nano-dollars, so that a fleet's sums are exact.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ pub type Nanodollars = i64;
 /// Prices by model, as of a date.
 #[derive(Debug, Clone)]
 pub struct Prices {
-    date: String,
+    date: Arc<str>,
     models: HashMap<String, Price>,
 }
 
@@ -75,10 +75,7 @@ impl Prices {
     pub fn parse(json: &str) -> Result<Prices, String> {
         let table: Table = serde_json::from_str(json).map_err(|error| error.to_string())?;
         if !is_date(&table.date) {
-            return Err(format!(
-                "date {:?} is not of the form YYYY-MM-DD",
-                table.date
-            ));
+            return Err(format!("date {:?} is not of the form YYYY-MM-DD", table.date));
         }
         let mut models = HashMap::with_capacity(table.models.len());
         for row in table.models {
@@ -87,14 +84,11 @@ impl Prices {
                 return Err(format!("model {:?} is listed twice", row.model));
             }
         }
-        Ok(Prices {
-            date: table.date,
-            models,
-        })
+        Ok(Prices { date: table.date.into(), models })
     }
 
     /// The table's date, `YYYY-MM-DD`.
-    pub fn date(&self) -> &str {
+    pub fn date(&self) -> &Arc<str> {
         &self.date
     }
 
@@ -128,10 +122,7 @@ impl TryFrom<&Row> for Price {
     fn try_from(row: &Row) -> Result<Price, String> {
         let money = |name: &str, dollars: f64| {
             nanodollars(dollars).ok_or_else(|| {
-                format!(
-                    "{name} of {:?} is {dollars}: not a price in US dollars",
-                    row.model
-                )
+                format!("{name} of {:?} is {dollars}: not a price in US dollars", row.model)
             })
         };
         let input = money("input", row.input)?;
@@ -195,19 +186,13 @@ mod tests {
         let prices = Prices::built_in();
         let cost = |model, tier| prices.cost(model, tier, &usage(10, 0, 10));
         assert!(cost(KIMI, Tier::Priority) > cost(KIMI, Tier::Standard));
-        assert_eq!(
-            cost("accounts/fireworks/models/glm-4p7", Tier::Priority),
-            None
-        );
+        assert_eq!(cost("accounts/fireworks/models/glm-4p7", Tier::Priority), None);
     }
 
     #[test]
     fn what_is_unknown_has_no_cost() {
         let prices = Prices::built_in();
-        assert_eq!(
-            prices.cost("accounts/me/models/mine", Tier::Standard, &usage(1, 0, 1)),
-            None
-        );
+        assert_eq!(prices.cost("accounts/me/models/mine", Tier::Standard, &usage(1, 0, 1)), None);
         assert_eq!(prices.cost(KIMI, Tier::Standard, &Usage::default()), None);
     }
 
@@ -216,10 +201,7 @@ mod tests {
         for (json, expected) in [
             ("{", "EOF"),
             (r#"{"date":"today","models":[]}"#, "YYYY-MM-DD"),
-            (
-                r#"{"date":"2026-11-22","models":[{"model":"m","input":-1,"output":1}]}"#,
-                "input",
-            ),
+            (r#"{"date":"2026-11-22","models":[{"model":"m","input":-1,"output":1}]}"#, "input"),
             (
                 r#"{"date":"2026-11-22","models":[{"model":"m","input":1,"output":1,"priority_input":1}]}"#,
                 "one priority price",

@@ -134,10 +134,7 @@ impl Log {
     /// its buffers stay for the next time.
     pub fn absorb(&mut self, staged: &mut Log) {
         for entry in staged.entries.drain(..) {
-            match (
-                entry.content,
-                self.entries.last_mut().map(|last| &mut last.content),
-            ) {
+            match (entry.content, self.entries.last_mut().map(|last| &mut last.content)) {
                 (Content::Run(run), Some(Content::Run(last))) if last.continues(&run) => {
                     self.last += run.ends.len() as u64;
                     self.bytes += run.bytes();
@@ -159,10 +156,7 @@ impl Log {
         if let Content::Restarted { attempt, reason } = first.content {
             return Some((first.first, Reading::Restarted { attempt, reason }));
         }
-        let mut merged = MergedDelta {
-            choice: first.choice(),
-            ..MergedDelta::default()
-        };
+        let mut merged = MergedDelta { choice: first.choice(), ..MergedDelta::default() };
         let mut reached = cursor;
         let mut room = max_bytes;
         for entry in &self.entries[start..] {
@@ -323,12 +317,8 @@ impl Run {
     /// The pieces after the first `done`, about `room` bytes of them and one
     /// piece at least: how many pieces are then done, and their text.
     fn slice(&self, done: usize, room: usize) -> (usize, &str) {
-        let from = done
-            .checked_sub(1)
-            .map_or(0, |previous| self.ends[previous] as usize);
-        let fitting = self
-            .ends
-            .partition_point(|end| *end as usize <= from.saturating_add(room));
+        let from = done.checked_sub(1).map_or(0, |previous| self.ends[previous] as usize);
+        let fitting = self.ends.partition_point(|end| *end as usize <= from.saturating_add(room));
         let until = fitting.max(done + 1);
         (until, &self.text[from..self.ends[until - 1] as usize])
     }
@@ -345,10 +335,7 @@ impl Joined {
     }
 
     fn join_fragment(&mut self, fragment: &ToolCallFragment) {
-        let known = self
-            .tool_calls
-            .iter_mut()
-            .find(|call| call.index == fragment.index);
+        let known = self.tool_calls.iter_mut().find(|call| call.index == fragment.index);
         match known {
             Some(call) => {
                 call.arguments.push_str(&fragment.arguments);
@@ -393,17 +380,11 @@ mod tests {
     use super::*;
 
     fn text(choice: u32, text: &str) -> Delta<'_> {
-        Delta {
-            choice,
-            piece: Piece::Text(text.into()),
-        }
+        Delta { choice, piece: Piece::Text(text.into()) }
     }
 
     fn reasoning(choice: u32, text: &str) -> Delta<'_> {
-        Delta {
-            choice,
-            piece: Piece::Reasoning(text.into()),
-        }
+        Delta { choice, piece: Piece::Reasoning(text.into()) }
     }
 
     fn fragment(index: u32, id: Option<&str>, arguments: &str) -> Delta<'static> {
@@ -438,10 +419,7 @@ mod tests {
         assert_eq!(number, 3);
         assert_eq!(
             reading,
-            Reading::Delta(MergedDelta {
-                text: "Hello world".into(),
-                ..Default::default()
-            })
+            Reading::Delta(MergedDelta { text: "Hello world".into(), ..Default::default() })
         );
         assert_eq!(log.read(3, 1000), None);
     }
@@ -471,14 +449,7 @@ mod tests {
                 Reading::Restarted { .. } => panic!("a delta"),
             })
             .collect();
-        assert_eq!(
-            texts,
-            [
-                (1, "aaaa".to_owned()),
-                (2, "bbbb".to_owned()),
-                (3, "cccc".to_owned())
-            ]
-        );
+        assert_eq!(texts, [(1, "aaaa".to_owned()), (2, "bbbb".to_owned()), (3, "cccc".to_owned())]);
     }
 
     #[test]
@@ -491,13 +462,7 @@ mod tests {
         let readings = read_all(&log, 1, 1000);
         assert_eq!(
             readings[0],
-            (
-                3,
-                Reading::Restarted {
-                    attempt: 2,
-                    reason: "STREAM_INTERRUPTED"
-                }
-            )
+            (3, Reading::Restarted { attempt: 2, reason: "STREAM_INTERRUPTED" })
         );
         assert_eq!(readings.len(), 2);
         assert_eq!(log.join(1)[0].text, "new");
@@ -522,18 +487,11 @@ mod tests {
         let mut log = Log::default();
         for json in [r#"{"content":[1]}"#, r#"{"content":[2,3]}"#] {
             log.append(text(0, "x"));
-            log.append(Delta {
-                choice: 0,
-                piece: Piece::Logprobs(json.into()),
-            });
+            log.append(Delta { choice: 0, piece: Piece::Logprobs(json.into()) });
         }
         assert_eq!(log.join(1)[0].logprobs, r#"{"content":[1,2,3]}"#);
         let readings = read_all(&log, 0, 1000);
-        assert_eq!(
-            readings.len(),
-            2,
-            "a delta never spans two logprobs objects"
-        );
+        assert_eq!(readings.len(), 2, "a delta never spans two logprobs objects");
     }
 
     proptest! {

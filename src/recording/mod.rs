@@ -5,10 +5,10 @@
 
 mod log;
 
-use std::{fmt, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 pub use self::log::{Joined, Log, MergedDelta, Reading};
-use crate::event::Finish;
+use crate::{event::Finish, price::Tier};
 
 /// A 256-bit keyed hash that names what is executed, and so its recording.
 pub type Key = [u8; 32];
@@ -48,12 +48,25 @@ impl fmt::Debug for FlightId {
     }
 }
 
+/// What is executed, as far as money and people go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The model that is asked.
+    pub model: String,
+    /// Which price counts.
+    pub tier: Tier,
+    /// Whether the answer is to be JSON.
+    pub json: bool,
+}
+
 /// What the cache keeps of a flight that completed: all that was told, and how
 /// it ended. Never changes.
 #[derive(Debug)]
 pub struct Recording {
     /// The flight that told it.
     pub flight: FlightId,
+    /// What was executed.
+    pub subject: Arc<Subject>,
     /// What was told.
     pub log: Log,
     /// How it ended.

@@ -1,0 +1,129 @@
+//! The leader's work: runs the node, again where that helps, and lands the
+//! flight. Its own task, owned by the lifecycle, never by a caller's future.
+//!
+//! What if it is dropped? Only at shutdown, by the lifecycle: the publisher's
+//! drop then loses the flight and its listeners are told. When nobody listens
+//! any more, `run` drops the attempt under way, and with it the stream from
+//! the provider.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Executor, storage::Storage};
+use crate::{
+    credentials::ApiKey,
+    error::Error,
+    event::{Emit, Finish, Phase},
+    fireworks::{Attempt, RetryPolicy},
+    flight::{Failure, Landing, Publisher, Stored},
+    lifecycle::Stage,
+    node::Plan,
+    output::OutputFormat,
+};
+
+/// What the leader is to do.
+#[derive(Debug)]
+pub struct Mission {
+    /// The node's work.
+    pub plan: Plan,
+    /// Who pays.
+    pub credential: ApiKey,
+    /// What form the answer must have.
+    pub output: OutputFormat,
+    /// How the answer is stored, if caching was asked for.
+    pub storage: Option<Storage>,
+    /// Whether a stored answer may be used.
+    pub reads: bool,
+    /// To an established connection, for each attempt.
+    pub connect: Duration,
+    /// When to retry.
+    pub retry: RetryPolicy,
+}
+
+impl Mission {
+    /// Runs the flight to its landing.
+    pub async fn fly(self, executor: Arc<Executor>, mut publisher: Publisher) {
+        if let Some(recording) = self.found_meanwhile(&executor) {
+            publisher.land_with(recording, Landing::Completed(Stored::Stored));
+            return;
+        }
+        let abandoned = publisher.abandoned(executor.settings.drain_limit);
+        let flown = tokio::select! {
+            biased;
+            flown = self.run(&mut publisher) => flown,
+            () = abandoned => Err(Failure::from(stopped(&executor))),
+            () = tokio::time::sleep(executor.settings.max_total) => {
+                Err(Failure::from(Error::Internal("a flight outlasted every deadline")))
+            }
+        };
+        match flown.and_then(|finish| self.checked(&mut publisher, finish)) {
+            Ok(finish) => {
+                let recording = publisher.record(finish);
+                let stored = match &self.storage {
+                    Some(storage) => storage.store(&executor.memory, &recording),
+                    None => Stored::NotStored("disabled"),
+                };
+                publisher.land(Landing::Completed(stored));
+            }
+            Err(failure) => publisher.land(Landing::Failed(failure)),
+        }
+    }
+
+    /// Another flight may have landed between this one's look-up and its
+    /// beginning.
+    fn found_meanwhile(&self, executor: &Executor) -> Option<Arc<crate::recording::Recording>> {
+        let storage = self.storage.as_ref().filter(|_| self.reads)?;
+        executor.memory.get(&storage.key).map(|hit| hit.recording)
+    }
+
+    async fn run(&self, publisher: &mut Publisher) -> Result<Finish, Failure> {
+        let began = Instant::now();
+        loop {
+            let attempt = publisher.begin_attempt();
+            let call = Attempt { credential: &self.credential, connect: self.connect };
+            let interrupted = match self.plan.run(call, publisher).await {
+                Ok(finish) => return Ok(finish),
+                Err(interrupted) => interrupted,
+            };
+            let wait = self.retry.next(attempt, began.elapsed(), &interrupted.error);
+            let Some(wait) = wait.filter(|_| publisher.may_restart()) else {
+                return Err(Failure { error: interrupted.error, usage: interrupted.usage });
+            };
+            publisher.phase(Phase::Retrying);
+            tokio::time::sleep(wait).await;
+            if publisher.has_shown() {
+                if !publisher.may_restart() {
+                    return Err(Failure { error: interrupted.error, usage: interrupted.usage });
+                }
+                publisher.restart(attempt + 1, interrupted.error.reason());
+            }
+        }
+    }
+
+    /// An answer that is not what was asked for is a failure that was paid for.
+    fn checked(&self, publisher: &mut Publisher, finish: Finish) -> Result<Finish, Failure> {
+        if matches!(self.output, OutputFormat::Text) {
+            return Ok(finish);
+        }
+        for choice in publisher.joined(finish.finish_reasons.len()) {
+            // A model that asks for tools has not answered yet.
+            if !choice.tool_calls.is_empty() && choice.text.trim().is_empty() {
+                continue;
+            }
+            if let Err(error) = self.output.check(&choice.text) {
+                return Err(Failure { error, usage: finish.usage });
+            }
+        }
+        Ok(finish)
+    }
+}
+
+/// Why an abandoned flight ends: its listeners have gone, or the worker goes.
+fn stopped(executor: &Executor) -> Error {
+    if executor.lifecycle.stage() >= Stage::Draining {
+        Error::Draining { retry_after: Executor::DRAIN_RETRY_AFTER }
+    } else {
+        Error::Cancelled
+    }
+}

@@ -1,0 +1,68 @@
+//! Who shares an answer, and what else of an order the worker itself bounds.
+
+use super::{
+    Executor, invalid,
+    order::{Order, ScopeKind},
+};
+use crate::{
+    cache::key::{Fingerprint, Scope},
+    error::{Error, Violation},
+};
+
+/// Longer ones are refused: an idempotency key, a salt, a label.
+const MAX_TEXT_BYTES: usize = 256;
+const MAX_LABELS: usize = 16;
+
+impl Executor {
+    /// Who shares the answer. A caller cannot name itself into a scope that
+    /// the operator has not given it.
+    pub(super) fn scope(&self, order: &Order, credential: Fingerprint) -> Result<Scope, Error> {
+        match order.cache.scope {
+            ScopeKind::Credential => Ok(Scope::Credential(credential)),
+            ScopeKind::Tenant => self.tenant(order).map(Scope::Tenant).ok_or_else(|| {
+                invalid(
+                    "cache.scope",
+                    "is SCOPE_TENANT, and this worker knows no tenant of this caller; use \
+                     SCOPE_CREDENTIAL, or have the operator bind one or trust context.tenant",
+                )
+            }),
+            ScopeKind::Shared if self.settings.allow_shared_scope => Ok(Scope::Shared),
+            ScopeKind::Shared => Err(invalid(
+                "cache.scope",
+                "is SCOPE_SHARED, which the operator of this worker does not allow; use \
+                 SCOPE_CREDENTIAL or SCOPE_TENANT",
+            )),
+        }
+    }
+
+    /// What the worker refuses beyond the node's own fields.
+    pub(super) fn violations(&self, order: &Order) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        let mut refuse_long = |field: &str, text: &str| {
+            if text.len() > MAX_TEXT_BYTES {
+                let description = format!("has {} bytes; at most {MAX_TEXT_BYTES}", text.len());
+                violations.push(Violation::new(field, description));
+            }
+        };
+        refuse_long("idempotency_key", order.idempotency_key.as_deref().unwrap_or_default());
+        refuse_long("cache.salt", &order.cache.salt);
+        for (key, value) in &order.context.labels {
+            refuse_long("context.labels", key);
+            refuse_long("context.labels", value);
+        }
+        if order.context.labels.len() > MAX_LABELS {
+            let description =
+                format!("has {} entries; at most {MAX_LABELS}", order.context.labels.len());
+            violations.push(Violation::new("context.labels", description));
+        }
+        violations
+    }
+
+    /// That of the authenticated caller; or, where callers are trusted with it
+    /// and have none of their own, the one they name.
+    fn tenant(&self, order: &Order) -> Option<String> {
+        let named = &order.context.tenant;
+        let trusted = self.settings.trust_tenant && !named.is_empty();
+        order.caller.tenant.clone().or_else(|| trusted.then(|| named.clone()))
+    }
+}

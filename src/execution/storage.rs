@@ -1,0 +1,46 @@
+//! Whether and how an answer goes to the cache: only when it is whole.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    cache::Memory,
+    event::FinishReason,
+    flight::Stored,
+    recording::{Key, Recording},
+};
+
+/// Where an execution's answer is kept, and whether it may go there.
+#[derive(Debug, Clone, Copy)]
+pub struct Storage {
+    /// Under what.
+    pub key: Key,
+    /// Whether the caller wants it stored.
+    pub writes: bool,
+    /// For how long.
+    pub ttl: Duration,
+    /// A larger recording is not stored, in bytes.
+    pub max_bytes: usize,
+}
+
+impl Storage {
+    /// Why an answer is not stored: the cache mode does not ask for it.
+    pub const NOT_WANTED: &'static str = "mode";
+
+    /// Stores a recording, or says in a word why not.
+    pub fn store(&self, memory: &Memory, recording: &Arc<Recording>) -> Stored {
+        if !self.writes {
+            return Stored::NotStored(Storage::NOT_WANTED);
+        }
+        if !recording.finish.finish_reasons.iter().all(|reason| FinishReason::is_whole(*reason)) {
+            return Stored::NotStored("finish_reason");
+        }
+        if recording.bytes() > self.max_bytes {
+            return Stored::NotStored("too_large");
+        }
+        if self.ttl.is_zero() {
+            return Stored::NotStored("ttl");
+        }
+        memory.insert(self.key, recording.clone(), self.ttl);
+        Stored::Stored
+    }
+}

@@ -1,0 +1,161 @@
+//! Execution tokens: what AttachExecution is called with.
+//!
+//! A token names a flight, on whatever worker it runs, and the recording it may
+//! have become. It proves itself with a keyed hash over its content, the caller
+//! and the tenant it was given to; so it cannot be guessed, changed, or used by
+//! somebody else, and no worker has to remember it.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
+use super::{order::Caller, outcome::CacheStatus};
+use crate::{
+    cache::key::{CacheSecret, Fingerprint},
+    recording::{FlightId, Key},
+};
+
+/// What a token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecutionToken {
+    /// The flight.
+    pub flight: FlightId,
+    /// Where its recording is kept, if it is.
+    pub recording: Option<Key>,
+    /// How the execution came by the flight.
+    pub status: CacheStatus,
+}
+
+/// Whom a token is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Holder<'a> {
+    /// Who calls.
+    pub caller: &'a Caller,
+    /// The tenant the caller names.
+    pub tenant: &'a str,
+}
+
+const VERSION: u8 = 1;
+const MAC_BYTES: usize = 16;
+const FINGERPRINT_BYTES: usize = 16;
+const BODY_BYTES: usize = 2 + 16 + 32 + FINGERPRINT_BYTES;
+const NO_RECORDING: Key = [0; 32];
+
+impl ExecutionToken {
+    /// The token's text for one holder, bound to the credential that paid.
+    pub fn seal(
+        &self,
+        secret: &CacheSecret,
+        holder: Holder<'_>,
+        credential: &Fingerprint,
+    ) -> String {
+        let mut bytes = Vec::with_capacity(BODY_BYTES + MAC_BYTES);
+        bytes.push(VERSION);
+        bytes.push(self.status.as_u8());
+        bytes.extend_from_slice(self.flight.as_bytes());
+        bytes.extend_from_slice(&self.recording.unwrap_or(NO_RECORDING));
+        bytes.extend_from_slice(&credential.as_bytes()[..FINGERPRINT_BYTES]);
+        let mac = holder.authenticate(secret, &bytes);
+        bytes.extend_from_slice(&mac);
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// What a text says, if it is a token of this holder and, when one is
+    /// given, of this credential.
+    pub fn open(
+        text: &str,
+        secret: &CacheSecret,
+        holder: Holder<'_>,
+        credential: Option<&Fingerprint>,
+    ) -> Option<ExecutionToken> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (body, mac) = bytes.split_at_checked(BODY_BYTES)?;
+        let body: &[u8; BODY_BYTES] = body.try_into().ok()?;
+        let mac: [u8; MAC_BYTES] = mac.try_into().ok()?;
+        if !holder.vouches(secret, body, mac) || body[0] != VERSION {
+            return None;
+        }
+        let (flight, rest) = body[2..].split_first_chunk::<16>()?;
+        let (recording, fingerprint) = rest.split_first_chunk::<32>()?;
+        if credential.is_some_and(|own| own.as_bytes()[..FINGERPRINT_BYTES] != *fingerprint) {
+            return None;
+        }
+        Some(ExecutionToken {
+            flight: FlightId::from_bytes(*flight),
+            recording: (*recording != NO_RECORDING).then_some(*recording),
+            status: CacheStatus::from_u8(body[1])?,
+        })
+    }
+}
+
+impl Holder<'_> {
+    fn authenticate(&self, secret: &CacheSecret, body: &[u8]) -> [u8; MAC_BYTES] {
+        let hash = self.hash(secret, body);
+        std::array::from_fn(|index| hash.as_bytes()[index])
+    }
+
+    /// Compared as hashes, which takes the same time whatever differs.
+    fn vouches(&self, secret: &CacheSecret, body: &[u8], mac: [u8; MAC_BYTES]) -> bool {
+        let expected = self.authenticate(secret, body);
+        blake3::hash(&expected) == blake3::hash(&mac)
+    }
+
+    fn hash(&self, secret: &CacheSecret, body: &[u8]) -> blake3::Hash {
+        let name = self.caller.name.as_deref().unwrap_or_default();
+        let bound = self.caller.tenant.as_deref().unwrap_or(self.tenant);
+        secret.authenticate(&[body, name.as_bytes(), bound.as_bytes()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::ApiKey;
+
+    fn token() -> ExecutionToken {
+        ExecutionToken {
+            flight: FlightId::random(),
+            recording: Some([7; 32]),
+            status: CacheStatus::Miss,
+        }
+    }
+
+    fn fingerprint(secret: &CacheSecret, key: &str) -> Fingerprint {
+        secret.fingerprint(&ApiKey::new(key.to_owned()).expect("a key"))
+    }
+
+    #[test]
+    fn a_token_serves_its_holder_and_nobody_else() {
+        let secret = CacheSecret::random();
+        let caller = Caller { name: Some("flows".to_owned()), tenant: None };
+        let holder = Holder { caller: &caller, tenant: "a" };
+        let credential = fingerprint(&secret, "fw_a");
+        let text = token().seal(&secret, holder, &credential);
+        let open = |holder, credential: Option<&Fingerprint>| {
+            ExecutionToken::open(&text, &secret, holder, credential)
+        };
+        assert!(open(holder, None).is_some());
+        assert!(open(holder, Some(&credential)).is_some());
+        assert!(open(holder, Some(&fingerprint(&secret, "fw_b"))).is_none());
+        assert!(open(Holder { caller: &caller, tenant: "b" }, None).is_none());
+        let other = Caller { name: Some("other".to_owned()), tenant: None };
+        assert!(open(Holder { caller: &other, tenant: "a" }, None).is_none());
+    }
+
+    #[test]
+    fn a_token_comes_back_as_it_was_and_only_unchanged() {
+        let secret = CacheSecret::random();
+        let caller = Caller::default();
+        let holder = Holder { caller: &caller, tenant: "" };
+        let token = token();
+        let text = token.seal(&secret, holder, &fingerprint(&secret, "fw_a"));
+        assert_eq!(ExecutionToken::open(&text, &secret, holder, None), Some(token));
+        for index in 0..text.len() {
+            let mut changed = text.clone().into_bytes();
+            changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).expect("ASCII");
+            assert_eq!(ExecutionToken::open(&changed, &secret, holder, None), None);
+        }
+        for text in ["", "short", "!!!", &text[1..], &format!("{text}AAAA")] {
+            assert_eq!(ExecutionToken::open(text, &secret, holder, None), None);
+        }
+    }
+}
