@@ -4,7 +4,7 @@
 //! Every task of the worker is spawned here, so that draining can wait for it
 //! and nothing outlives the worker by accident.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -20,6 +20,21 @@ pub enum Stage {
     Draining,
     /// Whatever still runs is being ended.
     Stopping,
+}
+
+/// How long stopping may take.
+#[derive(Debug, Clone, Copy)]
+pub struct DrainLimits {
+    /// How long the worker still takes calls, so that balancers can look away.
+    pub leave_grace: Duration,
+    /// How long executions may then run on before they are ended.
+    pub drain_limit: Duration,
+}
+
+impl Default for DrainLimits {
+    fn default() -> DrainLimits {
+        DrainLimits { leave_grace: Duration::ZERO, drain_limit: Duration::from_secs(60) }
+    }
 }
 
 /// The worker's life. Cheap to clone; all clones are one.

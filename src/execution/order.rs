@@ -16,6 +16,8 @@ pub struct Order {
     pub config: Map<String, Value>,
     /// What the node is asked.
     pub input: Input,
+    /// The size of the whole request as it came, in bytes.
+    pub input_bytes: usize,
     /// Who pays, when the request says so.
     pub credential: Option<CredentialSource>,
     /// Where in which flow this stands.
@@ -55,6 +57,19 @@ pub struct Attachment {
     pub limits: Limits,
     /// When it arrived.
     pub arrived: Instant,
+}
+
+/// One call of CheckNode.
+#[derive(Debug)]
+pub struct Check {
+    /// The node's type.
+    pub node_type: String,
+    /// The node's fields, as the flow stores them.
+    pub config: Map<String, Value>,
+    /// Who would pay.
+    pub credential: Option<CredentialSource>,
+    /// How long it may take, if the caller says.
+    pub deadline: Option<Duration>,
 }
 
 /// Where a key is.

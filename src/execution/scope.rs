@@ -50,6 +50,12 @@ impl Executor {
             refuse_long("context.labels", key);
             refuse_long("context.labels", value);
         }
+        if order.input_bytes > self.settings.max_input_bytes {
+            let most = self.settings.max_input_bytes;
+            let description =
+                format!("has {} bytes; this worker takes at most {most}", order.input_bytes);
+            violations.push(Violation::new("input", description));
+        }
         if order.context.labels.len() > MAX_LABELS {
             let description =
                 format!("has {} entries; at most {MAX_LABELS}", order.context.labels.len());

@@ -1,0 +1,644 @@
+//! The operator's settings: [`ServeArgs`] as typed, [`Config`] as validated.
+//! The only reader of the worker's environment (through clap). Every problem is
+//! reported at once, before any port is bound.
+
+use std::{
+    fmt, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+use url::Url;
+
+use crate::{
+    cache::{MemoryConfig, key::CacheSecret},
+    execution::{Deadlines, Settings},
+    fireworks::{ClientConfig, Protocol, RetryPolicy},
+    flight::FlightsConfig,
+    lifecycle::DrainLimits,
+    price::Prices,
+};
+
+/// `sparkler serve`, as typed. Sizes are in bytes and take `KiB`, `MiB`, `GiB`;
+/// durations are such as `500ms`, `30s`, `10m`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Where gRPC listens.
+    #[arg(long, env = "SPARKLER_LISTEN", default_value = "127.0.0.1:50051", value_name = "ADDR")]
+    pub listen: SocketAddr,
+
+    /// Where liveness and readiness answer over HTTP.
+    #[arg(
+        long,
+        env = "SPARKLER_ADMIN_LISTEN",
+        default_value = "127.0.0.1:9464",
+        value_name = "ADDR"
+    )]
+    pub admin_listen: SocketAddr,
+
+    /// The worker's name, in `started` events and logs; the host's name by
+    /// default.
+    #[arg(long, env = "SPARKLER_WORKER_ID", value_name = "NAME")]
+    pub worker_id: Option<String>,
+
+    /// Threads that execute; by default one for each core the worker may use.
+    #[arg(long, env = "SPARKLER_WORKER_THREADS", value_name = "N")]
+    pub worker_threads: Option<usize>,
+
+    /// The provider's base URL.
+    #[arg(
+        long,
+        env = "SPARKLER_FIREWORKS_BASE_URL",
+        default_value = "https://api.fireworks.ai/inference/v1",
+        value_name = "URL"
+    )]
+    pub fireworks_base_url: String,
+
+    /// How the provider is spoken to.
+    #[arg(
+        long,
+        env = "SPARKLER_FIREWORKS_PROTOCOL",
+        value_enum,
+        default_value_t = ProtocolArg::Auto,
+        value_name = "PROTOCOL"
+    )]
+    pub fireworks_protocol: ProtocolArg,
+
+    /// HTTP/2 connections with the provider, at most; each carries about a
+    /// hundred streams before the next is opened.
+    #[arg(
+        long,
+        env = "SPARKLER_FIREWORKS_CONNECTIONS",
+        default_value_t = 64,
+        value_name = "N"
+    )]
+    pub fireworks_connections: usize,
+
+    /// A JSON file with prices, in place of the built-in table.
+    #[arg(long, env = "SPARKLER_PRICES", value_name = "FILE")]
+    pub prices: Option<PathBuf>,
+
+    /// A folder of mounted credentials, one file each, for `secret_name`.
+    #[arg(long, env = "SPARKLER_SECRETS_DIR", value_name = "DIR")]
+    pub secrets_dir: Option<PathBuf>,
+
+    /// A file with the secret that cache keys and execution tokens are made
+    /// with (16 bytes at least); random for this process by default.
+    #[arg(long, env = "SPARKLER_CACHE_SECRET_FILE", value_name = "FILE")]
+    pub cache_secret_file: Option<PathBuf>,
+
+    /// Memory for cached answers.
+    #[arg(
+        long,
+        env = "SPARKLER_CACHE_BYTES",
+        default_value = "256MiB",
+        value_parser = bytes,
+        value_name = "SIZE"
+    )]
+    pub cache_bytes: u64,
+
+    /// How long an answer is cached, unless the caller wants it shorter.
+    #[arg(
+        long,
+        env = "SPARKLER_CACHE_TTL",
+        default_value = "1h",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub cache_ttl: Duration,
+
+    /// The same for models behind moving names, such as routers.
+    #[arg(
+        long,
+        env = "SPARKLER_MOVING_CACHE_TTL",
+        default_value = "5m",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub moving_cache_ttl: Duration,
+
+    /// How long a finished execution can be attached to or replayed for its
+    /// idempotency key.
+    #[arg(
+        long,
+        env = "SPARKLER_RETENTION",
+        default_value = "10m",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub retention: Duration,
+
+    /// Memory for finished executions that can be attached to.
+    #[arg(
+        long,
+        env = "SPARKLER_RETENTION_BYTES",
+        default_value = "64MiB",
+        value_parser = bytes,
+        value_name = "SIZE"
+    )]
+    pub retention_bytes: u64,
+
+    /// Lets callers name their tenant in `context.tenant`.
+    #[arg(long, env = "SPARKLER_TRUST_TENANT")]
+    pub trust_tenant: bool,
+
+    /// Lets callers share answers with everybody (SCOPE_SHARED).
+    #[arg(long, env = "SPARKLER_ALLOW_SHARED_CACHE")]
+    pub allow_shared_cache: bool,
+
+    /// Executions at a time; more are refused with a wait.
+    #[arg(
+        long,
+        env = "SPARKLER_MAX_EXECUTIONS",
+        default_value_t = 10_000,
+        value_name = "N"
+    )]
+    pub max_executions: usize,
+
+    /// The longest prompt or conversation that is taken.
+    #[arg(
+        long,
+        env = "SPARKLER_MAX_INPUT_BYTES",
+        default_value = "16MiB",
+        value_parser = bytes,
+        value_name = "SIZE"
+    )]
+    pub max_input_bytes: u64,
+
+    /// The largest answer that is taken from the provider.
+    #[arg(
+        long,
+        env = "SPARKLER_MAX_ANSWER_BYTES",
+        default_value = "16MiB",
+        value_parser = bytes,
+        value_name = "SIZE"
+    )]
+    pub max_answer_bytes: u64,
+
+    /// Deadline to an established connection with the provider, where the
+    /// caller gives none.
+    #[arg(
+        long,
+        env = "SPARKLER_CONNECT_TIMEOUT",
+        default_value = "10s",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub connect_timeout: Duration,
+
+    /// Deadline from the call to the first output, where the caller gives
+    /// none.
+    #[arg(
+        long,
+        env = "SPARKLER_FIRST_TOKEN_TIMEOUT",
+        default_value = "10m",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub first_token_timeout: Duration,
+
+    /// Deadline between two pieces of output, where the caller gives none.
+    #[arg(
+        long,
+        env = "SPARKLER_IDLE_TIMEOUT",
+        default_value = "2m",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub idle_timeout: Duration,
+
+    /// Deadline of the whole call, where the caller gives none.
+    #[arg(
+        long,
+        env = "SPARKLER_TOTAL_TIMEOUT",
+        default_value = "30m",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub total_timeout: Duration,
+
+    /// No call lasts longer, whatever the caller says.
+    #[arg(
+        long,
+        env = "SPARKLER_MAX_TOTAL_TIMEOUT",
+        default_value = "1h",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub max_total_timeout: Duration,
+
+    /// Calls of the provider for one execution, at most.
+    #[arg(long, env = "SPARKLER_MAX_ATTEMPTS", default_value_t = 3, value_name = "N")]
+    pub max_attempts: u32,
+
+    /// How long an execution whose callers have all gone runs on, where they
+    /// asked for it (ON_CANCEL_DRAIN).
+    #[arg(
+        long,
+        env = "SPARKLER_ON_CANCEL_DRAIN_LIMIT",
+        default_value = "10m",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub on_cancel_drain_limit: Duration,
+
+    /// Silence after which a stream carries a `progress` event.
+    #[arg(
+        long,
+        env = "SPARKLER_PROGRESS_INTERVAL",
+        default_value = "15s",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub progress_interval: Duration,
+
+    /// How long the worker still takes calls after it was told to stop, so
+    /// that balancers can look away.
+    #[arg(
+        long,
+        env = "SPARKLER_LEAVE_GRACE",
+        default_value = "5s",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub leave_grace: Duration,
+
+    /// How long executions may then run on before they are ended.
+    #[arg(
+        long,
+        env = "SPARKLER_DRAIN_LIMIT",
+        default_value = "60s",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub drain_limit: Duration,
+
+    /// Whether the service describes itself (gRPC reflection).
+    #[arg(
+        long,
+        env = "SPARKLER_REFLECTION",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub reflection: bool,
+
+    /// How log lines look.
+    #[arg(
+        long,
+        env = "SPARKLER_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text,
+        value_name = "FORMAT"
+    )]
+    pub log_format: LogFormat,
+
+    /// Which log lines are written: `error`, `warn`, `info`, `debug`, or
+    /// directives such as `sparkler=debug,warn`.
+    #[arg(long, env = "SPARKLER_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+}
+
+/// How the provider is spoken to, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProtocolArg {
+    /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
+    Auto,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only, also without TLS.
+    Http2,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// The settings of a worker, valid by construction.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where gRPC listens.
+    pub listen: SocketAddr,
+    /// Where the admin pages listen.
+    pub admin_listen: SocketAddr,
+    /// Threads that execute.
+    pub worker_threads: usize,
+    /// The provider's client.
+    pub fireworks: ClientConfig,
+    /// When the provider is called again.
+    pub retry: RetryPolicy,
+    /// What tokens cost.
+    pub prices: Prices,
+    /// The folder of mounted credentials.
+    pub secrets_dir: Option<PathBuf>,
+    /// What keyed hashes are made with.
+    pub cache_secret: CacheSecret,
+    /// The memory tier.
+    pub memory: MemoryConfig,
+    /// The registry of flights.
+    pub flights: FlightsConfig,
+    /// Executions at a time.
+    pub max_executions: usize,
+    /// What is decided about executions.
+    pub execution: Settings,
+    /// How the worker stops.
+    pub drain: DrainLimits,
+    /// Whether the service describes itself.
+    pub reflection: bool,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug)]
+pub struct ConfigError(Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the worker cannot start as configured: {}", self.0.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The bytes of an answer are counted in 32 bits.
+const MAX_ANSWER_BYTES: u64 = 1 << 30;
+
+impl Config {
+    /// The settings of a worker inside another program: loopback, free ports,
+    /// everything else as `serve` has it.
+    pub fn local(base_url: Url) -> Config {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        Config {
+            listen: loopback,
+            admin_listen: loopback,
+            worker_threads: 1,
+            fireworks: ClientConfig { base_url, ..ClientConfig::default() },
+            retry: RetryPolicy::default(),
+            prices: Prices::built_in(),
+            secrets_dir: None,
+            cache_secret: CacheSecret::random(),
+            memory: MemoryConfig { max_bytes: 64 << 20, max_ttl: Duration::from_secs(3600) },
+            flights: FlightsConfig {
+                retention: Duration::from_secs(600),
+                retention_bytes: 64 << 20,
+                max_answer_bytes: 16 << 20,
+            },
+            max_executions: 10_000,
+            execution: Settings { worker_id: "local".to_owned(), ..Settings::default() },
+            drain: DrainLimits::default(),
+            reflection: true,
+        }
+    }
+}
+
+impl TryFrom<ServeArgs> for Config {
+    type Error = ConfigError;
+
+    fn try_from(args: ServeArgs) -> Result<Config, ConfigError> {
+        let mut problems = Problems::default();
+        let base_url = problems.take(base_url(&args.fireworks_base_url));
+        let prices = problems.take(prices(args.prices.as_deref()));
+        let cache_secret = problems.take(cache_secret(args.cache_secret_file.as_deref()));
+        problems.take(folder(args.secrets_dir.as_deref()));
+        problems.take(positive_limits(&args));
+        let (Some(base_url), Some(prices), Some(cache_secret)) = (base_url, prices, cache_secret)
+        else {
+            return Err(ConfigError(problems.0));
+        };
+        if !problems.0.is_empty() {
+            return Err(ConfigError(problems.0));
+        }
+        Ok(Config {
+            listen: args.listen,
+            admin_listen: args.admin_listen,
+            worker_threads: args.worker_threads.unwrap_or_else(cores),
+            fireworks: client(&args, base_url),
+            retry: RetryPolicy::default(),
+            prices,
+            secrets_dir: args.secrets_dir.clone(),
+            cache_secret,
+            memory: MemoryConfig { max_bytes: args.cache_bytes, max_ttl: args.cache_ttl },
+            flights: FlightsConfig {
+                retention: args.retention,
+                retention_bytes: args.retention_bytes,
+                max_answer_bytes: args.max_answer_bytes as usize,
+            },
+            max_executions: args.max_executions,
+            drain: DrainLimits { leave_grace: args.leave_grace, drain_limit: args.drain_limit },
+            reflection: args.reflection,
+            execution: execution(args),
+        })
+    }
+}
+
+/// Problems as they are found.
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn take<T>(&mut self, found: Result<T, String>) -> Option<T> {
+        found.map_err(|problem| self.0.push(problem)).ok()
+    }
+}
+
+fn client(args: &ServeArgs, base_url: Url) -> ClientConfig {
+    ClientConfig {
+        base_url,
+        protocol: match args.fireworks_protocol {
+            ProtocolArg::Auto => Protocol::Auto,
+            ProtocolArg::Http1 => Protocol::Http1,
+            ProtocolArg::Http2 => Protocol::Http2,
+        },
+        connections: args.fireworks_connections,
+        ..ClientConfig::default()
+    }
+}
+
+fn execution(args: ServeArgs) -> Settings {
+    Settings {
+        worker_id: args.worker_id.unwrap_or_else(host_name),
+        default_deadlines: Deadlines {
+            connect: args.connect_timeout,
+            first_token: args.first_token_timeout,
+            idle: args.idle_timeout,
+            total: args.total_timeout,
+        },
+        max_total: args.max_total_timeout,
+        max_attempts: args.max_attempts,
+        drain_limit: args.on_cancel_drain_limit,
+        progress_interval: args.progress_interval,
+        cache_ttl: args.cache_ttl,
+        moving_cache_ttl: args.moving_cache_ttl,
+        max_recording_bytes: (args.cache_bytes / 8) as usize,
+        trust_tenant: args.trust_tenant,
+        allow_shared_scope: args.allow_shared_cache,
+        max_input_bytes: args.max_input_bytes as usize,
+    }
+}
+
+fn base_url(text: &str) -> Result<Url, String> {
+    let problem = |why: &str| format!("--fireworks-base-url {why}");
+    let url = Url::parse(text).map_err(|error| problem(&format!("is not a URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(problem("must be http:// or https:// with a host"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(problem("must not hold a password: credentials come with each request"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(problem("must not have a query or a fragment"));
+    }
+    Ok(url)
+}
+
+fn prices(file: Option<&Path>) -> Result<Prices, String> {
+    let Some(file) = file else {
+        return Ok(Prices::built_in());
+    };
+    let text = fs::read_to_string(file)
+        .map_err(|error| format!("--prices {} cannot be read: {error}", file.display()))?;
+    Prices::parse(&text).map_err(|problem| format!("--prices {}: {problem}", file.display()))
+}
+
+fn cache_secret(file: Option<&Path>) -> Result<CacheSecret, String> {
+    let Some(file) = file else {
+        return Ok(CacheSecret::random());
+    };
+    let text = zeroize::Zeroizing::new(fs::read(file).map_err(|error| {
+        format!("--cache-secret-file {} cannot be read: {error}", file.display())
+    })?);
+    let text = text.trim_ascii_end();
+    if text.len() < CacheSecret::MIN_BYTES {
+        return Err(format!(
+            "--cache-secret-file {} holds {} bytes; at least {}, such as from \
+             `openssl rand -base64 32`",
+            file.display(),
+            text.len(),
+            CacheSecret::MIN_BYTES
+        ));
+    }
+    Ok(CacheSecret::new(text))
+}
+
+fn folder(folder: Option<&Path>) -> Result<(), String> {
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            Err(format!("--secrets-dir {} is not a folder", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn positive_limits(args: &ServeArgs) -> Result<(), String> {
+    let zero = [
+        ("--max-executions", args.max_executions == 0),
+        ("--max-attempts", args.max_attempts == 0),
+        ("--worker-threads", args.worker_threads == Some(0)),
+        ("--fireworks-connections", args.fireworks_connections == 0),
+        ("--progress-interval", args.progress_interval.is_zero()),
+        ("--total-timeout", args.total_timeout.is_zero()),
+        ("--max-answer-bytes", args.max_answer_bytes == 0),
+    ];
+    let zero: Vec<&str> =
+        zero.iter().filter(|(_, is_zero)| *is_zero).map(|(name, _)| *name).collect();
+    if !zero.is_empty() {
+        return Err(format!("{} must be more than 0", zero.join(", ")));
+    }
+    if args.max_answer_bytes > MAX_ANSWER_BYTES {
+        return Err("--max-answer-bytes must be at most 1GiB".to_owned());
+    }
+    Ok(())
+}
+
+/// What the process may use, as the cgroup says.
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn host_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "sparkler".to_owned())
+}
+
+/// A size such as `64MiB`, in bytes.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "KiB" | "K" => 1 << 10,
+        "MiB" | "M" => 1 << 20,
+        "GiB" | "G" => 1 << 30,
+        unit => return Err(format!("{unit:?} is not a unit: use KiB, MiB or GiB")),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("{text:?} is not a size"))?;
+    number.checked_mul(unit).ok_or_else(|| format!("{text:?} is too large"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    fn config(args: &[&str]) -> Result<Config, ConfigError> {
+        let args = ["sparkler"].iter().chain(args);
+        Config::try_from(Command::try_parse_from(args).expect("they parse").args)
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        let config = config(&[]).expect("valid");
+        assert!(config.listen.ip().is_loopback());
+        assert!(config.worker_threads >= 1);
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once() {
+        let problems = config(&[
+            "--fireworks-base-url=ftp://x",
+            "--prices=/nonexistent",
+            "--cache-secret-file=/dev/null",
+            "--secrets-dir=/dev/null",
+            "--max-attempts=0",
+        ])
+        .expect_err("all wrong")
+        .to_string();
+        for word in
+            ["base-url", "--prices", "--cache-secret-file", "--secrets-dir", "--max-attempts"]
+        {
+            assert!(problems.contains(word), "{word} is missing in: {problems}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_the_base_url_is_refused_and_not_repeated() {
+        let problem = config(&["--fireworks-base-url=https://user:canary@host/"])
+            .expect_err("refused")
+            .to_string();
+        assert!(!problem.contains("canary"), "{problem}");
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(bytes("1000"), Ok(1000));
+        assert!(bytes("12 parsecs").is_err());
+        assert!(bytes("99999999999GiB").is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! The protobuf codec, with refusals that say what is wrong.
+//!
+//! tonic's own answers a frame that is not the message with INTERNAL, as if
+//! the worker had failed; it is the caller who has.
+
+use std::marker::PhantomData;
+
+use prost::Message;
+use tonic::{
+    Status,
+    codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder},
+};
+
+use super::status::status;
+use crate::error::{Error, Violation};
+
+/// Encodes and decodes messages of the API.
+#[derive(Debug)]
+pub struct Codec<E, D>(PhantomData<(E, D)>);
+
+impl<E, D> Default for Codec<E, D> {
+    fn default() -> Codec<E, D> {
+        Codec(PhantomData)
+    }
+}
+
+impl<E, D> tonic::codec::Codec for Codec<E, D>
+where
+    E: Message + Send + 'static,
+    D: Message + Default + Send + 'static,
+{
+    type Encode = E;
+    type Decode = D;
+    type Encoder = ProtobufEncoder<E>;
+    type Decoder = ProtobufDecoder<D>;
+
+    fn encoder(&mut self) -> ProtobufEncoder<E> {
+        ProtobufEncoder(PhantomData)
+    }
+
+    fn decoder(&mut self) -> ProtobufDecoder<D> {
+        ProtobufDecoder(PhantomData)
+    }
+}
+
+/// Encodes a message.
+#[derive(Debug)]
+pub struct ProtobufEncoder<E>(PhantomData<E>);
+
+impl<E: Message> Encoder for ProtobufEncoder<E> {
+    type Item = E;
+    type Error = Status;
+
+    fn encode(&mut self, item: E, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        item.encode(buffer).map_err(|_| Status::internal("a message could not be encoded"))
+    }
+
+    /// Most messages are a few tokens: small buffers, since each stream has
+    /// one for as long as it lives.
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(1024, 32 * 1024)
+    }
+}
+
+/// Decodes a message.
+#[derive(Debug)]
+pub struct ProtobufDecoder<D>(PhantomData<D>);
+
+impl<D: Message + Default> Decoder for ProtobufDecoder<D> {
+    type Item = D;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
+        D::decode(buffer).map(Some).map_err(|problem| {
+            // prost's words name the field and what is wrong, never a value.
+            let description = format!("is not a message of this API: {problem}");
+            status(&Error::InvalidNodeConfig(vec![Violation::new("request", description)]))
+        })
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(1024, 32 * 1024)
+    }
+}

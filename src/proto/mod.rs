@@ -1,0 +1,31 @@
+//! The wire: code generated from `proto/`, and its conversions. Protobuf and
+//! `Status` stop here; everything behind the door is plain values.
+
+mod codec;
+mod describe;
+mod request;
+mod response;
+mod status;
+
+#[expect(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::semicolon_if_nothing_returned,
+    clippy::redundant_closure_for_method_calls,
+    reason = "generated code"
+)]
+mod generated {
+    tonic::include_proto!("sparkler.worker.v1");
+}
+
+pub use self::{
+    codec::Codec,
+    generated::*,
+    request::{Arrival, Door},
+    status::status,
+};
+
+/// The compiled schema, for reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/worker.binpb"));

@@ -1,0 +1,320 @@
+//! Requests into plain values. Every field problem is collected; the credential
+//! moves into its redacting type at once.
+
+use std::time::Duration;
+
+use prost::Message as _;
+use prost_types::{Struct, Value as ProtoValue, value::Kind};
+use serde_json::{Map, Number, Value};
+use tokio::time::Instant;
+
+use super::{
+    AttachExecutionRequest, CachePolicy, Chat, ChatMessage, CheckNodeRequest, ContentPart,
+    Credential, ExecuteNodeRequest, ExecutionContext, ExecutionLimits, OutputOptions, cache_policy,
+    content_part, credential, execute_node_request, execution_limits, output_options,
+};
+use crate::{
+    credentials::ApiKey,
+    error::{Error, Violation},
+    execution::order::{
+        self, Attachment, CacheMode, Caller, Check, Context, CredentialSource, Limits, Order,
+        ScopeKind,
+    },
+    node::{Input, Message, Part, ToolCall},
+    output::{OutputFormat, Schema},
+};
+
+/// What is known of a call besides its message.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Who calls.
+    pub caller: Caller,
+    /// The call's own deadline, as a duration from its arrival.
+    pub deadline: Option<Duration>,
+    /// When it arrived.
+    pub arrived: Instant,
+}
+
+/// The door: turns requests into plain values, and tells everything that is
+/// wrong with them.
+#[derive(Debug, Default)]
+pub struct Door {
+    violations: Vec<Violation>,
+}
+
+impl Door {
+    /// An order for the executor.
+    pub fn order(mut self, request: ExecuteNodeRequest, arrival: Arrival) -> Result<Order, Error> {
+        let input_bytes = request.encoded_len();
+        let order = Order {
+            node_type: request.node_type,
+            config: self.config(request.config),
+            input: self.input(request.input),
+            input_bytes,
+            credential: self.credential(request.credential),
+            context: context(request.context),
+            caller: arrival.caller,
+            cache: self.cache_policy(request.cache.unwrap_or_default()),
+            deltas: request.output.as_ref().and_then(|output| output.deltas),
+            output: self.output(request.output.unwrap_or_default()),
+            limits: self.limits(request.limits.unwrap_or_default(), arrival.deadline),
+            idempotency_key: some(request.idempotency_key),
+            arrived: arrival.arrived,
+        };
+        self.close(order)
+    }
+
+    /// An attachment for the executor.
+    pub fn attachment(
+        mut self,
+        request: AttachExecutionRequest,
+        arrival: Arrival,
+    ) -> Result<Attachment, Error> {
+        let attachment = Attachment {
+            execution_token: request.execution_token,
+            after_sequence: request.after_sequence,
+            credential: self.credential(request.credential),
+            context: context(request.context),
+            caller: arrival.caller,
+            deltas: request.deltas.unwrap_or(true),
+            limits: self.limits(request.limits.unwrap_or_default(), arrival.deadline),
+            arrived: arrival.arrived,
+        };
+        self.close(attachment)
+    }
+
+    /// A check for the executor.
+    pub fn check(mut self, request: CheckNodeRequest, arrival: Arrival) -> Result<Check, Error> {
+        let check = Check {
+            node_type: request.node_type,
+            config: self.config(request.config),
+            credential: self.credential(request.credential),
+            deadline: arrival.deadline,
+        };
+        self.close(check)
+    }
+
+    fn close<T>(self, value: T) -> Result<T, Error> {
+        if self.violations.is_empty() {
+            Ok(value)
+        } else {
+            Err(Error::InvalidNodeConfig(self.violations))
+        }
+    }
+
+    fn refuse(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        self.violations.push(Violation::new(field, description));
+    }
+
+    fn config(&mut self, config: Option<Struct>) -> Map<String, Value> {
+        self.object(config.unwrap_or_default(), "config")
+    }
+
+    fn object(&mut self, object: Struct, path: &str) -> Map<String, Value> {
+        object
+            .fields
+            .into_iter()
+            .map(|(key, value)| {
+                let value = self.value(value, path, &key);
+                (key, value)
+            })
+            .collect()
+    }
+
+    /// Protobuf has one kind of number; a whole one becomes an integer again.
+    fn value(&mut self, value: ProtoValue, parent: &str, key: &str) -> Value {
+        match value.kind {
+            None | Some(Kind::NullValue(_)) => Value::Null,
+            Some(Kind::BoolValue(value)) => Value::Bool(value),
+            Some(Kind::StringValue(value)) => Value::String(value),
+            Some(Kind::NumberValue(value)) => match number(value) {
+                Some(number) => Value::Number(number),
+                None => {
+                    self.refuse(format!("{parent}.{key}"), format!("is {value}: not a number"));
+                    Value::Null
+                }
+            },
+            Some(Kind::StructValue(value)) => {
+                Value::Object(self.object(value, &format!("{parent}.{key}")))
+            }
+            Some(Kind::ListValue(list)) => {
+                let path = format!("{parent}.{key}");
+                let values = list.values.into_iter().enumerate();
+                Value::Array(
+                    values.map(|(index, value)| self.value(value, &path, &index.to_string())).collect(),
+                )
+            }
+        }
+    }
+
+    fn input(&mut self, input: Option<execute_node_request::Input>) -> Input {
+        match input {
+            Some(execute_node_request::Input::Prompt(prompt)) => Input::Prompt(prompt),
+            Some(execute_node_request::Input::Chat(Chat { messages })) => {
+                Input::Chat(messages.into_iter().map(message).collect())
+            }
+            None => {
+                self.refuse("input", "is missing: give prompt or chat");
+                Input::Chat(Vec::new())
+            }
+        }
+    }
+
+    fn credential(&mut self, credential: Option<Credential>) -> Option<CredentialSource> {
+        match credential.and_then(|credential| credential.source)? {
+            credential::Source::SecretName(name) => Some(CredentialSource::SecretName(name)),
+            credential::Source::ApiKey(text) => match ApiKey::new(text) {
+                Ok(key) => Some(CredentialSource::ApiKey(key)),
+                Err(problem) => {
+                    self.refuse("credential.api_key", problem.to_string());
+                    None
+                }
+            },
+        }
+    }
+
+    fn cache_policy(&mut self, policy: CachePolicy) -> order::CachePolicy {
+        use cache_policy::{Mode, Scope};
+        let mode = match Mode::try_from(policy.mode) {
+            Ok(Mode::Unspecified) => None,
+            Ok(Mode::Off) => Some(CacheMode::Off),
+            Ok(Mode::ReadWrite) => Some(CacheMode::ReadWrite),
+            Ok(Mode::ReadOnly) => Some(CacheMode::ReadOnly),
+            Ok(Mode::Refresh) => Some(CacheMode::Refresh),
+            Ok(Mode::OnlyIfCached) => Some(CacheMode::OnlyIfCached),
+            Err(_) => self.unknown_enum("cache.mode", policy.mode),
+        };
+        let scope = match Scope::try_from(policy.scope) {
+            Ok(Scope::Unspecified | Scope::Credential) => Some(ScopeKind::Credential),
+            Ok(Scope::Tenant) => Some(ScopeKind::Tenant),
+            Ok(Scope::Shared) => Some(ScopeKind::Shared),
+            Err(_) => self.unknown_enum("cache.scope", policy.scope),
+        };
+        order::CachePolicy {
+            mode,
+            scope: scope.unwrap_or_default(),
+            ttl: self.duration("cache.ttl", policy.ttl),
+            salt: policy.salt,
+        }
+    }
+
+    fn output(&mut self, options: OutputOptions) -> OutputFormat {
+        use output_options::Format;
+        let schema = some(options.json_schema);
+        match (Format::try_from(options.format), schema) {
+            (Ok(Format::Json), None) => OutputFormat::Json { schema: None },
+            (Ok(Format::Json), Some(text)) => match Schema::parse(&text) {
+                Ok(schema) => OutputFormat::Json { schema: Some(schema) },
+                Err(problem) => {
+                    self.refuse("output.json_schema", problem);
+                    OutputFormat::Text
+                }
+            },
+            (Ok(Format::Unspecified | Format::Text), Some(_)) => {
+                self.refuse("output.json_schema", "is given, but output.format is not FORMAT_JSON");
+                OutputFormat::Text
+            }
+            (Ok(Format::Unspecified | Format::Text), None) => OutputFormat::Text,
+            (Err(_), _) => {
+                self.unknown_enum::<()>("output.format", options.format);
+                OutputFormat::Text
+            }
+        }
+    }
+
+    /// The call's own deadline counts too, whichever is sooner.
+    fn limits(&mut self, limits: ExecutionLimits, deadline: Option<Duration>) -> Limits {
+        use execution_limits::OnCancel;
+        let drain = match OnCancel::try_from(limits.on_cancel) {
+            Ok(OnCancel::Unspecified | OnCancel::Abort) => false,
+            Ok(OnCancel::Drain) => true,
+            Err(_) => self.unknown_enum("limits.on_cancel", limits.on_cancel).unwrap_or(false),
+        };
+        let total = self.limit("limits.total", limits.total);
+        Limits {
+            connect: self.limit("limits.connect", limits.connect),
+            first_token: self.limit("limits.first_token", limits.first_token),
+            idle: self.limit("limits.idle", limits.idle),
+            total: match (total, deadline) {
+                (Some(total), Some(deadline)) => Some(total.min(deadline)),
+                (total, deadline) => total.or(deadline),
+            },
+            max_attempts: (limits.max_attempts > 0).then_some(limits.max_attempts),
+            drain,
+            allow_restart: limits.allow_restart,
+        }
+    }
+
+    fn limit(&mut self, field: &str, limit: Option<prost_types::Duration>) -> Option<Duration> {
+        let limit = self.duration(field, limit)?;
+        if limit.is_zero() {
+            self.refuse(field, "is 0: leave it out for the worker's default");
+            return None;
+        }
+        Some(limit)
+    }
+
+    fn duration(&mut self, field: &str, given: Option<prost_types::Duration>) -> Option<Duration> {
+        let converted = Duration::try_from(given?);
+        if converted.is_err() {
+            self.refuse(field, "is negative or not a duration");
+        }
+        converted.ok()
+    }
+
+    fn unknown_enum<T>(&mut self, field: &str, number: i32) -> Option<T> {
+        self.refuse(field, format!("is {number}, which this worker does not know"));
+        None
+    }
+}
+
+fn number(value: f64) -> Option<Number> {
+    /// Beyond this a double no longer tells neighbouring integers apart.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        return Some(Number::from(value as i64));
+    }
+    Number::from_f64(value)
+}
+
+fn message(message: ChatMessage) -> Message {
+    Message {
+        role: message.role,
+        content: message.content,
+        parts: message.parts.into_iter().map(part).collect(),
+        tool_calls: message
+            .tool_calls
+            .into_iter()
+            .map(|super::ToolCall { id, name, arguments }| ToolCall { id, name, arguments })
+            .collect(),
+        tool_call_id: message.tool_call_id,
+        reasoning_content: message.reasoning_content,
+    }
+}
+
+fn part(part: ContentPart) -> Part {
+    match part.part {
+        None => Part::Empty,
+        Some(content_part::Part::Text(text)) => Part::Text(text),
+        Some(content_part::Part::ImageUrl(super::ImageUrl { url, detail })) => {
+            Part::Image { url, detail }
+        }
+    }
+}
+
+fn context(context: Option<ExecutionContext>) -> Context {
+    let context = context.unwrap_or_default();
+    Context {
+        flow_id: context.flow_id,
+        run_id: context.run_id,
+        node_id: context.node_id,
+        session_id: context.session_id,
+        tenant: context.tenant,
+        attempt: context.attempt,
+        labels: context.labels.into_iter().collect(),
+    }
+}
+
+fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}

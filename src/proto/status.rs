@@ -1,0 +1,179 @@
+//! Errors into statuses: the one place where a failure becomes gRPC.
+
+use std::{collections::HashMap, time::Duration};
+
+use prost::Message;
+use prost_types::Any;
+use tonic::{Code, Status, metadata::MetadataMap};
+use tonic_types::pb;
+
+use super::{Cost, FailureDetail, Timing, Usage};
+use crate::{
+    error::{Error, ProviderError, ProviderErrorKind, Retry, Violation, shorten},
+    event::Phase,
+    execution::outcome::Failed,
+};
+
+/// The domain of what the worker itself says.
+const WORKER_DOMAIN: &str = "sparkler";
+/// The domain of what the provider says.
+const PROVIDER_DOMAIN: &str = "fireworks.ai";
+
+/// A longer message does not fit into the headers of every client.
+const MAX_MESSAGE_BYTES: usize = 2048;
+
+/// The status of an error that came before anything had begun.
+pub fn status(error: &Error) -> Status {
+    make(error, None, None)
+}
+
+impl From<Failed> for Status {
+    fn from(failed: Failed) -> Status {
+        let detail = FailureDetail {
+            usage: failed.usage.map(Usage::from),
+            cost: failed.cost.map(Cost::from),
+            timing: Some(Timing::from(failed.timing)),
+            attempts: failed.attempts,
+            text: answer_text(&failed.error).to_owned(),
+        };
+        make(&failed.error, Some(failed.phase), Some(detail))
+    }
+}
+
+fn make(error: &Error, phase: Option<Phase>, detail: Option<FailureDetail>) -> Status {
+    let message = shorten(&error.public_message(), MAX_MESSAGE_BYTES);
+    let code = code(error);
+    let mut details = vec![any(&error_info(error, phase))];
+    if let Retry::After(wait) = error.retry() {
+        let retry_delay = prost_types::Duration::try_from(wait).ok();
+        details.push(any(&pb::RetryInfo { retry_delay }));
+    }
+    if let Error::InvalidNodeConfig(violations) = error {
+        details.push(any(&bad_request(violations)));
+    }
+    details.extend(detail.as_ref().map(any));
+    let rich = pb::Status { code: code.into(), message: message.clone(), details };
+    let details = rich.encode_to_vec().into();
+    Status::with_details_and_metadata(code, message, details, pushback(error))
+}
+
+fn code(error: &Error) -> Code {
+    match error {
+        Error::InvalidNodeConfig(_) => Code::InvalidArgument,
+        Error::UnknownNodeType { .. } => Code::Unimplemented,
+        Error::NotCached | Error::ExecutionUnknown => Code::NotFound,
+        Error::IdempotencyMismatch => Code::FailedPrecondition,
+        Error::CallerUnauthenticated => Code::Unauthenticated,
+        Error::Provider(provider) => provider_code(provider.kind),
+        Error::Deadline { .. } => Code::DeadlineExceeded,
+        Error::Saturated { .. } | Error::OutputTooLarge { .. } => Code::ResourceExhausted,
+        Error::Draining { .. } => Code::Unavailable,
+        Error::OutputNotJson { .. } | Error::OutputSchemaMismatch { .. } => {
+            Code::FailedPrecondition
+        }
+        Error::Cancelled => Code::Cancelled,
+        Error::Internal(_) => Code::Internal,
+    }
+}
+
+fn provider_code(kind: ProviderErrorKind) -> Code {
+    match kind {
+        ProviderErrorKind::CredentialRejected
+        | ProviderErrorKind::BillingRequired
+        | ProviderErrorKind::AccountSuspended => Code::FailedPrecondition,
+        ProviderErrorKind::ModelForbidden => Code::PermissionDenied,
+        ProviderErrorKind::ModelNotFound => Code::NotFound,
+        ProviderErrorKind::RequestRejected | ProviderErrorKind::ContextTooLong => {
+            Code::InvalidArgument
+        }
+        ProviderErrorKind::RateLimited => Code::ResourceExhausted,
+        ProviderErrorKind::Unavailable
+        | ProviderErrorKind::DeploymentScalingUp
+        | ProviderErrorKind::StreamInterrupted => Code::Unavailable,
+    }
+}
+
+fn error_info(error: &Error, phase: Option<Phase>) -> pb::ErrorInfo {
+    let safe_to_retry = error.retry() != Retry::No;
+    let mut metadata =
+        HashMap::from([("safe_to_retry".to_owned(), safe_to_retry.to_string())]);
+    let mut add = |key: &str, value: Option<String>| {
+        metadata.extend(value.map(|value| (key.to_owned(), value)));
+    };
+    let mut phase = phase;
+    let domain = match error {
+        Error::Provider(provider) => {
+            let ProviderError { http_status, code, request_id, .. } = &**provider;
+            add("http_status", http_status.map(|status| status.to_string()));
+            add("provider_code", code.clone());
+            add("provider_request_id", request_id.clone());
+            phase = Some(provider.phase);
+            PROVIDER_DOMAIN
+        }
+        _ => WORKER_DOMAIN,
+    };
+    if let Error::Deadline { phase: waited_for, .. } = error {
+        phase = Some(*waited_for);
+    }
+    add("phase", phase.map(|phase| phase.as_str().to_owned()));
+    if let Error::UnknownNodeType { known, .. } = error {
+        add("known_node_types", Some(known.join(",")));
+    }
+    pb::ErrorInfo { reason: error.reason().to_owned(), domain: domain.to_owned(), metadata }
+}
+
+fn bad_request(violations: &[Violation]) -> pb::BadRequest {
+    let field_violations = violations.iter().map(|violation| pb::bad_request::FieldViolation {
+        field: violation.field.clone(),
+        description: violation.description.clone(),
+        ..Default::default()
+    });
+    pb::BadRequest { field_violations: field_violations.collect() }
+}
+
+/// What gRPC clients with a retry policy wait for. Only the worker's own
+/// refusals: they came before anything was done.
+fn pushback(error: &Error) -> MetadataMap {
+    let mut metadata = MetadataMap::new();
+    if let Error::Saturated { retry_after } | Error::Draining { retry_after } = error {
+        metadata.insert("grpc-retry-pushback-ms", milliseconds(*retry_after).into());
+    }
+    metadata
+}
+
+fn milliseconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn answer_text(error: &Error) -> &str {
+    match error {
+        Error::OutputNotJson { text, .. } | Error::OutputSchemaMismatch { text, .. } => text,
+        _ => "",
+    }
+}
+
+fn any<M: Message + TypeUrl>(message: &M) -> Any {
+    Any { type_url: M::type_url(), value: message.encode_to_vec() }
+}
+
+/// The type URL of a detail.
+trait TypeUrl {
+    fn type_url() -> String;
+}
+
+macro_rules! type_urls {
+    ($($message:ty => $name:literal),* $(,)?) => {
+        $(impl TypeUrl for $message {
+            fn type_url() -> String {
+                concat!("type.googleapis.com/", $name).to_owned()
+            }
+        })*
+    };
+}
+
+type_urls! {
+    pb::ErrorInfo => "google.rpc.ErrorInfo",
+    pb::RetryInfo => "google.rpc.RetryInfo",
+    pb::BadRequest => "google.rpc.BadRequest",
+    FailureDetail => "sparkler.worker.v1.FailureDetail",
+}
