@@ -4,4 +4,5 @@
 pub mod credentials;
 pub mod error;
 pub mod event;
+pub mod fireworks;
 pub mod proto;
