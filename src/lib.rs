@@ -6,6 +6,7 @@ pub mod cache;
 pub mod credentials;
 pub mod error;
 pub mod event;
+pub mod fireworks;
 pub mod flight;
 pub mod lifecycle;
 pub mod price;

@@ -1,0 +1,249 @@
+//! The connections with the provider.
+//!
+//! The HTTP library keeps one HTTP/2 connection per client and host, and
+//! providers let only so many streams on one: the rest would queue there,
+//! unseen. So there are several clients, called lanes, each filled before the
+//! next is used. A lane that is never reached opens nothing.
+//!
+//! On a lane requests find their connection one at a time. On an open one that
+//! takes a single poll; on a lane that has none yet, it keeps a hundred first
+//! requests from opening a hundred connections, of which TLS would show
+//! ninety-nine to be superfluous.
+//!
+//! The environment's proxy variables are not followed, redirects neither, and
+//! there are no cookies: a request goes where the operator's base URL says.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tower::{Layer, Service};
+
+use super::{ClientConfig, Protocol, sending::Sent};
+
+/// Streams on one lane before the next is used: what the most careful
+/// providers allow.
+const STREAMS_PER_LANE: usize = 100;
+const USER_AGENT: &str = concat!("sparkler/", env!("CARGO_PKG_VERSION"));
+
+/// All lanes.
+#[derive(Debug)]
+pub(super) struct Connections {
+    lanes: Vec<Lane>,
+}
+
+/// One client of the HTTP library, and so one HTTP/2 connection.
+#[derive(Debug)]
+pub(super) struct Lane {
+    client: reqwest::Client,
+    streams: AtomicUsize,
+    connecting: Connecting,
+    /// Whether one connection carries many requests, as far as known.
+    multiplexed: AtomicBool,
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// A place on a lane, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place<'a>(&'a Lane);
+
+impl Connections {
+    pub(super) fn new(config: &ClientConfig) -> anyhow::Result<Connections> {
+        let multiplexed = match config.protocol {
+            Protocol::Http1 => false,
+            Protocol::Http2 => true,
+            Protocol::Auto => config.base_url.scheme() == "https",
+        };
+        let count = if multiplexed {
+            config.connections.max(1)
+        } else {
+            1
+        };
+        let lanes = (0..count)
+            .map(|_| Lane::new(config, multiplexed))
+            .collect::<anyhow::Result<Vec<Lane>>>()?;
+        Ok(Connections { lanes })
+    }
+
+    /// A place on the first lane that is not full, else on the emptiest.
+    pub(super) fn place(&self) -> Place<'_> {
+        let free = self.lanes.iter().find(|lane| lane.enter_if_free());
+        let lane = free.unwrap_or_else(|| {
+            let emptiest = self
+                .lanes
+                .iter()
+                .min_by_key(|lane| lane.streams.load(Ordering::Relaxed))
+                .unwrap_or(&self.lanes[0]);
+            emptiest.streams.fetch_add(1, Ordering::Relaxed);
+            emptiest
+        });
+        Place(lane)
+    }
+}
+
+impl Lane {
+    fn new(config: &ClientConfig, multiplexed: bool) -> anyhow::Result<Lane> {
+        let connecting = Connecting::default();
+        Ok(Lane {
+            client: build(config, connecting.clone())?,
+            streams: AtomicUsize::new(0),
+            connecting,
+            multiplexed: AtomicBool::new(multiplexed),
+            turn: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    fn enter_if_free(&self) -> bool {
+        self.streams
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |streams| {
+                (streams < STREAMS_PER_LANE).then_some(streams + 1)
+            })
+            .is_ok()
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Place<'_> {
+    /// Whether a connection of this lane is being opened.
+    pub(super) fn is_connecting(&self) -> bool {
+        self.0.connecting.is_any()
+    }
+
+    /// Sends the request, whose body announces itself by `sent`. Dropping the
+    /// future gives the turn back, and takes the request off its connection.
+    pub(super) async fn send(
+        &self,
+        request: reqwest::Request,
+        sent: &Sent,
+    ) -> reqwest::Result<reqwest::Response> {
+        let lane = self.0;
+        let mut answering = pin!(lane.client.execute(request));
+        if lane.multiplexed.load(Ordering::Relaxed) {
+            let _turn = lane.turn.lock().await;
+            let mut connecting = false;
+            // Woken by `sent` as well: the caller registers this task there.
+            let early = poll_fn(|context| {
+                if let Poll::Ready(answer) = answering.as_mut().poll(context) {
+                    return Poll::Ready(Some(answer));
+                }
+                connecting |= lane.connecting.is_any();
+                if sent.is_sent() || !connecting {
+                    return Poll::Ready(None);
+                }
+                Poll::Pending
+            })
+            .await;
+            if let Some(answer) = early {
+                return answer;
+            }
+        }
+        let response = answering.await?;
+        let multiplexed = response.version() == http::Version::HTTP_2;
+        lane.multiplexed.store(multiplexed, Ordering::Relaxed);
+        Ok(response)
+    }
+}
+
+fn build(config: &ClientConfig, connecting: Connecting) -> anyhow::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        // Retries are the execution's, which knows the deadlines.
+        .retry(reqwest::retry::never())
+        .connect_timeout(config.connect_timeout)
+        .connector_layer(connecting)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Duration::from_secs(30))
+        .pool_idle_timeout(Duration::from_secs(90))
+        .http2_initial_stream_window_size(1024 * 1024)
+        .http2_initial_connection_window_size(16 * 1024 * 1024)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .http2_keep_alive_timeout(Duration::from_secs(10))
+        .http2_keep_alive_while_idle(true);
+    let builder = match config.protocol {
+        Protocol::Auto => builder,
+        Protocol::Http1 => builder.http1_only(),
+        Protocol::Http2 => builder.http2_prior_knowledge(),
+    };
+    builder.build().context("cannot set up the HTTP client")
+}
+
+/// Counts the connections that are being opened, TLS included.
+#[derive(Debug, Clone, Default)]
+struct Connecting(Arc<AtomicUsize>);
+
+impl Connecting {
+    fn is_any(&self) -> bool {
+        self.0.load(Ordering::Acquire) > 0
+    }
+
+    fn begin(&self) -> Opening {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Opening(self.clone())
+    }
+}
+
+struct Opening(Connecting);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl<S> Layer<S> for Connecting {
+    type Service = CountingConnector<S>;
+
+    fn layer(&self, inner: S) -> CountingConnector<S> {
+        CountingConnector {
+            inner,
+            connecting: self.clone(),
+        }
+    }
+}
+
+/// The HTTP library's connector, counted.
+#[derive(Debug, Clone)]
+struct CountingConnector<S> {
+    inner: S,
+    connecting: Connecting,
+}
+
+impl<S, R> Service<R> for CountingConnector<S>
+where
+    S: Service<R>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = futures_util::future::BoxFuture<'static, Result<S::Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, target: R) -> Self::Future {
+        let opening = self.connecting.begin();
+        let connection = self.inner.call(target);
+        Box::pin(async move {
+            let result = connection.await;
+            drop(opening);
+            result
+        })
+    }
+}

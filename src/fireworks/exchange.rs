@@ -1,0 +1,261 @@
+//! One attempt: send the request, judge the response's head, read its body.
+//!
+//! Every error of an attempt is made here, because here is known what it was
+//! waiting for, and which key must not be in it. No retries.
+
+use std::{
+    future::{Future as _, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, HeaderValue, Method, header};
+
+use super::{
+    Attempt, Inner, Request,
+    answer::{Answer, Halt},
+    connections::Place,
+    failure::{self, Scene},
+    head::{self, Content},
+    sending::{RequestBody, Sent},
+    stream::{self, ResponseBody},
+    transport,
+};
+use crate::{
+    error::{Deadline, Error, ProviderErrorKind},
+    event::{Emit, Finish, Phase},
+};
+
+/// How long the body of a refusal is waited for.
+const REFUSAL_LIMIT: Duration = Duration::from_secs(2);
+
+/// An attempt under way.
+pub(super) struct Exchange<'a> {
+    client: &'a Inner,
+    attempt: Attempt<'a>,
+    phase: Phase,
+    request_id: Option<String>,
+}
+
+impl<'a> Exchange<'a> {
+    pub(super) fn new(client: &'a Inner, attempt: Attempt<'a>) -> Exchange<'a> {
+        Exchange {
+            client,
+            attempt,
+            phase: Phase::Waiting,
+            request_id: None,
+        }
+    }
+
+    /// Runs the attempt. What comes is in the answer also when this fails.
+    /// Dropped anywhere, it closes the provider's stream: request and body are
+    /// owned by it, and nothing is spawned.
+    pub(super) async fn run(
+        &mut self,
+        request: &Request,
+        answer: &mut Answer,
+        emit: &mut dyn Emit,
+    ) -> Result<Finish, Error> {
+        let place = self.client.connections.place();
+        let response = self.send(&place, self.post(request), emit).await?;
+        let headers = response.headers();
+        self.request_id = head::request_id(headers, self.attempt.credential);
+        answer.usage = head::usage(headers);
+        let content = head::content(headers);
+        if response.status() != http::StatusCode::OK {
+            return Err(self.refused(response).await);
+        }
+        let mut body = ResponseBody::new(response);
+        let read = self.read(content, &mut body, answer, emit).await;
+        if answer.has_begun() {
+            self.phase = Phase::Streaming;
+        }
+        let finish_reasons = read
+            .and_then(|()| answer.finish_reasons())
+            .map_err(|halt| self.halted(halt, answer))?;
+        Ok(Finish {
+            finish_reasons,
+            usage: answer.usage,
+            model: self.presentable_word(&answer.model),
+            provider_request_id: self.provider_request_id(answer),
+        })
+    }
+
+    /// The request that asks for a stream.
+    fn post(&self, request: &Request) -> (HeaderMap, url::Url, bytes::Bytes) {
+        let mut headers = json_headers(self.attempt.credential.authorization());
+        headers.insert(
+            header::ACCEPT,
+            HeaderValue::from_static("text/event-stream"),
+        );
+        let url = self.client.urls.of(request.endpoint).clone();
+        (headers, url, request.body.clone())
+    }
+
+    /// Sends a request, tells what it waits for, and waits for the response's
+    /// head. Only while a connection is being opened does the deadline count.
+    async fn send(
+        &mut self,
+        place: &Place<'_>,
+        (headers, url, body): (HeaderMap, url::Url, bytes::Bytes),
+        emit: &mut dyn Emit,
+    ) -> Result<reqwest::Response, Error> {
+        let sent = Sent::default();
+        let mut request = reqwest::Request::new(Method::POST, url);
+        *request.headers_mut() = headers;
+        *request.body_mut() = Some(reqwest::Body::wrap(RequestBody::new(body, sent.clone())));
+
+        let limit = self.attempt.connect.min(self.client.config.connect_timeout);
+        let mut deadline = pin!(tokio::time::sleep(limit));
+        let mut sending = pin!(place.send(request, &sent));
+        let mut told = None;
+        let response = poll_fn(|context| {
+            sent.register(context.waker());
+            let response = sending.as_mut().poll(context);
+            let connecting = response.is_pending() && !sent.is_sent() && place.is_connecting();
+            let phase = if connecting {
+                Phase::Connecting
+            } else {
+                Phase::Waiting
+            };
+            if told != Some(phase) {
+                told = Some(phase);
+                emit.phase(phase);
+            }
+            if connecting && deadline.as_mut().poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            response.map(Some)
+        })
+        .await;
+        self.phase = told.unwrap_or(Phase::Waiting);
+        match response {
+            Some(Ok(response)) => Ok(response),
+            Some(Err(error)) if error.is_connect() && error.is_timeout() => {
+                Err(self.not_connected(self.client.config.connect_timeout))
+            }
+            Some(Err(error)) => {
+                let message = transport::describe(&error);
+                Err(self.own_error(ProviderErrorKind::Unavailable, message))
+            }
+            None => Err(self.not_connected(limit)),
+        }
+    }
+
+    async fn read(
+        &self,
+        content: Content,
+        body: &mut ResponseBody,
+        answer: &mut Answer,
+        emit: &mut dyn Emit,
+    ) -> Result<(), Halt> {
+        let max_bytes = self.client.config.max_event_bytes;
+        match content {
+            Content::Events => stream::read_events(body, answer, max_bytes, emit).await,
+            Content::Json => {
+                let whole = body.read_whole(max_bytes).await?;
+                answer.take_json(whole.trim_ascii(), emit)?;
+                emit.flush();
+                Ok(())
+            }
+            Content::Other => Err(Halt::Malformed(
+                "what came is neither a stream of events nor JSON; the base URL may be wrong",
+            )),
+        }
+    }
+
+    /// What a status other than 200 means. Its body is read up to a size and a
+    /// time: whatever has come by then has to do.
+    async fn refused(&self, response: reqwest::Response) -> Error {
+        let status = response.status();
+        let retry_after = head::retry_after(response.headers(), SystemTime::now());
+        if status.is_redirection() {
+            let message = "the provider redirects; the base URL may be wrong";
+            let mut error = failure::own(
+                ProviderErrorKind::RequestRejected,
+                message,
+                self.scene(None),
+            );
+            error.http_status = Some(status.as_u16());
+            return error.into();
+        }
+        let text = read_refusal(response, self.client.config.max_error_bytes).await;
+        failure::from_status(status.as_u16(), &text, self.scene(retry_after)).into()
+    }
+
+    fn halted(&self, halt: Halt, answer: &Answer) -> Error {
+        let mut error = match halt {
+            Halt::Refused(error) => return error,
+            Halt::Reported(said) => failure::from_stream(&said, self.scene(None)),
+            Halt::Malformed(message) | Halt::Cut(message) => failure::own(
+                ProviderErrorKind::StreamInterrupted,
+                message,
+                self.scene(None),
+            ),
+            Halt::BadFinish(reason) => {
+                let reason = failure::word(&reason, self.attempt.credential);
+                let reason = reason.as_deref().unwrap_or("that cannot be shown");
+                failure::own(
+                    ProviderErrorKind::StreamInterrupted,
+                    &format!("the model's finish reason was {reason}"),
+                    self.scene(None),
+                )
+            }
+        };
+        error.request_id = error
+            .request_id
+            .or_else(|| self.presentable_word(&answer.id));
+        error.into()
+    }
+
+    fn provider_request_id(&self, answer: &Answer) -> Option<String> {
+        let from_header = self.request_id.clone();
+        from_header.or_else(|| self.presentable_word(&answer.id))
+    }
+
+    fn presentable_word(&self, text: &Option<String>) -> Option<String> {
+        failure::word(text.as_deref()?, self.attempt.credential)
+    }
+
+    fn not_connected(&self, limit: Duration) -> Error {
+        Error::Deadline {
+            deadline: Deadline::Connect,
+            limit,
+            phase: Phase::Connecting,
+        }
+    }
+
+    fn own_error(&self, kind: ProviderErrorKind, message: &str) -> Error {
+        failure::own(kind, message, self.scene(None)).into()
+    }
+
+    fn scene(&self, retry_after: Option<Duration>) -> Scene<'_> {
+        Scene {
+            credential: self.attempt.credential,
+            phase: self.phase,
+            request_id: self.request_id.as_deref(),
+            retry_after,
+        }
+    }
+}
+
+/// The headers of every request with a JSON body.
+pub(super) fn json_headers(authorization: HeaderValue) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(header::AUTHORIZATION, authorization);
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers
+}
+
+/// The beginning of a refusal's body, as far as it comes in time.
+pub(super) async fn read_refusal(response: reqwest::Response, max_bytes: usize) -> String {
+    let mut body = ResponseBody::new(response);
+    let mut text = Vec::new();
+    let read = body.read_beginning(max_bytes, &mut text);
+    let _ = tokio::time::timeout(REFUSAL_LIMIT, read).await;
+    String::from_utf8_lossy(&text).into_owned()
+}

@@ -1,0 +1,86 @@
+//! What the head of a response says beside its status.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, header};
+
+use super::failure;
+use crate::{credentials::ApiKey, event::Usage};
+
+/// Longer waits are not believed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
+/// Where the id of a call is, in order of trust.
+const REQUEST_ID_HEADERS: [&str; 4] = [
+    "x-request-id",
+    "x-fireworks-request-id",
+    "x-fireworks-trace-id",
+    "cf-ray",
+];
+
+/// What a body is, by its content type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    Events,
+    Json,
+    Other,
+}
+
+/// A body without a content type is taken for what was asked for.
+pub(super) fn content(headers: &HeaderMap) -> Content {
+    let Some(value) = text(headers, header::CONTENT_TYPE.as_str()) else {
+        return Content::Events;
+    };
+    let essence = value.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("text/event-stream") {
+        Content::Events
+    } else if essence.eq_ignore_ascii_case("application/json") {
+        Content::Json
+    } else {
+        Content::Other
+    }
+}
+
+/// The provider's id of the call.
+pub(super) fn request_id(headers: &HeaderMap, credential: &ApiKey) -> Option<String> {
+    REQUEST_ID_HEADERS
+        .iter()
+        .filter_map(|name| text(headers, name))
+        .find_map(|id| failure::word(id, credential))
+}
+
+/// Token counts in headers, for answers whose body lacks them.
+pub(super) fn usage(headers: &HeaderMap) -> Option<Usage> {
+    let count = |name| text(headers, name)?.trim().parse().ok();
+    let usage = Usage {
+        prompt_tokens: count("fireworks-prompt-tokens"),
+        cached_tokens: count("fireworks-cached-prompt-tokens"),
+        ..Usage::default()
+    };
+    (usage != Usage::default()).then_some(usage)
+}
+
+/// How long the provider asks to wait: milliseconds, seconds or a date. A wait
+/// of nothing, or of more than ten minutes, is none.
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let milliseconds = text(headers, "retry-after-ms").and_then(number);
+    let seconds = milliseconds
+        .map(|milliseconds| milliseconds / 1000.0)
+        .or_else(|| text(headers, header::RETRY_AFTER.as_str()).and_then(number));
+    let wait = match seconds {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
+        None => {
+            let date = text(headers, header::RETRY_AFTER.as_str())?;
+            let date = httpdate::parse_http_date(date.trim()).ok()?;
+            date.duration_since(now).ok()?
+        }
+    };
+    (wait > Duration::ZERO && wait <= MAX_RETRY_AFTER).then_some(wait)
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.trim().parse().ok()
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,217 @@
+//! What a credential can do with a model, found out without spending a token.
+//!
+//! The provider has no call for it, and its list of models is known to fail for
+//! good keys. So a request goes out that no model can answer, one without
+//! messages, and who refuses it, and how, tells how far it came: the gateway
+//! looks at the key, then for the model, then hands over to the model's server,
+//! which refuses the empty request. Nothing is concluded beyond that.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Endpoint, Inner, exchange, failure::Said, sending::Sent};
+use crate::credentials::ApiKey;
+
+/// What was found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Whether the credential is accepted.
+    pub credential: Verdict,
+    /// Whether the credential can use the model.
+    pub model: Verdict,
+}
+
+/// The answer to one question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The answer.
+    pub answer: Conclusion,
+    /// What it rests on.
+    pub basis: String,
+    /// Where it is not yes: a reason as errors have it, if there is one.
+    pub reason: Option<&'static str>,
+}
+
+/// Yes, no, or not found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Conclusion {
+    /// It is so.
+    Yes,
+    /// It is not.
+    No,
+    /// Nothing follows from what came.
+    Unknown,
+}
+
+/// What a model cannot answer.
+#[derive(Serialize)]
+struct EmptyRequest<'a> {
+    model: &'a str,
+    messages: [(); 0],
+    max_tokens: u32,
+}
+
+pub(super) async fn run(
+    client: &Inner,
+    model: &str,
+    credential: &ApiKey,
+    limit: Duration,
+) -> Probe {
+    match tokio::time::timeout(limit, ask(client, model, credential)).await {
+        Ok(Ok((status, body))) => judge(status, &Said::read(&body)),
+        Ok(Err(failure)) => Probe::unknown(failure, Some("PROVIDER_UNAVAILABLE")),
+        Err(_) => Probe::unknown("the provider did not answer in time", None),
+    }
+}
+
+async fn ask(
+    client: &Inner,
+    model: &str,
+    credential: &ApiKey,
+) -> Result<(u16, String), &'static str> {
+    let body = serde_json::to_vec(&EmptyRequest {
+        model,
+        messages: [],
+        max_tokens: 1,
+    })
+    .map_err(|_| "the request could not be made")?;
+    let url = client.urls.of(Endpoint::ChatCompletions).clone();
+    let mut request = reqwest::Request::new(http::Method::POST, url);
+    *request.headers_mut() = exchange::json_headers(credential.authorization());
+    *request.body_mut() = Some(body.into());
+
+    let place = client.connections.place();
+    let response = place
+        .send(request, &Sent::default())
+        .await
+        .map_err(|error| super::transport::describe(&error))?;
+    let status = response.status().as_u16();
+    if status == 200 {
+        // Dropping the response stops whatever is being generated.
+        return Ok((status, String::new()));
+    }
+    let body = exchange::read_refusal(response, client.config.max_error_bytes).await;
+    Ok((status, body))
+}
+
+fn judge(status: u16, said: &Said) -> Probe {
+    match status {
+        200 => both_yes("Fireworks answered the request"),
+        401 => Probe {
+            credential: Verdict::no(
+                "Fireworks answered 401: it does not accept the key",
+                "CREDENTIAL_REJECTED",
+            ),
+            model: Verdict::unknown("the key was refused before the model was looked for", None),
+        },
+        402 => paid_for_elsewhere(402, "BILLING_REQUIRED"),
+        412 => paid_for_elsewhere(412, "ACCOUNT_SUSPENDED"),
+        403 => forbidden(said),
+        404 if said.is_from_gateway() => Probe {
+            credential: Verdict::yes(
+                "Fireworks answered 404 for the model, which it looks for after the key",
+            ),
+            model: Verdict::no(
+                "Fireworks answered 404: the model is missing, not deployed, or out of reach for \
+                 this key",
+                "MODEL_NOT_FOUND",
+            ),
+        },
+        404 => Probe::unknown(
+            "the 404 that came is not in Fireworks' form; the base URL may be wrong",
+            None,
+        ),
+        400 if said.is_from_model_server() => {
+            both_yes("the model's server itself refused the empty request")
+        }
+        400 if said.is_from_gateway() => Probe {
+            credential: Verdict::yes(
+                "Fireworks' gateway answered 400 to the empty request, not 401",
+            ),
+            model: Verdict::unknown(
+                "Fireworks' gateway refused the empty request before it reached a model",
+                None,
+            ),
+        },
+        _ => Probe::unknown(
+            format!("Fireworks answered {status}, from which nothing follows"),
+            None,
+        ),
+    }
+}
+
+/// Gateways of 2025 answered 403 to unknown keys as well. In both cases this
+/// key cannot use this model.
+fn forbidden(said: &Said) -> Probe {
+    let credential = if said.has_code("FORBIDDEN") {
+        Verdict::yes("Fireworks answered 403 with FORBIDDEN: the key is known, and may not do this")
+    } else {
+        Verdict::unknown(
+            "Fireworks answered 403, which can mean an unknown key as well as a missing permission",
+            None,
+        )
+    };
+    Probe {
+        credential,
+        model: Verdict::no(
+            "Fireworks answered 403: this key may not use this model",
+            "MODEL_FORBIDDEN",
+        ),
+    }
+}
+
+fn paid_for_elsewhere(status: u16, reason: &'static str) -> Probe {
+    Probe {
+        credential: Verdict::yes(format!(
+            "Fireworks answered {status}: it knows the key's account"
+        )),
+        model: Verdict::unknown(
+            format!("Fireworks answered {status} about the account before looking for the model"),
+            Some(reason),
+        ),
+    }
+}
+
+fn both_yes(basis: &str) -> Probe {
+    Probe {
+        credential: Verdict::yes(basis),
+        model: Verdict::yes(basis),
+    }
+}
+
+impl Probe {
+    fn unknown(basis: impl Into<String>, reason: Option<&'static str>) -> Probe {
+        let verdict = Verdict::unknown(basis, reason);
+        Probe {
+            credential: verdict.clone(),
+            model: verdict,
+        }
+    }
+}
+
+impl Verdict {
+    fn yes(basis: impl Into<String>) -> Verdict {
+        Verdict {
+            answer: Conclusion::Yes,
+            basis: basis.into(),
+            reason: None,
+        }
+    }
+
+    fn no(basis: impl Into<String>, reason: &'static str) -> Verdict {
+        Verdict {
+            answer: Conclusion::No,
+            basis: basis.into(),
+            reason: Some(reason),
+        }
+    }
+
+    fn unknown(basis: impl Into<String>, reason: Option<&'static str>) -> Verdict {
+        Verdict {
+            answer: Conclusion::Unknown,
+            basis: basis.into(),
+            reason,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Takes the reasoning out of a text that has it inside `<think>…</think>`.
+//!
+//! Some models send their reasoning apart, others write it in tags at the head
+//! of the answer. Only a tag that opens the answer counts: one further on is
+//! something the model talks about. The white space after a tag belongs to the
+//! tag. Tags may be cut anywhere between two pieces; what is held back is then a
+//! piece of a known tag, so nothing is buffered.
+//!
+//! One per choice; called by `answer`.
+
+use std::borrow::Cow;
+
+use memchr::memchr;
+
+const OPEN: &str = "<think>";
+const CLOSE: &str = "</think>";
+
+/// What a piece of the text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The answer itself.
+    Text,
+    /// What the model thought on the way.
+    Reasoning,
+}
+
+/// How far into its text a choice is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Splitter {
+    place: Place,
+    /// How many bytes of the tag that may come have come.
+    matched: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Place {
+    /// Nothing has come but white space.
+    #[default]
+    Head,
+    /// Right after the opening tag.
+    Opened,
+    Thinking,
+    /// Right after the closing tag.
+    Closed,
+    Text,
+}
+
+impl Splitter {
+    /// Takes a piece of the text apart.
+    pub(super) fn split<E>(
+        &mut self,
+        text: Cow<'_, str>,
+        mut tell: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self.place {
+            Place::Text => return tell(Part::Text, text),
+            Place::Thinking if self.matched == 0 && memchr(b'<', text.as_bytes()).is_none() => {
+                return tell(Part::Reasoning, text);
+            }
+            _ => {}
+        }
+        let mut rest = text.as_ref();
+        while !rest.is_empty() {
+            let (piece, after) = self.step(rest);
+            if let Some((part, piece)) = piece
+                && !piece.is_empty()
+            {
+                tell(part, Cow::Borrowed(piece))?;
+            }
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// The reasoning of this choice comes apart: tags in its text are text.
+    pub(super) fn reasoning_comes_apart<E>(
+        &mut self,
+        tell: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.place != Place::Head {
+            return Ok(());
+        }
+        self.finish(tell)
+    }
+
+    /// The text is over: what looked like the beginning of a tag was none.
+    pub(super) fn finish<E>(
+        &mut self,
+        mut tell: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (part, tag) = match self.place {
+            Place::Thinking => (Part::Reasoning, CLOSE),
+            _ => (Part::Text, OPEN),
+        };
+        let held = &tag[..self.matched];
+        *self = Splitter {
+            place: Place::Text,
+            matched: 0,
+        };
+        if held.is_empty() {
+            return Ok(());
+        }
+        tell(part, Cow::Borrowed(held))
+    }
+
+    /// One step: a piece to tell, if any, and what is left of the text.
+    fn step<'a>(&mut self, text: &'a str) -> (Option<(Part, &'a str)>, &'a str) {
+        match self.place {
+            Place::Head if self.matched == 0 => self.look_for_opening(text),
+            Place::Head => self.go_on_with_tag(text, OPEN, Part::Text),
+            Place::Opened => (None, self.after_white_space(text, Place::Thinking)),
+            Place::Thinking if self.matched == 0 => self.look_for_closing(text),
+            Place::Thinking => self.go_on_with_tag(text, CLOSE, Part::Reasoning),
+            Place::Closed => (None, self.after_white_space(text, Place::Text)),
+            Place::Text => (Some((Part::Text, text)), ""),
+        }
+    }
+
+    fn look_for_opening<'a>(&mut self, text: &'a str) -> (Option<(Part, &'a str)>, &'a str) {
+        let trimmed = text.trim_start();
+        let (space, text) = text.split_at(text.len() - trimmed.len());
+        if !text.is_empty() && !self.begin_tag(text, OPEN) {
+            self.place = Place::Text;
+        }
+        (Some((Part::Text, space)), self.after_tag(text, OPEN))
+    }
+
+    fn look_for_closing<'a>(&mut self, text: &'a str) -> (Option<(Part, &'a str)>, &'a str) {
+        let mut from = 0;
+        while let Some(at) = memchr(b'<', &text.as_bytes()[from..]).map(|at| at + from) {
+            if self.begin_tag(&text[at..], CLOSE) {
+                let after = self.after_tag(&text[at..], CLOSE);
+                return (Some((Part::Reasoning, &text[..at])), after);
+            }
+            from = at + 1;
+        }
+        (Some((Part::Reasoning, text)), "")
+    }
+
+    /// Whether the text begins with the tag, or is the beginning of it.
+    fn begin_tag(&mut self, text: &str, tag: &str) -> bool {
+        let length = text.len().min(tag.len());
+        if text.as_bytes()[..length] != tag.as_bytes()[..length] {
+            return false;
+        }
+        self.advance(length, tag);
+        true
+    }
+
+    /// What is left once [`begin_tag`](Self::begin_tag) has had its part.
+    fn after_tag<'a>(&self, text: &'a str, tag: &str) -> &'a str {
+        match self.place {
+            Place::Text => text,
+            _ => &text[text.len().min(tag.len())..],
+        }
+    }
+
+    /// The rest of a tag, of which an earlier piece had the beginning.
+    fn go_on_with_tag<'a>(
+        &mut self,
+        text: &'a str,
+        tag: &'static str,
+        part: Part,
+    ) -> (Option<(Part, &'a str)>, &'a str) {
+        let held = self.matched;
+        let missing = &tag.as_bytes()[held..];
+        let length = text.len().min(missing.len());
+        if text.as_bytes()[..length] == missing[..length] {
+            self.advance(held + length, tag);
+            return (None, &text[length..]);
+        }
+        self.matched = 0;
+        if part == Part::Text {
+            self.place = Place::Text;
+        }
+        (Some((part, &tag[..held])), text)
+    }
+
+    fn advance(&mut self, matched: usize, tag: &str) {
+        self.matched = matched;
+        if matched == tag.len() {
+            self.matched = 0;
+            self.place = match self.place {
+                Place::Head => Place::Opened,
+                _ => Place::Closed,
+            };
+        }
+    }
+
+    fn after_white_space<'a>(&mut self, text: &'a str, next: Place) -> &'a str {
+        let text = text.trim_start();
+        if !text.is_empty() {
+            self.place = next;
+        }
+        text
+    }
+}

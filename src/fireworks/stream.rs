@@ -1,0 +1,136 @@
+//! Reads the body of a good response to its end, and tells the deltas as they
+//! come.
+//!
+//! Called by the client. It has no deadline: whoever waits for it drops it, and
+//! dropping it closes the provider's stream.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::Body as _;
+
+use super::{
+    answer::{Answer, Halt},
+    sse::Decoder,
+    transport,
+};
+use crate::event::Emit;
+
+/// What is taken in before it is shown, when more is always ready.
+const MAX_UNSHOWN_BYTES: usize = 64 * 1024;
+/// How long, and how much, is waited for the end of a body that has nothing
+/// left to say, so that its connection can be used again.
+const DRAIN_LIMIT: Duration = Duration::from_millis(50);
+const DRAIN_BYTES: usize = 64 * 1024;
+
+/// A response's body.
+pub(super) struct ResponseBody(reqwest::Body);
+
+impl ResponseBody {
+    pub(super) fn new(response: reqwest::Response) -> ResponseBody {
+        ResponseBody(http::Response::<reqwest::Body>::from(response).into_body())
+    }
+
+    /// The next piece; none at the end. Trailers are skipped. May be dropped
+    /// and asked again without loss.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Halt>>> {
+        loop {
+            let frame = match Pin::new(&mut self.0).poll_frame(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Some(Err(Halt::Cut(transport::describe(&error)))));
+                }
+                Poll::Ready(Some(Ok(frame))) => frame,
+            };
+            if let Ok(bytes) = frame.into_data() {
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Option<Result<Bytes, Halt>> {
+        poll_fn(|context| self.poll_read(context)).await
+    }
+
+    /// What has come already, without waiting.
+    async fn read_ready(&mut self) -> Poll<Option<Result<Bytes, Halt>>> {
+        poll_fn(|context| Poll::Ready(self.poll_read(context))).await
+    }
+
+    /// The whole body, if it is not larger than this.
+    pub(super) async fn read_whole(&mut self, max_bytes: usize) -> Result<Vec<u8>, Halt> {
+        let mut whole = Vec::new();
+        while let Some(bytes) = self.read().await {
+            whole.extend_from_slice(&bytes?);
+            if whole.len() > max_bytes {
+                return Err(Halt::Malformed("the answer is larger than allowed"));
+            }
+        }
+        Ok(whole)
+    }
+
+    /// As much of the body as comes, up to a size.
+    pub(super) async fn read_beginning(&mut self, max_bytes: usize, into: &mut Vec<u8>) {
+        while let Some(Ok(bytes)) = self.read().await {
+            let room = max_bytes - into.len();
+            into.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            if bytes.len() >= room {
+                return;
+            }
+        }
+    }
+
+    /// Waits shortly for the end of a body of which nothing is wanted any more.
+    async fn drain(&mut self) {
+        let mut left = DRAIN_BYTES;
+        let end = async {
+            while let Some(Ok(bytes)) = self.read().await {
+                left = left.saturating_sub(bytes.len());
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN_LIMIT, end).await;
+    }
+}
+
+/// Reads a stream of events into the answer, to the provider's last word or the
+/// end of the body.
+pub(super) async fn read_events(
+    body: &mut ResponseBody,
+    answer: &mut Answer,
+    max_event_bytes: usize,
+    emit: &mut dyn Emit,
+) -> Result<(), Halt> {
+    let mut decoder = Decoder::new(max_event_bytes);
+    let mut ended = false;
+    while !ended && !answer.is_done() {
+        let mut read = Poll::Ready(body.read().await);
+        let mut unshown = 0;
+        while let Poll::Ready(Some(bytes)) = read {
+            let bytes = bytes?;
+            decoder.feed(&bytes, |event| answer.take_event(event, emit))?;
+            unshown += bytes.len();
+            if unshown > MAX_UNSHOWN_BYTES || answer.is_done() {
+                read = Poll::Pending;
+                break;
+            }
+            read = body.read_ready().await;
+        }
+        ended = matches!(read, Poll::Ready(None));
+        if answer.take_told() {
+            emit.flush();
+        }
+    }
+    if !ended {
+        body.drain().await;
+    }
+    Ok(())
+}

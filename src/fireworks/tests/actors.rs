@@ -1,0 +1,375 @@
+//! The actors of these tests: a scripted provider, and a listener that notes
+//! what it is told.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
+use http::{HeaderMap, StatusCode};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
+
+use super::super::{
+    Attempt, Client, ClientConfig, Endpoint, Interrupted, Protocol, Request, RetryPolicy,
+};
+use crate::{
+    credentials::ApiKey,
+    error::{Error, ProviderError},
+    event::{Delta, Emit, Finish, Phase, Piece},
+};
+
+/// What the provider answers to every request.
+#[derive(Debug, Clone)]
+pub(super) struct Script {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Vec<Step>,
+    /// Where the head is withheld.
+    pub(super) no_head: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Send(Vec<u8>),
+    /// The body goes on when the test opens the gate.
+    Gate,
+    /// The body never ends.
+    Hang,
+    /// The connection breaks.
+    Break,
+}
+
+/// A provider on loopback.
+#[derive(Debug)]
+pub(super) struct Provider {
+    pub(super) address: SocketAddr,
+    pub(super) requests: mpsc::UnboundedReceiver<Received>,
+    gate: watch::Sender<bool>,
+    /// One item for each exchange that the client gave up or that ended.
+    pub(super) closed: mpsc::UnboundedReceiver<()>,
+}
+
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) peer: SocketAddr,
+    pub(super) version: http::Version,
+}
+
+/// Sends when it is dropped.
+struct Closing(mpsc::UnboundedSender<()>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+impl Script {
+    pub(super) fn stream(body: &str) -> Script {
+        Script::steps(vec![Step::Send(body.into())])
+    }
+
+    pub(super) fn steps(body: Vec<Step>) -> Script {
+        Script {
+            status: 200,
+            headers: vec![("content-type", "text/event-stream; charset=utf-8".into())],
+            body,
+            no_head: false,
+        }
+    }
+
+    pub(super) fn status(status: u16, body: &str) -> Script {
+        Script {
+            status,
+            headers: vec![("content-type", "application/json".into())],
+            body: vec![Step::Send(body.into())],
+            no_head: false,
+        }
+    }
+
+    pub(super) fn silence() -> Script {
+        Script {
+            no_head: true,
+            ..Script::stream("")
+        }
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> Script {
+        self.headers.retain(|(other, _)| *other != name);
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+}
+
+impl Provider {
+    pub(super) async fn start(script: Script) -> Provider {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        Provider::serve(listener, script)
+    }
+
+    fn serve(listener: TcpListener, script: Script) -> Provider {
+        let address = listener.local_addr().expect("an address");
+        let (received, requests) = mpsc::unbounded_channel();
+        let (closing, closed) = mpsc::unbounded_channel();
+        let (gate, _) = watch::channel(false);
+        let shared = Arc::new((script, received, closing, gate.clone()));
+        let answer =
+            move |axum::extract::ConnectInfo(peer): axum::extract::ConnectInfo<SocketAddr>,
+                  request: axum::extract::Request| {
+                let shared = Arc::clone(&shared);
+                async move {
+                    let (script, received, closing, gate) = &*shared;
+                    let closing = Closing(closing.clone());
+                    let (parts, body) = request.into_parts();
+                    let body = axum::body::to_bytes(body, 1 << 20).await.expect("a body");
+                    let _ = received.send(Received {
+                        path: parts.uri.path().to_owned(),
+                        headers: parts.headers,
+                        body,
+                        peer,
+                        version: parts.version,
+                    });
+                    if script.no_head {
+                        std::future::pending::<()>().await;
+                    }
+                    let mut response = http::Response::builder()
+                        .status(StatusCode::from_u16(script.status).expect("a status"));
+                    for (name, value) in &script.headers {
+                        response = response.header(*name, value);
+                    }
+                    let body = script_body(script.body.clone(), gate.subscribe(), closing);
+                    response.body(Body::from_stream(body)).expect("a response")
+                }
+            };
+        let app = axum::Router::new()
+            .fallback(answer)
+            .into_make_service_with_connect_info::<SocketAddr>();
+        in_background(async move { axum::serve(listener, app).await.expect("serving") });
+        Provider {
+            address,
+            requests,
+            gate,
+            closed,
+        }
+    }
+
+    pub(super) fn open_gate(&self) {
+        self.gate.send_replace(true);
+    }
+
+    pub(super) fn config(&self) -> ClientConfig {
+        ClientConfig {
+            base_url: format!("http://{}/inference/v1", self.address)
+                .parse()
+                .expect("a URL"),
+            ..ClientConfig::default()
+        }
+    }
+
+    pub(super) fn client(&self) -> Client {
+        Client::new(self.config()).expect("a client")
+    }
+
+    pub(super) fn client_speaking(&self, protocol: Protocol) -> Client {
+        let config = ClientConfig {
+            protocol,
+            ..self.config()
+        };
+        Client::new(config).expect("a client")
+    }
+}
+
+fn script_body(
+    steps: Vec<Step>,
+    gate: watch::Receiver<bool>,
+    closing: Closing,
+) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send {
+    let steps = stream::iter(steps).then(move |step| {
+        let mut gate = gate.clone();
+        async move {
+            match step {
+                Step::Send(bytes) => Ok(bytes.into()),
+                Step::Gate => {
+                    gate.wait_for(|open| *open).await.expect("a test");
+                    Ok(Bytes::new())
+                }
+                Step::Hang => std::future::pending().await,
+                Step::Break => Err(std::io::Error::other("broken by the script")),
+            }
+        }
+    });
+    stream::unfold((Box::pin(steps), closing), |(mut steps, closing)| async {
+        let step = steps.next().await?;
+        Some((step, (steps, closing)))
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's own actor")]
+pub(super) fn in_background<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(work)
+}
+
+/// What a listener was told.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Told {
+    Phase(Phase),
+    Text(u32, String),
+    Reasoning(u32, String),
+    ToolCall(u32, crate::event::ToolCallFragment),
+    Logprobs(u32, String),
+    Flush,
+}
+
+/// Notes everything; can be watched while a run is under way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Notes {
+    told: Arc<Mutex<Vec<Told>>>,
+    changed: Arc<tokio::sync::Notify>,
+    pub(super) refuse_after: Option<usize>,
+}
+
+impl Notes {
+    pub(super) fn all(&self) -> Vec<Told> {
+        self.told.lock().expect("notes").clone()
+    }
+
+    pub(super) fn phases(&self) -> Vec<Phase> {
+        self.all()
+            .into_iter()
+            .filter_map(|told| match told {
+                Told::Phase(phase) => Some(phase),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn text(&self, choice: u32) -> String {
+        self.joined(|told| match told {
+            Told::Text(index, text) if *index == choice => Some(text),
+            _ => None,
+        })
+    }
+
+    pub(super) fn reasoning(&self, choice: u32) -> String {
+        self.joined(|told| match told {
+            Told::Reasoning(index, text) if *index == choice => Some(text),
+            _ => None,
+        })
+    }
+
+    fn joined(&self, pick: impl Fn(&Told) -> Option<&String>) -> String {
+        self.all().iter().filter_map(pick).cloned().collect()
+    }
+
+    /// Waits until something has been told.
+    pub(super) async fn until(&self, wanted: Told) {
+        loop {
+            let changed = self.changed.notified();
+            if self.all().contains(&wanted) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn note(&self, told: Told) {
+        self.told.lock().expect("notes").push(told);
+        self.changed.notify_one();
+    }
+}
+
+impl Emit for Notes {
+    fn phase(&mut self, phase: Phase) {
+        self.note(Told::Phase(phase));
+    }
+
+    fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
+        if self.refuse_after == Some(0) {
+            return Err(Error::OutputTooLarge { limit_bytes: 7 });
+        }
+        self.refuse_after = self.refuse_after.map(|left| left - 1);
+        let choice = delta.choice;
+        self.note(match delta.piece {
+            Piece::Text(text) => Told::Text(choice, text.into_owned()),
+            Piece::Reasoning(text) => Told::Reasoning(choice, text.into_owned()),
+            Piece::ToolCall(fragment) => Told::ToolCall(choice, fragment),
+            Piece::Logprobs(text) => Told::Logprobs(choice, text.into_owned()),
+        });
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        self.note(Told::Flush);
+    }
+}
+
+/// The key of these tests, which must not turn up anywhere.
+pub(super) fn key() -> ApiKey {
+    ApiKey::new("fw_canary".to_owned()).expect("a key")
+}
+
+pub(super) fn request() -> Request {
+    Request {
+        endpoint: Endpoint::ChatCompletions,
+        body: Bytes::from_static(br#"{"model":"m","stream":true}"#),
+        choices: 1,
+        logprobs: false,
+    }
+}
+
+pub(super) async fn generate(
+    client: &Client,
+    request: &Request,
+    notes: &mut Notes,
+) -> Result<Finish, Interrupted> {
+    let attempt = Attempt {
+        credential: &key(),
+        connect: Duration::from_secs(5),
+    };
+    client.generate(request, attempt, notes).await
+}
+
+/// Runs a script to its end.
+pub(super) async fn run(script: Script) -> (Result<Finish, Interrupted>, Notes) {
+    run_request(script, &request()).await
+}
+
+pub(super) async fn run_request(
+    script: Script,
+    request: &Request,
+) -> (Result<Finish, Interrupted>, Notes) {
+    let provider = Provider::start(script).await;
+    let mut notes = Notes::default();
+    let result = generate(&provider.client(), request, &mut notes).await;
+    (result, notes)
+}
+
+/// Runs a script that fails at the provider.
+pub(super) async fn fail(script: Script) -> ProviderError {
+    let (result, _) = run(script).await;
+    match result {
+        Err(Interrupted {
+            error: Error::Provider(error),
+            ..
+        }) => *error,
+        other => panic!("not a failure of the provider: {other:?}"),
+    }
+}
+
+pub(super) fn policy() -> RetryPolicy {
+    RetryPolicy::default().seeded(7)
+}

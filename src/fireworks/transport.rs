@@ -1,0 +1,61 @@
+//! Failures of the way to the provider, in our own words: the HTTP library's
+//! texts name URLs and addresses, and are shown to nobody.
+
+use std::{error::Error as _, io};
+
+/// What a failed call failed of.
+pub(super) fn describe(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        return "the connection timed out";
+    }
+    if let Some(kind) = io_kind(error)
+        && let Some(text) = describe_io(kind)
+    {
+        return text;
+    }
+    if !error.is_connect() {
+        return "the connection broke";
+    }
+    if chain_mentions(error, "dns error") {
+        return "the provider's host name could not be resolved";
+    }
+    if chain_mentions(error, "certificate") {
+        return "the provider's TLS certificate was not accepted";
+    }
+    "no connection could be established"
+}
+
+fn describe_io(kind: io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        io::ErrorKind::ConnectionRefused => Some("the connection was refused"),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
+            Some("the connection was reset")
+        }
+        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+            Some("the connection was closed")
+        }
+        io::ErrorKind::TimedOut => Some("the connection timed out"),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            Some("the provider's host cannot be reached")
+        }
+        _ => None,
+    }
+}
+
+/// The kind of the innermost I/O error.
+fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
+    chain(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .last()
+        .map(io::Error::kind)
+}
+
+fn chain_mentions(error: &reqwest::Error, word: &str) -> bool {
+    chain(error).any(|cause| cause.to_string().contains(word))
+}
+
+fn chain<'a>(
+    error: &'a reqwest::Error,
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
