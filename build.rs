@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out_dir.join("worker.binpb"), prost::Message::encode_to_vec(&encoded))?;
 
     tonic_prost_build::configure()
+        .codec_path("crate::proto::Codec")
         // Whatever holds a secret must not be printable.
         .skip_debug([
             "sparkler.worker.v1.Credential",

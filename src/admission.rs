@@ -12,7 +12,7 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 pub struct Admission {
     places: Arc<Semaphore>,
-    limit: usize,
+    limit: u32,
 }
 
 /// A place. Given back when dropped.
@@ -26,9 +26,8 @@ impl Admission {
     const RETRY_AFTER: Duration = Duration::from_secs(1);
 
     /// A worker with `limit` places.
-    pub fn new(limit: usize) -> Admission {
-        let limit = limit.min(Semaphore::MAX_PERMITS);
-        Admission { places: Arc::new(Semaphore::new(limit)), limit }
+    pub fn new(limit: u32) -> Admission {
+        Admission { places: Arc::new(Semaphore::new(limit as usize)), limit }
     }
 
     /// Takes a place, or says that there is none.
@@ -41,7 +40,13 @@ impl Admission {
 
     /// Places taken.
     pub fn taken(&self) -> usize {
-        self.limit - self.places.available_permits()
+        self.limit as usize - self.places.available_permits()
+    }
+
+    /// Resolves when no place is taken. Cancel safe.
+    pub async fn idle(&self) {
+        // Given back at once; and the semaphore is never closed.
+        let _ = self.places.acquire_many(self.limit).await;
     }
 }
 

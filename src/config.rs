@@ -156,7 +156,7 @@ pub struct ServeArgs {
         default_value_t = 10_000,
         value_name = "N"
     )]
-    pub max_executions: usize,
+    pub max_executions: u32,
 
     /// The longest prompt or conversation that is taken.
     #[arg(
@@ -346,7 +346,7 @@ pub struct Config {
     /// The registry of flights.
     pub flights: FlightsConfig,
     /// Executions at a time.
-    pub max_executions: usize,
+    pub max_executions: u32,
     /// What is decided about executions.
     pub execution: Settings,
     /// How the worker stops.

@@ -79,6 +79,7 @@ impl Mission {
 
     async fn run(&self, publisher: &mut Publisher) -> Result<Finish, Failure> {
         let began = Instant::now();
+        let mut retry = self.retry.clone();
         loop {
             let attempt = publisher.begin_attempt();
             let call = Attempt { credential: &self.credential, connect: self.connect };
@@ -86,7 +87,7 @@ impl Mission {
                 Ok(finish) => return Ok(finish),
                 Err(interrupted) => interrupted,
             };
-            let wait = self.retry.next(attempt, began.elapsed(), &interrupted.error);
+            let wait = retry.next(attempt, began.elapsed(), &interrupted.error);
             let Some(wait) = wait.filter(|_| publisher.may_restart()) else {
                 return Err(Failure { error: interrupted.error, usage: interrupted.usage });
             };

@@ -4,6 +4,7 @@
 //! Knows nothing of protobuf. The service calls it; it calls nodes, cache and
 //! flights.
 
+mod check;
 mod clock;
 mod leader;
 pub mod order;
@@ -19,13 +20,14 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 pub use self::{
+    check::{Findings, Question},
     session::Session,
     settings::{Deadlines, Settings},
 };
 use self::{
     clock::Clock,
     leader::Mission,
-    order::{Attachment, CacheMode, Context, CredentialSource, Limits, Order},
+    order::{Attachment, CacheMode, CredentialSource, Limits, Order},
     outcome::CacheStatus,
     session::Found,
     storage::Storage,
@@ -39,7 +41,7 @@ use crate::{
     },
     credentials::ApiKey,
     error::{Error, Violation},
-    fireworks::RetryPolicy,
+    fireworks::{Client, RetryPolicy},
     flight::{Flight, Flights, Idempotency, Join, JoinRequest, Listener, ListenerOptions},
     lifecycle::{Lifecycle, Stage},
     node::{Plan, Registry},
@@ -52,6 +54,8 @@ use crate::{
 pub struct Executor {
     /// The node types.
     pub registry: Registry,
+    /// The provider, for checks.
+    pub fireworks: Client,
     /// Finished flights.
     pub memory: Memory,
     /// Flights under way.
@@ -240,7 +244,11 @@ impl Executor {
                     storage,
                     reads: mode.reads(),
                     connect: self.settings.deadlines(&order.limits).connect,
-                    retry: self.retry.with_max_attempts(self.settings.attempts(&order.limits)),
+                    retry: RetryPolicy {
+                        max_attempts: self.settings.attempts(&order.limits),
+                        total: Some(self.settings.deadlines(&order.limits).total),
+                        ..self.retry.clone()
+                    },
                 };
                 self.lifecycle.spawn(mission.fly(self.clone(), publisher));
                 Ok((listener, found(led_status(mode)), fingerprint))

@@ -1,0 +1,208 @@
+//! The worker as a server: gRPC with health and reflection, and the admin pages
+//! over HTTP. Takes its shutdown as an argument, and knows how to stop.
+//!
+//! Stopping, in order: health says NOT_SERVING and calls are still taken; new
+//! calls are refused and the connections told to go away; executions run on up
+//! to the drain limit; what is left ends in WORKER_DRAINING; then the server is
+//! dropped, whatever hangs. (The gRPC stack alone would wait for ever for an
+//! idle socket or an open health watch.)
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{Router, http::StatusCode, routing::get};
+use tokio::{net::TcpListener, time::timeout};
+use tonic::transport::{self, server::TcpIncoming};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{
+    admission::Admission,
+    cache::Memory,
+    config::Config,
+    execution::Executor,
+    fireworks::Client,
+    flight::Flights,
+    lifecycle::{DrainLimits, Lifecycle, Stage},
+    node::Registry,
+    proto::{FILE_DESCRIPTOR_SET, worker_service_server::WorkerServiceServer},
+    secrets::Secrets,
+    service::Service,
+};
+
+/// The names that health knows: the whole worker, and its service.
+const HEALTH_NAMES: [&str; 2] = ["", "sparkler.worker.v1.WorkerService"];
+
+/// How long ended streams may take to reach their callers.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A worker that is bound and not yet serving.
+#[derive(Debug)]
+pub struct Server {
+    executor: Arc<Executor>,
+    incoming: TcpIncoming,
+    local_addr: SocketAddr,
+    admin: TcpListener,
+    admin_addr: SocketAddr,
+    health: HealthReporter,
+    drain: DrainLimits,
+    max_message_bytes: usize,
+    reflection: bool,
+}
+
+impl Server {
+    /// Makes a worker and binds its ports. Nothing is answered yet.
+    pub async fn bind(config: Config) -> anyhow::Result<Server> {
+        let incoming = TcpIncoming::bind(config.listen)
+            .with_context(|| format!("cannot listen on {} for gRPC", config.listen))?
+            .with_nodelay(Some(true))
+            .with_keepalive(Some(Duration::from_secs(60)));
+        let admin = TcpListener::bind(config.admin_listen)
+            .await
+            .with_context(|| format!("cannot listen on {} for HTTP", config.admin_listen))?;
+        let health = HealthReporter::new();
+        for name in HEALTH_NAMES {
+            health.set_service_status(name, ServingStatus::NotServing).await;
+        }
+        Ok(Server {
+            local_addr: incoming.local_addr()?,
+            incoming,
+            admin_addr: admin.local_addr()?,
+            admin,
+            health,
+            drain: config.drain,
+            // Room to tell a caller that its input is too large.
+            max_message_bytes: config.execution.max_input_bytes.saturating_mul(4),
+            reflection: config.reflection,
+            executor: executor(config)?,
+        })
+    }
+
+    /// Where gRPC listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Where the admin pages listen.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin_addr
+    }
+
+    /// Serves until `shutdown` resolves, then stops within its limits.
+    pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let Server { executor, incoming, admin, health, drain, .. } = self;
+        let lifecycle = executor.lifecycle.clone();
+        let routes = routes(&executor, &health, self.max_message_bytes, self.reflection)?;
+        for name in HEALTH_NAMES {
+            health.set_service_status(name, ServingStatus::Serving).await;
+        }
+        let going_away = lifecycle.clone();
+        let serving = grpc(routes)
+            .serve_with_incoming_shutdown(incoming, async move {
+                going_away.reached(Stage::Draining).await;
+            });
+        let pages = axum::serve(admin, admin_pages(lifecycle.clone()));
+        let stopping = async {
+            shutdown.await;
+            stop(&executor, &health, drain).await;
+        };
+        tokio::pin!(serving);
+        tokio::select! {
+            served = &mut serving => served.context("the gRPC server failed")?,
+            served = pages => served.context("the admin server failed")?,
+            () = stopping => {}
+        }
+        // All executions have ended; what hangs now is sockets and watches.
+        let _ = timeout(FAREWELL, serving).await;
+        lifecycle.abort();
+        Ok(())
+    }
+}
+
+fn executor(config: Config) -> anyhow::Result<Arc<Executor>> {
+    let client = Client::new(config.fireworks)?;
+    Ok(Arc::new(Executor {
+        registry: Registry::new(client.clone()),
+        fireworks: client,
+        memory: Memory::new(config.memory),
+        flights: Flights::new(config.flights),
+        prices: config.prices,
+        secrets: Secrets::new(config.secrets_dir),
+        cache_secret: config.cache_secret,
+        admission: Admission::new(config.max_executions),
+        lifecycle: Lifecycle::new(),
+        retry: config.retry,
+        settings: config.execution,
+    }))
+}
+
+/// The transport. Token deltas are tiny: windows stay at their defaults, and
+/// Nagle is off on the sockets.
+fn grpc(routes: tonic::service::Routes) -> transport::server::Router {
+    transport::Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .http2_max_header_list_size(16 * 1024)
+        .max_concurrent_streams(None)
+        .add_routes(routes)
+}
+
+fn routes(
+    executor: &Arc<Executor>,
+    health: &HealthReporter,
+    max_message_bytes: usize,
+    reflection: bool,
+) -> anyhow::Result<tonic::service::Routes> {
+    let service = WorkerServiceServer::new(Service::new(executor.clone()))
+        .max_decoding_message_size(max_message_bytes);
+    let health = tonic_health::server::HealthService::from_health_reporter(health.clone());
+    let health = tonic_health::pb::health_server::HealthServer::new(health);
+    let mut routes = tonic::service::Routes::builder();
+    routes.add_service(service).add_service(health);
+    if reflection {
+        let describe = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        routes.add_service(describe().build_v1()?).add_service(describe().build_v1alpha()?);
+    }
+    Ok(routes.routes())
+}
+
+/// Liveness is that the process answers; readiness is that it takes calls.
+/// Neither depends on the provider.
+fn admin_pages(lifecycle: Lifecycle) -> Router {
+    let ready = move || async move {
+        match lifecycle.stage() {
+            Stage::Serving => (StatusCode::OK, "ready\n"),
+            Stage::Leaving | Stage::Draining | Stage::Stopping => {
+                (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+            }
+        }
+    };
+    Router::new().route("/livez", get(|| async { "alive\n" })).route("/readyz", get(ready))
+}
+
+async fn stop(executor: &Executor, health: &HealthReporter, limits: DrainLimits) {
+    let lifecycle = &executor.lifecycle;
+    tracing::info!(executions = executor.admission.taken(), "stopping: no new calls, please");
+    lifecycle.advance(Stage::Leaving);
+    for name in HEALTH_NAMES {
+        health.set_service_status(name, ServingStatus::NotServing).await;
+    }
+    tokio::time::sleep(limits.leave_grace).await;
+    lifecycle.advance(Stage::Draining);
+    if timeout(limits.drain_limit, executor.admission.idle()).await.is_ok() {
+        return;
+    }
+    tracing::warn!(
+        executions = executor.admission.taken(),
+        "the drain limit is over: ending what still runs"
+    );
+    lifecycle.advance(Stage::Stopping);
+    executor.flights.abandon_all();
+    let _ = timeout(FAREWELL, executor.admission.idle()).await;
+}

@@ -1,0 +1,154 @@
+//! The RPCs: convert → execute → convert back. No policy here.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::{Stream, stream};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use crate::{
+    error::Error,
+    execution::{Executor, Session, order::Caller, outcome::Failed},
+    proto::{
+        Arrival, AttachExecutionRequest, CheckNodeRequest, CheckNodeResponse, Door,
+        ExecuteNodeRequest, ExecuteNodeResponse, ListNodeTypesRequest, ListNodeTypesResponse,
+        NodeType, status, worker_service_server::WorkerService,
+    },
+    report,
+};
+
+/// The worker's service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    executor: Arc<Executor>,
+}
+
+type Events = Pin<Box<dyn Stream<Item = Result<ExecuteNodeResponse, Status>> + Send>>;
+
+impl Service {
+    /// The service of an executor.
+    pub fn new(executor: Arc<Executor>) -> Service {
+        Service { executor }
+    }
+}
+
+#[tonic::async_trait]
+impl WorkerService for Service {
+    type ExecuteNodeStream = Events;
+    type AttachExecutionStream = Events;
+
+    async fn execute_node(
+        &self,
+        request: Request<ExecuteNodeRequest>,
+    ) -> Result<Response<Events>, Status> {
+        let arrival = arrival(&request);
+        let session = Door::default()
+            .order(request.into_inner(), arrival)
+            .and_then(|order| self.executor.execute(order))
+            .map_err(refuse)?;
+        Ok(Response::new(events(session)))
+    }
+
+    async fn attach_execution(
+        &self,
+        request: Request<AttachExecutionRequest>,
+    ) -> Result<Response<Events>, Status> {
+        let arrival = arrival(&request);
+        let session = Door::default()
+            .attachment(request.into_inner(), arrival)
+            .and_then(|attachment| self.executor.attach(attachment))
+            .map_err(refuse)?;
+        Ok(Response::new(events(session)))
+    }
+
+    async fn list_node_types(
+        &self,
+        _request: Request<ListNodeTypesRequest>,
+    ) -> Result<Response<ListNodeTypesResponse>, Status> {
+        let node_types = self.executor.registry.forms().map(NodeType::from).collect();
+        Ok(Response::new(ListNodeTypesResponse { node_types }))
+    }
+
+    async fn check_node(
+        &self,
+        request: Request<CheckNodeRequest>,
+    ) -> Result<Response<CheckNodeResponse>, Status> {
+        let arrival = arrival(&request);
+        let check = Door::default().check(request.into_inner(), arrival).map_err(refuse)?;
+        let findings = self.executor.check(check).await.map_err(refuse)?;
+        Ok(Response::new(findings.into()))
+    }
+}
+
+/// A session as a stream. Dropped with the call, it leaves the flight; the item
+/// under way is then lost together with the caller who would have had it.
+fn events(session: Session) -> Events {
+    Box::pin(stream::unfold(session, |mut session| async move {
+        let item = session.next().await?.map(ExecuteNodeResponse::from).map_err(|failed| fail(*failed));
+        Some((item, session))
+    }))
+}
+
+fn arrival<T>(request: &Request<T>) -> Arrival {
+    Arrival {
+        caller: Caller::default(),
+        deadline: grpc_timeout(request.metadata()),
+        arrived: Instant::now(),
+    }
+}
+
+fn refuse(error: Error) -> Status {
+    report::refused(&error);
+    status(&error)
+}
+
+fn fail(failed: Failed) -> Status {
+    report::failed(&failed);
+    Status::from(failed)
+}
+
+/// The call's own deadline: at most eight digits and a unit, by the gRPC
+/// protocol. Anything else counts as none, as tonic has it.
+fn grpc_timeout(metadata: &MetadataMap) -> Option<Duration> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(value * 3600)),
+        "M" => Some(Duration::from_secs(value * 60)),
+        "S" => Some(Duration::from_secs(value)),
+        "m" => Some(Duration::from_millis(value)),
+        "u" => Some(Duration::from_micros(value)),
+        "n" => Some(Duration::from_nanos(value)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_read_by_the_protocols_grammar() {
+        for (text, expected) in [
+            ("1H", Some(Duration::from_secs(3600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("99999999S", Some(Duration::from_secs(99_999_999))),
+            ("350m", Some(Duration::from_millis(350))),
+            ("5u", Some(Duration::from_micros(5))),
+            ("7n", Some(Duration::from_nanos(7))),
+            ("", None),
+            ("S", None),
+            ("123456789S", None),
+            ("-1S", None),
+            ("1s", None),
+        ] {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("grpc-timeout", text.parse().expect("a header value"));
+            assert_eq!(grpc_timeout(&metadata), expected, "{text:?}");
+        }
+    }
+}
