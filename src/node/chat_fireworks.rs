@@ -1,0 +1,119 @@
+//! `chatFireworks`: a conversation with a chat model of Fireworks.
+
+use std::sync::Arc;
+
+use super::{
+    Asked, Declaration, Field, Input, InputKind, Literal, Node, Prepared, Problems, Values,
+    model_name, parameters,
+    request::{self, Settings},
+    rules, words,
+};
+use crate::{
+    event::{Emit, Finish},
+    fireworks::{Attempt, Client, Endpoint, Interrupted, Request},
+    node::field::Class,
+    output::OutputFormat,
+};
+
+static OWN: &[Field] = &[
+    parameters::MODEL_NAME,
+    parameters::TEMPERATURE.or(Literal::Number(0.9)),
+    Field::boolean("streaming", words("Streaming", "스트리밍"))
+        .help(
+            "Shows the answer as it comes; otherwise it comes whole.",
+            "답변을 생성되는 대로 보여 줍니다. 끄면 완성된 답변만 옵니다.",
+        )
+        .class(Class::Route)
+        .or(Literal::Boolean(true))
+        .basic(),
+];
+
+/// The node.
+#[derive(Debug)]
+pub(super) struct ChatFireworks {
+    client: Client,
+    base_url: Arc<str>,
+}
+
+impl ChatFireworks {
+    pub(super) fn new(client: Client) -> ChatFireworks {
+        let base_url = client.base_url().as_str().into();
+        ChatFireworks { client, base_url }
+    }
+}
+
+impl Node for ChatFireworks {
+    type Config = Settings;
+    type Call = Request;
+
+    const DECLARATION: Declaration = Declaration {
+        name: "chatFireworks",
+        version: 1,
+        label: words("Chat Fireworks", "Fireworks 채팅"),
+        description: words(
+            "Talks to a chat model of Fireworks; a prompt becomes one user message.",
+            "Fireworks의 채팅 모델과 대화합니다. 프롬프트는 사용자 메시지 하나가 됩니다.",
+        ),
+        inputs: &[InputKind::Prompt, InputKind::Chat],
+        credential_fields: parameters::CREDENTIAL,
+        fields: &[
+            OWN,
+            parameters::SAMPLING,
+            parameters::ANSWER,
+            parameters::REASONING,
+            parameters::TOOLS,
+            parameters::PROMPT,
+            parameters::CHAT_PROMPT,
+            parameters::ROUTE,
+        ],
+        not_fields: &[
+            (
+                "stream",
+                "Fireworks is always asked to stream; streaming says whether you see it",
+            ),
+            ("stream_options", "token counts are always asked for"),
+            ("streamOptions", "token counts are always asked for"),
+            ("messages", "the request's chat carries them"),
+            ("prompt", "the request's prompt carries it"),
+        ],
+    };
+
+    fn rules(values: &Values<'_>, asked: Asked<'_>, problems: &mut Problems) {
+        rules::check(values, asked, problems);
+    }
+
+    fn configure(values: Values<'_>) -> Settings {
+        Settings::new(values)
+    }
+
+    fn model(settings: &Settings) -> &str {
+        &settings.model
+    }
+
+    fn prepare(
+        &self,
+        settings: Settings,
+        input: Input,
+        output: &OutputFormat,
+    ) -> Prepared<Request> {
+        let written = request::write(&settings, Endpoint::ChatCompletions, &input, output);
+        Prepared {
+            base_url: Arc::clone(&self.base_url),
+            endpoint: "chat/completions",
+            canonical: written.canonical,
+            deltas: settings.streaming,
+            moving_name: model_name::is_moving(&settings.model),
+            call: written.request,
+        }
+    }
+
+    async fn run(
+        &self,
+        request: &Request,
+        attempt: Attempt<'_>,
+        emit: &mut dyn Emit,
+    ) -> Result<Finish, Interrupted> {
+        // Dropped here, the client closes the provider's stream at once.
+        self.client.generate(request, attempt, emit).await
+    }
+}

@@ -1,0 +1,130 @@
+//! `fireworks`: a text model of Fireworks, asked with a prompt, or with a
+//! conversation.
+
+use std::sync::Arc;
+
+use super::{
+    Asked, Declaration, Field, Input, InputKind, Node, Prepared, Problems, Values, model_name,
+    parameters,
+    request::{self, Settings},
+    rules, words,
+};
+use crate::{
+    event::{Emit, Finish},
+    fireworks::{Attempt, Client, Endpoint, Interrupted, Request},
+    output::OutputFormat,
+};
+
+static OWN: &[Field] = &[parameters::MODEL_NAME, parameters::TEMPERATURE];
+
+/// The node.
+#[derive(Debug)]
+pub(super) struct Fireworks {
+    client: Client,
+    base_url: Arc<str>,
+}
+
+impl Fireworks {
+    pub(super) fn new(client: Client) -> Fireworks {
+        let base_url = client.base_url().as_str().into();
+        Fireworks { client, base_url }
+    }
+}
+
+impl Node for Fireworks {
+    type Config = Settings;
+    type Call = Request;
+
+    const DECLARATION: Declaration = Declaration {
+        name: "fireworks",
+        version: 1,
+        label: words("Fireworks", "Fireworks"),
+        description: words(
+            "Completes a prompt with a text model of Fireworks; a chat goes to its chat endpoint.",
+            "Fireworks의 텍스트 모델로 프롬프트를 이어 씁니다. 대화는 채팅 엔드포인트로 보냅니다.",
+        ),
+        inputs: &[InputKind::Prompt, InputKind::Chat],
+        credential_fields: parameters::CREDENTIAL,
+        fields: &[
+            OWN,
+            parameters::SAMPLING,
+            parameters::ANSWER,
+            parameters::REASONING,
+            parameters::TOOLS,
+            parameters::PROMPT,
+            parameters::CHAT_PROMPT,
+            parameters::IMAGES,
+            parameters::ROUTE,
+        ],
+        not_fields: &[
+            (
+                "stream",
+                "Fireworks is always asked to stream; the request's output.deltas says whether you see it",
+            ),
+            (
+                "streaming",
+                "the request's output.deltas says whether the answer is shown as it comes",
+            ),
+            ("stream_options", "token counts are always asked for"),
+            ("streamOptions", "token counts are always asked for"),
+            ("messages", "the request's chat carries them"),
+            ("prompt", "the request's prompt carries it"),
+        ],
+    };
+
+    fn rules(values: &Values<'_>, asked: Asked<'_>, problems: &mut Problems) {
+        rules::check(values, asked, problems);
+        match asked.input {
+            Some(Input::Prompt(_)) => {
+                let why = "goes with a chat only: send the prompt as a chat of one user message";
+                for group in [parameters::TOOLS, parameters::CHAT_PROMPT] {
+                    rules::refuse(group, values, why, problems);
+                }
+            }
+            Some(Input::Chat(_)) => {
+                let why = "goes with a prompt only: put images into the parts of a message";
+                rules::refuse(parameters::IMAGES, values, why, problems);
+            }
+            None => {}
+        }
+    }
+
+    fn configure(values: Values<'_>) -> Settings {
+        Settings::new(values)
+    }
+
+    fn model(settings: &Settings) -> &str {
+        &settings.model
+    }
+
+    fn prepare(
+        &self,
+        settings: Settings,
+        input: Input,
+        output: &OutputFormat,
+    ) -> Prepared<Request> {
+        let (endpoint, label) = match &input {
+            Input::Prompt(_) => (Endpoint::Completions, "completions"),
+            Input::Chat(_) => (Endpoint::ChatCompletions, "chat/completions"),
+        };
+        let written = request::write(&settings, endpoint, &input, output);
+        Prepared {
+            base_url: Arc::clone(&self.base_url),
+            endpoint: label,
+            canonical: written.canonical,
+            deltas: true,
+            moving_name: model_name::is_moving(&settings.model),
+            call: written.request,
+        }
+    }
+
+    async fn run(
+        &self,
+        request: &Request,
+        attempt: Attempt<'_>,
+        emit: &mut dyn Emit,
+    ) -> Result<Finish, Interrupted> {
+        // Dropped here, the client closes the provider's stream at once.
+        self.client.generate(request, attempt, emit).await
+    }
+}

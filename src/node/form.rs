@@ -1,0 +1,221 @@
+//! A node's form: its fields with everything to draw them, and the reading of a
+//! configuration against them.
+//!
+//! Made once per node, when it is registered. Does not know what the fields
+//! mean.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Declaration,
+    field::{Class, Field, words},
+    input::InputKind,
+    problems::{Path, Problems, Told, did_you_mean},
+    shape::{Shape, TextRule},
+    values::Values,
+};
+
+/// What a credential consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CredentialField {
+    /// The field's name, as in the request's credential.
+    pub name: &'static str,
+    /// What people call it.
+    pub label: super::Words,
+    /// Whether it must be hidden.
+    pub secret: bool,
+}
+
+/// The fields that every node has, and that the worker itself reads.
+static COMMON: &[Field] = &[
+    Field::new(
+        "credential",
+        Shape::text(256, &NAME),
+        words("Credential", "자격 증명"),
+    )
+    .help(
+        "The name of a secret mounted in the worker. Ignored when the request itself carries a credential.",
+        "워커에 마운트된 비밀 값의 이름입니다. 요청에 자격 증명이 있으면 무시됩니다.",
+    )
+    .class(Class::Route)
+    .basic(),
+    Field::new("cache", Shape::Switch, words("Cache", "캐시"))
+        .help(
+            "Answers a repeated identical request from the cache. A reference to a cache node counts as true.",
+            "같은 요청이 반복되면 캐시에서 답합니다. 캐시 노드에 대한 참조는 true로 간주됩니다.",
+        )
+        .class(Class::Route)
+        .or(super::Literal::Boolean(false))
+        .basic(),
+];
+
+static NAME: TextRule = TextRule {
+    pattern: "^[!-~]+$",
+    accepts: is_name,
+    words: "a name of printable ASCII without spaces",
+};
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// A node's form.
+#[derive(Debug)]
+pub struct Form {
+    declaration: Declaration,
+    fields: Vec<&'static Field>,
+    by_spelling: HashMap<&'static str, usize>,
+    config_schema: String,
+}
+
+impl Form {
+    pub(super) fn new(declaration: Declaration) -> Form {
+        let mut fields: Vec<&'static Field> = declaration
+            .fields
+            .iter()
+            .copied()
+            .chain([COMMON])
+            .flatten()
+            .collect();
+        fields.sort_by_key(|field| field.advanced);
+        let mut by_spelling = HashMap::new();
+        for (index, field) in fields.iter().enumerate() {
+            for spelling in field.spellings() {
+                let earlier = by_spelling.insert(spelling, index);
+                debug_assert!(earlier.is_none(), "two fields are called {spelling}");
+            }
+        }
+        let config_schema = config_schema(&declaration, &fields);
+        Form {
+            declaration,
+            fields,
+            by_spelling,
+            config_schema,
+        }
+    }
+
+    /// The node's name, version, label, description, inputs and credential.
+    pub fn declaration(&self) -> &Declaration {
+        &self.declaration
+    }
+
+    /// The node's type.
+    pub fn name(&self) -> &'static str {
+        self.declaration.name
+    }
+
+    /// What the node can be asked.
+    pub fn inputs(&self) -> &'static [InputKind] {
+        self.declaration.inputs
+    }
+
+    /// Its fields, in the order of the form: the advanced ones last.
+    pub fn fields(&self) -> &[&'static Field] {
+        &self.fields
+    }
+
+    /// The JSON Schema (2020-12) of a configuration: what it allows, but for
+    /// rules between fields, is accepted. Form text and other spellings are
+    /// accepted too, and are not in it.
+    pub fn config_schema(&self) -> &str {
+        &self.config_schema
+    }
+
+    /// Where a field is, by its name.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.by_spelling.get(name).copied()
+    }
+
+    /// Reads a configuration. Values that are wrong are told and left out.
+    pub(super) fn read(&self, config: Map<String, Value>, problems: &mut Problems) -> Values<'_> {
+        let mut values = Values::new(self, config.len());
+        let root = Path::Root("config");
+        for (key, value) in config {
+            let path = root.member(&key);
+            let Some(position) = self.position(&key) else {
+                self.refuse(&key, path, problems);
+                continue;
+            };
+            let field = self.fields[position];
+            let value = match field.shape.read_form(value, path, problems) {
+                Ok(None) => continue,
+                Ok(Some(value)) => Some(value),
+                Err(Told) => None,
+            };
+            if values.is_given_at(position) {
+                let name = field.name;
+                problems.add(path, format!("is given in two spellings; give {name} only"));
+            } else {
+                values.give(position, value);
+            }
+        }
+        self.complete(&mut values, problems);
+        values
+    }
+
+    fn refuse(&self, key: &str, path: Path<'_>, problems: &mut Problems) {
+        let name = self.declaration.name;
+        let not_fields = self.declaration.not_fields;
+        let description = match not_fields.iter().find(|(not, _)| *not == key) {
+            Some((_, why)) => format!("is not a field of {name}: {why}"),
+            // Looking for a near name costs more than the rest of the reading.
+            None if problems.is_full() => String::new(),
+            None => {
+                let known = self.fields.iter().flat_map(|field| field.spellings());
+                format!("is not a field of {name}{}", did_you_mean(key, known))
+            }
+        };
+        problems.add(path, description);
+    }
+
+    /// Defaults, and what is missing.
+    fn complete(&self, values: &mut Values<'_>, problems: &mut Problems) {
+        for (position, field) in self.fields.iter().enumerate() {
+            if values.is_given_at(position) {
+                continue;
+            }
+            if let Some(default) = field.default {
+                values.give(position, Some(default.value()));
+            } else if field.required {
+                let path = Path::Root("config");
+                problems.add(path.member(field.name), "is required");
+            }
+        }
+    }
+}
+
+fn config_schema(declaration: &Declaration, fields: &[&'static Field]) -> String {
+    let mut properties = Map::new();
+    for field in fields {
+        let mut property = json!({
+            "title": field.label.en,
+            "description": field.help.en,
+        });
+        if let (Value::Object(property), Value::Object(shape)) =
+            (&mut property, field.shape.json_schema())
+        {
+            property.extend(shape);
+        }
+        if let Some(default) = field.default {
+            property["default"] = default.value();
+        }
+        properties.insert(field.name.to_owned(), property);
+    }
+    let required: Vec<&str> = fields
+        .iter()
+        .filter(|field| field.required)
+        .map(|field| field.name)
+        .collect();
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": declaration.label.en,
+        "description": declaration.description.en,
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    });
+    schema.to_string()
+}

@@ -1,0 +1,269 @@
+//! What a node is asked: a prompt or a conversation, as plain values.
+//!
+//! Made by `proto` without a look at what it says; [`Input::check`] is that
+//! look, and `message` writes it for the provider. No bound of its own on sizes:
+//! the transport has one.
+
+use serde::de::IgnoredAny;
+
+use super::{
+    problems::{Path, Problems, did_you_mean},
+    shape::TextRule,
+};
+
+/// How many images a conversation may have: the provider's limit.
+pub(super) const MOST_IMAGES: usize = 30;
+
+const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
+const DETAILS: [&str; 3] = ["auto", "low", "high"];
+
+/// What an image's address must be.
+pub(super) static IMAGE_URL: TextRule = TextRule {
+    pattern: "^(https://|data:image/).",
+    accepts: is_image_url,
+    words: "an https:// URL or a data:image/… URL",
+};
+
+/// What a node is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Plain text.
+    Prompt(String),
+    /// A conversation, oldest message first.
+    Chat(Vec<Message>),
+}
+
+/// The kinds of input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// Plain text.
+    Prompt,
+    /// A conversation.
+    Chat,
+}
+
+impl InputKind {
+    /// The kind as the API names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            InputKind::Prompt => "prompt",
+            InputKind::Chat => "chat",
+        }
+    }
+}
+
+/// One message. What is empty is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Message {
+    /// `system`, `user`, `assistant` or `tool`.
+    pub role: String,
+    /// The content, where it is plain text.
+    pub content: String,
+    /// The content, where it is more.
+    pub parts: Vec<Part>,
+    /// The calls an assistant asked for.
+    pub tool_calls: Vec<ToolCall>,
+    /// The call that a tool message answers.
+    pub tool_call_id: String,
+    /// An assistant's reasoning.
+    pub reasoning_content: String,
+}
+
+/// A part of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// A part that says nothing: never right, but the door does not judge.
+    Empty,
+    /// Text.
+    Text(String),
+    /// An image.
+    Image {
+        /// Where it is, or the image itself.
+        url: String,
+        /// `auto`, `low`, `high`, or empty.
+        detail: String,
+    },
+}
+
+/// A tool call the model asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolCall {
+    /// Its id.
+    pub id: String,
+    /// The function.
+    pub name: String,
+    /// The arguments, as JSON text.
+    pub arguments: String,
+}
+
+impl Input {
+    /// Of which kind it is.
+    pub fn kind(&self) -> InputKind {
+        match self {
+            Input::Prompt(_) => InputKind::Prompt,
+            Input::Chat(_) => InputKind::Chat,
+        }
+    }
+
+    /// Tells everything that is wrong with it.
+    pub(super) fn check(&self, problems: &mut Problems) {
+        match self {
+            Input::Prompt(prompt) => {
+                if prompt.is_empty() {
+                    problems.add("prompt", "is empty: give the text to send");
+                }
+            }
+            Input::Chat(messages) => check_chat(messages, problems),
+        }
+    }
+}
+
+fn check_chat(messages: &[Message], problems: &mut Problems) {
+    let chat = Path::Root("chat");
+    let list = chat.member("messages");
+    if messages.is_empty() {
+        problems.add(list, "is empty: give at least one message");
+    }
+    for (index, message) in messages.iter().enumerate() {
+        message.check(list.item(index), problems);
+    }
+    let is_image = |part: &&Part| matches!(part, Part::Image { .. });
+    let parts = messages.iter().flat_map(|message| &message.parts);
+    let images = parts.filter(is_image).count();
+    if images > MOST_IMAGES {
+        let description = format!("has {images} images; Fireworks takes at most {MOST_IMAGES}");
+        problems.add(list, description);
+    }
+}
+
+impl Message {
+    fn check(&self, path: Path<'_>, problems: &mut Problems) {
+        self.check_role(path, problems);
+        self.check_content(path, problems);
+        self.check_assistant_only(path, problems);
+        self.check_tool_call_id(path, problems);
+        let parts = path.member("parts");
+        for (index, part) in self.parts.iter().enumerate() {
+            part.check(parts.item(index), problems);
+        }
+        let calls = path.member("tool_calls");
+        for (index, call) in self.tool_calls.iter().enumerate() {
+            call.check(calls.item(index), problems);
+        }
+    }
+
+    fn check_role(&self, path: Path<'_>, problems: &mut Problems) {
+        let role = self.role.as_str();
+        if ROLES.contains(&role) {
+            return;
+        }
+        let description = match role {
+            "" => "is required: system, user, assistant or tool".to_owned(),
+            "developer" => "must be system: Fireworks knows no developer role".to_owned(),
+            _ => format!(
+                "must be system, user, assistant or tool{}",
+                did_you_mean(role, ROLES)
+            ),
+        };
+        problems.add(path.member("role"), description);
+    }
+
+    fn check_content(&self, path: Path<'_>, problems: &mut Problems) {
+        match (self.content.is_empty(), self.parts.is_empty()) {
+            (false, false) => {
+                problems.add(
+                    path.member("parts"),
+                    "excludes content: give one of the two",
+                );
+            }
+            (true, true) if !self.may_be_silent() => {
+                let description = "is empty: only a tool message, or an assistant message with \
+                                   tool calls, may be";
+                problems.add(path.member("content"), description);
+            }
+            _ => {}
+        }
+    }
+
+    /// A tool may have nothing to say, and an assistant that calls one too.
+    fn may_be_silent(&self) -> bool {
+        match self.role.as_str() {
+            "assistant" => !self.tool_calls.is_empty(),
+            "tool" => true,
+            _ => false,
+        }
+    }
+
+    fn check_assistant_only(&self, path: Path<'_>, problems: &mut Problems) {
+        if self.role == "assistant" {
+            return;
+        }
+        let description = "belongs to assistant messages only";
+        if !self.tool_calls.is_empty() {
+            problems.add(path.member("tool_calls"), description);
+        }
+        if !self.reasoning_content.is_empty() {
+            problems.add(path.member("reasoning_content"), description);
+        }
+    }
+
+    fn check_tool_call_id(&self, path: Path<'_>, problems: &mut Problems) {
+        let path = path.member("tool_call_id");
+        match (self.role.as_str(), self.tool_call_id.is_empty()) {
+            ("tool", true) => {
+                problems.add(
+                    path,
+                    "is required: the id of the call this is the result of",
+                );
+            }
+            ("tool", false) | (_, true) => {}
+            (_, false) => problems.add(path, "belongs to tool messages only"),
+        }
+    }
+}
+
+impl Part {
+    fn check(&self, path: Path<'_>, problems: &mut Problems) {
+        match self {
+            Part::Empty => problems.add(path, "is empty: give text or image_url"),
+            Part::Text(_) => {}
+            Part::Image { url, detail } => {
+                let path = path.member("image_url");
+                if !is_image_url(url) {
+                    let description = format!("must be {}", IMAGE_URL.words);
+                    problems.add(path.member("url"), description);
+                }
+                if !detail.is_empty() && !DETAILS.contains(&detail.as_str()) {
+                    problems.add(path.member("detail"), "must be auto, low or high");
+                }
+            }
+        }
+    }
+}
+
+impl ToolCall {
+    fn check(&self, path: Path<'_>, problems: &mut Problems) {
+        if self.id.is_empty() {
+            problems.add(path.member("id"), "is required");
+        }
+        if self.name.is_empty() {
+            problems.add(path.member("name"), "is required");
+        }
+        // Skips without building, and without recursion.
+        if serde_json::from_str::<IgnoredAny>(&self.arguments).is_err() {
+            problems.add(
+                path.member("arguments"),
+                "must be JSON text; {} where there are none",
+            );
+        }
+    }
+}
+
+fn is_image_url(url: &str) -> bool {
+    let starts_with = |scheme: &str| {
+        url.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+            && url.len() > scheme.len()
+    };
+    starts_with("https://") || starts_with("data:image/")
+}

@@ -1,0 +1,62 @@
+//! What a model's name tells: whether it can be one, and whether it can mean
+//! another model tomorrow.
+//!
+//! The name is otherwise the provider's: never taken apart, never put into a
+//! URL.
+
+use super::shape::TextRule;
+
+/// What can be a model's name.
+pub(super) static MODEL_NAME_RULE: TextRule = TextRule {
+    pattern: "^[!-~]+$",
+    accepts: is_model_name,
+    words: "a model's name: printable ASCII without spaces",
+};
+
+fn is_model_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether the provider moves the name from model to model: its routers, and
+/// names of the forms that it lets its routers have. Too wide rather than too
+/// narrow: what is stored under a moving name merely lives shorter.
+pub(super) fn is_moving(name: &str) -> bool {
+    // What follows `#` is the deployment that serves the model.
+    let model = name.split('#').next().unwrap_or(name);
+    let mut segments = model.split('/');
+    let last = model.rsplit('/').next().unwrap_or(model);
+    segments.any(|segment| segment == "routers" || segment.starts_with("firerouter"))
+        || last.starts_with("auto")
+        || ["-latest", "-fast", "-spot"]
+            .iter()
+            .any(|ending| last.ends_with(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_move_are_known() {
+        for (name, moving) in [
+            ("accounts/fireworks/models/kimi-k3", false),
+            ("accounts/fireworks/models/deepseek-v4p1-flash-1017", false),
+            ("accounts/acme/deployments/a1b2c3", false),
+            (
+                "accounts/fireworks/models/glm-5p3#accounts/acme/deployments/auto",
+                false,
+            ),
+            ("accounts/fireworks/models/fast-llama", false),
+            ("accounts/fireworks/routers/kimi-k3-us", true),
+            ("accounts/fireworks/routers/auto-instant", true),
+            ("accounts/fireworks/models/kimi-k3-fast", true),
+            ("glm-5p3-spot", true),
+            ("glm-latest", true),
+            ("auto", true),
+            ("firerouter/glm", true),
+            ("kimi-k3-fast#accounts/acme/deployments/x", true),
+        ] {
+            assert_eq!(is_moving(name), moving, "{name}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Which way the request takes and who is billed: never what the answer is.
+
+use crate::node::{
+    field::{Class, Field, words},
+    shape::{Shape, TextRule},
+};
+
+static ANY_KEY: TextRule = TextRule {
+    pattern: "",
+    accepts: |_| true,
+    words: "text",
+};
+
+/// Routing, billing, telemetry.
+pub(in crate::node) static ROUTE: &[Field] = &[
+    Field::new(
+        "serviceTier",
+        Shape::Word(&["auto", "default", "flex", "priority"]),
+        words("Service tier", "서비스 등급"),
+    )
+    .help(
+        "priority is served first and costs about 1.2 to 1.5 times as much; the others change nothing.",
+        "priority는 먼저 처리되고 비용이 약 1.2~1.5배입니다. 나머지는 차이가 없습니다.",
+    )
+    .sent_as("service_tier")
+    .class(Class::Route),
+    Field::new("user", Shape::TEXT, words("User", "사용자"))
+        .help(
+            "Names the end user to Fireworks; its requests prefer the same replica.",
+            "Fireworks에 최종 사용자를 알립니다. 그 요청은 같은 복제본을 우선합니다.",
+        )
+        .sent_as("user")
+        .class(Class::Route),
+    Field::new("promptCacheKey", Shape::TEXT, words("Prompt cache key", "프롬프트 캐시 키"))
+        .help(
+            "Requests with the same key prefer the same replica, whose prompt cache then helps. Beats user.",
+            "같은 키의 요청은 같은 복제본을 우선해 프롬프트 캐시의 도움을 받습니다. user보다 우선합니다.",
+        )
+        .sent_as("prompt_cache_key")
+        .class(Class::Route),
+    Field::new(
+        "promptCacheIsolationKey",
+        Shape::TEXT,
+        words("Prompt cache isolation key", "프롬프트 캐시 격리 키"),
+    )
+    .help(
+        "Separates the entries of Fireworks' own prompt cache.",
+        "Fireworks 자체 프롬프트 캐시의 항목을 분리합니다.",
+    )
+    .sent_as("prompt_cache_isolation_key")
+    .class(Class::Route),
+    Field::new(
+        "metadata",
+        Shape::Map {
+            key: &ANY_KEY,
+            value: &Shape::TEXT,
+        },
+        words("Metadata", "메타데이터"),
+    )
+    .help(
+        "Texts that Fireworks keeps with the request, for tracing. Leaves the worker: nothing secret.",
+        "추적을 위해 Fireworks가 요청과 함께 보관하는 텍스트입니다. 외부로 나가므로 비밀을 넣지 마세요.",
+    )
+    .sent_as("metadata")
+    .class(Class::Route),
+];

@@ -1,0 +1,153 @@
+//! Collects everything that is wrong with a call, each with its path, so that
+//! the caller corrects it in one go.
+//!
+//! Bounded: a status travels in an HTTP header. Never quotes a text of the
+//! caller but the names of fields, because a key pasted into the wrong field is
+//! such a text too.
+
+use std::fmt;
+
+use crate::error::{Violation, shorten};
+
+/// How many problems are told one by one.
+const TOLD_PROBLEMS: usize = 24;
+/// How much of a foreign name is quoted.
+const QUOTED_BYTES: usize = 64;
+
+/// What is wrong so far.
+#[derive(Debug, Default)]
+pub struct Problems {
+    told: Vec<Violation>,
+    untold: usize,
+}
+
+impl Problems {
+    /// Adds a problem: where, and what as a sentence without its subject.
+    pub fn add(&mut self, field: impl fmt::Display, description: impl Into<String>) {
+        if self.told.len() < TOLD_PROBLEMS {
+            self.told
+                .push(Violation::new(field.to_string(), description));
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// Adds a problem, and gives the proof of it to those who return one.
+    pub(super) fn tell(&mut self, field: impl fmt::Display, description: String) -> Told {
+        self.add(field, description);
+        Told
+    }
+
+    /// Whether the next problem will only be counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.told.len() == TOLD_PROBLEMS
+    }
+
+    /// Fine, or everything that is wrong.
+    pub fn into_result(mut self) -> Result<(), Vec<Violation>> {
+        if self.told.is_empty() {
+            return Ok(());
+        }
+        if self.untold > 0 {
+            let more = format!("has {} more problems", self.untold);
+            self.told.push(Violation::new("request", more));
+        }
+        Err(self.told)
+    }
+}
+
+/// Something is wrong, and has been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Told;
+
+/// The way to a value, kept on the stack and written out only for a problem:
+/// `config.tools[0].function.name`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Path<'a> {
+    /// Where it begins, such as `config`.
+    Root(&'a str),
+    /// A member of an object.
+    Member(&'a Path<'a>, &'a str),
+    /// An item of a list.
+    Item(&'a Path<'a>, usize),
+}
+
+impl<'a> Path<'a> {
+    /// The way to a member.
+    pub(super) fn member(&'a self, name: &'a str) -> Path<'a> {
+        Path::Member(self, name)
+    }
+
+    /// The way to an item.
+    pub(super) fn item(&'a self, index: usize) -> Path<'a> {
+        Path::Item(self, index)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Path::Root(name) => formatter.write_str(name),
+            Path::Member(parent, name) => write!(formatter, "{parent}.{}", printable(name)),
+            Path::Item(parent, index) => write!(formatter, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// A name of the caller's, fit for a message.
+fn printable(name: &str) -> String {
+    shorten(name, QUOTED_BYTES).replace(char::is_control, "\u{fffd}")
+}
+
+/// `; did you mean temperature?`, where one of the known names is near.
+pub(super) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    if given.len() > QUOTED_BYTES {
+        return String::new();
+    }
+    let nearest = known
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(given, name), name))
+        .max_by(|(one, _), (other, _)| one.total_cmp(other));
+    match nearest {
+        Some((likeness, name)) if likeness > 0.85 => format!("; did you mean {name}?"),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_reads_as_the_caller_wrote_it() {
+        let root = Path::Root("config");
+        let tools = root.member("tools");
+        let first = tools.item(0);
+        assert_eq!(first.member("name").to_string(), "config.tools[0].name");
+        let long = "x".repeat(1000);
+        assert!(root.member(&long).to_string().len() < 80);
+        assert_eq!(root.member("a\nb").to_string(), "config.a\u{fffd}b");
+    }
+
+    #[test]
+    fn a_flood_of_problems_is_counted_not_told() {
+        let mut problems = Problems::default();
+        for _ in 0..1000 {
+            problems.add("config", "is wrong");
+        }
+        let told = problems.into_result().expect_err("problems");
+        assert_eq!(told.len(), TOLD_PROBLEMS + 1);
+        assert_eq!(told[TOLD_PROBLEMS].description, "has 976 more problems");
+    }
+
+    #[test]
+    fn only_a_near_name_is_suggested() {
+        let known = ["temperature", "topP", "topK"];
+        assert_eq!(
+            did_you_mean("temprature", known),
+            "; did you mean temperature?"
+        );
+        assert_eq!(did_you_mean("zebra", known), "");
+        assert_eq!(did_you_mean(&"t".repeat(1 << 20), known), "");
+    }
+}

@@ -1,0 +1,222 @@
+//! The node types of a worker: found by name, each behind the same three
+//! questions (its form, is this configuration right, plan this execution).
+//!
+//! The object-safe twin of [`Node`] is here and private.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use serde_json::{Map, Value};
+
+use super::{
+    Asked, Form, Identity, Input, Node, Plan, Run, Values, chat_fireworks::ChatFireworks,
+    fireworks::Fireworks, problems::Problems,
+};
+use crate::{
+    error::{Error, Violation},
+    event::{Emit, Finish},
+    fireworks::{Attempt, Client, Interrupted},
+    output::OutputFormat,
+};
+
+/// The node types of a worker.
+#[derive(Debug, Default)]
+pub struct Registry {
+    nodes: BTreeMap<&'static str, Registered>,
+}
+
+impl Registry {
+    /// Every node of this crate.
+    pub fn new(client: Client) -> Registry {
+        Registry::default()
+            .with(Fireworks::new(client.clone()))
+            .with(ChatFireworks::new(client))
+    }
+
+    /// The same, and a node more; it takes the place of one with its name.
+    pub fn with<N: Node>(mut self, node: N) -> Registry {
+        let registered = Registered(Box::new(Typed {
+            form: Form::new(N::DECLARATION),
+            node: Arc::new(node),
+        }));
+        self.nodes.insert(N::DECLARATION.name, registered);
+        self
+    }
+
+    /// The node of a type; [`Error::UnknownNodeType`] where there is none.
+    pub fn find(&self, node_type: &str) -> Result<&Registered, Error> {
+        self.nodes
+            .get(node_type)
+            .ok_or_else(|| Error::UnknownNodeType {
+                given: node_type.to_owned(),
+                known: self.nodes.keys().copied().collect(),
+            })
+    }
+
+    /// The forms, by name.
+    pub fn forms(&self) -> impl Iterator<Item = &Form> {
+        self.nodes.values().map(Registered::form)
+    }
+}
+
+/// One node type of a worker.
+pub struct Registered(Box<dyn ErasedNode>);
+
+impl Registered {
+    /// Everything to draw its form.
+    pub fn form(&self) -> &Form {
+        self.0.form()
+    }
+
+    /// Plans an execution, or tells everything that is wrong with it. Does
+    /// nothing yet.
+    pub fn plan(
+        &self,
+        config: Map<String, Value>,
+        input: Input,
+        output: &OutputFormat,
+    ) -> Result<Plan, Vec<Violation>> {
+        self.0.plan(config, input, output)
+    }
+
+    /// Checks a configuration as far as it can be checked without an input.
+    pub fn check(&self, config: Map<String, Value>) -> Result<Checked, Vec<Violation>> {
+        self.0.check(config)
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_tuple("Registered")
+            .field(&self.form().name())
+            .finish()
+    }
+}
+
+/// A configuration that is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The model, as the provider names it.
+    pub model: String,
+    /// The mounted secret that it names.
+    pub secret_name: Option<String>,
+}
+
+/// [`Node`], object-safe.
+trait ErasedNode: Send + Sync {
+    fn form(&self) -> &Form;
+
+    fn plan(
+        &self,
+        config: Map<String, Value>,
+        input: Input,
+        output: &OutputFormat,
+    ) -> Result<Plan, Vec<Violation>>;
+
+    fn check(&self, config: Map<String, Value>) -> Result<Checked, Vec<Violation>>;
+}
+
+struct Typed<N> {
+    form: Form,
+    node: Arc<N>,
+}
+
+impl<N: Node> Typed<N> {
+    /// The one way from a configuration to its values: everything that is wrong
+    /// is told at once.
+    fn read(
+        &self,
+        config: Map<String, Value>,
+        asked: Asked<'_>,
+    ) -> Result<Values<'_>, Vec<Violation>> {
+        let mut problems = Problems::default();
+        let values = self.form.read(config, &mut problems);
+        N::rules(&values, asked, &mut problems);
+        if let Some(input) = asked.input {
+            self.check_input(input, &mut problems);
+        }
+        problems.into_result()?;
+        Ok(values)
+    }
+
+    fn check_input(&self, input: &Input, problems: &mut Problems) {
+        let kind = input.kind();
+        if self.form.declaration().inputs.contains(&kind) {
+            input.check(problems);
+        } else {
+            let name = self.form.name();
+            problems.add(kind.as_str(), format!("is no input of {name}"));
+        }
+    }
+}
+
+impl<N: Node> ErasedNode for Typed<N> {
+    fn form(&self) -> &Form {
+        &self.form
+    }
+
+    fn plan(
+        &self,
+        config: Map<String, Value>,
+        input: Input,
+        output: &OutputFormat,
+    ) -> Result<Plan, Vec<Violation>> {
+        let asked = Asked {
+            input: Some(&input),
+            output,
+        };
+        let mut values = self.read(config, asked)?;
+        let cache = values.take_boolean("cache").unwrap_or(false);
+        let secret_name = values.take_text("credential");
+        let config = N::configure(values);
+        let model = N::model(&config).to_owned();
+        let prepared = self.node.prepare(config, input, output);
+        Ok(Plan {
+            model,
+            identity: Identity {
+                node_type: self.form.name(),
+                base_url: prepared.base_url,
+                endpoint: prepared.endpoint,
+                canonical: prepared.canonical,
+            },
+            cache,
+            deltas: prepared.deltas,
+            secret_name,
+            moving_name: prepared.moving_name,
+            run: Box::new(Bound {
+                node: Arc::clone(&self.node),
+                call: prepared.call,
+            }),
+        })
+    }
+
+    fn check(&self, config: Map<String, Value>) -> Result<Checked, Vec<Violation>> {
+        let asked = Asked {
+            input: None,
+            output: &OutputFormat::Text,
+        };
+        let mut values = self.read(config, asked)?;
+        let secret_name = values.take_text("credential");
+        let config = N::configure(values);
+        Ok(Checked {
+            model: N::model(&config).to_owned(),
+            secret_name,
+        })
+    }
+}
+
+struct Bound<N: Node> {
+    node: Arc<N>,
+    call: N::Call,
+}
+
+impl<N: Node> Run for Bound<N> {
+    fn run<'a>(
+        &'a self,
+        attempt: Attempt<'a>,
+        emit: &'a mut dyn Emit,
+    ) -> BoxFuture<'a, Result<Finish, Interrupted>> {
+        Box::pin(self.node.run(&self.call, attempt, emit))
+    }
+}

@@ -1,0 +1,170 @@
+//! What the nodes of Fireworks share: their typed configuration, the rules
+//! between its fields, and the request they make of it.
+//!
+//! The request is written so that its head is everything that decides the
+//! answer, in one spelling, and its tail everything that does not. The head is
+//! the execution's identity: what the cache distinguishes and what is sent
+//! cannot drift apart.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    field::Field,
+    input::{Input, Message, Part},
+    message::{Messages, UserMessage},
+    values::Values,
+};
+use crate::{
+    fireworks::{Endpoint, Request},
+    output::OutputFormat,
+};
+
+/// The typed configuration of a node of Fireworks.
+#[derive(Debug)]
+pub(super) struct Settings {
+    /// The model's name.
+    pub(super) model: String,
+    /// Whether the answer may be shown as it comes.
+    pub(super) streaming: bool,
+    choices: u32,
+    logprobs: bool,
+    /// What is sent besides, in one spelling and order.
+    parameters: Vec<(&'static Field, Value)>,
+}
+
+impl Settings {
+    /// From values without problems.
+    pub(super) fn new(mut values: Values<'_>) -> Settings {
+        super::canonical::canonicalise(&mut values);
+        let model = values.take_text("modelName").unwrap_or_default();
+        let streaming = values.boolean("streaming").unwrap_or(true);
+        let choices = values.integer("n").unwrap_or(1);
+        let parameters: Vec<_> = values
+            .into_fields()
+            .filter(|(field, value)| !field.neutral.is_some_and(|neutral| neutral.is(value)))
+            .collect();
+        Settings {
+            model,
+            streaming,
+            choices: u32::try_from(choices).unwrap_or(1),
+            logprobs: parameters.iter().any(|(field, _)| field.name == "logprobs"),
+            parameters,
+        }
+    }
+}
+
+/// A request, and the head of it that decides the answer.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) request: Request,
+    pub(super) canonical: Bytes,
+}
+
+/// Writes the request. A prompt to the chat endpoint is one user message.
+pub(super) fn write(
+    settings: &Settings,
+    endpoint: Endpoint,
+    input: &Input,
+    output: &OutputFormat,
+) -> Written {
+    let mut body = Body::new(text_bytes(input) + 1024);
+    // First, where no parameter can be: an answer that the worker checks must
+    // not be taken for one that merely had the same `response_format`.
+    body.output_format(output);
+    body.member("model", &settings.model);
+    match (endpoint, input) {
+        (Endpoint::Completions, Input::Prompt(prompt)) => body.member("prompt", prompt),
+        (_, Input::Prompt(prompt)) => body.member("messages", &UserMessage(prompt)),
+        (_, Input::Chat(messages)) => body.member("messages", &Messages(messages)),
+    }
+    body.parameters(settings, true);
+    let head = body.0.len();
+    body.parameters(settings, false);
+    body.raw(r#","stream":true,"stream_options":{"include_usage":true}}"#);
+
+    let body = Bytes::from(body.0);
+    Written {
+        canonical: body.slice(..head),
+        request: Request {
+            endpoint,
+            body,
+            choices: settings.choices,
+            logprobs: settings.logprobs,
+        },
+    }
+}
+
+/// The JSON object under way: everything but its closing brace.
+struct Body(Vec<u8>);
+
+impl Body {
+    fn new(capacity: usize) -> Body {
+        Body(Vec::with_capacity(capacity))
+    }
+
+    fn raw(&mut self, json: &str) {
+        self.0.extend_from_slice(json.as_bytes());
+    }
+
+    /// `name` needs no escapes.
+    fn name(&mut self, name: &str) {
+        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
+        self.0.push(b'"');
+        self.raw(name);
+        self.raw("\":");
+    }
+
+    fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        self.name(name);
+        serde_json::to_writer(&mut self.0, value).expect("texts and JSON values have a JSON form");
+    }
+
+    fn parameters(&mut self, settings: &Settings, decisive: bool) {
+        for (field, value) in &settings.parameters {
+            if let Some(wire) = field.wire
+                && field.class.decides_the_answer() == decisive
+            {
+                self.member(wire, value);
+            }
+        }
+    }
+
+    fn output_format(&mut self, output: &OutputFormat) {
+        match output {
+            OutputFormat::Text => {}
+            OutputFormat::Json { schema: None } => {
+                self.name("response_format");
+                self.raw(r#"{"type":"json_object"}"#);
+            }
+            OutputFormat::Json {
+                schema: Some(schema),
+            } => {
+                self.name("response_format");
+                self.raw(r#"{"type":"json_schema","json_schema":{"name":"output","schema":"#);
+                // As the caller wrote it: the order of its properties is the
+                // order in which the model writes them.
+                self.raw(schema.text());
+                self.raw("}}");
+            }
+        }
+    }
+}
+
+/// About how long the input is.
+fn text_bytes(input: &Input) -> usize {
+    let part_bytes = |part: &Part| match part {
+        Part::Empty => 0,
+        Part::Text(text) => text.len() + 32,
+        Part::Image { url, .. } => url.len() + 64,
+    };
+    let message_bytes = |message: &Message| {
+        let parts: usize = message.parts.iter().map(part_bytes).sum();
+        message.content.len() + message.reasoning_content.len() + parts + 64
+    };
+    match input {
+        Input::Prompt(prompt) => prompt.len(),
+        Input::Chat(messages) => messages.iter().map(message_bytes).sum(),
+    }
+}

@@ -1,0 +1,99 @@
+//! What the declarations of Fireworks' parameters cannot say of one alone: which
+//! exclude each other, which need each other, and which do not go with what is
+//! asked.
+
+use serde_json::Value;
+
+use super::{
+    Asked,
+    field::Field,
+    problems::{Path, Problems},
+    values::Values,
+};
+use crate::output::OutputFormat;
+
+/// Two spellings of one thing each.
+const EXCLUSIVE: [(&str, &str); 5] = [
+    ("maxTokens", "maxCompletionTokens"),
+    ("reasoningEffort", "thinking"),
+    ("speculation", "prediction"),
+    ("tools", "functions"),
+    ("toolChoice", "functionCall"),
+];
+
+/// The rules of every node of Fireworks.
+pub(super) fn check(values: &Values<'_>, asked: Asked<'_>, problems: &mut Problems) {
+    let config = Path::Root("config");
+    for (one, other) in EXCLUSIVE {
+        if values.is_given(one) && values.is_given(other) {
+            problems.add(
+                config.member(other),
+                format!("excludes {one}: give one of them"),
+            );
+        }
+    }
+    if matches!(asked.output, OutputFormat::Json { .. }) && values.is_given("responseFormat") {
+        let description = "excludes the request's output format JSON: give one of them";
+        problems.add(config.member("responseFormat"), description);
+    }
+    if let Some(format) = values.get("responseFormat") {
+        check_response_format(format, config.member("responseFormat"), problems);
+    }
+    if let Some(thinking) = values.get("thinking")
+        && thinking["type"] == "disabled"
+        && thinking.get("budget_tokens").is_some()
+    {
+        let thinking = config.member("thinking");
+        problems.add(thinking.member("budget_tokens"), "needs type enabled");
+    }
+    if let Some(Value::Object(choice)) = values.get("toolChoice") {
+        match (choice.get("name"), choice.get("function")) {
+            (Some(_), Some(_)) => {
+                let choice = config.member("toolChoice");
+                problems.add(choice.member("name"), "excludes function: give one of them");
+            }
+            (None, None) => {
+                let choice = config.member("toolChoice");
+                problems.add(choice.member("function"), "is required");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Tells which of these fields are given although the input is of the other
+/// kind.
+pub(super) fn refuse(fields: &[Field], values: &Values<'_>, why: &str, problems: &mut Problems) {
+    let config = Path::Root("config");
+    for field in fields {
+        if values.is_given(field.name) {
+            problems.add(config.member(field.name), why);
+        }
+    }
+}
+
+fn check_response_format(format: &Value, path: Path<'_>, problems: &mut Problems) {
+    let kind = format["type"].as_str().unwrap_or_default();
+    let given = |member: &str| format.get(member).is_some();
+    for (member, kinds) in [
+        ("json_schema", &["json_schema"][..]),
+        ("schema", &["json_schema", "json_object"]),
+        ("grammar", &["grammar"]),
+    ] {
+        if given(member) && !kinds.contains(&kind) {
+            let kinds = kinds.join(" or ");
+            problems.add(path.member(member), format!("needs type {kinds}"));
+        }
+    }
+    match kind {
+        "json_schema" if given("json_schema") && given("schema") => {
+            let description = "excludes json_schema: give one of them";
+            problems.add(path.member("schema"), description);
+        }
+        "json_schema" if !given("json_schema") && !given("schema") => {
+            problems.add(path.member("json_schema"), "is required");
+        }
+        "grammar" if !given("grammar") => problems.add(path.member("grammar"), "is required"),
+        _ => {}
+    }
+}

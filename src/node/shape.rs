@@ -1,0 +1,272 @@
+//! What a value may look like: one description from which come its check
+//! (`reading`), its JSON Schema, its type in a form, and the words of a refusal.
+//!
+//! A closed set on purpose: every kind of value that a field can hold is here.
+
+use serde_json::{Map, Value, json};
+
+/// The largest whole number that every JSON reader and writer keeps exactly:
+/// protobuf carries numbers as doubles.
+pub const MAX_INTEGER: i64 = (1 << 53) - 1;
+
+/// What a value may look like.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// Text.
+    Text {
+        /// The longest allowed, in bytes.
+        most_bytes: usize,
+        /// What it must be like besides.
+        rule: Option<&'static TextRule>,
+    },
+    /// One of a few words.
+    Word(&'static [&'static str]),
+    /// A finite number between two bounds, both allowed; infinite where there is
+    /// none.
+    Number {
+        /// The smallest.
+        minimum: f64,
+        /// The largest.
+        maximum: f64,
+    },
+    /// A whole number between two bounds, both allowed.
+    Integer {
+        /// The smallest, [`-MAX_INTEGER`](MAX_INTEGER) where there is none.
+        minimum: i64,
+        /// The largest, [`MAX_INTEGER`] where there is none.
+        maximum: i64,
+    },
+    /// True or false.
+    Boolean,
+    /// True or false, or, as visual flows store it, a reference to another node:
+    /// true unless it is empty.
+    Switch,
+    /// A list.
+    List {
+        /// What its items look like.
+        of: &'static Shape,
+        /// How many there may be.
+        most: usize,
+    },
+    /// An object with any keys of a kind; their order means nothing.
+    Map {
+        /// What its keys are like.
+        key: &'static TextRule,
+        /// What its values look like.
+        value: &'static Shape,
+    },
+    /// An object with these members and no other.
+    Object(&'static [Member]),
+    /// Any object, its key order kept: a JSON Schema that the model reads.
+    AnyObject,
+    /// One of several shapes, told apart by their JSON type. Form text is the
+    /// first of them that it can be read as.
+    OneOf {
+        /// The type in a form.
+        form: &'static str,
+        /// The shapes.
+        shapes: &'static [Shape],
+    },
+}
+
+/// What a text must be like.
+#[derive(Debug)]
+pub struct TextRule {
+    /// The same as `accepts`, as a regular expression for the JSON Schema.
+    pub pattern: &'static str,
+    /// Whether a text is like that.
+    pub accepts: fn(&str) -> bool,
+    /// What a text must be, in words that follow "must be".
+    pub words: &'static str,
+}
+
+/// A member of an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Member {
+    /// Its key, as the provider spells it.
+    pub name: &'static str,
+    /// What its value looks like.
+    pub shape: Shape,
+    /// Whether it must be there.
+    pub required: bool,
+}
+
+impl Member {
+    /// A member that must be there.
+    pub const fn required(name: &'static str, shape: Shape) -> Member {
+        Member {
+            name,
+            shape,
+            required: true,
+        }
+    }
+
+    /// A member that may be left out.
+    pub const fn optional(name: &'static str, shape: Shape) -> Member {
+        Member {
+            name,
+            shape,
+            required: false,
+        }
+    }
+}
+
+impl Shape {
+    /// Text of any length and kind.
+    pub const TEXT: Shape = Shape::Text {
+        most_bytes: usize::MAX,
+        rule: None,
+    };
+
+    /// Text like this, at most so many bytes long.
+    pub const fn text(most_bytes: usize, rule: &'static TextRule) -> Shape {
+        Shape::Text {
+            most_bytes,
+            rule: Some(rule),
+        }
+    }
+
+    /// The type in a form, as the public API names it.
+    pub fn form_type(&self) -> &'static str {
+        match self {
+            Shape::Text { .. } => "string",
+            Shape::Word(_) => "enum",
+            Shape::Number { .. } => "number",
+            Shape::Integer { .. } => "integer",
+            Shape::Boolean | Shape::Switch => "boolean",
+            Shape::List { of, .. } => match of {
+                Shape::Text { .. } => "string[]",
+                _ => "json",
+            },
+            Shape::Map { .. } | Shape::Object(_) | Shape::AnyObject => "json",
+            Shape::OneOf { form, .. } => form,
+        }
+    }
+
+    /// The smallest and the largest number allowed, where there are bounds.
+    pub fn bounds(&self) -> (Option<f64>, Option<f64>) {
+        match *self {
+            Shape::Number { minimum, maximum } => (
+                minimum.is_finite().then_some(minimum),
+                maximum.is_finite().then_some(maximum),
+            ),
+            Shape::Integer { minimum, maximum } => (
+                (minimum > -MAX_INTEGER).then_some(minimum as f64),
+                (maximum < MAX_INTEGER).then_some(maximum as f64),
+            ),
+            _ => (None, None),
+        }
+    }
+
+    /// The words that may be chosen from.
+    pub fn options(&self) -> &'static [&'static str] {
+        match self {
+            Shape::Word(words) => words,
+            _ => &[],
+        }
+    }
+
+    /// What a value must be, in words that follow "must be".
+    pub(super) fn words(&self) -> String {
+        match self {
+            Shape::Text {
+                rule: Some(rule), ..
+            } => rule.words.to_owned(),
+            Shape::Text { rule: None, .. } => "text".to_owned(),
+            Shape::Word(words) => format!("one of {}", words.join(", ")),
+            Shape::Number { .. } => format!("a number{}", self.range_words()),
+            Shape::Integer { .. } => format!("a whole number{}", self.range_words()),
+            Shape::Boolean => "true or false".to_owned(),
+            Shape::Switch => "true, false, or a reference to a cache node".to_owned(),
+            Shape::List { of, .. } => format!("a list, each item {}", of.words()),
+            Shape::Map { .. } | Shape::Object(_) | Shape::AnyObject => "a JSON object".to_owned(),
+            Shape::OneOf { shapes, .. } => {
+                let words: Vec<String> = shapes.iter().map(Shape::words).collect();
+                words.join(", or ")
+            }
+        }
+    }
+
+    fn range_words(&self) -> String {
+        match self.bounds() {
+            (Some(minimum), Some(maximum)) => format!(" between {minimum} and {maximum}"),
+            (Some(minimum), None) => format!(", at least {minimum}"),
+            (None, Some(maximum)) => format!(", at most {maximum}"),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// The shape as JSON Schema. What it allows is accepted; that form text is
+    /// accepted too is not in it.
+    pub(super) fn json_schema(&self) -> Value {
+        match self {
+            Shape::Text { rule: None, .. } => json!({"type": "string"}),
+            Shape::Text {
+                rule: Some(rule), ..
+            } => json!({"type": "string", "pattern": rule.pattern}),
+            Shape::Word(words) => json!({"enum": words}),
+            Shape::Number { .. } => self.number_schema("number"),
+            Shape::Integer { .. } => self.number_schema("integer"),
+            Shape::Boolean => json!({"type": "boolean"}),
+            Shape::Switch => json!({"type": ["boolean", "string", "object"]}),
+            Shape::List { of, most } => {
+                let mut schema = json!({"type": "array", "items": of.json_schema()});
+                if *most < usize::MAX {
+                    schema["maxItems"] = json!(most);
+                }
+                schema
+            }
+            Shape::Map { key, value } => json!({
+                "type": "object",
+                "propertyNames": {"pattern": key.pattern},
+                "additionalProperties": value.json_schema(),
+            }),
+            Shape::Object(members) => object_schema(members),
+            Shape::AnyObject => json!({"type": "object"}),
+            Shape::OneOf { shapes, .. } => {
+                let schemas: Vec<Value> = shapes.iter().map(Shape::json_schema).collect();
+                json!({"anyOf": schemas})
+            }
+        }
+    }
+
+    fn number_schema(&self, kind: &str) -> Value {
+        let mut schema = json!({"type": kind});
+        let (minimum, maximum) = self.bounds();
+        if let Some(minimum) = minimum {
+            schema["minimum"] = number(minimum);
+        }
+        if let Some(maximum) = maximum {
+            schema["maximum"] = number(maximum);
+        }
+        schema
+    }
+}
+
+fn object_schema(members: &[Member]) -> Value {
+    let properties: Map<String, Value> = members
+        .iter()
+        .map(|member| (member.name.to_owned(), member.shape.json_schema()))
+        .collect();
+    let required: Vec<&str> = members
+        .iter()
+        .filter(|member| member.required)
+        .map(|member| member.name)
+        .collect();
+    let mut schema = json!({"type": "object", "properties": properties});
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema["additionalProperties"] = json!(false);
+    schema
+}
+
+/// A number as JSON, in its one spelling: whole where it is whole, so that 1,
+/// 1.0 and 1e0 are the same text. Not for infinities.
+pub(super) fn number(number: f64) -> Value {
+    if number.fract() == 0.0 && number.abs() <= MAX_INTEGER as f64 {
+        Value::from(number as i64)
+    } else {
+        Value::from(number)
+    }
+}

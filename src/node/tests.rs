@@ -1,0 +1,76 @@
+//! What every node keeps: tables and properties over configurations and inputs.
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::fireworks::{Client, ClientConfig};
+
+mod configuration;
+mod conversation;
+mod forms;
+mod identity;
+mod other_node;
+mod requests;
+
+pub(super) fn registry() -> Registry {
+    let client = Client::new(ClientConfig::default()).expect("a client");
+    Registry::new(client)
+}
+
+pub(super) fn config(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        other => panic!("{other} is no configuration"),
+    }
+}
+
+pub(super) fn prompt() -> Input {
+    Input::Prompt("Say hello.".to_owned())
+}
+
+pub(super) fn user(text: &str) -> Message {
+    Message {
+        role: "user".to_owned(),
+        content: text.to_owned(),
+        ..Message::default()
+    }
+}
+
+/// A plan of a node with the model `m`, these further fields, and a prompt.
+pub(super) fn plan(node_type: &str, fields: Value) -> Plan {
+    planned(node_type, fields, prompt(), &OutputFormat::Text).expect("nothing wrong")
+}
+
+pub(super) fn planned(
+    node_type: &str,
+    fields: Value,
+    input: Input,
+    output: &OutputFormat,
+) -> Result<Plan, Vec<crate::error::Violation>> {
+    let mut fields = config(fields);
+    fields.insert("modelName".to_owned(), json!("m"));
+    let registry = registry();
+    let node = registry.find(node_type).expect("a node");
+    node.plan(fields, input, output)
+}
+
+/// Everything that is wrong, each as `path description`.
+pub(super) fn problems(node_type: &str, fields: Value, input: Input) -> Vec<String> {
+    match planned(node_type, fields, input, &OutputFormat::Text) {
+        Ok(_) => Vec::new(),
+        Err(violations) => violations
+            .into_iter()
+            .map(|violation| format!("{} {}", violation.field, violation.description))
+            .collect(),
+    }
+}
+
+/// The identity as JSON: its closing brace is not in it.
+pub(super) fn canonical(plan: &Plan) -> Value {
+    let text = format!("{}}}", canonical_text(plan));
+    serde_json::from_str(&text).expect("JSON")
+}
+
+pub(super) fn canonical_text(plan: &Plan) -> &str {
+    std::str::from_utf8(&plan.identity.canonical).expect("text")
+}

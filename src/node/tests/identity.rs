@@ -1,0 +1,393 @@
+//! What decides an answer, and what does not.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// For each field of `chatFireworks` some values, no two of which mean the same,
+/// nor the same as leaving it out.
+pub(super) fn samples() -> Vec<(&'static str, Vec<Value>)> {
+    let tool = |name: &str| json!([{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}]);
+    vec![
+        ("temperature", vec![json!(0), json!(0.5), json!(2)]),
+        ("streaming", vec![json!(false)]),
+        ("maxTokens", vec![json!(1), json!(4096)]),
+        ("maxCompletionTokens", vec![json!(1), json!(4096)]),
+        ("topP", vec![json!(0.5), json!(1)]),
+        ("topK", vec![json!(0), json!(100)]),
+        ("minP", vec![json!(0), json!(1)]),
+        ("typicalP", vec![json!(0), json!(1)]),
+        ("frequencyPenalty", vec![json!(0), json!(-2)]),
+        ("presencePenalty", vec![json!(0), json!(2)]),
+        ("repetitionPenalty", vec![json!(1), json!(1.1)]),
+        ("mirostatTarget", vec![json!(0.5), json!(5)]),
+        ("mirostatLr", vec![json!(0.1)]),
+        (
+            "logitBias",
+            vec![json!({"5": 1}), json!({"5": 1, "7": -100})],
+        ),
+        ("seed", vec![json!(0), json!(-5)]),
+        ("stop", vec![json!(["a"]), json!(["a", "b"]), json!("c")]),
+        ("ignoreEos", vec![json!(true)]),
+        ("n", vec![json!(2), json!(128)]),
+        (
+            "responseFormat",
+            vec![
+                json!({"type": "text"}),
+                json!({"type": "json_object"}),
+                json!({"type": "json_object", "schema": {"type": "object"}}),
+                json!({"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}),
+                json!({"type": "grammar", "grammar": "root ::= \"a\""}),
+            ],
+        ),
+        ("echo", vec![json!(true)]),
+        ("echoLast", vec![json!(5)]),
+        ("logprobs", vec![json!(true), json!(2)]),
+        ("topLogprobs", vec![json!(0), json!(5)]),
+        ("rawOutput", vec![json!(true)]),
+        ("returnTokenIds", vec![json!(true)]),
+        ("perfMetricsInResponse", vec![json!(true)]),
+        (
+            "reasoningEffort",
+            vec![
+                json!("low"),
+                json!("xhigh"),
+                json!(2048),
+                json!(true),
+                json!(false),
+            ],
+        ),
+        (
+            "thinking",
+            vec![
+                json!({"type": "enabled"}),
+                json!({"type": "disabled"}),
+                json!({"type": "enabled", "budget_tokens": 2048}),
+            ],
+        ),
+        (
+            "reasoningHistory",
+            vec![json!("preserved"), json!("disabled")],
+        ),
+        (
+            "prediction",
+            vec![json!("a"), json!({"type": "content", "content": "b"})],
+        ),
+        ("speculation", vec![json!("a"), json!([1, 2])]),
+        ("tools", vec![tool("a"), tool("b")]),
+        (
+            "toolChoice",
+            vec![
+                json!("none"),
+                json!("required"),
+                json!({"type": "function", "function": {"name": "a"}}),
+            ],
+        ),
+        ("parallelToolCalls", vec![json!(true), json!(false)]),
+        ("functions", vec![json!([{"name": "a"}])]),
+        ("functionCall", vec![json!("none"), json!({"name": "a"})]),
+        ("contextLengthExceededBehavior", vec![json!("error")]),
+        ("promptTruncateLen", vec![json!(100)]),
+        ("safeTokenization", vec![json!(true), json!(false)]),
+        ("serviceTier", vec![json!("priority"), json!("default")]),
+        ("user", vec![json!("u")]),
+        ("promptCacheKey", vec![json!("k")]),
+        ("promptCacheIsolationKey", vec![json!("k")]),
+        ("metadata", vec![json!({"a": "b"})]),
+        ("credential", vec![json!("team")]),
+        ("cache", vec![json!(true), json!("ref"), json!({"id": "x"})]),
+    ]
+}
+
+#[test]
+fn every_field_has_samples() {
+    let registry = registry();
+    let form = registry.find("chatFireworks").expect("the node").form();
+    let sampled = samples();
+    for field in form.fields() {
+        let known =
+            field.name == "modelName" || sampled.iter().any(|(name, _)| *name == field.name);
+        assert!(known, "{} has no samples", field.name);
+    }
+}
+
+#[test]
+fn what_decides_the_answer_changes_the_identity_and_nothing_else_does() {
+    let registry = registry();
+    let form = registry.find("chatFireworks").expect("the node").form();
+    let plain = plan("chatFireworks", json!({})).identity;
+    for (name, samples) in samples() {
+        let field = form
+            .fields()
+            .iter()
+            .find(|field| field.name == name)
+            .expect("a field");
+        let mut seen = vec![plain.clone()];
+        for sample in samples {
+            let identity = plan("chatFireworks", json!({name: sample})).identity;
+            if field.class.decides_the_answer() {
+                assert!(
+                    !seen.contains(&identity),
+                    "{name}: {sample} changes nothing"
+                );
+                seen.push(identity);
+            } else {
+                assert_eq!(identity, plain, "{name}: {sample}");
+            }
+        }
+    }
+}
+
+#[test]
+fn node_model_input_and_provider_are_part_of_the_identity() {
+    let base = plan("chatFireworks", json!({})).identity;
+    let other_prompt = Input::Prompt("Say bye.".to_owned());
+    let other_input = planned(
+        "chatFireworks",
+        json!({}),
+        other_prompt,
+        &OutputFormat::Text,
+    )
+    .expect("right");
+    assert_ne!(base, other_input.identity);
+    assert_ne!(
+        base,
+        plan("fireworks", json!({"temperature": 0.9})).identity
+    );
+    let chat = Input::Chat(vec![user("Say hello.")]);
+    let same = planned("chatFireworks", json!({}), chat, &OutputFormat::Text).expect("right");
+    assert_eq!(base, same.identity);
+
+    let registry = registry();
+    let node = registry.find("chatFireworks").expect("the node");
+    let other_model = node.plan(
+        config(json!({"model": "other"})),
+        prompt(),
+        &OutputFormat::Text,
+    );
+    assert_ne!(base, other_model.expect("right").identity);
+}
+
+#[test]
+fn what_means_the_same_is_the_same() {
+    let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+    for (one, other) in [
+        (json!({"maxCompletionTokens": 5}), json!({"maxTokens": 5})),
+        (json!({"stop": "x"}), json!({"stop": ["x"]})),
+        (
+            json!({"toolChoice": "any"}),
+            json!({"toolChoice": "required"}),
+        ),
+        (json!({"toolChoice": "auto"}), json!({})),
+        (
+            json!({"toolChoice": {"type": "function", "name": "f"}}),
+            json!({"toolChoice": {"type": "function", "function": {"name": "f"}}}),
+        ),
+        (
+            json!({"functions": [{"name": "f"}]}),
+            json!({"tools": tools}),
+        ),
+        (json!({"functionCall": "auto"}), json!({})),
+        (
+            json!({"functionCall": "none"}),
+            json!({"toolChoice": "none"}),
+        ),
+        (
+            json!({"functionCall": {"name": "f"}}),
+            json!({"toolChoice": {"type": "function", "name": "f"}}),
+        ),
+        (
+            json!({"reasoningEffort": true}),
+            json!({"reasoningEffort": "medium"}),
+        ),
+        (
+            json!({"reasoningEffort": false}),
+            json!({"reasoningEffort": "none"}),
+        ),
+        (
+            json!({"thinking": {"type": "enabled"}}),
+            json!({"reasoningEffort": "medium"}),
+        ),
+        (
+            json!({"thinking": {"type": "disabled"}}),
+            json!({"reasoningEffort": "none"}),
+        ),
+        (
+            json!({"thinking": {"type": "enabled", "budget_tokens": 4096.0}}),
+            json!({"reasoningEffort": 4096}),
+        ),
+        (
+            json!({"prediction": {"type": "content", "content": "a"}}),
+            json!({"speculation": "a"}),
+        ),
+        (
+            json!({"prediction": {"type": "content", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}}),
+            json!({"speculation": "ab"}),
+        ),
+        (
+            json!({"n": 1, "contextLengthExceededBehavior": "truncate", "echo": false, "logprobs": false}),
+            json!({}),
+        ),
+        (json!({"temperature": 0.9}), json!({})),
+        (json!({"temperature": 1}), json!({"temperature": 1.0})),
+        (
+            json!({"logitBias": {"10": 1, "9": 2}}),
+            json!({"logit_bias": {"9": 2, "10": 1}}),
+        ),
+        (json!({"top_p": null}), json!({})),
+    ] {
+        assert_eq!(
+            plan("chatFireworks", one.clone()).identity,
+            plan("chatFireworks", other).identity,
+            "{one}"
+        );
+    }
+}
+
+#[test]
+fn absent_sampling_is_not_the_same_as_the_usual_default() {
+    for fields in [
+        json!({"topP": 1}),
+        json!({"topK": 0}),
+        json!({"repetitionPenalty": 1}),
+        json!({"frequencyPenalty": 0}),
+    ] {
+        assert_ne!(
+            plan("fireworks", fields).identity,
+            plan("fireworks", json!({})).identity
+        );
+    }
+}
+
+/// One of the values of a few fields, each in one of its spellings.
+fn configurations() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
+    let samples: Vec<_> = samples()
+        .into_iter()
+        .filter(|(name, _)| {
+            ![
+                "maxCompletionTokens",
+                "thinking",
+                "prediction",
+                "functions",
+                "functionCall",
+            ]
+            .contains(name)
+        })
+        .collect();
+    let one_of_each = samples.into_iter().map(|(name, values)| {
+        proptest::option::of(proptest::sample::select(values)).prop_map(move |value| (name, value))
+    });
+    one_of_each.collect::<Vec<_>>().prop_map(|fields| {
+        fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    })
+}
+
+/// The provider's spelling, where there is one.
+fn snake_case(name: &str) -> &str {
+    let field = parameter(name);
+    field.and_then(|field| field.wire).unwrap_or(name)
+}
+
+fn parameter(name: &str) -> Option<Field> {
+    use crate::node::parameters::{ANSWER, CHAT_PROMPT, PROMPT, REASONING, ROUTE, SAMPLING, TOOLS};
+    let groups = [
+        ANSWER,
+        CHAT_PROMPT,
+        PROMPT,
+        REASONING,
+        ROUTE,
+        SAMPLING,
+        TOOLS,
+    ];
+    groups
+        .into_iter()
+        .flatten()
+        .find(|field| field.name == name)
+        .copied()
+}
+
+/// A value as a form stores it.
+fn as_form_text(value: &Value) -> Value {
+    match value {
+        Value::String(_) => value.clone(),
+        other => Value::String(other.to_string()),
+    }
+}
+
+proptest! {
+    #[test]
+    fn neither_order_nor_spelling_nor_form_text_changes_the_identity(
+        (fields, shuffled) in configurations().prop_flat_map(|fields| (Just(fields.clone()), Just(fields).prop_shuffle())),
+        seed in any::<u64>(),
+    ) {
+        let plain: Map<String, Value> = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let respelled: Map<String, Value> = shuffled.iter().enumerate().map(|(index, (name, value))| {
+            let bits = seed.rotate_right(2 * index as u32);
+            let name = if bits & 1 == 0 { *name } else { snake_case(name) };
+            // Text of a speculation or of a stop sequence is taken as it is.
+            let literal = ["speculation", "stop", "cache"].contains(&name);
+            let value = if bits & 2 == 0 || literal { value.clone() } else { as_form_text(value) };
+            (name.to_owned(), value)
+        }).collect();
+        let one = plan("chatFireworks", Value::Object(plain));
+        let other = plan("chatFireworks", Value::Object(respelled));
+        prop_assert_eq!(canonical_text(&one), canonical_text(&other));
+    }
+
+    #[test]
+    fn no_configuration_panics(
+        name in proptest::sample::select(samples().into_iter().map(|(name, _)| name).collect::<Vec<_>>()),
+        value in any_json(),
+        as_text in any::<bool>(),
+    ) {
+        let value = if as_text { as_form_text(&value) } else { value };
+        for node_type in ["fireworks", "chatFireworks"] {
+            let fields = json!({name: value.clone()});
+            if let Ok(plan) = planned(node_type, fields, prompt(), &OutputFormat::Text) {
+                canonical(&plan);
+            }
+        }
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let word = proptest::sample::select(vec![
+        "",
+        "type",
+        "function",
+        "enabled",
+        "name",
+        "json_schema",
+        "schema",
+        "5",
+        "auto",
+        "true",
+        "[1]",
+        "{}",
+        "é\u{0}",
+    ]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        word.clone().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((word.clone(), inner), 0..4).prop_map(|members| {
+                Value::Object(
+                    members
+                        .into_iter()
+                        .map(|(name, value)| (name.to_owned(), value))
+                        .collect(),
+                )
+            }),
+        ]
+    })
+}
