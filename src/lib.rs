@@ -8,3 +8,4 @@ pub mod fireworks;
 pub mod node;
 pub mod output;
 pub mod proto;
+pub mod simulator;

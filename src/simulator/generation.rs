@@ -1,0 +1,338 @@
+//! What a request asks for, read once into plain values. Made after
+//! `validation`; read by `answer`, `reply`, `timeline` and `headers`.
+
+use serde_json::{Map, Value};
+
+use super::{
+    endpoint::Endpoint,
+    fields::{self, Class},
+    model::{Model, Reasoning},
+    options::Options,
+    refusal::Refusal,
+    tokens,
+};
+
+/// A request that was found good.
+#[derive(Debug)]
+pub(super) struct Generation {
+    pub(super) endpoint: Endpoint,
+    pub(super) model: Model,
+    /// One for chat; as many as were given for completions.
+    pub(super) prompts: Vec<String>,
+    /// What the answer is about: the last thing the user said.
+    pub(super) topic: String,
+    pub(super) prompt_tokens: u32,
+    pub(super) n: u32,
+    pub(super) max_tokens: u32,
+    pub(super) stream: bool,
+    pub(super) include_usage: bool,
+    pub(super) logprobs: Logprobs,
+    pub(super) stop: Vec<String>,
+    pub(super) echo: bool,
+    pub(super) ignore_eos: bool,
+    pub(super) thinks: bool,
+    /// The schema where JSON is wanted; an empty one takes any.
+    pub(super) json: Option<Value>,
+    pub(super) tools: Tools,
+    pub(super) return_token_ids: bool,
+    pub(super) perf_metrics: bool,
+    /// Over all that can change the answer.
+    pub(super) hash: blake3::Hash,
+    /// As it came, for what is only echoed.
+    pub(super) body: Map<String, Value>,
+}
+
+/// Which form of logprobs is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Logprobs {
+    Absent,
+    /// `content: [{token, logprob, …}]`, with so many alternatives.
+    Content(u64),
+    /// `tokens`, `token_logprobs`, …, with so many alternatives.
+    Legacy(u64),
+}
+
+/// The functions on offer and whether one has to be called.
+#[derive(Debug, Default)]
+pub(super) struct Tools {
+    /// Name and parameter schema.
+    pub(super) functions: Vec<(String, Value)>,
+    pub(super) wanted: ToolUse,
+    pub(super) parallel: bool,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum ToolUse {
+    #[default]
+    Never,
+    /// If the user names one.
+    Offered,
+    Required,
+    Named(String),
+}
+
+impl Generation {
+    pub(super) fn read(
+        endpoint: Endpoint,
+        model: Model,
+        body: Map<String, Value>,
+        options: &Options,
+    ) -> Result<Generation, Refusal> {
+        let prompts = prompts(endpoint, &body);
+        let prompt_tokens = prompts.iter().map(|prompt| tokens::count(prompt)).sum();
+        let fields = Fields(&body);
+        Ok(Generation {
+            endpoint,
+            max_tokens: room(fields, prompt_tokens, &model, options)?,
+            topic: topic(endpoint, &body, &prompts),
+            prompts,
+            prompt_tokens,
+            n: fields.integer("n").unwrap_or(1),
+            stream: fields.flag("stream"),
+            include_usage: fields.at("/stream_options/include_usage") == Some(&Value::Bool(true)),
+            logprobs: logprobs(fields),
+            stop: texts(fields.get("stop")),
+            echo: fields.flag("echo"),
+            ignore_eos: fields.flag("ignore_eos"),
+            thinks: thinks(fields, &model),
+            json: json(fields),
+            tools: tools(fields),
+            return_token_ids: fields.flag("return_token_ids"),
+            perf_metrics: fields.flag("perf_metrics_in_response"),
+            hash: hash(endpoint, &body),
+            model,
+            body,
+        })
+    }
+
+    /// How many choices the answer has.
+    pub(super) fn choices(&self) -> u32 {
+        let prompts = u32::try_from(self.prompts.len()).unwrap_or(u32::MAX);
+        self.n.saturating_mul(prompts)
+    }
+}
+
+/// A body's members, null being absent.
+#[derive(Clone, Copy)]
+struct Fields<'a>(&'a Map<String, Value>);
+
+impl<'a> Fields<'a> {
+    fn get(self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    fn at(self, pointer: &str) -> Option<&'a Value> {
+        let (first, rest) = pointer.trim_start_matches('/').split_once('/')?;
+        self.get(first)?.pointer(&format!("/{rest}"))
+    }
+
+    fn flag(self, name: &str) -> bool {
+        self.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    fn integer(self, name: &str) -> Option<u32> {
+        let number = self.get(name)?.as_u64()?;
+        Some(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+}
+
+/// The prompts as text: what tokens are counted from and rules look into.
+pub(super) fn prompts(endpoint: Endpoint, body: &Map<String, Value>) -> Vec<String> {
+    match endpoint {
+        Endpoint::ChatCompletions => {
+            let messages = body.get("messages").and_then(Value::as_array);
+            let mut prompt: String = messages.into_iter().flatten().map(message_text).collect();
+            if let Some(tools) = body.get("tools").filter(|tools| !tools.is_null()) {
+                prompt.push_str(&tools.to_string());
+            }
+            vec![prompt]
+        }
+        Endpoint::Completions => match body.get("prompt") {
+            Some(Value::Array(prompts)) if prompts.iter().any(|p| !p.is_number()) => {
+                prompts.iter().map(prompt_text).collect()
+            }
+            Some(prompt) => vec![prompt_text(prompt)],
+            None => Vec::new(),
+        },
+        Endpoint::Models => Vec::new(),
+    }
+}
+
+fn message_text(message: &Value) -> String {
+    let role = message
+        .get("role")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let mut text = format!("{role}\n{}", content_text(message));
+    if let Some(calls) = message.get("tool_calls").filter(|calls| !calls.is_null()) {
+        text.push_str(&calls.to_string());
+    }
+    text.push('\n');
+    text
+}
+
+fn content_text(message: &Value) -> String {
+    match message.get("content") {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => parts
+            .iter()
+            .map(|part| {
+                part.get("text")
+                    .and_then(Value::as_str)
+                    .unwrap_or("<image>")
+            })
+            .collect(),
+        _ => String::new(),
+    }
+}
+
+/// Text as it is; token ids as numbers with spaces between.
+fn prompt_text(prompt: &Value) -> String {
+    match prompt {
+        Value::String(text) => text.clone(),
+        Value::Array(ids) => ids.iter().map(|id| format!("{id} ")).collect(),
+        other => other.to_string(),
+    }
+}
+
+fn topic(endpoint: Endpoint, body: &Map<String, Value>, prompts: &[String]) -> String {
+    if endpoint == Endpoint::Completions {
+        return prompts.first().cloned().unwrap_or_default();
+    }
+    let messages = body.get("messages").and_then(Value::as_array);
+    let last = messages
+        .into_iter()
+        .flatten()
+        .rfind(|message| message.get("role").and_then(Value::as_str) == Some("user"));
+    last.map(content_text).unwrap_or_default()
+}
+
+/// The tokens the answer may have, or why there is no room for any.
+fn room(
+    fields: Fields<'_>,
+    prompt_tokens: u32,
+    model: &Model,
+    options: &Options,
+) -> Result<u32, Refusal> {
+    let window = model.context_length;
+    if prompt_tokens >= window {
+        return Err(Refusal::invalid(format!(
+            "The prompt is too long: {prompt_tokens}, model maximum context length: {window}"
+        )));
+    }
+    let asked = fields
+        .integer("max_tokens")
+        .or(fields.integer("max_completion_tokens"));
+    let wanted = asked.unwrap_or(options.default_max_tokens);
+    let left = window - prompt_tokens;
+    let strict = fields.get("context_length_exceeded_behavior") == Some(&Value::from("error"));
+    if strict && wanted > left {
+        return Err(Refusal::invalid(format!(
+            "The prompt and max_tokens are too long together: {prompt_tokens} + {wanted}, \
+             model maximum context length: {window}"
+        )));
+    }
+    Ok(wanted.min(left))
+}
+
+fn logprobs(fields: Fields<'_>) -> Logprobs {
+    let top = fields
+        .get("top_logprobs")
+        .and_then(Value::as_u64)
+        .unwrap_or(0);
+    match fields.get("logprobs") {
+        Some(Value::Bool(true)) => Logprobs::Content(top),
+        Some(Value::Number(number)) => Logprobs::Legacy(number.as_u64().unwrap_or(0).max(top)),
+        _ => Logprobs::Absent,
+    }
+}
+
+fn texts(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::String(text)) => vec![text.clone()],
+        Some(Value::Array(texts)) => texts
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn thinks(fields: Fields<'_>, model: &Model) -> bool {
+    let effort = fields.get("reasoning_effort");
+    let off = effort.is_some_and(|effort| *effort == "none" || *effort == false)
+        || fields
+            .at("/thinking/type")
+            .is_some_and(|kind| kind == "disabled");
+    model.reasoning != Reasoning::Absent && !off
+}
+
+/// The schema the answer has to meet, wherever it was put, as object or text.
+fn json(fields: Fields<'_>) -> Option<Value> {
+    let format = fields.get("response_format")?;
+    let kind = format.get("type").and_then(Value::as_str);
+    if !matches!(kind, Some("json_object" | "json_schema")) {
+        return None;
+    }
+    let schema = format
+        .pointer("/json_schema/schema")
+        .or(format.get("schema"));
+    Some(match schema {
+        Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+        Some(schema) => schema.clone(),
+        None => Value::Null,
+    })
+}
+
+fn tools(fields: Fields<'_>) -> Tools {
+    let listed = fields
+        .get("tools")
+        .or(fields.get("functions"))
+        .and_then(Value::as_array);
+    let functions: Vec<_> = listed
+        .into_iter()
+        .flatten()
+        .filter_map(|tool| {
+            let function = tool.get("function").unwrap_or(tool);
+            let parameters = function.get("parameters").cloned().unwrap_or_default();
+            Some((function.get("name")?.as_str()?.to_owned(), parameters))
+        })
+        .collect();
+    let choice = fields.get("tool_choice").or(fields.get("function_call"));
+    let wanted = match choice {
+        _ if functions.is_empty() => ToolUse::Never,
+        None => ToolUse::Offered,
+        Some(Value::String(word)) => match word.as_str() {
+            "none" => ToolUse::Never,
+            "any" | "required" => ToolUse::Required,
+            _ => ToolUse::Offered,
+        },
+        Some(named) => {
+            let name = named.pointer("/function/name").or(named.get("name"));
+            name.and_then(Value::as_str)
+                .map_or(ToolUse::Required, |name| ToolUse::Named(name.to_owned()))
+        }
+    };
+    let parallel = fields.get("parallel_tool_calls") != Some(&Value::Bool(false));
+    Tools {
+        functions,
+        wanted,
+        parallel,
+    }
+}
+
+/// Over the endpoint and the fields that can change the answer, in the tables'
+/// order, so that the order in the body does not matter.
+fn hash(endpoint: Endpoint, body: &Map<String, Value>) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(endpoint.id_prefix().as_bytes());
+    for field in fields::of(endpoint).filter(|field| field.class == Class::Answer) {
+        if let Some(value) = body.get(field.name).filter(|value| !value.is_null()) {
+            hasher.update(field.name.as_bytes());
+            hasher.update(value.to_string().as_bytes());
+            hasher.update(b"\0");
+        }
+    }
+    hasher.finalize()
+}
