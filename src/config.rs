@@ -13,6 +13,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use url::Url;
 
+<<<<<<< HEAD
 use crate::{
     cache::{MemoryConfig, key::CacheSecret},
     execution::{Deadlines, Settings},
@@ -25,6 +26,9 @@ use crate::{
 /// `sparkler serve`, as typed. Sizes are in bytes and take `KiB`, `MiB`, `GiB`;
 /// durations are such as `500ms`, `30s`, `10m`.
 #[derive(Debug, Clone, Args)]
+=======
+#[derive(Debug, clap::Args)]
+>>>>>>> 5610d27 (Call a worker from the shell: execute, check, nodes)
 pub struct ServeArgs {
     /// Where gRPC listens.
     #[arg(long, env = "SPARKLER_LISTEN", default_value = "127.0.0.1:50051", value_name = "ADDR")]
@@ -302,6 +306,7 @@ pub struct ServeArgs {
     pub log: String,
 }
 
+<<<<<<< HEAD
 /// How the provider is spoken to, as typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProtocolArg {
@@ -311,6 +316,11 @@ pub enum ProtocolArg {
     Http1,
     /// HTTP/2 only, also without TLS.
     Http2,
+=======
+#[derive(Debug)]
+pub struct Config {
+    pub worker_threads: usize,
+>>>>>>> 5610d27 (Call a worker from the shell: execute, check, nodes)
 }
 
 /// How log lines look.

@@ -1,0 +1,91 @@
+//! Where a caller's credential comes from: a file, the name of one that the
+//! worker has, or `FIREWORKS_API_KEY`. Never an argument, which every user of
+//! the machine could read. Called by `execute` and `check`.
+
+use std::{env, fs, path::PathBuf};
+
+use anyhow::{Context, anyhow};
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+use crate::{
+    credentials::ApiKey,
+    proto::{Credential, credential::Source},
+};
+
+/// The variable that holds a key where no flag names another source: the one
+/// of the provider's own tools.
+const VARIABLE: &str = "FIREWORKS_API_KEY";
+
+/// Who pays.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Credential (else FIREWORKS_API_KEY from the environment)")]
+pub(super) struct CredentialArgs {
+    /// A file that holds the Fireworks API key; a line end after it is ignored.
+    #[arg(
+        long,
+        env = "SPARKLER_API_KEY_FILE",
+        value_name = "FILE",
+        conflicts_with = "secret_name"
+    )]
+    api_key_file: Option<PathBuf>,
+
+    /// The name of a credential that is mounted in the worker.
+    #[arg(long, env = "SPARKLER_SECRET_NAME", value_name = "NAME")]
+    secret_name: Option<String>,
+}
+
+impl CredentialArgs {
+    /// The credential, if there is one.
+    pub(super) fn read(&self) -> Result<Option<Credential>, Failure> {
+        let source = if let Some(name) = &self.secret_name {
+            Some(Source::SecretName(name.clone()))
+        } else if let Some(path) = &self.api_key_file {
+            let text = fs::read_to_string(path)
+                .with_context(|| format!("--api-key-file {} cannot be read", path.display()))
+                .map_err(Failure::Usage)?;
+            Some(key(&Zeroizing::new(text), &path.display().to_string())?)
+        } else {
+            match env::var(VARIABLE) {
+                Ok(text) => Some(key(&Zeroizing::new(text), VARIABLE)?),
+                Err(env::VarError::NotPresent) => None,
+                Err(env::VarError::NotUnicode(_)) => {
+                    return Err(Failure::Usage(anyhow!("{VARIABLE} is not text")));
+                }
+            }
+        };
+        Ok(source.map(|source| Credential {
+            source: Some(source),
+        }))
+    }
+}
+
+/// The key in a text. What no key can be is told here, with its origin, rather
+/// than by a worker, which cannot know it.
+fn key(text: &str, origin: &str) -> Result<Source, Failure> {
+    let key = text.trim_end_matches(['\r', '\n']);
+    ApiKey::new(key.to_owned())
+        .map_err(|problem| Failure::Usage(anyhow!("the API key in {origin} {problem}")))?;
+    Ok(Source::ApiKey(key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_end_after_the_key_is_ignored_and_anything_else_is_not() {
+        for text in ["fw_key", "fw_key\n", "fw_key\r\n"] {
+            assert!(matches!(key(text, "file"), Ok(Source::ApiKey(key)) if key == "fw_key"));
+        }
+        for text in ["", "\n", "fw_key \n", "fw key"] {
+            let Err(Failure::Usage(problem)) = key(text, "key.txt") else {
+                panic!("{text:?} was taken for a key");
+            };
+            assert!(
+                problem.to_string().starts_with("the API key in key.txt "),
+                "{problem}"
+            );
+        }
+    }
+}

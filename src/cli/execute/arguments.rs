@@ -1,0 +1,234 @@
+//! The flags of `sparkler execute`, and what in them can be wrong before a
+//! worker is asked.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{ArgGroup, Args, ValueEnum};
+
+use super::super::{
+    credential::CredentialArgs, node::NodeArgs, units::parse_duration, worker::WorkerArgs,
+};
+use crate::proto::{
+    cache_policy::{Mode, Scope},
+    execution_limits::OnCancel,
+};
+
+/// One execution.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("input").required(true).args(["prompt", "messages"]))]
+pub(in crate::cli) struct ExecuteArgs {
+    /// What the node is asked; `-` reads it from stdin.
+    #[arg(value_name = "PROMPT")]
+    pub(super) prompt: Option<String>,
+
+    /// A file with a conversation instead: OpenAI's `messages` as JSON; `-` is
+    /// stdin.
+    #[arg(long, env = "SPARKLER_MESSAGES", value_name = "FILE")]
+    pub(super) messages: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) node: NodeArgs,
+
+    /// Ask for JSON, checked by the worker: any JSON, or what meets the JSON
+    /// Schema in a file.
+    #[arg(
+        long,
+        env = "SPARKLER_JSON_OUTPUT",
+        value_name = "SCHEMA_FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ExecuteArgs::ANY_JSON
+    )]
+    pub(super) json_output: Option<String>,
+
+    /// Print every event as one line of proto JSON, instead of the answer.
+    #[arg(long, env = "SPARKLER_EVENTS")]
+    pub(super) events: bool,
+
+    /// Ask for the finished answer only; the worker may then retry until the
+    /// last moment.
+    #[arg(long, env = "SPARKLER_NO_DELTAS")]
+    pub(super) no_deltas: bool,
+
+    /// Print no figures and no progress on stderr.
+    #[arg(long, short, env = "SPARKLER_QUIET")]
+    pub(super) quiet: bool,
+
+    /// The same key and the same request are executed, and paid, once.
+    #[arg(long, env = "SPARKLER_IDEMPOTENCY_KEY", value_name = "KEY")]
+    pub(super) idempotency_key: Option<String>,
+
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
+
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
+
+    #[command(flatten)]
+    pub(super) context: ContextArgs,
+
+    #[command(flatten)]
+    pub(super) credential: CredentialArgs,
+
+    #[command(flatten)]
+    pub(super) worker: WorkerArgs,
+}
+
+impl ExecuteArgs {
+    /// `--json-output` without a file, or as the variable says it.
+    pub(super) const ANY_JSON: &'static str = "any";
+}
+
+/// What the cache may do.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cache")]
+pub(super) struct CacheArgs {
+    /// Whether the answer may come from the cache and go there; without a mode
+    /// it is read-write, left out it is as the node's field `cache` says.
+    #[arg(
+        long,
+        env = "SPARKLER_CACHE",
+        value_name = "MODE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "read-write"
+    )]
+    pub(super) cache: Option<CacheMode>,
+
+    /// Who shares the answer.
+    #[arg(long, env = "SPARKLER_CACHE_SCOPE", value_name = "SCOPE")]
+    pub(super) cache_scope: Option<CacheScope>,
+
+    /// How long the answer is kept, such as 10m.
+    #[arg(long, env = "SPARKLER_CACHE_TTL", value_name = "TIME", value_parser = parse_duration)]
+    pub(super) cache_ttl: Option<Duration>,
+
+    /// Separates answers that would otherwise be the same.
+    #[arg(long, env = "SPARKLER_CACHE_SALT", value_name = "TEXT")]
+    pub(super) cache_salt: Option<String>,
+}
+
+/// How an execution may use the cache.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum CacheMode {
+    /// Nothing is read, written or merged.
+    Off,
+    /// From the cache, else execute and store.
+    ReadWrite,
+    /// From the cache, else execute; store nothing.
+    ReadOnly,
+    /// Execute, and store over what is there.
+    Refresh,
+    /// From the cache, else fail.
+    OnlyIfCached,
+}
+
+/// Who shares an answer.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum CacheScope {
+    /// Executions with the same credential.
+    Credential,
+    /// Executions of the same tenant.
+    Tenant,
+    /// Every execution, where the operator allows it.
+    Shared,
+}
+
+/// Bounds; what is left out is the worker's default.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits (such as 90s, 1m30s; else the worker's)")]
+pub(super) struct LimitArgs {
+    /// To the established connection with the provider.
+    #[arg(long, env = "SPARKLER_CONNECT", value_name = "TIME", value_parser = parse_duration)]
+    pub(super) connect: Option<Duration>,
+
+    /// From the call to the first output.
+    #[arg(long, env = "SPARKLER_FIRST_TOKEN", value_name = "TIME", value_parser = parse_duration)]
+    pub(super) first_token: Option<Duration>,
+
+    /// Between two pieces of output.
+    #[arg(long, env = "SPARKLER_IDLE", value_name = "TIME", value_parser = parse_duration)]
+    pub(super) idle: Option<Duration>,
+
+    /// The whole call.
+    #[arg(long, env = "SPARKLER_TOTAL", value_name = "TIME", value_parser = parse_duration)]
+    pub(super) total: Option<Duration>,
+
+    /// Calls of the provider, the first included.
+    #[arg(long, env = "SPARKLER_ATTEMPTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) attempts: Option<u32>,
+
+    /// What the worker does when this command is stopped.
+    #[arg(long, env = "SPARKLER_ON_CANCEL", value_name = "ACTION")]
+    pub(super) on_cancel: Option<OnCancelAction>,
+
+    /// Let the worker start again after part of the answer has come; anywhere
+    /// but on a terminal the answer is then printed when it is whole.
+    #[arg(long, env = "SPARKLER_ALLOW_RESTART")]
+    pub(super) allow_restart: bool,
+}
+
+/// What happens upstream when the caller leaves.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum OnCancelAction {
+    /// The provider is stopped at once.
+    Abort,
+    /// The execution runs on for a while, to be picked up again.
+    Drain,
+}
+
+/// Where in which flow the execution stands; reaches the worker's logs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Context (for the worker's logs)")]
+pub(super) struct ContextArgs {
+    /// The flow's definition.
+    #[arg(long, env = "SPARKLER_FLOW_ID", value_name = "ID")]
+    pub(super) flow_id: Option<String>,
+
+    /// The flow's run.
+    #[arg(long, env = "SPARKLER_RUN_ID", value_name = "ID")]
+    pub(super) run_id: Option<String>,
+
+    /// The node within the flow.
+    #[arg(long, env = "SPARKLER_NODE_ID", value_name = "ID")]
+    pub(super) node_id: Option<String>,
+
+    /// The conversation or user session.
+    #[arg(long, env = "SPARKLER_SESSION_ID", value_name = "ID")]
+    pub(super) session_id: Option<String>,
+
+    /// On whose behalf.
+    #[arg(long, env = "SPARKLER_TENANT", value_name = "NAME")]
+    pub(super) tenant: Option<String>,
+}
+
+impl From<CacheMode> for Mode {
+    fn from(mode: CacheMode) -> Mode {
+        match mode {
+            CacheMode::Off => Mode::Off,
+            CacheMode::ReadWrite => Mode::ReadWrite,
+            CacheMode::ReadOnly => Mode::ReadOnly,
+            CacheMode::Refresh => Mode::Refresh,
+            CacheMode::OnlyIfCached => Mode::OnlyIfCached,
+        }
+    }
+}
+
+impl From<CacheScope> for Scope {
+    fn from(scope: CacheScope) -> Scope {
+        match scope {
+            CacheScope::Credential => Scope::Credential,
+            CacheScope::Tenant => Scope::Tenant,
+            CacheScope::Shared => Scope::Shared,
+        }
+    }
+}
+
+impl From<OnCancelAction> for OnCancel {
+    fn from(action: OnCancelAction) -> OnCancel {
+        match action {
+            OnCancelAction::Abort => OnCancel::Abort,
+            OnCancelAction::Drain => OnCancel::Drain,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! From the flags of `sparkler execute` to the request, reading the files they
+//! name. What the worker can say better, it is left to say.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use anyhow::{Context, anyhow, bail};
+
+use super::{
+    super::{failure::Failure, messages, units::proto_duration},
+    ExecuteArgs,
+};
+use crate::proto::{
+    CachePolicy, ExecuteNodeRequest, ExecutionContext, ExecutionLimits, OutputOptions,
+    cache_policy::{Mode, Scope},
+    execute_node_request::Input,
+    execution_limits::OnCancel,
+    output_options::Format,
+};
+
+/// Longer inputs are refused: no model reads them, and no worker takes them.
+const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
+
+impl ExecuteArgs {
+    /// The request; with an answer that is `held`, no deltas are asked for, and
+    /// the worker may retry until the last moment.
+    pub(super) fn request(&self, held: bool) -> Result<ExecuteNodeRequest, Failure> {
+        let config = self.node.config()?;
+        let credential = self.credential.read()?;
+        if credential.is_none() && !config.fields.contains_key("credential") {
+            return Err(Failure::Usage(anyhow!(
+                "no credential: set FIREWORKS_API_KEY, or give --api-key-file or --secret-name"
+            )));
+        }
+        Ok(ExecuteNodeRequest {
+            node_type: self.node.node.clone(),
+            config: Some(config),
+            input: Some(self.input().map_err(Failure::Usage)?),
+            credential,
+            context: Some(self.context()),
+            cache: Some(self.cache_policy()),
+            output: Some(self.output(held).map_err(Failure::Usage)?),
+            limits: Some(self.limits()),
+            idempotency_key: self.idempotency_key.clone().unwrap_or_default(),
+        })
+    }
+
+    /// Whether the answer is printed only when all of it is there: where a part
+    /// of it is of no use, or cannot be taken back.
+    pub(super) fn is_held(&self, terminal: bool) -> bool {
+        self.no_deltas
+            || self.json_output.is_some()
+            || self.wants_several_choices()
+            || (self.limits.allow_restart && !terminal)
+    }
+
+    fn input(&self) -> anyhow::Result<Input> {
+        if let Some(path) = &self.messages {
+            let text = read(path).with_context(|| format!("--messages {}", path.display()))?;
+            let chat = messages::parse(&text)
+                .map_err(|problems| anyhow!("--messages {}: {problems}", path.display()))?;
+            return Ok(Input::Chat(chat));
+        }
+        match self.prompt.as_deref() {
+            Some("-") => {
+                let text = read(Path::new("-")).context("the prompt from stdin")?;
+                // A shell adds it; the same prompt as an argument has none.
+                let text = text.strip_suffix('\n').unwrap_or(&text);
+                Ok(Input::Prompt(text.to_owned()))
+            }
+            Some(text) => Ok(Input::Prompt(text.to_owned())),
+            None => bail!("nothing is asked: give a prompt or --messages"),
+        }
+    }
+
+    fn output(&self, held: bool) -> anyhow::Result<OutputOptions> {
+        let wanted = if self.events { !self.no_deltas } else { !held };
+        let mut output = OutputOptions {
+            deltas: Some(wanted),
+            ..OutputOptions::default()
+        };
+        if let Some(schema) = &self.json_output {
+            output.set_format(Format::Json);
+            if schema != ExecuteArgs::ANY_JSON {
+                output.json_schema =
+                    read(Path::new(schema)).with_context(|| format!("--json-output={schema}"))?;
+            }
+        }
+        Ok(output)
+    }
+
+    fn wants_several_choices(&self) -> bool {
+        self.node.number("n").is_some_and(|choices| choices > 1.0)
+    }
+
+    fn cache_policy(&self) -> CachePolicy {
+        let cache = &self.cache;
+        CachePolicy {
+            mode: cache.cache.map_or(Mode::Unspecified, Mode::from).into(),
+            scope: cache
+                .cache_scope
+                .map_or(Scope::Unspecified, Scope::from)
+                .into(),
+            ttl: cache.cache_ttl.map(proto_duration),
+            salt: cache.cache_salt.clone().unwrap_or_default(),
+        }
+    }
+
+    fn limits(&self) -> ExecutionLimits {
+        let limits = &self.limits;
+        ExecutionLimits {
+            connect: limits.connect.map(proto_duration),
+            first_token: limits.first_token.map(proto_duration),
+            idle: limits.idle.map(proto_duration),
+            total: limits.total.map(proto_duration),
+            max_attempts: limits.attempts.unwrap_or_default(),
+            on_cancel: limits
+                .on_cancel
+                .map_or(OnCancel::Unspecified, OnCancel::from)
+                .into(),
+            allow_restart: limits.allow_restart,
+        }
+    }
+
+    fn context(&self) -> ExecutionContext {
+        let context = &self.context;
+        ExecutionContext {
+            flow_id: context.flow_id.clone().unwrap_or_default(),
+            run_id: context.run_id.clone().unwrap_or_default(),
+            node_id: context.node_id.clone().unwrap_or_default(),
+            session_id: context.session_id.clone().unwrap_or_default(),
+            tenant: context.tenant.clone().unwrap_or_default(),
+            ..ExecutionContext::default()
+        }
+    }
+}
+
+/// The text of a file, or of stdin for `-`.
+fn read(path: &Path) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    let source: &mut dyn Read = match path.to_str() {
+        Some("-") => &mut io::stdin().lock(),
+        _ => &mut File::open(path).context("cannot be read")?,
+    };
+    source
+        .take(MAX_INPUT_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .context("cannot be read")?;
+    if bytes.len() as u64 > MAX_INPUT_BYTES {
+        bail!("is longer than {MAX_INPUT_BYTES} bytes");
+    }
+    String::from_utf8(bytes).context("is not UTF-8 text")
+}

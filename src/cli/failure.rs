@@ -1,0 +1,302 @@
+//! How a command ends when it does not end well, and what it says then.
+//!
+//! A call that failed is told as `REASON: message` with the wait, whether a
+//! repeat is safe, every wrong field and the text that was not what was asked
+//! for: all that the worker put into the status. Nothing is guessed here.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use prost::Message;
+use tonic::Status;
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::{
+    terminal::{BAD, DIM, printable},
+    units,
+};
+use crate::proto::FailureDetail;
+
+/// How a command ends when it does not end well.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The command line, or a file it names, is wrong.
+    Usage(anyhow::Error),
+    /// The call of the worker ended in this status.
+    Call(Box<Status>),
+    /// The worker cannot be reached.
+    Unreachable(anyhow::Error),
+    /// Anything else.
+    Other(anyhow::Error),
+    /// Ctrl-C.
+    Interrupted,
+    /// Nobody reads what is printed any more.
+    OutputClosed,
+}
+
+impl Failure {
+    /// Tells what happened on stderr; the exit code says the same to a script.
+    pub(super) fn tell(self) -> ExitCode {
+        let mut stderr = anstream::stderr().lock();
+        // Where stderr is closed, the exit code still tells.
+        let _ = self.write(&mut stderr);
+        match self {
+            Failure::OutputClosed => ExitCode::SUCCESS,
+            Failure::Call(_) | Failure::Unreachable(_) | Failure::Other(_) => ExitCode::FAILURE,
+            Failure::Usage(_) => ExitCode::from(2),
+            // 128 + SIGINT, as shells have it.
+            Failure::Interrupted => ExitCode::from(130),
+        }
+    }
+
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        match self {
+            Failure::Usage(problem) => line(out, "error", &format!("{problem:#}")),
+            Failure::Other(problem) => line(out, "FAILED", &format!("{problem:#}")),
+            Failure::Unreachable(problem) => {
+                line(out, "WORKER_UNREACHABLE", &format!("{problem:#}"))
+            }
+            Failure::Call(status) => write_status(status, out),
+            Failure::Interrupted => line(out, "INTERRUPTED", "stopped, and the provider with it"),
+            Failure::OutputClosed => Ok(()),
+        }
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Failure {
+        Failure::Call(Box::new(status))
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(problem: anyhow::Error) -> Failure {
+        Failure::Other(problem)
+    }
+}
+
+/// For what is printed: files are read elsewhere, and are [`Failure::Usage`].
+impl From<io::Error> for Failure {
+    fn from(problem: io::Error) -> Failure {
+        match problem.kind() {
+            io::ErrorKind::BrokenPipe => Failure::OutputClosed,
+            _ => {
+                Failure::Other(anyhow::Error::new(problem).context("the output cannot be written"))
+            }
+        }
+    }
+}
+
+/// Writes a status as a person needs it.
+pub(super) fn write_status(status: &Status, out: &mut impl Write) -> io::Result<()> {
+    let details = status.get_error_details();
+    let failure = failure_detail(status).unwrap_or_default();
+    line(out, &reason(status, &details), &message(status, &details))?;
+    for violation in violations(&details) {
+        writeln!(out, "  {}", printable(&violation))?;
+    }
+    if let Some(safe) = details
+        .error_info()
+        .and_then(|info| info.metadata.get("safe_to_retry"))
+    {
+        let wait = details.retry_info().and_then(|info| info.retry_delay);
+        fact(out, "safe to repeat", &safe_to_repeat(safe == "true", wait))?;
+    }
+    if failure.attempts > 1 {
+        fact(out, "attempts", &failure.attempts.to_string())?;
+    }
+    if let Some(cost) = &failure.cost {
+        fact(out, "spent", &units::dollars(cost.spent_nanodollars))?;
+    }
+    if let Some(id) = details
+        .error_info()
+        .and_then(|info| info.metadata.get("provider_request_id"))
+    {
+        fact(out, "provider request", id)?;
+    }
+    if !failure.text.is_empty() {
+        fact(out, "the answer was", "")?;
+        writeln!(out, "{}", printable(&failure.text))?;
+    }
+    Ok(())
+}
+
+/// The reason the worker gives; what was not answered by a worker (a proxy, a
+/// lost connection) has only gRPC's own word.
+fn reason(status: &Status, details: &ErrorDetails) -> String {
+    match details.error_info() {
+        Some(info) => info.reason.clone(),
+        None => {
+            let words = format!("{:?}", status.code());
+            let mut name = String::with_capacity(words.len() + 4);
+            for (index, letter) in words.char_indices() {
+                if index > 0 && letter.is_ascii_uppercase() {
+                    name.push('_');
+                }
+                name.push(letter.to_ascii_uppercase());
+            }
+            name
+        }
+    }
+}
+
+/// The message, without the fields that follow it one by one.
+fn message(status: &Status, details: &ErrorDetails) -> String {
+    let message = status.message();
+    violations(details)
+        .first()
+        .and_then(|first| message.find(first.as_str()))
+        .map_or(message, |start| message[..start].trim_end())
+        .to_owned()
+}
+
+fn violations(details: &ErrorDetails) -> Vec<String> {
+    details.bad_request().map_or_else(Vec::new, |request| {
+        request
+            .field_violations
+            .iter()
+            .map(|violation| format!("{} {}", violation.field, violation.description))
+            .collect()
+    })
+}
+
+fn safe_to_repeat(safe: bool, wait: Option<Duration>) -> String {
+    match (safe, wait) {
+        (false, _) => "no".to_owned(),
+        (true, None) => "yes".to_owned(),
+        (true, Some(wait)) => format!("yes, after {}", units::span(wait)),
+    }
+}
+
+/// Sparkler's own detail, among those that `google.rpc` defines.
+fn failure_detail(status: &Status) -> Option<FailureDetail> {
+    let status = tonic_types::Status::decode(status.details()).ok()?;
+    let detail = status
+        .details
+        .iter()
+        .find(|any| any.type_url.ends_with("/sparkler.worker.v1.FailureDetail"))?;
+    FailureDetail::decode(detail.value.as_slice()).ok()
+}
+
+fn line(out: &mut impl Write, reason: &str, message: &str) -> io::Result<()> {
+    writeln!(
+        out,
+        "{BAD}{}{BAD:#}: {}",
+        printable(reason),
+        printable(message)
+    )
+}
+
+fn fact(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
+    writeln!(
+        out,
+        "{}",
+        format!("  {DIM}{name}:{DIM:#} {}", printable(value)).trim_end()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_types::Any;
+    use tonic::Code;
+
+    use super::*;
+    use crate::proto::Cost;
+
+    fn told(status: Status) -> String {
+        let mut out = anstream::StripStream::new(Vec::new());
+        Failure::from(status).write(&mut out).unwrap();
+        String::from_utf8(out.into_inner()).unwrap()
+    }
+
+    fn details(reason: &str, metadata: &[(&str, &str)]) -> ErrorDetails {
+        let metadata = metadata
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let mut details = ErrorDetails::new();
+        details.set_error_info(
+            reason,
+            "sparkler",
+            metadata.collect::<std::collections::HashMap<_, _>>(),
+        );
+        details
+    }
+
+    #[test]
+    fn a_failure_says_what_happened_and_whether_a_repeat_is_safe() {
+        let mut details = details(
+            "PROVIDER_RATE_LIMITED",
+            &[
+                ("safe_to_retry", "true"),
+                ("provider_request_id", "chatcmpl-1"),
+            ],
+        );
+        details.set_retry_info(Some(Duration::from_secs(2)));
+        let status = Status::with_error_details(Code::ResourceExhausted, "too much", details);
+        assert_eq!(
+            told(status),
+            "PROVIDER_RATE_LIMITED: too much\n  safe to repeat: yes, after 2.00s\n  \
+             provider request: chatcmpl-1\n"
+        );
+    }
+
+    #[test]
+    fn every_wrong_field_has_its_line() {
+        let mut details = details("INVALID_NODE_CONFIG", &[("safe_to_retry", "false")]);
+        details.add_bad_request_violation("config.temperature", "must be at most 2");
+        details.add_bad_request_violation("config.modelName", "is missing");
+        let status = Status::with_error_details(
+            Code::InvalidArgument,
+            "the node cannot run: config.temperature must be at most 2; config.modelName is missing",
+            details,
+        );
+        assert_eq!(
+            told(status),
+            "INVALID_NODE_CONFIG: the node cannot run:\n  config.temperature must be at most 2\n  \
+             config.modelName is missing\n  safe to repeat: no\n"
+        );
+    }
+
+    #[test]
+    fn the_text_that_is_no_json_is_shown() {
+        let detail = FailureDetail {
+            attempts: 2,
+            cost: Some(Cost {
+                spent_nanodollars: 5_000,
+                ..Cost::default()
+            }),
+            text: "Sure! {\x1b[2J".to_owned(),
+            ..FailureDetail::default()
+        };
+        let any = Any {
+            type_url: "type.googleapis.com/sparkler.worker.v1.FailureDetail".to_owned(),
+            value: detail.encode_to_vec(),
+        };
+        let inner = tonic_types::Status {
+            code: 9,
+            message: String::new(),
+            details: vec![any],
+        };
+        let status = Status::with_details(
+            Code::FailedPrecondition,
+            "not JSON",
+            inner.encode_to_vec().into(),
+        );
+        assert_eq!(
+            told(status),
+            "FAILED_PRECONDITION: not JSON\n  attempts: 2\n  spent: $0.000005\n  \
+             the answer was:\nSure! {\\u{1b}[2J\n"
+        );
+    }
+
+    #[test]
+    fn a_status_of_somebody_else_keeps_the_words_of_grpc() {
+        assert_eq!(
+            told(Status::deadline_exceeded("late")),
+            "DEADLINE_EXCEEDED: late\n"
+        );
+    }
+}

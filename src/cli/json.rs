@@ -1,0 +1,375 @@
+//! Messages of the API as proto JSON: names in camelCase, enums by name, 64-bit
+//! integers and durations as strings, what was not set left out
+//! (<https://protobuf.dev/programming-guides/json/>).
+//!
+//! It follows the schema that is compiled into the program, so that a new field
+//! cannot be forgotten here. Only what the API's answers use is covered: no
+//! maps, no groups, no `Any`. Called by `execute --events` and `nodes --json`.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use anyhow::{Context, bail};
+use bytes::{Buf, Bytes};
+use prost::{
+    Message,
+    encoding::{WireType, decode_key, decode_varint},
+};
+use prost_types::{
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet,
+    field_descriptor_proto::{Label, Type},
+    value::Kind,
+};
+use serde_json::{Map, Value};
+
+use crate::proto::FILE_DESCRIPTOR_SET;
+
+/// The package of the API's messages.
+const PACKAGE: &str = ".sparkler.worker.v1";
+
+/// A message of the API, by its name in the package.
+pub(super) fn of(name: &str, message: &impl Message) -> anyhow::Result<Value> {
+    let bytes = Bytes::from(message.encode_to_vec());
+    SCHEMA
+        .message(&format!("{PACKAGE}.{name}"), bytes)
+        .with_context(|| format!("a {name} of the worker does not fit the API"))
+}
+
+static SCHEMA: LazyLock<Schema> = LazyLock::new(Schema::compiled_in);
+
+#[derive(Default)]
+struct Schema {
+    messages: HashMap<String, DescriptorProto>,
+    enums: HashMap<String, EnumDescriptorProto>,
+}
+
+/// One field's value as it is on the wire.
+enum Raw {
+    Number(u64),
+    Bytes(Bytes),
+}
+
+impl Schema {
+    fn compiled_in() -> Schema {
+        let files = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap_or_default();
+        let mut schema = Schema::default();
+        for file in files.file {
+            let package = format!(".{}", file.package());
+            schema.add(&package, file.message_type, file.enum_type);
+        }
+        schema
+    }
+
+    fn add(
+        &mut self,
+        scope: &str,
+        messages: Vec<DescriptorProto>,
+        enums: Vec<EnumDescriptorProto>,
+    ) {
+        for one in enums {
+            self.enums.insert(format!("{scope}.{}", one.name()), one);
+        }
+        for mut message in messages {
+            let name = format!("{scope}.{}", message.name());
+            let nested = std::mem::take(&mut message.nested_type);
+            let enums = std::mem::take(&mut message.enum_type);
+            self.add(&name, nested, enums);
+            self.messages.insert(name, message);
+        }
+    }
+
+    fn message(&self, name: &str, bytes: Bytes) -> anyhow::Result<Value> {
+        match name {
+            ".google.protobuf.Duration" => {
+                Ok(duration(prost_types::Duration::decode(bytes)?).into())
+            }
+            ".google.protobuf.Value" => Ok(value(prost_types::Value::decode(bytes)?)),
+            _ => {
+                let raws = fields(bytes)?;
+                let message = self.messages.get(name).context("no such message")?;
+                self.object(message, &raws)
+            }
+        }
+    }
+
+    /// The fields in the order of the schema.
+    fn object(&self, message: &DescriptorProto, raws: &[(i32, Raw)]) -> anyhow::Result<Value> {
+        let mut object = Map::new();
+        for field in &message.field {
+            let mut values = raws
+                .iter()
+                .filter(|(number, _)| *number == field.number())
+                .map(|(_, raw)| self.field(field, raw))
+                .collect::<anyhow::Result<Vec<Value>>>()?;
+            let value = match (field.label(), values.pop()) {
+                (_, None) => continue,
+                (Label::Repeated, Some(last)) => {
+                    values.push(last);
+                    Value::Array(values)
+                }
+                (_, Some(last)) => last,
+            };
+            object.insert(field.json_name().to_owned(), value);
+        }
+        Ok(Value::Object(object))
+    }
+
+    fn field(&self, field: &FieldDescriptorProto, raw: &Raw) -> anyhow::Result<Value> {
+        Ok(match (field.r#type(), raw) {
+            (Type::String, Raw::Bytes(bytes)) => String::from_utf8_lossy(bytes).into(),
+            (Type::Message, Raw::Bytes(bytes)) => self.message(field.type_name(), bytes.clone())?,
+            (Type::Bool, Raw::Number(number)) => (*number != 0).into(),
+            (Type::Uint32, Raw::Number(number)) => (*number).into(),
+            (Type::Uint64, Raw::Number(number)) => number.to_string().into(),
+            (Type::Int64, Raw::Number(number)) => number.cast_signed().to_string().into(),
+            (Type::Double, Raw::Number(number)) => double(f64::from_bits(*number)),
+            (Type::Enum, Raw::Number(number)) => self.enumerator(field.type_name(), *number),
+            _ => bail!("a type that no answer of the API has"),
+        })
+    }
+
+    /// The name; an unknown number, from a newer worker, stays a number.
+    fn enumerator(&self, name: &str, number: u64) -> Value {
+        let values = self.enums.get(name).map(|known| known.value.as_slice());
+        values
+            .unwrap_or_default()
+            .iter()
+            .find(|value| u64::try_from(value.number()) == Ok(number))
+            .map_or(Value::from(number), |value| Value::from(value.name()))
+    }
+}
+
+/// Takes a message apart into its fields.
+fn fields(mut bytes: Bytes) -> anyhow::Result<Vec<(i32, Raw)>> {
+    let mut raws = Vec::new();
+    while bytes.has_remaining() {
+        let (number, wire_type) = decode_key(&mut bytes)?;
+        let raw = match wire_type {
+            WireType::Varint => Raw::Number(decode_varint(&mut bytes)?),
+            WireType::SixtyFourBit => Raw::Number(bytes.try_get_u64_le()?),
+            WireType::LengthDelimited => {
+                let length = usize::try_from(decode_varint(&mut bytes)?).unwrap_or(usize::MAX);
+                if length > bytes.remaining() {
+                    bail!("cut short");
+                }
+                Raw::Bytes(bytes.split_to(length))
+            }
+            _ => bail!("a type that no answer of the API has"),
+        };
+        raws.push((number.cast_signed(), raw));
+    }
+    Ok(raws)
+}
+
+/// `1s`, `1.500s`, `0.000120s`: three, six or nine digits, as proto JSON has it.
+fn duration(span: prost_types::Duration) -> String {
+    let span = span.normalized();
+    let sign = if span.seconds < 0 || span.nanos < 0 {
+        "-"
+    } else {
+        ""
+    };
+    let (seconds, nanos) = (span.seconds.unsigned_abs(), span.nanos.unsigned_abs());
+    match nanos {
+        0 => format!("{sign}{seconds}s"),
+        nanos if nanos % 1_000_000 == 0 => format!("{sign}{seconds}.{:03}s", nanos / 1_000_000),
+        nanos if nanos % 1_000 == 0 => format!("{sign}{seconds}.{:06}s", nanos / 1_000),
+        nanos => format!("{sign}{seconds}.{nanos:09}s"),
+    }
+}
+
+/// A `google.protobuf.Value` is the JSON it holds.
+pub(super) fn value(value: prost_types::Value) -> Value {
+    match value.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::NumberValue(number)) => double(number),
+        Some(Kind::StringValue(text)) => text.into(),
+        Some(Kind::BoolValue(yes)) => yes.into(),
+        Some(Kind::StructValue(object)) => Value::Object(
+            object
+                .fields
+                .into_iter()
+                .map(|(name, field)| (name, self::value(field)))
+                .collect(),
+        ),
+        Some(Kind::ListValue(list)) => list.values.into_iter().map(self::value).collect(),
+    }
+}
+
+/// Whole numbers without a fraction; what JSON has no number for by its name.
+fn double(number: f64) -> Value {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() <= EXACT {
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and within 2^53")]
+        return Value::from(number as i64);
+    }
+    serde_json::Number::from_f64(number).map_or_else(
+        || {
+            let name = match number {
+                n if n.is_nan() => "NaN",
+                n if n > 0.0 => "Infinity",
+                _ => "-Infinity",
+            };
+            name.into()
+        },
+        Value::Number,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_types::Struct;
+
+    use super::*;
+    use crate::proto::{
+        Completed, Cost, Delta, ExecuteNodeResponse, NodeField, Progress, Timing, ToolCallFragment,
+        Usage, execute_node_response::Event, progress::Phase,
+    };
+
+    fn event(sequence: u64, event: Event) -> String {
+        let response = ExecuteNodeResponse {
+            sequence,
+            event: Some(event),
+        };
+        of("ExecuteNodeResponse", &response).unwrap().to_string()
+    }
+
+    #[test]
+    fn names_are_in_camel_case_and_long_integers_are_strings() {
+        let cost = Cost {
+            spent_nanodollars: -1,
+            original_nanodollars: i64::MAX,
+            ..Cost::default()
+        };
+        let usage = Usage {
+            prompt_tokens: Some(0),
+            ..Usage::default()
+        };
+        let completed = Completed {
+            usage: Some(usage),
+            cost: Some(cost),
+            attempts: 2,
+            ..Completed::default()
+        };
+        assert_eq!(
+            event(7, Event::Completed(completed)),
+            r#"{"sequence":"7","completed":{"usage":{"promptTokens":"0"},"cost":{"spentNanodollars":"-1","originalNanodollars":"9223372036854775807"},"attempts":2}}"#
+        );
+    }
+
+    #[test]
+    fn what_was_not_set_is_left_out_and_lists_are_lists() {
+        let delta = Delta {
+            text: "a \"quote\" 글".to_owned(),
+            tool_calls: vec![ToolCallFragment {
+                id: "call_1".to_owned(),
+                ..ToolCallFragment::default()
+            }],
+            ..Delta::default()
+        };
+        assert_eq!(
+            event(1, Event::Delta(delta)),
+            r#"{"sequence":"1","delta":{"text":"a \"quote\" 글","toolCalls":[{"id":"call_1"}]}}"#
+        );
+    }
+
+    #[test]
+    fn an_enum_is_named_and_one_that_is_not_known_yet_stays_a_number() {
+        for (phase, json) in [(Phase::Waiting as i32, r#""PHASE_WAITING""#), (99, "99")] {
+            let progress = Progress {
+                phase,
+                elapsed: None,
+            };
+            assert_eq!(
+                event(0, Event::Progress(progress)),
+                format!(r#"{{"progress":{{"phase":{json}}}}}"#)
+            );
+        }
+    }
+
+    #[test]
+    fn durations_have_no_three_six_or_nine_digits() {
+        for (seconds, nanos, text) in [
+            (1, 0, "1s"),
+            (1, 500_000_000, "1.500s"),
+            (0, 120_000, "0.000120s"),
+            (0, 1, "0.000000001s"),
+            (-1, -500_000_000, "-1.500s"),
+        ] {
+            assert_eq!(duration(prost_types::Duration { seconds, nanos }), text);
+        }
+        let timing = Timing {
+            total: Some(prost_types::Duration {
+                seconds: 2,
+                nanos: 0,
+            }),
+            ..Timing::default()
+        };
+        assert_eq!(
+            of("Timing", &timing).unwrap().to_string(),
+            r#"{"total":"2s"}"#
+        );
+    }
+
+    #[test]
+    fn a_default_is_the_value_it_is() {
+        let list = Kind::ListValue(prost_types::ListValue {
+            values: vec![Kind::NumberValue(2.0).into(), Kind::NullValue(0).into()],
+        });
+        let object = Struct {
+            fields: [("a".to_owned(), list.into())].into(),
+        };
+        let field = NodeField {
+            default_value: Some(Kind::StructValue(object).into()),
+            minimum: Some(0.0),
+            maximum: Some(0.9),
+            required: true,
+            ..NodeField::default()
+        };
+        assert_eq!(
+            of("NodeField", &field).unwrap().to_string(),
+            r#"{"required":true,"defaultValue":{"a":[2,null]},"minimum":0,"maximum":0.9}"#
+        );
+    }
+
+    #[test]
+    fn no_answer_of_the_api_has_a_type_that_is_not_covered() {
+        let mut unseen = vec![".sparkler.worker.v1.ExecuteNodeResponse".to_owned()];
+        unseen.extend(
+            ["ListNodeTypesResponse", "CheckNodeResponse"].map(|name| format!("{PACKAGE}.{name}")),
+        );
+        while let Some(name) = unseen.pop() {
+            if name.starts_with(".google.protobuf.") {
+                assert!(
+                    name.ends_with(".Duration") || name.ends_with(".Value"),
+                    "{name}"
+                );
+                continue;
+            }
+            let message = &SCHEMA.messages[&name];
+            assert!(
+                !message
+                    .options
+                    .as_ref()
+                    .is_some_and(|options| options.map_entry()),
+                "{name}"
+            );
+            for field in &message.field {
+                match field.r#type() {
+                    Type::Message => unseen.push(field.type_name().to_owned()),
+                    Type::String
+                    | Type::Bool
+                    | Type::Uint32
+                    | Type::Uint64
+                    | Type::Int64
+                    | Type::Double
+                    | Type::Enum => {
+                        let numbers =
+                            field.label() == Label::Repeated && field.r#type() != Type::String;
+                        assert!(!numbers, "{name}.{} would be packed", field.name());
+                    }
+                    other => panic!("{name}.{}: {other:?}", field.name()),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The command line: parse, dispatch, exit code. One file a command; called by
+//! `main` only.
+//!
+//! `execute`, `check`, `nodes` and `demo` are callers like any other: what they
+//! know of a worker is its gRPC API.
+
+mod check;
+mod credential;
+mod demo;
+mod execute;
+mod failure;
+mod json;
+mod messages;
+mod node;
+mod nodes;
+mod serve;
+mod simulate;
+mod table;
+mod terminal;
+mod units;
+mod worker;
+
+use std::{io, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+
+use failure::Failure;
+
+/// Executes Fireworks.ai nodes for visual-flow orchestrators.
+///
+/// `sparkler serve` is the worker; `execute`, `check` and `nodes` call one;
+/// `simulate` stands in for Fireworks; `demo` shows all of it without a key.
+#[derive(Debug, Parser)]
+#[command(name = "sparkler", version, about, long_about, after_help = EXAMPLES)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the worker until it is told to stop.
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(Box<serve::ServeCommand>),
+    /// Execute one node and print its answer as it comes.
+    #[command(after_help = execute::EXAMPLES)]
+    Execute(Box<execute::ExecuteArgs>),
+    /// Check a node's fields, credential and model, without spending tokens.
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::CheckArgs),
+    /// List the node types of a worker, with their fields.
+    #[command(after_help = nodes::EXAMPLES)]
+    Nodes(nodes::NodesArgs),
+    /// Run a local stand-in for Fireworks, faults included.
+    #[command(after_help = simulate::EXAMPLES)]
+    Simulate(Box<simulate::SimulateArgs>),
+    /// Show a worker at work: streamed, cached, joined and refused.
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::DemoArgs),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sparkler demo
+  sparkler serve --listen 0.0.0.0:50051
+  FIREWORKS_API_KEY=… sparkler execute --model accounts/fireworks/models/glm-5p3 \"Say hello.\"
+
+Exit codes: 0 fine, 1 the run failed, 2 bad usage, 130 interrupted.
+Every flag can be given as the environment variable named beside it; a flag wins.";
+
+/// Runs the program; the exit code is 0 when all is fine, 1 when the run
+/// failed, 2 for bad usage and 130 after Ctrl-C.
+pub fn main() -> ExitCode {
+    let program = match Program::try_parse() {
+        Ok(program) => program,
+        // clap decides between stdout (help) and stderr (mistakes).
+        Err(answer) => {
+            let code = u8::try_from(answer.exit_code()).unwrap_or(2);
+            // Where even that cannot be written, the code still tells.
+            let _ = answer.print();
+            return ExitCode::from(code);
+        }
+    };
+    program.command.run().unwrap_or_else(Failure::tell)
+}
+
+impl Command {
+    fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Command::Serve(command) => command.run(),
+            Command::Execute(args) => caller()?.block_on(args.run()),
+            Command::Check(args) => caller()?.block_on(args.run()),
+            Command::Nodes(args) => caller()?.block_on(args.run()),
+            Command::Simulate(args) => runtime(cores())?.block_on(args.run()),
+            Command::Demo(args) => runtime(cores())?.block_on(args.run()),
+        }
+    }
+}
+
+/// The runtime of a caller: a second thread lets a worker in this process go on
+/// while the command waits for a slow reader of its output.
+fn caller() -> io::Result<Runtime> {
+    runtime(2)
+}
+
+/// A runtime with this many threads; with one, everything happens on the
+/// calling thread.
+fn runtime(threads: usize) -> io::Result<Runtime> {
+    let mut builder = match threads {
+        0 | 1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.worker_threads(threads.max(1)).enable_all().build()
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, CommandFactory};
+
+    use super::*;
+
+    fn flags(command: &clap::Command) -> impl Iterator<Item = &Arg> {
+        command.get_arguments().filter(|argument| {
+            argument.get_long().is_some()
+                && !["help", "version"].contains(&argument.get_id().as_str())
+        })
+    }
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Program::command().debug_assert();
+    }
+
+    #[test]
+    fn every_argument_is_documented() {
+        for command in Program::command().get_subcommands() {
+            for argument in command.get_arguments() {
+                let name = argument.get_id();
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {name}",
+                    command.get_name()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_flag_is_also_an_environment_variable() {
+        for command in Program::command().get_subcommands() {
+            for flag in flags(command) {
+                let variable = flag.get_env().unwrap_or_default().to_string_lossy();
+                let name = flag.get_id();
+                assert!(
+                    variable.starts_with("SPARKLER_"),
+                    "{} {name}",
+                    command.get_name()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_flag_takes_a_key_itself() {
+        for command in Program::command().get_subcommands() {
+            for flag in flags(command) {
+                let name = flag.get_long().unwrap_or_default();
+                assert!(
+                    !(name.ends_with("api-key")
+                        || name.ends_with("token") && name != "first-token"),
+                    "{} --{name}",
+                    command.get_name()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_ends_its_help_with_examples() {
+        for command in Program::command().get_subcommands() {
+            let examples = command.get_after_help().map(ToString::to_string);
+            assert!(
+                examples.is_some_and(|text| text.starts_with("Examples:")),
+                "{}",
+                command.get_name()
+            );
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! How a command reaches a worker: one that runs somewhere (`--worker URL`), or
+//! one started in this process for the length of the command. Either way over
+//! real gRPC. Called by `execute`, `check`, `nodes` and `demo`.
+
+use std::{fs, path::PathBuf, pin::pin, time::Duration};
+
+use anyhow::{Context, anyhow};
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::sync::oneshot;
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+use crate::{config::Config, proto::worker_service_client::WorkerServiceClient, server::Server};
+
+/// The generated client, with what makes this caller known to the worker.
+pub(super) type Client = WorkerServiceClient<InterceptedService<Channel, CallerToken>>;
+
+/// Where the worker is.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Worker (else one is started in this process)")]
+pub(super) struct WorkerArgs {
+    /// The worker's address, such as http://127.0.0.1:50051, or https://… for TLS.
+    #[arg(long, env = "SPARKLER_WORKER", value_name = "URL")]
+    worker: Option<Url>,
+
+    /// A file with the certificates (PEM) to trust instead of the system's; for
+    /// an https worker.
+    #[arg(long, env = "SPARKLER_WORKER_CA", value_name = "FILE")]
+    worker_ca: Option<PathBuf>,
+
+    /// A file that holds the token by which the worker knows its callers.
+    #[arg(long, env = "SPARKLER_WORKER_TOKEN_FILE", value_name = "FILE")]
+    worker_token_file: Option<PathBuf>,
+
+    /// Where the worker in this process finds Fireworks; a worker elsewhere has
+    /// its own.
+    #[arg(
+        long,
+        env = "SPARKLER_FIREWORKS_BASE_URL",
+        value_name = "URL",
+        default_value = "https://api.fireworks.ai/inference/v1"
+    )]
+    fireworks_base_url: Url,
+}
+
+/// To an established connection with the worker, TLS included.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// For a server in this process to end its connections, once told to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// One answer: beyond any bound that a worker sets itself.
+const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
+
+impl WorkerArgs {
+    /// Does `work` with a worker. Ctrl-C drops it, which cancels its calls.
+    pub(super) async fn call<T>(
+        &self,
+        work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match &self.worker {
+            Some(url) => {
+                let endpoint = self.endpoint(url).map_err(Failure::Usage)?;
+                let token = self.token().map_err(Failure::Usage)?;
+                interruptible(async {
+                    let channel = endpoint.connect().await.map_err(|problem| {
+                        Failure::Unreachable(
+                            anyhow::Error::new(problem).context(format!("no worker at {url}")),
+                        )
+                    })?;
+                    work(client(channel, token)).await
+                })
+                .await
+            }
+            None => in_process(Config::local(self.fireworks_base_url.clone()), work).await,
+        }
+    }
+
+    fn endpoint(&self, url: &Url) -> anyhow::Result<Endpoint> {
+        let secure = match url.scheme() {
+            "https" => true,
+            "http" if self.worker_ca.is_none() => false,
+            "http" => return Err(anyhow!("--worker-ca is for an https worker, not for {url}")),
+            _ => {
+                return Err(anyhow!(
+                    "--worker {url} must start with http:// or https://"
+                ));
+            }
+        };
+        let endpoint = Endpoint::from_shared(url.to_string())?.connect_timeout(CONNECT_LIMIT);
+        if !secure {
+            return Ok(endpoint);
+        }
+        let tls = match &self.worker_ca {
+            None => ClientTlsConfig::new().with_native_roots(),
+            Some(path) => {
+                let pem = fs::read(path)
+                    .with_context(|| format!("--worker-ca {} cannot be read", path.display()))?;
+                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
+            }
+        };
+        endpoint
+            .tls_config(tls)
+            .context("the certificates to trust cannot be used")
+    }
+
+    fn token(&self) -> anyhow::Result<CallerToken> {
+        let Some(path) = &self.worker_token_file else {
+            return Ok(CallerToken(None));
+        };
+        let text = fs::read_to_string(path)
+            .map(Zeroizing::new)
+            .with_context(|| format!("--worker-token-file {} cannot be read", path.display()))?;
+        let header = Zeroizing::new(format!("Bearer {}", text.trim_end_matches(['\r', '\n'])));
+        let mut value: MetadataValue<Ascii> = header.parse().with_context(|| {
+            format!("{} holds no token: no header can carry it", path.display())
+        })?;
+        value.set_sensitive(true);
+        Ok(CallerToken(Some(value)))
+    }
+}
+
+/// Does `work` with a worker of this process, on a port of its own on loopback,
+/// and stops the worker afterwards.
+pub(super) async fn in_process<T>(
+    config: Config,
+    work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let server = Server::bind(config).await?;
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.local_addr()))
+        .context("the worker's own address")?;
+    let client = client(endpoint.connect_lazy(), CallerToken(None));
+    beside(|stop| server.run(stop), interruptible(work(client))).await
+}
+
+/// Does `work` while a server runs beside it, then tells the server to stop and
+/// gives it a moment. Dropped, both end at once, and every connection with them.
+pub(super) async fn beside<T, E, S>(
+    serve: impl FnOnce(BoxFuture<'static, ()>) -> S,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure>
+where
+    S: Future<Output = Result<(), E>>,
+    E: Into<anyhow::Error>,
+{
+    let (stop, stopped) = oneshot::channel::<()>();
+    let told_to_stop = async {
+        let _ = stopped.await;
+    };
+    let mut server = pin!(serve(told_to_stop.boxed()));
+    let result = tokio::select! {
+        result = work => result,
+        ended = &mut server => {
+            let problem = match ended {
+                Ok(()) => anyhow!("it stopped by itself"),
+                Err(problem) => problem.into(),
+            };
+            return Err(Failure::Other(problem.context("a server in this process failed")));
+        }
+    };
+    drop(stop);
+    // Whatever still hangs there ends with the process.
+    let _ = tokio::time::timeout(STOP_LIMIT, server).await;
+    result
+}
+
+/// Does `work` unless Ctrl-C comes first, which drops it.
+pub(super) async fn interruptible<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        result = work => result,
+        heard = tokio::signal::ctrl_c() => {
+            heard.context("Ctrl-C cannot be listened for")?;
+            Err(Failure::Interrupted)
+        }
+    }
+}
+
+fn client(channel: Channel, token: CallerToken) -> Client {
+    WorkerServiceClient::with_interceptor(channel, token)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+}
+
+/// Adds the caller's token to every call.
+#[derive(Debug, Clone)]
+pub(super) struct CallerToken(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for CallerToken {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request
+                .metadata_mut()
+                .insert("authorization", token.clone());
+        }
+        Ok(request)
+    }
+}
