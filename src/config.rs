@@ -13,7 +13,6 @@ use std::{
 use clap::{Args, ValueEnum};
 use url::Url;
 
-<<<<<<< HEAD
 use crate::{
     cache::{MemoryConfig, key::CacheSecret},
     execution::{Deadlines, Settings},
@@ -26,9 +25,6 @@ use crate::{
 /// `sparkler serve`, as typed. Sizes are in bytes and take `KiB`, `MiB`, `GiB`;
 /// durations are such as `500ms`, `30s`, `10m`.
 #[derive(Debug, Clone, Args)]
-=======
-#[derive(Debug, clap::Args)]
->>>>>>> 5610d27 (Call a worker from the shell: execute, check, nodes)
 pub struct ServeArgs {
     /// Where gRPC listens.
     #[arg(long, env = "SPARKLER_LISTEN", default_value = "127.0.0.1:50051", value_name = "ADDR")]
@@ -73,12 +69,7 @@ pub struct ServeArgs {
 
     /// HTTP/2 connections with the provider, at most; each carries about a
     /// hundred streams before the next is opened.
-    #[arg(
-        long,
-        env = "SPARKLER_FIREWORKS_CONNECTIONS",
-        default_value_t = 64,
-        value_name = "N"
-    )]
+    #[arg(long, env = "SPARKLER_FIREWORKS_CONNECTIONS", default_value_t = 64, value_name = "N")]
     pub fireworks_connections: usize,
 
     /// A JSON file with prices, in place of the built-in table.
@@ -154,12 +145,7 @@ pub struct ServeArgs {
     pub allow_shared_cache: bool,
 
     /// Executions at a time; more are refused with a wait.
-    #[arg(
-        long,
-        env = "SPARKLER_MAX_EXECUTIONS",
-        default_value_t = 10_000,
-        value_name = "N"
-    )]
+    #[arg(long, env = "SPARKLER_MAX_EXECUTIONS", default_value_t = 10_000, value_name = "N")]
     pub max_executions: u32,
 
     /// The longest prompt or conversation that is taken.
@@ -306,7 +292,6 @@ pub struct ServeArgs {
     pub log: String,
 }
 
-<<<<<<< HEAD
 /// How the provider is spoken to, as typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProtocolArg {
@@ -316,11 +301,6 @@ pub enum ProtocolArg {
     Http1,
     /// HTTP/2 only, also without TLS.
     Http2,
-=======
-#[derive(Debug)]
-pub struct Config {
-    pub worker_threads: usize,
->>>>>>> 5610d27 (Call a worker from the shell: execute, check, nodes)
 }
 
 /// How log lines look.

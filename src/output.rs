@@ -34,6 +34,11 @@ pub enum OutputFormat {
 }
 
 impl OutputFormat {
+    /// Whether JSON is wanted.
+    pub fn is_json(&self) -> bool {
+        matches!(self, OutputFormat::Json { .. })
+    }
+
     /// Whether an answer has the form; else [`Error::OutputNotJson`] or
     /// [`Error::OutputSchemaMismatch`].
     ///
@@ -81,10 +86,7 @@ impl Schema {
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
             .build(&value)
             .map_err(|problem| format!("is no usable JSON Schema: {}", located(&problem)))?;
-        Ok(Schema {
-            text: compact(text).into(),
-            validator: Arc::new(validator),
-        })
+        Ok(Schema { text: compact(text).into(), validator: Arc::new(validator) })
     }
 
     /// The schema as it was written, without white space between its tokens: the
@@ -118,11 +120,7 @@ impl fmt::Debug for Schema {
 fn located(error: &ValidationError<'_>) -> String {
     let path = error.instance_path().as_str();
     let what = shorten(&error.masked().to_string(), MISMATCH_BYTES);
-    if path.is_empty() {
-        what
-    } else {
-        format!("at {}: {what}", shorten(path, MISMATCH_BYTES))
-    }
+    if path.is_empty() { what } else { format!("at {}: {what}", shorten(path, MISMATCH_BYTES)) }
 }
 
 /// Valid JSON text without the white space between its tokens.
@@ -150,9 +148,7 @@ mod tests {
 
     fn json(schema: &str) -> OutputFormat {
         let schema = Schema::parse(schema).expect("a schema");
-        OutputFormat::Json {
-            schema: Some(schema),
-        }
+        OutputFormat::Json { schema: Some(schema) }
     }
 
     #[test]
@@ -170,10 +166,7 @@ mod tests {
             ("```json\n{}\n```", "expected value at line 1 column 1"),
             ("{} and more", "trailing characters at line 1 column 4"),
             ("NaN", "expected value at line 1 column 1"),
-            (
-                deep.as_str(),
-                "recursion limit exceeded at line 1 column 128",
-            ),
+            (deep.as_str(), "recursion limit exceeded at line 1 column 128"),
         ] {
             let Err(Error::OutputNotJson { problem: told, .. }) = format.check(answer) else {
                 panic!("{answer:.20} was taken for JSON");
@@ -242,22 +235,10 @@ mod tests {
             ("{", "is no JSON: EOF"),
             ("true", "must be a JSON object"),
             (r#"{"type":"strnig"}"#, "is no usable JSON Schema: at /type"),
-            (
-                r#"{"$ref":"https://example.com/schema.json"}"#,
-                "is no usable JSON Schema",
-            ),
-            (
-                r#"{"$ref":"file:///etc/passwd"}"#,
-                "is no usable JSON Schema",
-            ),
-            (
-                r#"{"pattern":"(?=look)ahead"}"#,
-                "is no usable JSON Schema: at /pattern",
-            ),
-            (
-                r#"{"pattern":"((a{999}){999}){999}"}"#,
-                "is no usable JSON Schema: at /pattern",
-            ),
+            (r#"{"$ref":"https://example.com/schema.json"}"#, "is no usable JSON Schema"),
+            (r#"{"$ref":"file:///etc/passwd"}"#, "is no usable JSON Schema"),
+            (r#"{"pattern":"(?=look)ahead"}"#, "is no usable JSON Schema: at /pattern"),
+            (r#"{"pattern":"((a{999}){999}){999}"}"#, "is no usable JSON Schema: at /pattern"),
         ] {
             let told = Schema::parse(text).expect_err(text);
             assert!(told.starts_with(problem), "{text}: {told}");
@@ -274,9 +255,7 @@ mod tests {
             r##"{"$ref":"#","properties":{"a":{"$ref":"#"}}}"##,
         ] {
             if let Ok(schema) = Schema::parse(schema) {
-                let format = OutputFormat::Json {
-                    schema: Some(schema),
-                };
+                let format = OutputFormat::Json { schema: Some(schema) };
                 let _ = format.check(r#"{"a":{"a":{}}}"#);
             }
         }
@@ -288,9 +267,6 @@ mod tests {
             "{ \"z\" : 1.50,\n\t\"a b\" : \" \\\" \\\\\" ,\"maximum\":18446744073709551616 }",
         )
         .expect("a schema");
-        assert_eq!(
-            schema.text(),
-            r#"{"z":1.50,"a b":" \" \\","maximum":18446744073709551616}"#
-        );
+        assert_eq!(schema.text(), r#"{"z":1.50,"a b":" \" \\","maximum":18446744073709551616}"#);
     }
 }

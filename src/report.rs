@@ -8,12 +8,12 @@ use crate::{
 };
 
 /// A call was refused before anything had begun.
-pub fn refused(error: &Error) {
+pub(crate) fn refused(error: &Error) {
     line(error, None);
 }
 
 /// An execution failed.
-pub fn failed(failed: &Failed) {
+pub(crate) fn failed(failed: &Failed) {
     line(&failed.error, Some(failed));
 }
 
@@ -27,7 +27,13 @@ fn line(error: &Error, failed: Option<&Failed>) {
     let total_seconds = failed.map(|failed| failed.timing.total.as_secs_f64());
     match error.fault() {
         Fault::Worker => {
-            tracing::error!(reason, http_status, attempts, total_seconds, "execution failed: {error}");
+            tracing::error!(
+                reason,
+                http_status,
+                attempts,
+                total_seconds,
+                "execution failed: {error}"
+            );
         }
         Fault::Provider | Fault::Limit => {
             tracing::warn!(reason, http_status, attempts, total_seconds, "execution failed");

@@ -99,10 +99,9 @@ impl Server {
             health.set_service_status(name, ServingStatus::Serving).await;
         }
         let going_away = lifecycle.clone();
-        let serving = grpc(routes)
-            .serve_with_incoming_shutdown(incoming, async move {
-                going_away.reached(Stage::Draining).await;
-            });
+        let serving = grpc(routes).serve_with_incoming_shutdown(incoming, async move {
+            going_away.reached(Stage::Draining).await;
+        });
         let pages = axum::serve(admin, admin_pages(lifecycle.clone()));
         let stopping = async {
             shutdown.await;

@@ -84,7 +84,8 @@ impl WorkerService for Service {
 /// under way is then lost together with the caller who would have had it.
 fn events(session: Session) -> Events {
     Box::pin(stream::unfold(session, |mut session| async move {
-        let item = session.next().await?.map(ExecuteNodeResponse::from).map_err(|failed| fail(*failed));
+        let item =
+            session.next().await?.map(ExecuteNodeResponse::from).map_err(|failed| fail(*failed));
         Some((item, session))
     }))
 }

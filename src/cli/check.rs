@@ -53,10 +53,7 @@ impl CheckArgs {
             })
             .await?;
         write(&response.findings, &mut anstream::stdout().lock())?;
-        let any_no = response
-            .findings
-            .iter()
-            .any(|finding| finding.verdict() == Verdict::No);
+        let any_no = response.findings.iter().any(|finding| finding.verdict() == Verdict::No);
         Ok(ExitCode::from(u8::from(any_no)))
     }
 }

@@ -54,9 +54,7 @@ impl CredentialArgs {
                 }
             }
         };
-        Ok(source.map(|source| Credential {
-            source: Some(source),
-        }))
+        Ok(source.map(|source| Credential { source: Some(source) }))
     }
 }
 
@@ -82,10 +80,7 @@ mod tests {
             let Err(Failure::Usage(problem)) = key(text, "key.txt") else {
                 panic!("{text:?} was taken for a key");
             };
-            assert!(
-                problem.to_string().starts_with("the API key in key.txt "),
-                "{problem}"
-            );
+            assert!(problem.to_string().starts_with("the API key in key.txt "), "{problem}");
         }
     }
 }

@@ -98,10 +98,7 @@ pub(super) fn write_status(status: &Status, out: &mut impl Write) -> io::Result<
     for violation in violations(&details) {
         writeln!(out, "  {}", printable(&violation))?;
     }
-    if let Some(safe) = details
-        .error_info()
-        .and_then(|info| info.metadata.get("safe_to_retry"))
-    {
+    if let Some(safe) = details.error_info().and_then(|info| info.metadata.get("safe_to_retry")) {
         let wait = details.retry_info().and_then(|info| info.retry_delay);
         fact(out, "safe to repeat", &safe_to_repeat(safe == "true", wait))?;
     }
@@ -111,9 +108,7 @@ pub(super) fn write_status(status: &Status, out: &mut impl Write) -> io::Result<
     if let Some(cost) = &failure.cost {
         fact(out, "spent", &units::dollars(cost.spent_nanodollars))?;
     }
-    if let Some(id) = details
-        .error_info()
-        .and_then(|info| info.metadata.get("provider_request_id"))
+    if let Some(id) = details.error_info().and_then(|info| info.metadata.get("provider_request_id"))
     {
         fact(out, "provider request", id)?;
     }
@@ -182,20 +177,11 @@ fn failure_detail(status: &Status) -> Option<FailureDetail> {
 }
 
 fn line(out: &mut impl Write, reason: &str, message: &str) -> io::Result<()> {
-    writeln!(
-        out,
-        "{BAD}{}{BAD:#}: {}",
-        printable(reason),
-        printable(message)
-    )
+    writeln!(out, "{BAD}{}{BAD:#}: {}", printable(reason), printable(message))
 }
 
 fn fact(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
-    writeln!(
-        out,
-        "{}",
-        format!("  {DIM}{name}:{DIM:#} {}", printable(value)).trim_end()
-    )
+    writeln!(out, "{}", format!("  {DIM}{name}:{DIM:#} {}", printable(value)).trim_end())
 }
 
 #[cfg(test)]
@@ -213,9 +199,7 @@ mod tests {
     }
 
     fn details(reason: &str, metadata: &[(&str, &str)]) -> ErrorDetails {
-        let metadata = metadata
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let mut details = ErrorDetails::new();
         details.set_error_info(
             reason,
@@ -229,10 +213,7 @@ mod tests {
     fn a_failure_says_what_happened_and_whether_a_repeat_is_safe() {
         let mut details = details(
             "PROVIDER_RATE_LIMITED",
-            &[
-                ("safe_to_retry", "true"),
-                ("provider_request_id", "chatcmpl-1"),
-            ],
+            &[("safe_to_retry", "true"), ("provider_request_id", "chatcmpl-1")],
         );
         details.set_retry_info(Some(Duration::from_secs(2)));
         let status = Status::with_error_details(Code::ResourceExhausted, "too much", details);
@@ -264,10 +245,7 @@ mod tests {
     fn the_text_that_is_no_json_is_shown() {
         let detail = FailureDetail {
             attempts: 2,
-            cost: Some(Cost {
-                spent_nanodollars: 5_000,
-                ..Cost::default()
-            }),
+            cost: Some(Cost { spent_nanodollars: 5_000, ..Cost::default() }),
             text: "Sure! {\x1b[2J".to_owned(),
             ..FailureDetail::default()
         };
@@ -275,11 +253,7 @@ mod tests {
             type_url: "type.googleapis.com/sparkler.worker.v1.FailureDetail".to_owned(),
             value: detail.encode_to_vec(),
         };
-        let inner = tonic_types::Status {
-            code: 9,
-            message: String::new(),
-            details: vec![any],
-        };
+        let inner = tonic_types::Status { code: 9, message: String::new(), details: vec![any] };
         let status = Status::with_details(
             Code::FailedPrecondition,
             "not JSON",
@@ -294,9 +268,6 @@ mod tests {
 
     #[test]
     fn a_status_of_somebody_else_keeps_the_words_of_grpc() {
-        assert_eq!(
-            told(Status::deadline_exceeded("late")),
-            "DEADLINE_EXCEEDED: late\n"
-        );
+        assert_eq!(told(Status::deadline_exceeded("late")), "DEADLINE_EXCEEDED: late\n");
     }
 }

@@ -163,11 +163,7 @@ fn fields(mut bytes: Bytes) -> anyhow::Result<Vec<(i32, Raw)>> {
 /// `1s`, `1.500s`, `0.000120s`: three, six or nine digits, as proto JSON has it.
 fn duration(span: prost_types::Duration) -> String {
     let span = span.normalized();
-    let sign = if span.seconds < 0 || span.nanos < 0 {
-        "-"
-    } else {
-        ""
-    };
+    let sign = if span.seconds < 0 || span.nanos < 0 { "-" } else { "" };
     let (seconds, nanos) = (span.seconds.unsigned_abs(), span.nanos.unsigned_abs());
     match nanos {
         0 => format!("{sign}{seconds}s"),
@@ -185,11 +181,7 @@ pub(super) fn value(value: prost_types::Value) -> Value {
         Some(Kind::StringValue(text)) => text.into(),
         Some(Kind::BoolValue(yes)) => yes.into(),
         Some(Kind::StructValue(object)) => Value::Object(
-            object
-                .fields
-                .into_iter()
-                .map(|(name, field)| (name, self::value(field)))
-                .collect(),
+            object.fields.into_iter().map(|(name, field)| (name, self::value(field))).collect(),
         ),
         Some(Kind::ListValue(list)) => list.values.into_iter().map(self::value).collect(),
     }
@@ -226,30 +218,17 @@ mod tests {
     };
 
     fn event(sequence: u64, event: Event) -> String {
-        let response = ExecuteNodeResponse {
-            sequence,
-            event: Some(event),
-        };
+        let response = ExecuteNodeResponse { sequence, event: Some(event) };
         of("ExecuteNodeResponse", &response).unwrap().to_string()
     }
 
     #[test]
     fn names_are_in_camel_case_and_long_integers_are_strings() {
-        let cost = Cost {
-            spent_nanodollars: -1,
-            original_nanodollars: i64::MAX,
-            ..Cost::default()
-        };
-        let usage = Usage {
-            prompt_tokens: Some(0),
-            ..Usage::default()
-        };
-        let completed = Completed {
-            usage: Some(usage),
-            cost: Some(cost),
-            attempts: 2,
-            ..Completed::default()
-        };
+        let cost =
+            Cost { spent_nanodollars: -1, original_nanodollars: i64::MAX, ..Cost::default() };
+        let usage = Usage { prompt_tokens: Some(0), ..Usage::default() };
+        let completed =
+            Completed { usage: Some(usage), cost: Some(cost), attempts: 2, ..Completed::default() };
         assert_eq!(
             event(7, Event::Completed(completed)),
             r#"{"sequence":"7","completed":{"usage":{"promptTokens":"0"},"cost":{"spentNanodollars":"-1","originalNanodollars":"9223372036854775807"},"attempts":2}}"#
@@ -275,10 +254,7 @@ mod tests {
     #[test]
     fn an_enum_is_named_and_one_that_is_not_known_yet_stays_a_number() {
         for (phase, json) in [(Phase::Waiting as i32, r#""PHASE_WAITING""#), (99, "99")] {
-            let progress = Progress {
-                phase,
-                elapsed: None,
-            };
+            let progress = Progress { phase, elapsed: None };
             assert_eq!(
                 event(0, Event::Progress(progress)),
                 format!(r#"{{"progress":{{"phase":{json}}}}}"#)
@@ -298,16 +274,10 @@ mod tests {
             assert_eq!(duration(prost_types::Duration { seconds, nanos }), text);
         }
         let timing = Timing {
-            total: Some(prost_types::Duration {
-                seconds: 2,
-                nanos: 0,
-            }),
+            total: Some(prost_types::Duration { seconds: 2, nanos: 0 }),
             ..Timing::default()
         };
-        assert_eq!(
-            of("Timing", &timing).unwrap().to_string(),
-            r#"{"total":"2s"}"#
-        );
+        assert_eq!(of("Timing", &timing).unwrap().to_string(), r#"{"total":"2s"}"#);
     }
 
     #[test]
@@ -315,9 +285,7 @@ mod tests {
         let list = Kind::ListValue(prost_types::ListValue {
             values: vec![Kind::NumberValue(2.0).into(), Kind::NullValue(0).into()],
         });
-        let object = Struct {
-            fields: [("a".to_owned(), list.into())].into(),
-        };
+        let object = Struct { fields: [("a".to_owned(), list.into())].into() };
         let field = NodeField {
             default_value: Some(Kind::StructValue(object).into()),
             minimum: Some(0.0),
@@ -339,20 +307,11 @@ mod tests {
         );
         while let Some(name) = unseen.pop() {
             if name.starts_with(".google.protobuf.") {
-                assert!(
-                    name.ends_with(".Duration") || name.ends_with(".Value"),
-                    "{name}"
-                );
+                assert!(name.ends_with(".Duration") || name.ends_with(".Value"), "{name}");
                 continue;
             }
             let message = &SCHEMA.messages[&name];
-            assert!(
-                !message
-                    .options
-                    .as_ref()
-                    .is_some_and(|options| options.map_entry()),
-                "{name}"
-            );
+            assert!(!message.options.as_ref().is_some_and(|options| options.map_entry()), "{name}");
             for field in &message.field {
                 match field.r#type() {
                     Type::Message => unseen.push(field.type_name().to_owned()),

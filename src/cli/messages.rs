@@ -13,9 +13,9 @@ use crate::proto::{Chat, ChatMessage, ContentPart, ImageUrl, ToolCall, content_p
 pub(super) fn parse(text: &str) -> Result<Chat, String> {
     let value: Value = serde_json::from_str(text).map_err(|problem| problem.to_string())?;
     let value = match value {
-        Value::Object(mut object) => object
-            .remove("messages")
-            .ok_or("is an object without `messages`")?,
+        Value::Object(mut object) => {
+            object.remove("messages").ok_or("is an object without `messages`")?
+        }
         value => value,
     };
     let mut reader = Reader::default();
@@ -90,9 +90,7 @@ impl Reader {
             "text" => Some(Part::Text(self.text(path, "text", &mut fields))),
             "image_url" => {
                 let value = fields.remove("image_url").unwrap_or_default();
-                Some(Part::ImageUrl(
-                    self.image(&format!("{path}.image_url"), value),
-                ))
+                Some(Part::ImageUrl(self.image(&format!("{path}.image_url"), value)))
             }
             _ => {
                 self.problem(&format!("{path}.type"), "must be text or image_url");
@@ -121,10 +119,8 @@ impl Reader {
         }
         let id = self.text(path, "id", &mut fields);
         let function_path = format!("{path}.function");
-        let mut function = self.object(
-            &function_path,
-            fields.remove("function").unwrap_or_default(),
-        );
+        let mut function =
+            self.object(&function_path, fields.remove("function").unwrap_or_default());
         let call = ToolCall {
             id,
             name: self.text(&function_path, "name", &mut function),
@@ -207,21 +203,12 @@ mod tests {
         let [system, user, assistant, tool] = chat.messages.as_slice() else {
             panic!("{} messages", chat.messages.len());
         };
-        assert_eq!(
-            (system.role.as_str(), system.content.as_str()),
-            ("system", "Be brief.")
-        );
-        let image = ImageUrl {
-            url: "https://a/b.png".to_owned(),
-            detail: "low".to_owned(),
-        };
+        assert_eq!((system.role.as_str(), system.content.as_str()), ("system", "Be brief."));
+        let image = ImageUrl { url: "https://a/b.png".to_owned(), detail: "low".to_owned() };
         assert_eq!(user.parts[1].part, Some(Part::ImageUrl(image)));
         assert_eq!(assistant.reasoning_content, "hm");
         assert_eq!(assistant.tool_calls[0].name, "look");
-        assert_eq!(
-            (tool.tool_call_id.as_str(), tool.content.as_str()),
-            ("c1", "a cat")
-        );
+        assert_eq!((tool.tool_call_id.as_str(), tool.content.as_str()), ("c1", "a cat"));
     }
 
     #[test]

@@ -142,11 +142,7 @@ mod tests {
         for command in Program::command().get_subcommands() {
             for argument in command.get_arguments() {
                 let name = argument.get_id();
-                assert!(
-                    argument.get_help().is_some(),
-                    "{} {name}",
-                    command.get_name()
-                );
+                assert!(argument.get_help().is_some(), "{} {name}", command.get_name());
             }
         }
     }
@@ -157,11 +153,7 @@ mod tests {
             for flag in flags(command) {
                 let variable = flag.get_env().unwrap_or_default().to_string_lossy();
                 let name = flag.get_id();
-                assert!(
-                    variable.starts_with("SPARKLER_"),
-                    "{} {name}",
-                    command.get_name()
-                );
+                assert!(variable.starts_with("SPARKLER_"), "{} {name}", command.get_name());
             }
         }
     }

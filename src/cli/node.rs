@@ -11,12 +11,7 @@ use super::failure::Failure;
 #[derive(Debug, clap::Args)]
 pub(super) struct NodeArgs {
     /// The node type; `sparkler nodes` lists them.
-    #[arg(
-        long,
-        env = "SPARKLER_NODE",
-        value_name = "TYPE",
-        default_value = "chatFireworks"
-    )]
+    #[arg(long, env = "SPARKLER_NODE", value_name = "TYPE", default_value = "chatFireworks")]
     pub(super) node: String,
 
     /// The model, such as accounts/fireworks/models/glm-5p3: the node's field
@@ -32,9 +27,7 @@ pub(super) struct NodeArgs {
 impl NodeArgs {
     /// The node's fields.
     pub(super) fn config(&self) -> Result<Struct, Failure> {
-        self.fields()
-            .and_then(|fields| proto_struct("config", fields))
-            .map_err(Failure::Usage)
+        self.fields().and_then(|fields| proto_struct("config", fields)).map_err(Failure::Usage)
     }
 
     /// A number among the fields of `--config`, also where it is text.
@@ -53,10 +46,7 @@ impl NodeArgs {
             None => Map::new(),
         };
         if let Some(model) = &self.model {
-            if ["modelName", "model"]
-                .iter()
-                .any(|name| fields.contains_key(*name))
-            {
+            if ["modelName", "model"].iter().any(|name| fields.contains_key(*name)) {
                 bail!("the model is in --model and in --config; give it once");
             }
             fields.insert("modelName".to_owned(), model.clone().into());
@@ -95,15 +85,11 @@ fn proto_value(path: &str, value: Value) -> anyhow::Result<prost_types::Value> {
 /// refused: as text it arrives whole.
 fn exact(path: &str, number: &Number) -> anyhow::Result<f64> {
     const LIMIT: u64 = 1 << f64::MANTISSA_DIGITS;
-    let magnitude = number
-        .as_u64()
-        .or_else(|| number.as_i64().map(i64::unsigned_abs));
+    let magnitude = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
     if magnitude.is_some_and(|magnitude| magnitude > LIMIT) {
         bail!("{path}: {number} would be rounded on the way; write it as text, \"{number}\"");
     }
-    number
-        .as_f64()
-        .ok_or_else(|| anyhow!("{path}: {number} is no number that can be sent"))
+    number.as_f64().ok_or_else(|| anyhow!("{path}: {number} is no number that can be sent"))
 }
 
 #[cfg(test)]
@@ -127,20 +113,10 @@ mod tests {
 
     #[test]
     fn the_model_and_the_fields_come_together() {
-        let config = args(
-            Some("m"),
-            Some(r#"{"temperature": 0.5, "stop": ["a", null]}"#),
-        )
-        .config()
-        .unwrap();
-        assert_eq!(
-            config.fields["modelName"].kind,
-            Some(Kind::StringValue("m".to_owned()))
-        );
-        assert_eq!(
-            config.fields["temperature"].kind,
-            Some(Kind::NumberValue(0.5))
-        );
+        let config =
+            args(Some("m"), Some(r#"{"temperature": 0.5, "stop": ["a", null]}"#)).config().unwrap();
+        assert_eq!(config.fields["modelName"].kind, Some(Kind::StringValue("m".to_owned())));
+        assert_eq!(config.fields["temperature"].kind, Some(Kind::NumberValue(0.5)));
         assert_eq!(config.fields.len(), 3);
     }
 
@@ -155,10 +131,7 @@ mod tests {
     #[test]
     fn an_integer_that_would_be_rounded_is_refused_with_its_path() {
         let problem = problem(None, Some(r#"{"a": [{"seed": 9007199254740993}]}"#));
-        assert!(
-            problem.starts_with("config.a[0].seed: 9007199254740993"),
-            "{problem}"
-        );
+        assert!(problem.starts_with("config.a[0].seed: 9007199254740993"), "{problem}");
     }
 
     #[test]

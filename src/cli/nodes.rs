@@ -64,10 +64,7 @@ impl NodesArgs {
 
 fn only(name: &str, node_types: Vec<NodeType>) -> Result<Vec<NodeType>, Failure> {
     let known: Vec<String> = node_types.iter().map(|node| node.name.clone()).collect();
-    let found: Vec<NodeType> = node_types
-        .into_iter()
-        .filter(|node| node.name == name)
-        .collect();
+    let found: Vec<NodeType> = node_types.into_iter().filter(|node| node.name == name).collect();
     match found.is_empty() {
         false => Ok(found),
         true => Err(Failure::Usage(anyhow::anyhow!(
@@ -101,10 +98,7 @@ fn write(response: &ListNodeTypesResponse, out: &mut impl Write) -> io::Result<(
 
 fn row(field: &NodeField) -> [Cell; 6] {
     let needed = if field.required { "yes" } else { "" };
-    let default = field
-        .default_value
-        .clone()
-        .map(|value| json::value(value).to_string());
+    let default = field.default_value.clone().map(|value| json::value(value).to_string());
     [
         Cell::styled(&field.name, HEADING),
         Cell::new(&field.r#type),

@@ -29,7 +29,7 @@ pub(super) struct ServeCommand {
 
 impl ServeCommand {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let config = Config::try_from(self.args).map_err(Failure::Usage)?;
+        let config = Config::try_from(self.args).map_err(|error| Failure::Usage(error.into()))?;
         let runtime = super::runtime(config.worker_threads)?;
         runtime.block_on(serve(config))?;
         Ok(ExitCode::SUCCESS)

@@ -35,19 +35,13 @@ impl Cell {
 
     /// The same, in a style; in the last column it is ignored.
     pub(super) fn styled(text: &str, style: Style) -> Cell {
-        Cell {
-            text: printable(text).replace(['\n', '\t'], " "),
-            style,
-        }
+        Cell { text: printable(text).replace(['\n', '\t'], " "), style }
     }
 }
 
 impl<const COLUMNS: usize> Table<COLUMNS> {
     pub(super) fn new(heading: [&'static str; COLUMNS]) -> Table<COLUMNS> {
-        Table {
-            heading,
-            rows: Vec::new(),
-        }
+        Table { heading, rows: Vec::new() }
     }
 
     /// Adds a row.

@@ -112,10 +112,7 @@ impl PhaseLine {
             _ => DIM,
         };
         let mut stderr = io::stderr().lock();
-        let _ = write!(
-            stderr,
-            "\r\x1b[2K{dim}{spinner} {phase} {seconds:.1}s{dim:#}"
-        );
+        let _ = write!(stderr, "\r\x1b[2K{dim}{spinner} {phase} {seconds:.1}s{dim:#}");
         let _ = stderr.flush();
     }
 }

@@ -33,10 +33,8 @@ pub(super) fn proto_span(duration: prost_types::Duration) -> Option<String> {
 /// A duration as the API takes it. Beyond what protobuf can say is the largest
 /// it can say, which every worker lowers to its own bound.
 pub(super) fn proto_duration(duration: Duration) -> prost_types::Duration {
-    prost_types::Duration::try_from(duration).unwrap_or(prost_types::Duration {
-        seconds: 315_576_000_000,
-        nanos: 0,
-    })
+    prost_types::Duration::try_from(duration)
+        .unwrap_or(prost_types::Duration { seconds: 315_576_000_000, nanos: 0 })
 }
 
 /// Reads `90s`, `1m 30s`, `250ms`.

@@ -89,9 +89,7 @@ impl WorkerArgs {
             "http" if self.worker_ca.is_none() => false,
             "http" => return Err(anyhow!("--worker-ca is for an https worker, not for {url}")),
             _ => {
-                return Err(anyhow!(
-                    "--worker {url} must start with http:// or https://"
-                ));
+                return Err(anyhow!("--worker {url} must start with http:// or https://"));
             }
         };
         let endpoint = Endpoint::from_shared(url.to_string())?.connect_timeout(CONNECT_LIMIT);
@@ -106,9 +104,7 @@ impl WorkerArgs {
                 ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
             }
         };
-        endpoint
-            .tls_config(tls)
-            .context("the certificates to trust cannot be used")
+        endpoint.tls_config(tls).context("the certificates to trust cannot be used")
     }
 
     fn token(&self) -> anyhow::Result<CallerToken> {
@@ -197,9 +193,7 @@ pub(super) struct CallerToken(Option<MetadataValue<Ascii>>);
 impl Interceptor for CallerToken {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(token) = &self.0 {
-            request
-                .metadata_mut()
-                .insert("authorization", token.clone());
+            request.metadata_mut().insert("authorization", token.clone());
         }
         Ok(request)
     }

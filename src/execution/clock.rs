@@ -13,7 +13,7 @@ use crate::error::Deadline;
 
 /// A listener's clock.
 #[derive(Debug)]
-pub struct Clock {
+pub(super) struct Clock {
     arrived: Instant,
     deadlines: Deadlines,
     progress_interval: Duration,
@@ -26,7 +26,7 @@ pub struct Clock {
 
 /// Why a clock rings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Alarm {
+pub(super) enum Alarm {
     /// A deadline is over; this long it was.
     Deadline(Deadline, Duration),
     /// Nothing was sent for a while.
@@ -35,7 +35,11 @@ pub enum Alarm {
 
 impl Clock {
     /// The clock of a call that arrived at `arrived`.
-    pub fn new(arrived: Instant, deadlines: Deadlines, progress_interval: Duration) -> Clock {
+    pub(super) fn new(
+        arrived: Instant,
+        deadlines: Deadlines,
+        progress_interval: Duration,
+    ) -> Clock {
         let mut clock = Clock {
             arrived,
             deadlines,
@@ -52,29 +56,29 @@ impl Clock {
     }
 
     /// Notes how long the look-up took.
-    pub fn looked_up(&mut self, took: Duration) {
+    pub(super) fn looked_up(&mut self, took: Duration) {
         self.looked_up = Some(took);
     }
 
     /// Notes that there was output.
-    pub fn output(&mut self) {
+    pub(super) fn output(&mut self) {
         let now = Instant::now();
         self.first_output.get_or_insert(now);
         self.last_output = now;
     }
 
     /// Notes that something was sent.
-    pub fn event(&mut self) {
+    pub(super) fn event(&mut self) {
         self.last_event = Instant::now();
     }
 
     /// Since the call arrived.
-    pub fn elapsed(&self) -> Duration {
+    pub(super) fn elapsed(&self) -> Duration {
         self.arrived.elapsed()
     }
 
     /// What was measured so far.
-    pub fn timing(&self, connect: Option<Duration>) -> Timing {
+    pub(super) fn timing(&self, connect: Option<Duration>) -> Timing {
         Timing {
             queue: None,
             cache: self.looked_up,
@@ -85,7 +89,7 @@ impl Clock {
     }
 
     /// Resolves when an alarm is due. Cancel safe.
-    pub async fn alarm(&mut self) -> Alarm {
+    pub(super) async fn alarm(&mut self) -> Alarm {
         loop {
             let (at, alarm) = self.next_alarm();
             if at <= Instant::now() {

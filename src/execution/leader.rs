@@ -24,26 +24,26 @@ use crate::{
 
 /// What the leader is to do.
 #[derive(Debug)]
-pub struct Mission {
+pub(super) struct Mission {
     /// The node's work.
-    pub plan: Plan,
+    pub(super) plan: Plan,
     /// Who pays.
-    pub credential: ApiKey,
+    pub(super) credential: ApiKey,
     /// What form the answer must have.
-    pub output: OutputFormat,
+    pub(super) output: OutputFormat,
     /// How the answer is stored, if caching was asked for.
-    pub storage: Option<Storage>,
+    pub(super) storage: Option<Storage>,
     /// Whether a stored answer may be used.
-    pub reads: bool,
+    pub(super) reads: bool,
     /// To an established connection, for each attempt.
-    pub connect: Duration,
+    pub(super) connect: Duration,
     /// When to retry.
-    pub retry: RetryPolicy,
+    pub(super) retry: RetryPolicy,
 }
 
 impl Mission {
     /// Runs the flight to its landing.
-    pub async fn fly(self, executor: Arc<Executor>, mut publisher: Publisher) {
+    pub(super) async fn fly(self, executor: Arc<Executor>, mut publisher: Publisher) {
         if let Some(recording) = self.found_meanwhile(&executor) {
             publisher.land_with(recording, Landing::Completed(Stored::Stored));
             return;

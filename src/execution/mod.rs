@@ -44,7 +44,7 @@ use crate::{
     fireworks::{Client, RetryPolicy},
     flight::{Flight, Flights, Idempotency, Join, JoinRequest, Listener, ListenerOptions},
     lifecycle::{Lifecycle, Stage},
-    node::{Plan, Registry},
+    node::{Input, Plan, Registry},
     price::Prices,
     recording::Subject,
     secrets::Secrets,
@@ -125,12 +125,17 @@ impl Executor {
         let permit = self.admission.admit()?;
         let Attachment { execution_token, after_sequence, credential, context, caller, .. } =
             attachment;
-        let credential = credential.map(|source| self.credential(Some(source), None)).transpose()?;
+        let credential =
+            credential.map(|source| self.credential(Some(source), None)).transpose()?;
         let fingerprint = credential.map(|key| self.cache_secret.fingerprint(&key));
         let holder = Holder { caller: &caller, tenant: &context.tenant };
-        let token =
-            ExecutionToken::open(&execution_token, &self.cache_secret, holder, fingerprint.as_ref())
-                .ok_or(Error::ExecutionUnknown)?;
+        let token = ExecutionToken::open(
+            &execution_token,
+            &self.cache_secret,
+            holder,
+            fingerprint.as_ref(),
+        )
+        .ok_or(Error::ExecutionUnknown)?;
         let options = ListenerOptions {
             deltas: attachment.deltas,
             allows_restart: attachment.limits.allow_restart,
@@ -157,7 +162,7 @@ impl Executor {
     fn prepare(&self, order: &mut Order) -> Result<Prepared, Error> {
         let node = self.registry.find(&order.node_type)?;
         let config = std::mem::take(&mut order.config);
-        let input = std::mem::take(&mut order.input);
+        let input = std::mem::replace(&mut order.input, Input::Prompt(String::new()));
         let planned = node.plan(config, input, &order.output);
         let mut violations = self.violations(order);
         let plan = match planned {
@@ -216,8 +221,7 @@ impl Executor {
             self.flights.remember(idempotency, hit.recording.clone());
         }
         let listener = Flight::replay(hit.recording).listen(0, prepared.listening);
-        let found =
-            Found { status: CacheStatus::Hit, age: Some(hit.age), storage: Some(storage) };
+        let found = Found { status: CacheStatus::Hit, age: Some(hit.age), storage: Some(storage) };
         Ok(listener.map(|listener| (listener, found)))
     }
 
@@ -244,11 +248,7 @@ impl Executor {
                     storage,
                     reads: mode.reads(),
                     connect: self.settings.deadlines(&order.limits).connect,
-                    retry: RetryPolicy {
-                        max_attempts: self.settings.attempts(&order.limits),
-                        total: Some(self.settings.deadlines(&order.limits).total),
-                        ..self.retry.clone()
-                    },
+                    retry: self.retry_policy(&order.limits),
                 };
                 self.lifecycle.spawn(mission.fly(self.clone(), publisher));
                 Ok((listener, found(led_status(mode)), fingerprint))
@@ -267,6 +267,13 @@ impl Executor {
             return None;
         }
         Flight::replay(recording).listen(after, options)
+    }
+
+    fn retry_policy(&self, limits: &Limits) -> RetryPolicy {
+        let mut policy = self.retry.clone();
+        policy.max_attempts = self.settings.attempts(limits);
+        policy.total = Some(self.settings.deadlines(limits).total);
+        policy
     }
 
     fn clock(&self, arrived: Instant, limits: &Limits) -> Clock {
@@ -288,9 +295,9 @@ impl Executor {
                 return Err(invalid("credential", "is missing: give api_key or secret_name"));
             }
         };
-        self.secrets
-            .read(&name)
-            .map_err(|error| invalid(field, &format!("{:?} {error}", crate::error::shorten(&name, 64))))
+        self.secrets.read(&name).map_err(|error| {
+            invalid(field, &format!("{:?} {error}", crate::error::shorten(&name, 64)))
+        })
     }
 
     fn key(&self, order: &Order, plan: &Plan, scope: &Scope) -> crate::recording::Key {

@@ -1,7 +1,7 @@
 //! One caller's view of a flight: the last mile that hit, follower, leader and
 //! attachment all take.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Executor,
@@ -37,13 +37,13 @@ pub struct Session {
 
 /// How an execution came by its flight.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub(super) struct Found {
     /// What the look-up came to.
-    pub status: CacheStatus,
+    pub(super) status: CacheStatus,
     /// How old a hit is.
-    pub age: Option<std::time::Duration>,
+    pub(super) age: Option<Duration>,
     /// How the answer is to be stored, if caching was asked for.
-    pub storage: Option<Storage>,
+    pub(super) storage: Option<Storage>,
 }
 
 impl Session {
@@ -136,7 +136,8 @@ impl Session {
 
     fn complete(&mut self, stored: Stored) -> Result<Output, Box<Failed>> {
         let Some(recording) = self.listener.recording() else {
-            return self.fail(Failure::from(Error::Internal("a flight landed without a recording")));
+            return self
+                .fail(Failure::from(Error::Internal("a flight landed without a recording")));
         };
         self.ended = true;
         let completed = Completed {
@@ -167,7 +168,7 @@ impl Session {
     }
 
     /// A connection counts only for those who waited for it.
-    fn connect(&self) -> Option<std::time::Duration> {
+    fn connect(&self) -> Option<Duration> {
         let outlook = self.listener.outlook();
         if self.found.status == CacheStatus::Hit { None } else { outlook.connect }
     }
@@ -191,9 +192,11 @@ impl Session {
         CacheOutcome {
             status: self.found.status,
             stored: self.found.storage.is_some().then_some(stored),
-            key_fingerprint: self.found.storage.as_ref().map_or_else(String::new, |storage| {
-                short(&storage.key)
-            }),
+            key_fingerprint: self
+                .found
+                .storage
+                .as_ref()
+                .map_or_else(String::new, |storage| short(&storage.key)),
             age: self.found.age,
             source_execution: recording.flight,
         }

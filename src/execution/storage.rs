@@ -11,23 +11,23 @@ use crate::{
 
 /// Where an execution's answer is kept, and whether it may go there.
 #[derive(Debug, Clone, Copy)]
-pub struct Storage {
+pub(super) struct Storage {
     /// Under what.
-    pub key: Key,
+    pub(super) key: Key,
     /// Whether the caller wants it stored.
-    pub writes: bool,
+    pub(super) writes: bool,
     /// For how long.
-    pub ttl: Duration,
+    pub(super) ttl: Duration,
     /// A larger recording is not stored, in bytes.
-    pub max_bytes: usize,
+    pub(super) max_bytes: usize,
 }
 
 impl Storage {
     /// Why an answer is not stored: the cache mode does not ask for it.
-    pub const NOT_WANTED: &'static str = "mode";
+    pub(super) const NOT_WANTED: &'static str = "mode";
 
     /// Stores a recording, or says in a word why not.
-    pub fn store(&self, memory: &Memory, recording: &Arc<Recording>) -> Stored {
+    pub(super) fn store(&self, memory: &Memory, recording: &Arc<Recording>) -> Stored {
         if !self.writes {
             return Stored::NotStored(Storage::NOT_WANTED);
         }

@@ -15,22 +15,22 @@ use crate::{
 
 /// What a token says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExecutionToken {
+pub(super) struct ExecutionToken {
     /// The flight.
-    pub flight: FlightId,
+    pub(super) flight: FlightId,
     /// Where its recording is kept, if it is.
-    pub recording: Option<Key>,
+    pub(super) recording: Option<Key>,
     /// How the execution came by the flight.
-    pub status: CacheStatus,
+    pub(super) status: CacheStatus,
 }
 
 /// Whom a token is for.
 #[derive(Debug, Clone, Copy)]
-pub struct Holder<'a> {
+pub(super) struct Holder<'a> {
     /// Who calls.
-    pub caller: &'a Caller,
+    pub(super) caller: &'a Caller,
     /// The tenant the caller names.
-    pub tenant: &'a str,
+    pub(super) tenant: &'a str,
 }
 
 const VERSION: u8 = 1;
@@ -41,7 +41,7 @@ const NO_RECORDING: Key = [0; 32];
 
 impl ExecutionToken {
     /// The token's text for one holder, bound to the credential that paid.
-    pub fn seal(
+    pub(super) fn seal(
         &self,
         secret: &CacheSecret,
         holder: Holder<'_>,
@@ -60,7 +60,7 @@ impl ExecutionToken {
 
     /// What a text says, if it is a token of this holder and, when one is
     /// given, of this credential.
-    pub fn open(
+    pub(super) fn open(
         text: &str,
         secret: &CacheSecret,
         holder: Holder<'_>,

@@ -128,9 +128,7 @@ impl Answer {
         for choice in chunk.choices {
             let index = choice.index.unwrap_or(0);
             if index as usize >= self.choices.len() {
-                return Err(Halt::Malformed(
-                    "the stream has a choice that was not asked for",
-                ));
+                return Err(Halt::Malformed("the stream has a choice that was not asked for"));
             }
             if let Some(message) = choice.delta.or(choice.message) {
                 self.take_message(index, message, emit)?;
@@ -154,9 +152,7 @@ impl Answer {
             .iter()
             .map(|choice| choice.finish)
             .collect::<Option<Vec<FinishReason>>>()
-            .ok_or(Halt::Malformed(
-                "the stream ended before every choice had a finish reason",
-            ))
+            .ok_or(Halt::Malformed("the stream ended before every choice had a finish reason"))
     }
 
     fn take_message(
@@ -168,9 +164,7 @@ impl Answer {
         if let Some(Text(reasoning)) = message.reasoning_content
             && !reasoning.is_empty()
         {
-            self.with_splitter(index, emit, |splitter, tell| {
-                splitter.reasoning_comes_apart(tell)
-            })?;
+            self.with_splitter(index, emit, |splitter, tell| splitter.reasoning_comes_apart(tell))?;
             self.tell(index, Piece::Reasoning(reasoning), emit)?;
         }
         if let Some(text) = message.content {
@@ -182,11 +176,7 @@ impl Answer {
             }
         }
         if let Some(function) = message.function_call {
-            let call = ToolCall {
-                index: None,
-                id: None,
-                function: Some(function),
-            };
+            let call = ToolCall { index: None, id: None, function: Some(function) };
             self.tell(index, Piece::ToolCall(fragment(call)?), emit)?;
         }
         Ok(())
@@ -254,9 +244,7 @@ impl Answer {
         let Ok(counts) = serde_json::from_str::<UsageCounts>(json) else {
             return;
         };
-        let reasoning = counts
-            .completion_tokens_details
-            .or(counts.output_tokens_details);
+        let reasoning = counts.completion_tokens_details.or(counts.output_tokens_details);
         let usage = self.usage.get_or_insert_default();
         *usage = Usage {
             prompt_tokens: counts.prompt_tokens.or(usage.prompt_tokens),

@@ -120,10 +120,7 @@ impl<T> Few<T> {
 
 impl<T> Default for Few<T> {
     fn default() -> Few<T> {
-        Few {
-            first: None,
-            rest: Vec::new(),
-        }
+        Few { first: None, rest: Vec::new() }
     }
 }
 
@@ -205,17 +202,11 @@ impl<'de> Visitor<'de> for FunctionVisitor {
     }
 
     fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<Function<'de>, E> {
-        Ok(Function {
-            name: Some(Text(Cow::Borrowed(name))),
-            arguments: None,
-        })
+        Ok(Function { name: Some(Text(Cow::Borrowed(name))), arguments: None })
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Function<'de>, E> {
-        Ok(Function {
-            name: Some(Text(Cow::Owned(name.to_owned()))),
-            arguments: None,
-        })
+        Ok(Function { name: Some(Text(Cow::Owned(name.to_owned()))), arguments: None })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Function<'de>, A::Error> {

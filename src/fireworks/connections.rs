@@ -62,11 +62,7 @@ impl Connections {
             Protocol::Http2 => true,
             Protocol::Auto => config.base_url.scheme() == "https",
         };
-        let count = if multiplexed {
-            config.connections.max(1)
-        } else {
-            1
-        };
+        let count = if multiplexed { config.connections.max(1) } else { 1 };
         let lanes = (0..count)
             .map(|_| Lane::new(config, multiplexed))
             .collect::<anyhow::Result<Vec<Lane>>>()?;
@@ -210,10 +206,7 @@ impl<S> Layer<S> for Connecting {
     type Service = CountingConnector<S>;
 
     fn layer(&self, inner: S) -> CountingConnector<S> {
-        CountingConnector {
-            inner,
-            connecting: self.clone(),
-        }
+        CountingConnector { inner, connecting: self.clone() }
     }
 }
 

@@ -40,12 +40,7 @@ pub(super) struct Exchange<'a> {
 
 impl<'a> Exchange<'a> {
     pub(super) fn new(client: &'a Inner, attempt: Attempt<'a>) -> Exchange<'a> {
-        Exchange {
-            client,
-            attempt,
-            phase: Phase::Waiting,
-            request_id: None,
-        }
+        Exchange { client, attempt, phase: Phase::Waiting, request_id: None }
     }
 
     /// Runs the attempt. What comes is in the answer also when this fails.
@@ -85,10 +80,7 @@ impl<'a> Exchange<'a> {
     /// The request that asks for a stream.
     fn post(&self, request: &Request) -> (HeaderMap, url::Url, bytes::Bytes) {
         let mut headers = json_headers(self.attempt.credential.authorization());
-        headers.insert(
-            header::ACCEPT,
-            HeaderValue::from_static("text/event-stream"),
-        );
+        headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
         let url = self.client.urls.of(request.endpoint).clone();
         (headers, url, request.body.clone())
     }
@@ -114,11 +106,7 @@ impl<'a> Exchange<'a> {
             sent.register(context.waker());
             let response = sending.as_mut().poll(context);
             let connecting = response.is_pending() && !sent.is_sent() && place.is_connecting();
-            let phase = if connecting {
-                Phase::Connecting
-            } else {
-                Phase::Waiting
-            };
+            let phase = if connecting { Phase::Connecting } else { Phase::Waiting };
             if told != Some(phase) {
                 told = Some(phase);
                 emit.phase(phase);
@@ -172,11 +160,8 @@ impl<'a> Exchange<'a> {
         let retry_after = head::retry_after(response.headers(), SystemTime::now());
         if status.is_redirection() {
             let message = "the provider redirects; the base URL may be wrong";
-            let mut error = failure::own(
-                ProviderErrorKind::RequestRejected,
-                message,
-                self.scene(None),
-            );
+            let mut error =
+                failure::own(ProviderErrorKind::RequestRejected, message, self.scene(None));
             error.http_status = Some(status.as_u16());
             return error.into();
         }
@@ -188,11 +173,9 @@ impl<'a> Exchange<'a> {
         let mut error = match halt {
             Halt::Refused(error) => return error,
             Halt::Reported(said) => failure::from_stream(&said, self.scene(None)),
-            Halt::Malformed(message) | Halt::Cut(message) => failure::own(
-                ProviderErrorKind::StreamInterrupted,
-                message,
-                self.scene(None),
-            ),
+            Halt::Malformed(message) | Halt::Cut(message) => {
+                failure::own(ProviderErrorKind::StreamInterrupted, message, self.scene(None))
+            }
             Halt::BadFinish(reason) => {
                 let reason = failure::word(&reason, self.attempt.credential);
                 let reason = reason.as_deref().unwrap_or("that cannot be shown");
@@ -203,9 +186,7 @@ impl<'a> Exchange<'a> {
                 )
             }
         };
-        error.request_id = error
-            .request_id
-            .or_else(|| self.presentable_word(&answer.id));
+        error.request_id = error.request_id.or_else(|| self.presentable_word(&answer.id));
         error.into()
     }
 
@@ -219,11 +200,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn not_connected(&self, limit: Duration) -> Error {
-        Error::Deadline {
-            deadline: Deadline::Connect,
-            limit,
-            phase: Phase::Connecting,
-        }
+        Error::Deadline { deadline: Deadline::Connect, limit, phase: Phase::Connecting }
     }
 
     fn own_error(&self, kind: ProviderErrorKind, message: &str) -> Error {
@@ -244,10 +221,7 @@ impl<'a> Exchange<'a> {
 pub(super) fn json_headers(authorization: HeaderValue) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(header::AUTHORIZATION, authorization);
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers
 }
 

@@ -78,13 +78,7 @@ pub(super) fn presentable(text: &str, credential: &ApiKey) -> Option<String> {
     }
     let visible: String = text
         .chars()
-        .map(|character| {
-            if is_invisible(character) {
-                ' '
-            } else {
-                character
-            }
-        })
+        .map(|character| if is_invisible(character) { ' ' } else { character })
         .collect();
     let folded = visible.split_whitespace().collect::<Vec<&str>>().join(" ");
     // Before the cut, which could leave a part of the key.
@@ -188,19 +182,15 @@ impl Said {
         let Some(body) = parse::<Body<'_>>(text) else {
             return Said {
                 // A JSON string, or whatever else it is.
-                message: serde_json::from_str(text)
-                    .ok()
-                    .or_else(|| Some(text.to_owned())),
+                message: serde_json::from_str(text).ok().or_else(|| Some(text.to_owned())),
                 ..Said::default()
             };
         };
         let error = body.error.and_then(|error| parse::<Body<'_>>(error.get()));
-        let speaker = error
-            .as_ref()
-            .map(|error| match string(error.object).as_deref() {
-                Some("error") => Speaker::ModelServer,
-                _ => Speaker::Gateway,
-            });
+        let speaker = error.as_ref().map(|error| match string(error.object).as_deref() {
+            Some("error") => Speaker::ModelServer,
+            _ => Speaker::Gateway,
+        });
         let error = error.unwrap_or_default();
         Said {
             message: string(error.message)
@@ -301,10 +291,8 @@ fn detail(value: &RawValue) -> Option<String> {
         return Some(text);
     }
     let details: Vec<Detail<'_>> = serde_json::from_str(value.get()).ok()?;
-    let messages: Vec<String> = details
-        .into_iter()
-        .filter_map(|detail| string(detail.msg))
-        .collect();
+    let messages: Vec<String> =
+        details.into_iter().filter_map(|detail| string(detail.msg)).collect();
     (!messages.is_empty()).then(|| messages.join("; "))
 }
 

@@ -10,12 +10,8 @@ use crate::{credentials::ApiKey, event::Usage};
 /// Longer waits are not believed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 /// Where the id of a call is, in order of trust.
-const REQUEST_ID_HEADERS: [&str; 4] = [
-    "x-request-id",
-    "x-fireworks-request-id",
-    "x-fireworks-trace-id",
-    "cf-ray",
-];
+const REQUEST_ID_HEADERS: [&str; 4] =
+    ["x-request-id", "x-fireworks-request-id", "x-fireworks-trace-id", "cf-ray"];
 
 /// What a body is, by its content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -208,13 +208,8 @@ impl Client {
         emit: &mut dyn Emit,
     ) -> Result<Finish, Interrupted> {
         let mut answer = Answer::new(request.choices, request.logprobs);
-        let result = Exchange::new(&self.0, attempt)
-            .run(request, &mut answer, emit)
-            .await;
-        result.map_err(|error| Interrupted {
-            error,
-            usage: answer.usage,
-        })
+        let result = Exchange::new(&self.0, attempt).run(request, &mut answer, emit).await;
+        result.map_err(|error| Interrupted { error, usage: answer.usage })
     }
 
     /// Finds out what a credential can do with a model, without spending a

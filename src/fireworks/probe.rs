@@ -70,12 +70,8 @@ async fn ask(
     model: &str,
     credential: &ApiKey,
 ) -> Result<(u16, String), &'static str> {
-    let body = serde_json::to_vec(&EmptyRequest {
-        model,
-        messages: [],
-        max_tokens: 1,
-    })
-    .map_err(|_| "the request could not be made")?;
+    let body = serde_json::to_vec(&EmptyRequest { model, messages: [], max_tokens: 1 })
+        .map_err(|_| "the request could not be made")?;
     let url = client.urls.of(Endpoint::ChatCompletions).clone();
     let mut request = reqwest::Request::new(http::Method::POST, url);
     *request.headers_mut() = exchange::json_headers(credential.authorization());
@@ -134,10 +130,9 @@ fn judge(status: u16, said: &Said) -> Probe {
                 None,
             ),
         },
-        _ => Probe::unknown(
-            format!("Fireworks answered {status}, from which nothing follows"),
-            None,
-        ),
+        _ => {
+            Probe::unknown(format!("Fireworks answered {status}, from which nothing follows"), None)
+        }
     }
 }
 
@@ -174,44 +169,26 @@ fn paid_for_elsewhere(status: u16, reason: &'static str) -> Probe {
 }
 
 fn both_yes(basis: &str) -> Probe {
-    Probe {
-        credential: Verdict::yes(basis),
-        model: Verdict::yes(basis),
-    }
+    Probe { credential: Verdict::yes(basis), model: Verdict::yes(basis) }
 }
 
 impl Probe {
     fn unknown(basis: impl Into<String>, reason: Option<&'static str>) -> Probe {
         let verdict = Verdict::unknown(basis, reason);
-        Probe {
-            credential: verdict.clone(),
-            model: verdict,
-        }
+        Probe { credential: verdict.clone(), model: verdict }
     }
 }
 
 impl Verdict {
     fn yes(basis: impl Into<String>) -> Verdict {
-        Verdict {
-            answer: Conclusion::Yes,
-            basis: basis.into(),
-            reason: None,
-        }
+        Verdict { answer: Conclusion::Yes, basis: basis.into(), reason: None }
     }
 
     fn no(basis: impl Into<String>, reason: &'static str) -> Verdict {
-        Verdict {
-            answer: Conclusion::No,
-            basis: basis.into(),
-            reason: Some(reason),
-        }
+        Verdict { answer: Conclusion::No, basis: basis.into(), reason: Some(reason) }
     }
 
     fn unknown(basis: impl Into<String>, reason: Option<&'static str>) -> Verdict {
-        Verdict {
-            answer: Conclusion::Unknown,
-            basis: basis.into(),
-            reason,
-        }
+        Verdict { answer: Conclusion::Unknown, basis: basis.into(), reason }
     }
 }

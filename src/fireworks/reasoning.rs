@@ -93,10 +93,7 @@ impl Splitter {
             _ => (Part::Text, OPEN),
         };
         let held = &tag[..self.matched];
-        *self = Splitter {
-            place: Place::Text,
-            matched: 0,
-        };
+        *self = Splitter { place: Place::Text, matched: 0 };
         if held.is_empty() {
             return Ok(());
         }

@@ -58,10 +58,7 @@ pub(super) struct RequestBody {
 
 impl RequestBody {
     pub(super) fn new(bytes: Bytes, sent: Sent) -> RequestBody {
-        RequestBody {
-            bytes: Some(bytes),
-            sent,
-        }
+        RequestBody { bytes: Some(bytes), sent }
     }
 }
 

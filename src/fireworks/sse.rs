@@ -181,10 +181,7 @@ impl Decoder {
         if !self.has_data && self.name.is_empty() {
             return Ok(());
         }
-        let result = on_event(Event {
-            name: &self.name,
-            data: borrowed.unwrap_or(&self.data),
-        });
+        let result = on_event(Event { name: &self.name, data: borrowed.unwrap_or(&self.data) });
         self.has_data = false;
         self.data.clear();
         self.name.clear();

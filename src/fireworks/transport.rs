@@ -44,10 +44,7 @@ fn describe_io(kind: io::ErrorKind) -> Option<&'static str> {
 
 /// The kind of the innermost I/O error.
 fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
-    chain(error)
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .last()
-        .map(io::Error::kind)
+    chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last().map(io::Error::kind)
 }
 
 fn chain_mentions(error: &reqwest::Error, word: &str) -> bool {

@@ -30,9 +30,7 @@ fn canonicalise_tools(values: &mut Values<'_>) {
         let tool = |function| json!({"type": "function", "function": function});
         values.put("tools", functions.into_iter().map(tool).collect());
     }
-    let choice = values
-        .take("functionCall")
-        .or_else(|| values.take("toolChoice"));
+    let choice = values.take("functionCall").or_else(|| values.take("toolChoice"));
     if let Some(choice) = choice {
         values.put("toolChoice", canonical_choice(choice));
     }

@@ -67,10 +67,7 @@ impl Node for ChatFireworks {
             parameters::ROUTE,
         ],
         not_fields: &[
-            (
-                "stream",
-                "Fireworks is always asked to stream; streaming says whether you see it",
-            ),
+            ("stream", "Fireworks is always asked to stream; streaming says whether you see it"),
             ("stream_options", "token counts are always asked for"),
             ("streamOptions", "token counts are always asked for"),
             ("messages", "the request's chat carries them"),
@@ -103,6 +100,7 @@ impl Node for ChatFireworks {
             canonical: written.canonical,
             deltas: settings.streaming,
             moving_name: model_name::is_moving(&settings.model),
+            tier: settings.tier,
             call: written.request,
         }
     }

@@ -114,6 +114,7 @@ impl Node for Fireworks {
             canonical: written.canonical,
             deltas: true,
             moving_name: model_name::is_moving(&settings.model),
+            tier: settings.tier,
             call: written.request,
         }
     }

@@ -72,13 +72,8 @@ pub struct Form {
 
 impl Form {
     pub(super) fn new(declaration: Declaration) -> Form {
-        let mut fields: Vec<&'static Field> = declaration
-            .fields
-            .iter()
-            .copied()
-            .chain([COMMON])
-            .flatten()
-            .collect();
+        let mut fields: Vec<&'static Field> =
+            declaration.fields.iter().copied().chain([COMMON]).flatten().collect();
         fields.sort_by_key(|field| field.advanced);
         let mut by_spelling = HashMap::new();
         for (index, field) in fields.iter().enumerate() {
@@ -88,12 +83,7 @@ impl Form {
             }
         }
         let config_schema = config_schema(&declaration, &fields);
-        Form {
-            declaration,
-            fields,
-            by_spelling,
-            config_schema,
-        }
+        Form { declaration, fields, by_spelling, config_schema }
     }
 
     /// The node's name, version, label, description, inputs and credential.
@@ -203,11 +193,8 @@ fn config_schema(declaration: &Declaration, fields: &[&'static Field]) -> String
         }
         properties.insert(field.name.to_owned(), property);
     }
-    let required: Vec<&str> = fields
-        .iter()
-        .filter(|field| field.required)
-        .map(|field| field.name)
-        .collect();
+    let required: Vec<&str> =
+        fields.iter().filter(|field| field.required).map(|field| field.name).collect();
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": declaration.label.en,

@@ -48,9 +48,9 @@ impl Shape {
     fn is_blank(&self, text: &str) -> bool {
         let takes_text = match self {
             Shape::Text { .. } => true,
-            Shape::OneOf { shapes, .. } => shapes
-                .iter()
-                .any(|shape| matches!(shape, Shape::Text { .. })),
+            Shape::OneOf { shapes, .. } => {
+                shapes.iter().any(|shape| matches!(shape, Shape::Text { .. }))
+            }
             _ => false,
         };
         text.is_empty() || (!takes_text && text.trim().is_empty())

@@ -160,10 +160,7 @@ impl Message {
         let description = match role {
             "" => "is required: system, user, assistant or tool".to_owned(),
             "developer" => "must be system: Fireworks knows no developer role".to_owned(),
-            _ => format!(
-                "must be system, user, assistant or tool{}",
-                did_you_mean(role, ROLES)
-            ),
+            _ => format!("must be system, user, assistant or tool{}", did_you_mean(role, ROLES)),
         };
         problems.add(path.member("role"), description);
     }
@@ -171,10 +168,7 @@ impl Message {
     fn check_content(&self, path: Path<'_>, problems: &mut Problems) {
         match (self.content.is_empty(), self.parts.is_empty()) {
             (false, false) => {
-                problems.add(
-                    path.member("parts"),
-                    "excludes content: give one of the two",
-                );
+                problems.add(path.member("parts"), "excludes content: give one of the two");
             }
             (true, true) if !self.may_be_silent() => {
                 let description = "is empty: only a tool message, or an assistant message with \
@@ -211,10 +205,7 @@ impl Message {
         let path = path.member("tool_call_id");
         match (self.role.as_str(), self.tool_call_id.is_empty()) {
             ("tool", true) => {
-                problems.add(
-                    path,
-                    "is required: the id of the call this is the result of",
-                );
+                problems.add(path, "is required: the id of the call this is the result of");
             }
             ("tool", false) | (_, true) => {}
             (_, false) => problems.add(path, "belongs to tool messages only"),
@@ -251,18 +242,14 @@ impl ToolCall {
         }
         // Skips without building, and without recursion.
         if serde_json::from_str::<IgnoredAny>(&self.arguments).is_err() {
-            problems.add(
-                path.member("arguments"),
-                "must be JSON text; {} where there are none",
-            );
+            problems.add(path.member("arguments"), "must be JSON text; {} where there are none");
         }
     }
 }
 
 fn is_image_url(url: &str) -> bool {
     let starts_with = |scheme: &str| {
-        url.get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
             && url.len() > scheme.len()
     };
     starts_with("https://") || starts_with("data:image/")

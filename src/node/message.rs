@@ -43,10 +43,7 @@ impl Serialize for UserMessage<'_> {
             role: &'static str,
             content: &'a str,
         }
-        let user = User {
-            role: "user",
-            content: self.0,
-        };
+        let user = User { role: "user", content: self.0 };
         serializer.collect_seq([user])
     }
 }
@@ -107,11 +104,7 @@ impl Serialize for ToolCalls<'_> {
 
 impl Serialize for Wire<'_, ToolCall> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let ToolCall {
-            id,
-            name,
-            arguments,
-        } = self.0;
+        let ToolCall { id, name, arguments } = self.0;
         let mut map = serializer.serialize_map(Some(3))?;
         map.serialize_entry("id", id)?;
         map.serialize_entry("type", "function")?;

@@ -48,6 +48,7 @@ use crate::{
     event::{Emit, Finish},
     fireworks::{Attempt, Interrupted},
     output::OutputFormat,
+    price::Tier,
 };
 
 /// A kind of work.
@@ -134,6 +135,8 @@ pub struct Prepared<Call> {
     pub deltas: bool,
     /// Whether the model's name can mean another model tomorrow.
     pub moving_name: bool,
+    /// Which price counts.
+    pub tier: Tier,
     /// The call.
     pub call: Call,
 }
@@ -167,6 +170,8 @@ pub struct Plan {
     /// Whether the model's name can mean another model tomorrow: what is stored
     /// under it must not live long.
     pub moving_name: bool,
+    /// Which price counts.
+    pub tier: Tier,
     run: Box<dyn Run>,
 }
 

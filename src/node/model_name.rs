@@ -27,9 +27,7 @@ pub(super) fn is_moving(name: &str) -> bool {
     let last = model.rsplit('/').next().unwrap_or(model);
     segments.any(|segment| segment == "routers" || segment.starts_with("firerouter"))
         || last.starts_with("auto")
-        || ["-latest", "-fast", "-spot"]
-            .iter()
-            .any(|ending| last.ends_with(ending))
+        || ["-latest", "-fast", "-spot"].iter().any(|ending| last.ends_with(ending))
 }
 
 #[cfg(test)]
@@ -42,10 +40,7 @@ mod tests {
             ("accounts/fireworks/models/kimi-k3", false),
             ("accounts/fireworks/models/deepseek-v4p1-flash-1017", false),
             ("accounts/acme/deployments/a1b2c3", false),
-            (
-                "accounts/fireworks/models/glm-5p3#accounts/acme/deployments/auto",
-                false,
-            ),
+            ("accounts/fireworks/models/glm-5p3#accounts/acme/deployments/auto", false),
             ("accounts/fireworks/models/fast-llama", false),
             ("accounts/fireworks/routers/kimi-k3-us", true),
             ("accounts/fireworks/routers/auto-instant", true),

@@ -25,8 +25,7 @@ impl Problems {
     /// Adds a problem: where, and what as a sentence without its subject.
     pub fn add(&mut self, field: impl fmt::Display, description: impl Into<String>) {
         if self.told.len() < TOLD_PROBLEMS {
-            self.told
-                .push(Violation::new(field.to_string(), description));
+            self.told.push(Violation::new(field.to_string(), description));
         } else {
             self.untold += 1;
         }
@@ -143,10 +142,7 @@ mod tests {
     #[test]
     fn only_a_near_name_is_suggested() {
         let known = ["temperature", "topP", "topK"];
-        assert_eq!(
-            did_you_mean("temprature", known),
-            "; did you mean temperature?"
-        );
+        assert_eq!(did_you_mean("temprature", known), "; did you mean temperature?");
         assert_eq!(did_you_mean("zebra", known), "");
         assert_eq!(did_you_mean(&"t".repeat(1 << 20), known), "");
     }

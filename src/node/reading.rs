@@ -43,9 +43,9 @@ impl Shape {
                 _ => Err(format!("must be {}, not {given}", self.words())),
             },
             (Shape::Boolean, Value::Bool(given)) => Ok(Value::Bool(given)),
-            (Shape::Switch, value) => read_switch(&value)
-                .map(Value::Bool)
-                .ok_or_else(|| self.refusal(&value)),
+            (Shape::Switch, value) => {
+                read_switch(&value).map(Value::Bool).ok_or_else(|| self.refusal(&value))
+            }
             (Shape::List { of, most }, Value::Array(items)) => {
                 return read_list(of, *most, items, path, problems);
             }
@@ -156,10 +156,8 @@ fn read_map(
     path: Path<'_>,
     problems: &mut Problems,
 ) -> Result<Value, Told> {
-    let mut members: Vec<(String, Value)> = members
-        .into_iter()
-        .filter(|(_, member)| !member.is_null())
-        .collect();
+    let mut members: Vec<(String, Value)> =
+        members.into_iter().filter(|(_, member)| !member.is_null()).collect();
     members.sort_by(|(one, _), (other, _)| {
         (one.len(), one.as_str()).cmp(&(other.len(), other.as_str()))
     });

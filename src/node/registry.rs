@@ -28,29 +28,23 @@ pub struct Registry {
 impl Registry {
     /// Every node of this crate.
     pub fn new(client: Client) -> Registry {
-        Registry::default()
-            .with(Fireworks::new(client.clone()))
-            .with(ChatFireworks::new(client))
+        Registry::default().with(Fireworks::new(client.clone())).with(ChatFireworks::new(client))
     }
 
     /// The same, and a node more; it takes the place of one with its name.
     pub fn with<N: Node>(mut self, node: N) -> Registry {
-        let registered = Registered(Box::new(Typed {
-            form: Form::new(N::DECLARATION),
-            node: Arc::new(node),
-        }));
+        let registered =
+            Registered(Box::new(Typed { form: Form::new(N::DECLARATION), node: Arc::new(node) }));
         self.nodes.insert(N::DECLARATION.name, registered);
         self
     }
 
     /// The node of a type; [`Error::UnknownNodeType`] where there is none.
     pub fn find(&self, node_type: &str) -> Result<&Registered, Error> {
-        self.nodes
-            .get(node_type)
-            .ok_or_else(|| Error::UnknownNodeType {
-                given: node_type.to_owned(),
-                known: self.nodes.keys().copied().collect(),
-            })
+        self.nodes.get(node_type).ok_or_else(|| Error::UnknownNodeType {
+            given: node_type.to_owned(),
+            known: self.nodes.keys().copied().collect(),
+        })
     }
 
     /// The forms, by name.
@@ -87,10 +81,7 @@ impl Registered {
 
 impl fmt::Debug for Registered {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("Registered")
-            .field(&self.form().name())
-            .finish()
+        formatter.debug_tuple("Registered").field(&self.form().name()).finish()
     }
 }
 
@@ -162,10 +153,7 @@ impl<N: Node> ErasedNode for Typed<N> {
         input: Input,
         output: &OutputFormat,
     ) -> Result<Plan, Vec<Violation>> {
-        let asked = Asked {
-            input: Some(&input),
-            output,
-        };
+        let asked = Asked { input: Some(&input), output };
         let mut values = self.read(config, asked)?;
         let cache = values.take_boolean("cache").unwrap_or(false);
         let secret_name = values.take_text("credential");
@@ -184,25 +172,17 @@ impl<N: Node> ErasedNode for Typed<N> {
             deltas: prepared.deltas,
             secret_name,
             moving_name: prepared.moving_name,
-            run: Box::new(Bound {
-                node: Arc::clone(&self.node),
-                call: prepared.call,
-            }),
+            tier: prepared.tier,
+            run: Box::new(Bound { node: Arc::clone(&self.node), call: prepared.call }),
         })
     }
 
     fn check(&self, config: Map<String, Value>) -> Result<Checked, Vec<Violation>> {
-        let asked = Asked {
-            input: None,
-            output: &OutputFormat::Text,
-        };
+        let asked = Asked { input: None, output: &OutputFormat::Text };
         let mut values = self.read(config, asked)?;
         let secret_name = values.take_text("credential");
         let config = N::configure(values);
-        Ok(Checked {
-            model: N::model(&config).to_owned(),
-            secret_name,
-        })
+        Ok(Checked { model: N::model(&config).to_owned(), secret_name })
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     fireworks::{Endpoint, Request},
     output::OutputFormat,
+    price::Tier,
 };
 
 /// The typed configuration of a node of Fireworks.
@@ -28,6 +29,8 @@ pub(super) struct Settings {
     pub(super) model: String,
     /// Whether the answer may be shown as it comes.
     pub(super) streaming: bool,
+    /// Which price counts.
+    pub(super) tier: Tier,
     choices: u32,
     logprobs: bool,
     /// What is sent besides, in one spelling and order.
@@ -48,11 +51,19 @@ impl Settings {
         Settings {
             model,
             streaming,
+            tier: tier(&parameters),
             choices: u32::try_from(choices).unwrap_or(1),
             logprobs: parameters.iter().any(|(field, _)| field.name == "logprobs"),
             parameters,
         }
     }
+}
+
+fn tier(parameters: &[(&'static Field, Value)]) -> Tier {
+    let is_priority = |(field, value): &(&Field, Value)| {
+        field.name == "serviceTier" && value.as_str() == Some("priority")
+    };
+    if parameters.iter().any(is_priority) { Tier::Priority } else { Tier::Standard }
 }
 
 /// A request, and the head of it that decides the answer.
@@ -87,12 +98,7 @@ pub(super) fn write(
     let body = Bytes::from(body.0);
     Written {
         canonical: body.slice(..head),
-        request: Request {
-            endpoint,
-            body,
-            choices: settings.choices,
-            logprobs: settings.logprobs,
-        },
+        request: Request { endpoint, body, choices: settings.choices, logprobs: settings.logprobs },
     }
 }
 
@@ -138,9 +144,7 @@ impl Body {
                 self.name("response_format");
                 self.raw(r#"{"type":"json_object"}"#);
             }
-            OutputFormat::Json {
-                schema: Some(schema),
-            } => {
+            OutputFormat::Json { schema: Some(schema) } => {
                 self.name("response_format");
                 self.raw(r#"{"type":"json_schema","json_schema":{"name":"output","schema":"#);
                 // As the caller wrote it: the order of its properties is the

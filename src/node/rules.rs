@@ -26,10 +26,7 @@ pub(super) fn check(values: &Values<'_>, asked: Asked<'_>, problems: &mut Proble
     let config = Path::Root("config");
     for (one, other) in EXCLUSIVE {
         if values.is_given(one) && values.is_given(other) {
-            problems.add(
-                config.member(other),
-                format!("excludes {one}: give one of them"),
-            );
+            problems.add(config.member(other), format!("excludes {one}: give one of them"));
         }
     }
     if matches!(asked.output, OutputFormat::Json { .. }) && values.is_given("responseFormat") {

@@ -94,36 +94,22 @@ pub struct Member {
 impl Member {
     /// A member that must be there.
     pub const fn required(name: &'static str, shape: Shape) -> Member {
-        Member {
-            name,
-            shape,
-            required: true,
-        }
+        Member { name, shape, required: true }
     }
 
     /// A member that may be left out.
     pub const fn optional(name: &'static str, shape: Shape) -> Member {
-        Member {
-            name,
-            shape,
-            required: false,
-        }
+        Member { name, shape, required: false }
     }
 }
 
 impl Shape {
     /// Text of any length and kind.
-    pub const TEXT: Shape = Shape::Text {
-        most_bytes: usize::MAX,
-        rule: None,
-    };
+    pub const TEXT: Shape = Shape::Text { most_bytes: usize::MAX, rule: None };
 
     /// Text like this, at most so many bytes long.
     pub const fn text(most_bytes: usize, rule: &'static TextRule) -> Shape {
-        Shape::Text {
-            most_bytes,
-            rule: Some(rule),
-        }
+        Shape::Text { most_bytes, rule: Some(rule) }
     }
 
     /// The type in a form, as the public API names it.
@@ -146,10 +132,9 @@ impl Shape {
     /// The smallest and the largest number allowed, where there are bounds.
     pub fn bounds(&self) -> (Option<f64>, Option<f64>) {
         match *self {
-            Shape::Number { minimum, maximum } => (
-                minimum.is_finite().then_some(minimum),
-                maximum.is_finite().then_some(maximum),
-            ),
+            Shape::Number { minimum, maximum } => {
+                (minimum.is_finite().then_some(minimum), maximum.is_finite().then_some(maximum))
+            }
             Shape::Integer { minimum, maximum } => (
                 (minimum > -MAX_INTEGER).then_some(minimum as f64),
                 (maximum < MAX_INTEGER).then_some(maximum as f64),
@@ -169,9 +154,7 @@ impl Shape {
     /// What a value must be, in words that follow "must be".
     pub(super) fn words(&self) -> String {
         match self {
-            Shape::Text {
-                rule: Some(rule), ..
-            } => rule.words.to_owned(),
+            Shape::Text { rule: Some(rule), .. } => rule.words.to_owned(),
             Shape::Text { rule: None, .. } => "text".to_owned(),
             Shape::Word(words) => format!("one of {}", words.join(", ")),
             Shape::Number { .. } => format!("a number{}", self.range_words()),
@@ -201,9 +184,9 @@ impl Shape {
     pub(super) fn json_schema(&self) -> Value {
         match self {
             Shape::Text { rule: None, .. } => json!({"type": "string"}),
-            Shape::Text {
-                rule: Some(rule), ..
-            } => json!({"type": "string", "pattern": rule.pattern}),
+            Shape::Text { rule: Some(rule), .. } => {
+                json!({"type": "string", "pattern": rule.pattern})
+            }
             Shape::Word(words) => json!({"enum": words}),
             Shape::Number { .. } => self.number_schema("number"),
             Shape::Integer { .. } => self.number_schema("integer"),
@@ -244,15 +227,10 @@ impl Shape {
 }
 
 fn object_schema(members: &[Member]) -> Value {
-    let properties: Map<String, Value> = members
-        .iter()
-        .map(|member| (member.name.to_owned(), member.shape.json_schema()))
-        .collect();
-    let required: Vec<&str> = members
-        .iter()
-        .filter(|member| member.required)
-        .map(|member| member.name)
-        .collect();
+    let properties: Map<String, Value> =
+        members.iter().map(|member| (member.name.to_owned(), member.shape.json_schema())).collect();
+    let required: Vec<&str> =
+        members.iter().filter(|member| member.required).map(|member| member.name).collect();
     let mut schema = json!({"type": "object", "properties": properties});
     if !required.is_empty() {
         schema["required"] = json!(required);

@@ -29,11 +29,7 @@ pub(super) fn prompt() -> Input {
 }
 
 pub(super) fn user(text: &str) -> Message {
-    Message {
-        role: "user".to_owned(),
-        content: text.to_owned(),
-        ..Message::default()
-    }
+    Message { role: "user".to_owned(), content: text.to_owned(), ..Message::default() }
 }
 
 /// A plan of a node with the model `m`, these further fields, and a prompt.

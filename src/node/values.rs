@@ -22,10 +22,7 @@ struct Given {
 
 impl<'a> Values<'a> {
     pub(super) fn new(form: &'a Form, capacity: usize) -> Values<'a> {
-        Values {
-            form,
-            given: Vec::with_capacity(capacity + 2),
-        }
+        Values { form, given: Vec::with_capacity(capacity + 2) }
     }
 
     pub(super) fn give(&mut self, position: usize, value: Option<Value>) {

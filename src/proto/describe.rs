@@ -11,7 +11,7 @@ use crate::{
     error::Violation,
     execution::{Findings, Question},
     fireworks::{self, Conclusion},
-    node::{self, Field, Form, InputKind, Shape, Words},
+    node::{self, Field, Form, InputKind, Words},
 };
 
 impl From<&Form> for NodeType {
@@ -32,12 +32,12 @@ impl From<&Form> for NodeType {
 
 impl From<&Field> for NodeField {
     fn from(field: &Field) -> NodeField {
-        let (minimum, maximum) = field.shape.range();
+        let (minimum, maximum) = field.shape.bounds();
         NodeField {
             name: field.name.to_owned(),
             aliases: field.spellings().skip(1).map(str::to_owned).collect(),
             label: text(field.label),
-            r#type: field.shape.type_name(),
+            r#type: field.shape.form_type().to_owned(),
             required: field.required,
             default_value: field.default.map(|default| value(default.value())),
             help: text(field.help),
@@ -89,19 +89,11 @@ fn answered(question: Question, verdict: fireworks::Verdict) -> Finding {
 }
 
 fn finding(question: Question, verdict: Verdict) -> Finding {
-    Finding {
-        subject: question.as_str().to_owned(),
-        verdict: verdict.into(),
-        ..Finding::default()
-    }
+    Finding { subject: question.as_str().to_owned(), verdict: verdict.into(), ..Finding::default() }
 }
 
 fn credential_field(field: &node::CredentialField) -> CredentialField {
-    CredentialField {
-        name: field.name.to_owned(),
-        label: text(field.label),
-        secret: field.secret,
-    }
+    CredentialField { name: field.name.to_owned(), label: text(field.label), secret: field.secret }
 }
 
 fn text(words: Words) -> Option<Text> {

@@ -7,14 +7,7 @@ mod request;
 mod response;
 mod status;
 
-#[expect(
-    missing_docs,
-    missing_debug_implementations,
-    unreachable_pub,
-    clippy::semicolon_if_nothing_returned,
-    clippy::redundant_closure_for_method_calls,
-    reason = "generated code"
-)]
+#[allow(missing_docs, missing_debug_implementations, clippy::all, reason = "generated code")]
 mod generated {
     tonic::include_proto!("sparkler.worker.v1");
 }
@@ -27,5 +20,4 @@ pub use self::{
 };
 
 /// The compiled schema, for reflection.
-pub const FILE_DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/worker.binpb"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/worker.binpb"));

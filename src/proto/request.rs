@@ -141,7 +141,9 @@ impl Door {
                 let path = format!("{parent}.{key}");
                 let values = list.values.into_iter().enumerate();
                 Value::Array(
-                    values.map(|(index, value)| self.value(value, &path, &index.to_string())).collect(),
+                    values
+                        .map(|(index, value)| self.value(value, &path, &index.to_string()))
+                        .collect(),
                 )
             }
         }

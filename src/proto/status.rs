@@ -95,8 +95,7 @@ fn provider_code(kind: ProviderErrorKind) -> Code {
 
 fn error_info(error: &Error, phase: Option<Phase>) -> pb::ErrorInfo {
     let safe_to_retry = error.retry() != Retry::No;
-    let mut metadata =
-        HashMap::from([("safe_to_retry".to_owned(), safe_to_retry.to_string())]);
+    let mut metadata = HashMap::from([("safe_to_retry".to_owned(), safe_to_retry.to_string())]);
     let mut add = |key: &str, value: Option<String>| {
         metadata.extend(value.map(|value| (key.to_owned(), value)));
     };

@@ -86,39 +86,21 @@ pub(super) fn compose(
 /// A scripted answer, delta by delta.
 fn recite(script: &ScriptedAnswer, generation: &Generation, index: u32) -> Choice {
     let split = |text: &String| tokens::split(text).map(str::to_owned).collect();
-    let reasoning = script
-        .reasoning
-        .iter()
-        .map(|text| match generation.endpoint {
-            Endpoint::ChatCompletions => Part::Reasoning(split(text)),
-            Endpoint::Completions | Endpoint::Models => Part::Content(split(text)),
-        });
+    let reasoning = script.reasoning.iter().map(|text| match generation.endpoint {
+        Endpoint::ChatCompletions => Part::Reasoning(split(text)),
+        Endpoint::Completions | Endpoint::Models => Part::Content(split(text)),
+    });
     let content = script.deltas.iter().map(|text| Part::Content(split(text)));
     let mut parts: Vec<Part> = reasoning.chain(content).collect();
     let mut rng = seeded(generation, index);
     for (call, scripted) in (0..).zip(&script.tool_calls) {
         let name = scripted.name.clone();
-        parts.push(Part::Call {
-            call,
-            id: call_id(&mut rng),
-            name,
-        });
+        parts.push(Part::Call { call, id: call_id(&mut rng), name });
         let fragments = scripted.arguments.iter();
-        parts.extend(fragments.map(|text| Part::Arguments {
-            call,
-            tokens: split(text),
-        }));
+        parts.extend(fragments.map(|text| Part::Arguments { call, tokens: split(text) }));
     }
-    let finish = if script.tool_calls.is_empty() {
-        "stop"
-    } else {
-        "tool_calls"
-    };
-    Choice {
-        index,
-        parts,
-        finish: finish.to_owned(),
-    }
+    let finish = if script.tool_calls.is_empty() { "stop" } else { "tool_calls" };
+    Choice { index, parts, finish: finish.to_owned() }
 }
 
 struct Composer<'a> {
@@ -146,11 +128,7 @@ impl Composer<'_> {
     fn compose(mut self, not_json: bool) -> Choice {
         let finish = self.say(not_json);
         let finish = if self.budget == 0 { "length" } else { finish };
-        Choice {
-            index: self.index,
-            parts: self.parts,
-            finish: finish.to_owned(),
-        }
+        Choice { index: self.index, parts: self.parts, finish: finish.to_owned() }
     }
 
     /// Says everything, as far as the budget goes, and why it ended.
@@ -195,10 +173,7 @@ impl Composer<'_> {
     fn prompt(&self) -> &str {
         let prompt = self.index / self.generation.n.max(1);
         let prompt = usize::try_from(prompt).unwrap_or(usize::MAX);
-        self.generation
-            .prompts
-            .get(prompt)
-            .map_or("", String::as_str)
+        self.generation.prompts.get(prompt).map_or("", String::as_str)
     }
 
     fn think(&mut self) {
@@ -246,21 +221,13 @@ impl Composer<'_> {
             ToolUse::Never => Vec::new(),
             ToolUse::Offered if self.answers_a_tool() => Vec::new(),
             ToolUse::Offered => functions.filter(|(name, _)| named(name)).cloned().collect(),
-            ToolUse::Named(wanted) => functions
-                .filter(|(name, _)| name == wanted)
-                .cloned()
-                .collect(),
+            ToolUse::Named(wanted) => {
+                functions.filter(|(name, _)| name == wanted).cloned().collect()
+            }
             ToolUse::Required => {
-                let called: Vec<_> = functions
-                    .clone()
-                    .filter(|(name, _)| named(name))
-                    .cloned()
-                    .collect();
-                if called.is_empty() {
-                    functions.take(1).cloned().collect()
-                } else {
-                    called
-                }
+                let called: Vec<_> =
+                    functions.clone().filter(|(name, _)| named(name)).cloned().collect();
+                if called.is_empty() { functions.take(1).cloned().collect() } else { called }
             }
         };
         if !tools.parallel {
@@ -271,14 +238,9 @@ impl Composer<'_> {
 
     /// Whether the last message is a tool's result, which wants words.
     fn answers_a_tool(&self) -> bool {
-        let messages = self
-            .generation
-            .body
-            .get("messages")
-            .and_then(Value::as_array);
+        let messages = self.generation.body.get("messages").and_then(Value::as_array);
         let last = messages.and_then(|messages| messages.last());
-        last.and_then(|message| message.get("role"))
-            .is_some_and(|role| role == "tool")
+        last.and_then(|message| message.get("role")).is_some_and(|role| role == "tool")
     }
 
     fn call(&mut self, call: u32, name: String, parameters: &Value) {
@@ -292,24 +254,16 @@ impl Composer<'_> {
             Some(schema) if !schema.is_empty() => schema::instance(parameters, &mut self.rng),
             _ => json!({}),
         };
-        self.speak(&arguments.to_string(), |tokens| Part::Arguments {
-            call,
-            tokens,
-        });
+        self.speak(&arguments.to_string(), |tokens| Part::Arguments { call, tokens });
     }
 
     /// Cuts a text into deltas of one to `delta_tokens` tokens, within budget.
     fn speak(&mut self, text: &str, part: impl Fn(Vec<String>) -> Part) {
         let mut tokens = tokens::split(text).map(str::to_owned).peekable();
         while tokens.peek().is_some() && self.budget > 0 {
-            let size = self
-                .rng
-                .u32(1..=self.options.delta_tokens.max(1))
-                .min(self.budget);
-            let delta: Vec<String> = tokens
-                .by_ref()
-                .take(usize::try_from(size).unwrap_or(1))
-                .collect();
+            let size = self.rng.u32(1..=self.options.delta_tokens.max(1)).min(self.budget);
+            let delta: Vec<String> =
+                tokens.by_ref().take(usize::try_from(size).unwrap_or(1)).collect();
             self.budget -= u32::try_from(delta.len()).unwrap_or(self.budget);
             self.parts.push(part(delta));
         }

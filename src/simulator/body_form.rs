@@ -63,11 +63,7 @@ impl BodyForm {
     /// Content type and bytes.
     pub(super) fn render(&self, request_id: &str) -> (Option<&'static str>, String) {
         let value = match self {
-            BodyForm::Gateway {
-                code,
-                message,
-                param,
-            } => json!({
+            BodyForm::Gateway { code, message, param } => json!({
                 "error": {"message": message, "param": param, "code": code, "type": "error"},
                 "request_id": request_id,
             }),
@@ -80,10 +76,7 @@ impl BodyForm {
                 },
                 "request_id": request_id,
             }),
-            BodyForm::BareString {
-                error,
-                message: None,
-            } => json!({"error": error}),
+            BodyForm::BareString { error, message: None } => json!({"error": error}),
             BodyForm::BareString { error, message } => json!({"error": error, "message": message}),
             BodyForm::FastApi { detail } => json!({"detail": detail}),
             BodyForm::ControlPlane { code, message } => {

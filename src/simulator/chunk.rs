@@ -33,11 +33,7 @@ impl Envelope {
                 None => {}
             }
             if self.token_ids {
-                let ids: Vec<u32> = part
-                    .tokens()
-                    .iter()
-                    .map(|token| tokens::id(token))
-                    .collect();
+                let ids: Vec<u32> = part.tokens().iter().map(|token| tokens::id(token)).collect();
                 object.insert("token_ids".to_owned(), json!(ids));
             }
         }
@@ -48,10 +44,7 @@ impl Envelope {
     pub(super) fn content(&self, text: String) -> Value {
         let part = Part::Content(vec![text]);
         // Its logprobs would be as long as the text, which may be megabytes.
-        let plain = Envelope {
-            logprobs: Logprobs::Absent,
-            ..self.clone()
-        };
+        let plain = Envelope { logprobs: Logprobs::Absent, ..self.clone() };
         plain.part(0, &part, 0)
     }
 

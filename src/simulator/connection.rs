@@ -71,14 +71,10 @@ async fn speak(stream: TcpStream, service: Answering, world: Arc<World>) {
     // gone, which the first read tells.
     let _ = stream.set_nodelay(true);
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http2()
-        .max_concurrent_streams(world.options.http2_streams);
+    builder.http2().max_concurrent_streams(world.options.http2_streams);
     // Clients that leave and faults that cut end up here; both are booked where
     // they happen.
-    let _ = builder
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-        .await;
+    let _ = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await;
 }
 
 /// Marks a response that is not to be sent: the connection closes instead.

@@ -67,11 +67,7 @@ pub(super) enum Incident {
     CutInCharacter,
     End,
     Done,
-    Error {
-        status: Option<u16>,
-        code: Option<String>,
-        message: String,
-    },
+    Error { status: Option<u16>, code: Option<String>, message: String },
     ErrorEvent(String),
     NotJsonEvent,
     Garbage,
@@ -100,10 +96,7 @@ impl Effects {
             Fault::SlowHead { delay } => self.head_delay = delay,
             Fault::SlowFirstToken { delay } => self.first_token_delay = delay,
             Fault::SlowDeltas { delay } => self.delta_delay = delay,
-            Fault::Stall {
-                after_deltas,
-                lasting,
-            } => {
+            Fault::Stall { after_deltas, lasting } => {
                 self.at(Some(after_deltas), Incident::Stall(lasting));
             }
             Fault::Cut { after_deltas } => self.at(Some(after_deltas), Incident::Cut),
@@ -113,20 +106,8 @@ impl Effects {
             Fault::DoneEarly { after_deltas } => self.at(after_deltas, Incident::Done),
             Fault::NoDone => self.ending = Ending::WithoutDone,
             Fault::FinishReason(reason) => self.finish_reason = Some(reason),
-            Fault::StreamError {
-                after_deltas,
-                status,
-                code,
-                message,
-            } => {
-                self.at(
-                    after_deltas,
-                    Incident::Error {
-                        status,
-                        code,
-                        message,
-                    },
-                );
+            Fault::StreamError { after_deltas, status, code, message } => {
+                self.at(after_deltas, Incident::Error { status, code, message });
             }
             Fault::ErrorEvent { after_deltas, data } => {
                 self.at(after_deltas, Incident::ErrorEvent(data));
@@ -148,22 +129,11 @@ impl Effects {
                 self.at(Some(after_deltas), Incident::EndlessLine);
             }
             Fault::EndlessStream => self.at(None, Incident::EndlessStream),
-            Fault::HugeEvent {
-                after_deltas,
-                bytes,
-            } => {
+            Fault::HugeEvent { after_deltas, bytes } => {
                 self.at(Some(after_deltas), Incident::HugeEvent(bytes));
             }
-            Fault::Answer {
-                deltas,
-                reasoning,
-                tool_calls,
-            } => {
-                self.answer = Some(ScriptedAnswer {
-                    deltas,
-                    reasoning,
-                    tool_calls,
-                });
+            Fault::Answer { deltas, reasoning, tool_calls } => {
+                self.answer = Some(ScriptedAnswer { deltas, reasoning, tool_calls });
             }
             Fault::NotJson => self.not_json = true,
             Fault::NoUsage => self.usage = ScriptedUsage::Absent,

@@ -197,10 +197,7 @@ impl Fault {
 
     /// Silence for ever after so many deltas.
     pub fn stall(after_deltas: u32) -> Fault {
-        Fault::Stall {
-            after_deltas,
-            lasting: None,
-        }
+        Fault::Stall { after_deltas, lasting: None }
     }
 }
 

@@ -57,39 +57,19 @@ pub(super) fn of(endpoint: Endpoint) -> impl Iterator<Item = &'static Field> {
 }
 
 const fn answer(name: &'static str, shape: Shape) -> Field {
-    Field {
-        name,
-        shape,
-        class: Class::Answer,
-        required: false,
-    }
+    Field { name, shape, class: Class::Answer, required: false }
 }
 
 const fn envelope(name: &'static str, shape: Shape) -> Field {
-    Field {
-        name,
-        shape,
-        class: Class::Envelope,
-        required: false,
-    }
+    Field { name, shape, class: Class::Envelope, required: false }
 }
 
 const fn routing(name: &'static str, shape: Shape) -> Field {
-    Field {
-        name,
-        shape,
-        class: Class::Routing,
-        required: false,
-    }
+    Field { name, shape, class: Class::Routing, required: false }
 }
 
 const fn required(name: &'static str, shape: Shape) -> Field {
-    Field {
-        name,
-        shape,
-        class: Class::Answer,
-        required: true,
-    }
+    Field { name, shape, class: Class::Answer, required: true }
 }
 
 static SHARED: &[Field] = &[
@@ -115,20 +95,11 @@ static SHARED: &[Field] = &[
     answer("ignore_eos", Bool),
     answer("echo", Bool),
     answer("echo_last", Integer(0, MOST)),
-    answer(
-        "context_length_exceeded_behavior",
-        Word(&["truncate", "error"]),
-    ),
+    answer("context_length_exceeded_behavior", Word(&["truncate", "error"])),
     answer("response_format", RESPONSE_FORMAT),
     answer("reasoning_effort", Either(&[Text, Integer(1, MOST), Bool])),
-    answer(
-        "thinking",
-        Tagged("type", &[("enabled", THINKING), ("disabled", THINKING)]),
-    ),
-    answer(
-        "reasoning_history",
-        Word(&["disabled", "interleaved", "preserved"]),
-    ),
+    answer("thinking", Tagged("type", &[("enabled", THINKING), ("disabled", THINKING)])),
+    answer("reasoning_history", Word(&["disabled", "interleaved", "preserved"])),
     envelope("logprobs", Either(&[Bool, Integer(0, 5)])),
     envelope("top_logprobs", Integer(0, 5)),
     envelope("raw_output", Bool),
@@ -136,10 +107,7 @@ static SHARED: &[Field] = &[
     envelope("perf_metrics_in_response", Bool),
     routing("prediction", Either(&[Text, Object(PREDICTION)])),
     routing("speculation", Either(&[Text, List(&Integer(0, MOST))])),
-    routing(
-        "service_tier",
-        Word(&["auto", "default", "flex", "priority"]),
-    ),
+    routing("service_tier", Word(&["auto", "default", "flex", "priority"])),
     routing("user", Text),
     routing("prompt_cache_key", Text),
     routing("prompt_cache_isolation_key", Text),
@@ -149,25 +117,16 @@ static SHARED: &[Field] = &[
 static CHAT: &[Field] = &[
     required("messages", List(&Object(MESSAGE))),
     answer("tools", List(&Object(TOOL))),
-    answer(
-        "tool_choice",
-        Either(&[Word(&["auto", "none", "any", "required"]), Object(CHOICE)]),
-    ),
+    answer("tool_choice", Either(&[Word(&["auto", "none", "any", "required"]), Object(CHOICE)])),
     answer("parallel_tool_calls", Bool),
     answer("functions", List(&Object(FUNCTION))),
-    answer(
-        "function_call",
-        Either(&[Text, Object(&[required("name", Text)])]),
-    ),
+    answer("function_call", Either(&[Text, Object(&[required("name", Text)])])),
     answer("prompt_truncate_len", Integer(0, MOST)),
     answer("safe_tokenization", Bool),
 ];
 
 static COMPLETIONS: &[Field] = &[
-    required(
-        "prompt",
-        Either(&[Text, List(&Either(&[Text, TOKEN, List(&TOKEN)]))]),
-    ),
+    required("prompt", Either(&[Text, List(&Either(&[Text, TOKEN, List(&TOKEN)]))])),
     answer("images", List(&Either(&[Text, List(&Text)]))),
 ];
 
@@ -175,12 +134,7 @@ const TOKEN: Shape = Integer(0, MOST);
 
 const RESPONSE_FORMAT: Shape = Tagged(
     "type",
-    &[
-        ("text", FORMAT),
-        ("json_object", FORMAT),
-        ("json_schema", FORMAT),
-        ("grammar", FORMAT),
-    ],
+    &[("text", FORMAT), ("json_object", FORMAT), ("json_schema", FORMAT), ("grammar", FORMAT)],
 );
 
 const FORMAT: &[Field] = &[
@@ -190,10 +144,7 @@ const FORMAT: &[Field] = &[
     answer("grammar", Text),
 ];
 
-const THINKING: &[Field] = &[
-    required("type", Text),
-    answer("budget_tokens", Integer(1024, MOST)),
-];
+const THINKING: &[Field] = &[required("type", Text), answer("budget_tokens", Integer(1024, MOST))];
 
 const PREDICTION: &[Field] = &[
     required("type", Word(&["content"])),
@@ -208,23 +159,14 @@ const MESSAGE: &[Field] = &[
     answer("tool_call_id", Text),
 ];
 
-const PART: Shape = Tagged(
-    "type",
-    &[
-        ("text", TEXT_PART),
-        ("image_url", IMAGE_PART),
-        ("video_url", VIDEO_PART),
-    ],
-);
+const PART: Shape =
+    Tagged("type", &[("text", TEXT_PART), ("image_url", IMAGE_PART), ("video_url", VIDEO_PART)]);
 
 const TEXT_PART: &[Field] = &[required("type", Text), required("text", Text)];
 
 const IMAGE_PART: &[Field] = &[
     required("type", Text),
-    required(
-        "image_url",
-        Object(&[required("url", Text), answer("detail", Text)]),
-    ),
+    required("image_url", Object(&[required("url", Text), answer("detail", Text)])),
 ];
 
 const VIDEO_PART: &[Field] = &[
@@ -247,17 +189,12 @@ const TOOL_CALL: &[Field] = &[
     answer("type", Word(&["function"])),
     required(
         "function",
-        Object(&[
-            answer("name", Text),
-            answer("arguments", Either(&[Text, Map(&Any)])),
-        ]),
+        Object(&[answer("name", Text), answer("arguments", Either(&[Text, Map(&Any)]))]),
     ),
 ];
 
-const TOOL: &[Field] = &[
-    required("type", Word(&["function"])),
-    required("function", Object(FUNCTION)),
-];
+const TOOL: &[Field] =
+    &[required("type", Word(&["function"])), required("function", Object(FUNCTION))];
 
 const FUNCTION: &[Field] = &[
     required("name", Text),

@@ -30,10 +30,7 @@ pub(super) struct Arrival {
 impl Arrival {
     pub(super) fn key(&self) -> Option<&str> {
         let value = self.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-        value
-            .strip_prefix("Bearer ")
-            .map(str::trim)
-            .filter(|key| !key.is_empty())
+        value.strip_prefix("Bearer ").map(str::trim).filter(|key| !key.is_empty())
     }
 
     fn model(&self) -> &str {
@@ -60,10 +57,7 @@ impl Arrival {
             version: format!("{:?}", self.version),
             request_id: self.request_id.clone(),
             headers: headers.collect(),
-            body: self
-                .body
-                .as_ref()
-                .map_or(Value::Null, |body| redacted(body, key)),
+            body: self.body.as_ref().map_or(Value::Null, |body| redacted(body, key)),
         };
         call.seen(seen, &redact(self.model()));
     }
@@ -102,9 +96,7 @@ pub(super) fn admit(world: &World, arrival: &mut Arrival) -> Result<Generation, 
     let name = match body.get("model") {
         Some(Value::String(name)) => name,
         Some(_) => {
-            return Err(Refusal::invalid(
-                "Input should be a valid string, field: 'model'",
-            ));
+            return Err(Refusal::invalid("Input should be a valid string, field: 'model'"));
         }
         None => return Err(Refusal::invalid("Field required, field: 'model'")),
     };

@@ -159,10 +159,7 @@ pub(super) fn prompts(endpoint: Endpoint, body: &Map<String, Value>) -> Vec<Stri
 }
 
 fn message_text(message: &Value) -> String {
-    let role = message
-        .get("role")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let role = message.get("role").and_then(Value::as_str).unwrap_or_default();
     let mut text = format!("{role}\n{}", content_text(message));
     if let Some(calls) = message.get("tool_calls").filter(|calls| !calls.is_null()) {
         text.push_str(&calls.to_string());
@@ -176,11 +173,7 @@ fn content_text(message: &Value) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(parts)) => parts
             .iter()
-            .map(|part| {
-                part.get("text")
-                    .and_then(Value::as_str)
-                    .unwrap_or("<image>")
-            })
+            .map(|part| part.get("text").and_then(Value::as_str).unwrap_or("<image>"))
             .collect(),
         _ => String::new(),
     }
@@ -220,9 +213,7 @@ fn room(
             "The prompt is too long: {prompt_tokens}, model maximum context length: {window}"
         )));
     }
-    let asked = fields
-        .integer("max_tokens")
-        .or(fields.integer("max_completion_tokens"));
+    let asked = fields.integer("max_tokens").or(fields.integer("max_completion_tokens"));
     let wanted = asked.unwrap_or(options.default_max_tokens);
     let left = window - prompt_tokens;
     let strict = fields.get("context_length_exceeded_behavior") == Some(&Value::from("error"));
@@ -236,10 +227,7 @@ fn room(
 }
 
 fn logprobs(fields: Fields<'_>) -> Logprobs {
-    let top = fields
-        .get("top_logprobs")
-        .and_then(Value::as_u64)
-        .unwrap_or(0);
+    let top = fields.get("top_logprobs").and_then(Value::as_u64).unwrap_or(0);
     match fields.get("logprobs") {
         Some(Value::Bool(true)) => Logprobs::Content(top),
         Some(Value::Number(number)) => Logprobs::Legacy(number.as_u64().unwrap_or(0).max(top)),
@@ -250,11 +238,9 @@ fn logprobs(fields: Fields<'_>) -> Logprobs {
 fn texts(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(texts)) => texts
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect(),
+        Some(Value::Array(texts)) => {
+            texts.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -262,9 +248,7 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 fn thinks(fields: Fields<'_>, model: &Model) -> bool {
     let effort = fields.get("reasoning_effort");
     let off = effort.is_some_and(|effort| *effort == "none" || *effort == false)
-        || fields
-            .at("/thinking/type")
-            .is_some_and(|kind| kind == "disabled");
+        || fields.at("/thinking/type").is_some_and(|kind| kind == "disabled");
     model.reasoning != Reasoning::Absent && !off
 }
 
@@ -275,9 +259,7 @@ fn json(fields: Fields<'_>) -> Option<Value> {
     if !matches!(kind, Some("json_object" | "json_schema")) {
         return None;
     }
-    let schema = format
-        .pointer("/json_schema/schema")
-        .or(format.get("schema"));
+    let schema = format.pointer("/json_schema/schema").or(format.get("schema"));
     Some(match schema {
         Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
         Some(schema) => schema.clone(),
@@ -286,10 +268,7 @@ fn json(fields: Fields<'_>) -> Option<Value> {
 }
 
 fn tools(fields: Fields<'_>) -> Tools {
-    let listed = fields
-        .get("tools")
-        .or(fields.get("functions"))
-        .and_then(Value::as_array);
+    let listed = fields.get("tools").or(fields.get("functions")).and_then(Value::as_array);
     let functions: Vec<_> = listed
         .into_iter()
         .flatten()
@@ -315,11 +294,7 @@ fn tools(fields: Fields<'_>) -> Tools {
         }
     };
     let parallel = fields.get("parallel_tool_calls") != Some(&Value::Bool(false));
-    Tools {
-        functions,
-        wanted,
-        parallel,
-    }
+    Tools { functions, wanted, parallel }
 }
 
 /// Over the endpoint and the fields that can change the answer, in the tables'

@@ -69,10 +69,7 @@ impl Handle {
         match reached {
             Ok(Ok(report)) => Ok(report.clone()),
             // The sender is in `self.world`, so only the time can run out.
-            Ok(Err(_)) | Err(_) => Err(NotReached {
-                limit,
-                report: Box::new(self.report()),
-            }),
+            Ok(Err(_)) | Err(_) => Err(NotReached { limit, report: Box::new(self.report()) }),
         }
     }
 }

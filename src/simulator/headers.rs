@@ -30,14 +30,8 @@ pub(super) fn dress(
         }
     };
     set("x-request-id", request_id.to_owned());
-    set(
-        "fireworks-prompt-tokens",
-        generation.prompt_tokens.to_string(),
-    );
-    set(
-        "fireworks-sampling-options",
-        sampling(generation).to_string(),
-    );
+    set("fireworks-prompt-tokens", generation.prompt_tokens.to_string());
+    set("fireworks-sampling-options", sampling(generation).to_string());
     set("x-ratelimit-over-limit", "no".to_owned());
     let seconds = format!("{:.3}", head_time.as_secs_f64());
     if generation.stream {
@@ -45,11 +39,8 @@ pub(super) fn dress(
     } else {
         set("fireworks-server-processing-time", seconds);
     }
-    let content_type = if generation.stream {
-        "text/event-stream; charset=utf-8"
-    } else {
-        "application/json"
-    };
+    let content_type =
+        if generation.stream { "text/event-stream; charset=utf-8" } else { "application/json" };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

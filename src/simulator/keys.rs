@@ -36,13 +36,9 @@ impl Keys {
                 "The API key does not have the scope that this request needs.",
             )),
             SUSPENDED_KEY => Err(Refusal::suspended()),
-            UNKNOWN_KEY => Err(Refusal::unauthorized(
-                "The API key you provided is invalid.",
-            )),
+            UNKNOWN_KEY => Err(Refusal::unauthorized("The API key you provided is invalid.")),
             key if self.knows(key) => Ok(()),
-            _ => Err(Refusal::unauthorized(
-                "The API key you provided is invalid.",
-            )),
+            _ => Err(Refusal::unauthorized("The API key you provided is invalid.")),
         }
     }
 

@@ -26,11 +26,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(kept_requests: usize) -> Ledger {
-        Ledger {
-            report: watch::Sender::default(),
-            hashes: Arc::default(),
-            kept_requests,
-        }
+        Ledger { report: watch::Sender::default(), hashes: Arc::default(), kept_requests }
     }
 
     pub(super) fn report(&self) -> watch::Receiver<Report> {
@@ -39,10 +35,7 @@ impl Ledger {
 
     /// Zero again, but for what is under way: those calls will still end.
     pub(super) fn reset(&self) {
-        self.hashes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.hashes.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.report.send_modify(|report| {
             *report = Report {
                 calls: report.in_flight,
@@ -62,12 +55,7 @@ impl Ledger {
             report.in_flight += 1;
             report.peak_in_flight = report.peak_in_flight.max(report.in_flight);
         });
-        Call {
-            ledger: self.clone(),
-            last_write: Instant::now(),
-            deltas: 0,
-            ended: false,
-        }
+        Call { ledger: self.clone(), last_write: Instant::now(), deltas: 0, ended: false }
     }
 
     /// An open connection, until what is returned is dropped.
@@ -113,11 +101,7 @@ impl Call {
     }
 
     pub(super) fn accepted(&self, hash: blake3::Hash, prompt: u32, cached: u32, stream: bool) {
-        let mut hashes = self
-            .ledger
-            .hashes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut hashes = self.ledger.hashes.lock().unwrap_or_else(PoisonError::into_inner);
         if hashes.len() < DISTINCT {
             hashes.insert(hash);
         }

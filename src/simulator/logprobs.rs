@@ -55,20 +55,14 @@ fn entry(token: &str, offset: usize, top: u64) -> Value {
 }
 
 fn map(token: &str, top: u64) -> Map<String, Value> {
-    alternatives(token, top)
-        .map(|(token, logprob)| (token, json!(logprob)))
-        .collect()
+    alternatives(token, top).map(|(token, logprob)| (token, json!(logprob))).collect()
 }
 
 /// The token itself and less likely ones.
 fn alternatives(token: &str, top: u64) -> impl Iterator<Item = (String, f64)> {
     let likeliest = logprob(token);
     (0..top).zip(0_u8..).map(move |(place, rank)| {
-        let name = if place == 0 {
-            token.to_owned()
-        } else {
-            format!("{token}~{place}")
-        };
+        let name = if place == 0 { token.to_owned() } else { format!("{token}~{place}") };
         (name, likeliest - 1.5 * f64::from(rank))
     })
 }

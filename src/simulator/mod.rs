@@ -81,11 +81,7 @@ impl Simulator {
     pub async fn bind(addr: SocketAddr, options: Options) -> io::Result<Simulator> {
         let listener = TcpListener::bind(addr).await?;
         let local_addr = listener.local_addr()?;
-        Ok(Simulator {
-            listener,
-            local_addr,
-            world: Arc::new(World::new(options)),
-        })
+        Ok(Simulator { listener, local_addr, world: Arc::new(World::new(options)) })
     }
 
     /// Where it listens.

@@ -119,44 +119,26 @@ impl Model {
                 .context_length(long)
                 .reasoning(Field)
                 .no_usage_unless_asked(),
-            fireworks("models/glm-5p3")
-                .context_length(long)
-                .reasoning(Field),
-            fireworks("routers/glm-5p3-fast")
-                .context_length(long)
-                .reasoning(Field),
+            fireworks("models/glm-5p3").context_length(long).reasoning(Field),
+            fireworks("routers/glm-5p3-fast").context_length(long).reasoning(Field),
             fireworks("models/glm-5p3-flash").context_length(long),
-            fireworks("models/deepseek-v4p1-flash")
-                .context_length(long)
-                .reasoning(Field),
+            fireworks("models/deepseek-v4p1-flash").context_length(long).reasoning(Field),
             fireworks("models/minimax-m3")
                 .context_length(512_000)
                 .reasoning(Field)
                 .no_usage_unless_asked(),
-            fireworks("models/qwen3p8-max")
-                .context_length(262_144)
-                .reasoning(Field),
-            fireworks("models/kimi-k2p5")
-                .context_length(262_144)
-                .reasoning(ThinkTags),
-            fireworks("models/gpt-oss-20b")
-                .reasoning(Field)
-                .efforts(&["low", "medium", "high"]),
+            fireworks("models/qwen3p8-max").context_length(262_144).reasoning(Field),
+            fireworks("models/kimi-k2p5").context_length(262_144).reasoning(ThinkTags),
+            fireworks("models/gpt-oss-20b").reasoning(Field).efforts(&["low", "medium", "high"]),
             own("models/plain"),
             own("models/reasoning").reasoning(Field),
             own("models/think-tags").reasoning(ThinkTags),
             own("models/silent-usage").no_usage_unless_asked(),
             own("models/small").context_length(256),
-            Model {
-                supports_tools: false,
-                supports_n: false,
-                ..own("models/bare")
-            },
+            Model { supports_tools: false, supports_n: false, ..own("models/bare") },
             own("models/forbidden").availability(Availability::Forbidden),
-            own("deployments/scaling-up").availability(Availability::ScalingUp {
-                calls: Some(2),
-                lasting: None,
-            }),
+            own("deployments/scaling-up")
+                .availability(Availability::ScalingUp { calls: Some(2), lasting: None }),
         ]
     }
 }

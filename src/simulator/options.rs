@@ -33,10 +33,7 @@ pub struct Options {
 impl Options {
     /// No waiting anywhere.
     pub fn instant() -> Options {
-        Options {
-            pace: Pace::INSTANT,
-            ..Options::default()
-        }
+        Options { pace: Pace::INSTANT, ..Options::default() }
     }
 }
 
@@ -68,10 +65,8 @@ pub struct Pace {
 
 impl Pace {
     /// No waiting.
-    pub const INSTANT: Pace = Pace {
-        first_token: Duration::ZERO,
-        tokens_per_second: f64::INFINITY,
-    };
+    pub const INSTANT: Pace =
+        Pace { first_token: Duration::ZERO, tokens_per_second: f64::INFINITY };
 
     /// How long that many tokens take.
     pub(super) fn tokens(self, count: u32) -> Duration {
@@ -83,9 +78,6 @@ impl Pace {
 
 impl Default for Pace {
     fn default() -> Pace {
-        Pace {
-            first_token: Duration::from_millis(120),
-            tokens_per_second: 160.0,
-        }
+        Pace { first_token: Duration::from_millis(120), tokens_per_second: 160.0 }
     }
 }

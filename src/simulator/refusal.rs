@@ -29,11 +29,7 @@ pub struct Refusal {
 impl Refusal {
     /// With the body that the real service has for the status.
     pub fn status(status: u16) -> Refusal {
-        Refusal {
-            status,
-            body: None,
-            headers: BTreeMap::new(),
-        }
+        Refusal { status, body: None, headers: BTreeMap::new() }
     }
 
     /// With another body.
@@ -115,9 +111,7 @@ impl Refusal {
 
     /// 400 of the model server.
     pub(super) fn invalid(message: impl Into<String>) -> Refusal {
-        Refusal::status(400).body(BodyForm::ModelServer {
-            message: message.into(),
-        })
+        Refusal::status(400).body(BodyForm::ModelServer { message: message.into() })
     }
 
     fn gateway(status: u16, code: &str, message: &str, param: Option<&str>) -> Refusal {
@@ -160,10 +154,7 @@ fn usual_body(status: u16) -> BodyForm {
         401 => ("UNAUTHORIZED", "The API key you provided is invalid."),
         402 => ("PAYMENT_REQUIRED", "The account has no paid plan."),
         403 => ("FORBIDDEN", "Not allowed."),
-        404 => (
-            "NOT_FOUND",
-            "Model not found, inaccessible, and/or not deployed",
-        ),
+        404 => ("NOT_FOUND", "Model not found, inaccessible, and/or not deployed"),
         412 => ("PRECONDITION_FAILED", "The account is suspended."),
         425 => ("TOO_EARLY", "The deployment is swapping its weights."),
         429 => {
@@ -173,15 +164,8 @@ fn usual_body(status: u16) -> BodyForm {
         }
         500 => return BodyForm::Text("Internal Server Error".to_owned()),
         502 | 520 => return BodyForm::Html,
-        503 => (
-            "SERVICE_UNAVAILABLE",
-            "The service is overloaded. Try again later.",
-        ),
+        503 => ("SERVICE_UNAVAILABLE", "The service is overloaded. Try again later."),
         _ => return BodyForm::Empty,
     };
-    BodyForm::Gateway {
-        code: code.to_owned(),
-        message: message.to_owned(),
-        param: None,
-    }
+    BodyForm::Gateway { code: code.to_owned(), message: message.to_owned(), param: None }
 }

@@ -22,10 +22,7 @@ impl Envelope {
     }
 
     fn whole(&self, choice: &Choice) -> Value {
-        let said = choice
-            .parts
-            .iter()
-            .filter(|part| matches!(part, Part::Content(_)));
+        let said = choice.parts.iter().filter(|part| matches!(part, Part::Content(_)));
         let said: Vec<String> = said.flat_map(Part::tokens).cloned().collect();
         let mut whole = match self.endpoint {
             Endpoint::Completions => json!({"index": choice.index, "text": said.concat()}),
@@ -51,14 +48,8 @@ fn message(choice: &Choice, content: String) -> Value {
     if calls.is_empty() || !content.is_empty() {
         message["content"] = json!(content);
     }
-    let thoughts = choice
-        .parts
-        .iter()
-        .filter(|part| matches!(part, Part::Reasoning(_)));
-    let thoughts: String = thoughts
-        .flat_map(Part::tokens)
-        .map(String::as_str)
-        .collect();
+    let thoughts = choice.parts.iter().filter(|part| matches!(part, Part::Reasoning(_)));
+    let thoughts: String = thoughts.flat_map(Part::tokens).map(String::as_str).collect();
     if !thoughts.is_empty() {
         message["reasoning_content"] = json!(thoughts);
     }

@@ -95,20 +95,9 @@ async fn generate(world: &World, endpoint: Endpoint, request: Request) -> Respon
     match gate::admit(world, &mut arrival) {
         Ok(generation) => {
             let cached = visit_cache(world, &account, &arrival, &generation);
-            call.accepted(
-                generation.hash,
-                generation.prompt_tokens,
-                cached,
-                generation.stream,
-            );
-            let performance = Performance {
-                world,
-                generation,
-                effects,
-                request_id,
-                cached,
-                started,
-            };
+            call.accepted(generation.hash, generation.prompt_tokens, cached, generation.stream);
+            let performance =
+                Performance { world, generation, effects, request_id, cached, started };
             performance.respond(call).await
         }
         Err(refusal) => refuse(refusal, call, &request_id),
@@ -131,19 +120,10 @@ async fn arrive(endpoint: Endpoint, request: Request) -> Result<Arrival, Refusal
 /// Prompt caches are per account, isolation key and model.
 fn visit_cache(world: &World, account: &str, arrival: &Arrival, generation: &Generation) -> u32 {
     let header = arrival.headers.get("x-prompt-cache-isolation-key");
-    let isolation = generation
-        .body
-        .get("prompt_cache_isolation_key")
-        .and_then(Value::as_str);
-    let isolation = isolation
-        .or(header.and_then(|value| value.to_str().ok()))
-        .unwrap_or_default();
+    let isolation = generation.body.get("prompt_cache_isolation_key").and_then(Value::as_str);
+    let isolation = isolation.or(header.and_then(|value| value.to_str().ok())).unwrap_or_default();
     let scope = format!("{account}\n{isolation}\n{}\n", generation.model.name);
-    generation
-        .prompts
-        .iter()
-        .map(|prompt| world.prefix_cache.visit(&scope, prompt))
-        .sum()
+    generation.prompts.iter().map(|prompt| world.prefix_cache.visit(&scope, prompt)).sum()
 }
 
 fn refuse(refusal: Refusal, mut call: Call, request_id: &str) -> Response {
@@ -190,18 +170,11 @@ impl Performance<'_> {
             timeline::unstreamed(&Value::Object(reply), usage.completion, &self.effects)
         };
         let body = playback::body(steps, call);
-        headers::dress(
-            body,
-            &self.generation,
-            &self.request_id,
-            self.started.elapsed(),
-        )
+        headers::dress(body, &self.generation, &self.request_id, self.started.elapsed())
     }
 
     fn envelope(&self) -> Envelope {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Envelope {
             id: self.request_id.clone(),
             created: now.as_secs(),
@@ -292,12 +265,10 @@ fn list(world: &World, request_id: &str) -> Response {
             })
         })
         .collect();
-    let list: Map<String, Value> = [
-        ("object".to_owned(), json!("list")),
-        ("data".to_owned(), Value::Array(data)),
-    ]
-    .into_iter()
-    .collect();
+    let list: Map<String, Value> =
+        [("object".to_owned(), json!("list")), ("data".to_owned(), Value::Array(data))]
+            .into_iter()
+            .collect();
     control::json_response(200, &Value::Object(list), Some(request_id))
 }
 

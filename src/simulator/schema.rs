@@ -32,10 +32,7 @@ impl Instance<'_> {
         if let Some(value) = schema.get("const") {
             return value.clone();
         }
-        if let Some(values) = schema
-            .get("enum")
-            .and_then(Value::as_array)
-            .filter(|v| !v.is_empty())
+        if let Some(values) = schema.get("enum").and_then(Value::as_array).filter(|v| !v.is_empty())
         {
             return values[self.rng.usize(..values.len())].clone();
         }
@@ -97,15 +94,10 @@ impl Instance<'_> {
         }
         let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
         let length = if depth < DEPTH { least.max(2) } else { least };
-        let length = schema
-            .get("maxItems")
-            .and_then(Value::as_u64)
-            .map_or(length, |m| m.min(length));
+        let length =
+            schema.get("maxItems").and_then(Value::as_u64).map_or(length, |m| m.min(length));
         let anything = json!({"type": "string"});
-        let item = schema
-            .get("items")
-            .filter(|item| item.is_object())
-            .unwrap_or(&anything);
+        let item = schema.get("items").filter(|item| item.is_object()).unwrap_or(&anything);
         (0..length).map(|_| self.of(item, depth + 1)).collect()
     }
 
@@ -132,10 +124,7 @@ impl Instance<'_> {
     }
 
     fn ascii_word(&mut self) -> String {
-        text::word(self.rng)
-            .chars()
-            .filter(char::is_ascii)
-            .collect()
+        text::word(self.rng).chars().filter(char::is_ascii).collect()
     }
 }
 
@@ -144,10 +133,9 @@ impl Instance<'_> {
 fn kind(schema: &Value) -> Option<&str> {
     match schema.get("type") {
         Some(Value::String(kind)) => Some(kind),
-        Some(Value::Array(kinds)) => kinds
-            .iter()
-            .filter_map(Value::as_str)
-            .find(|kind| *kind != "null"),
+        Some(Value::Array(kinds)) => {
+            kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null")
+        }
         _ if schema.get("properties").is_some() => Some("object"),
         _ if schema.get("items").is_some() => Some("array"),
         _ => None,
@@ -187,10 +175,7 @@ mod tests {
             }),
         ] {
             let value = instance(&schema, &mut Rng::with_seed(7));
-            assert!(
-                jsonschema::is_valid(&schema, &value),
-                "{schema} does not accept {value}"
-            );
+            assert!(jsonschema::is_valid(&schema, &value), "{schema} does not accept {value}");
         }
     }
 

@@ -29,11 +29,7 @@ pub(super) struct Subject<'a> {
 
 impl Script {
     pub(super) fn arm(&self, rules: impl IntoIterator<Item = Rule>) {
-        self.lock().extend(rules.into_iter().map(|rule| Armed {
-            rule,
-            hits: 0,
-            first_hit: None,
-        }));
+        self.lock().extend(rules.into_iter().map(|rule| Armed { rule, hits: 0, first_hit: None }));
     }
 
     pub(super) fn clear(&self) {
@@ -43,19 +39,14 @@ impl Script {
     /// The rules that can still hit, `times` being what is left of them.
     pub(super) fn armed(&self) -> Vec<Rule> {
         let rules = self.lock();
-        rules
-            .iter()
-            .filter(|armed| !armed.used_up())
-            .map(Armed::remainder)
-            .collect()
+        rules.iter().filter(|armed| !armed.used_up()).map(Armed::remainder).collect()
     }
 
     /// The faults of this call: those of the first rule that fits.
     pub(super) fn take(&self, subject: Subject<'_>) -> Vec<Fault> {
         let mut rules = self.lock();
-        let Some(armed) = rules
-            .iter_mut()
-            .find(|armed| !armed.used_up() && fits(&armed.rule, subject))
+        let Some(armed) =
+            rules.iter_mut().find(|armed| !armed.used_up() && fits(&armed.rule, subject))
         else {
             return Vec::new();
         };
@@ -93,14 +84,8 @@ fn fits(rule: &Rule, subject: Subject<'_>) -> bool {
         None => subject.endpoint.generates(),
     };
     endpoint
-        && rule
-            .model
-            .as_ref()
-            .is_none_or(|model| model == subject.model)
-        && rule
-            .prompt
-            .as_ref()
-            .is_none_or(|text| subject.prompt.contains(text.as_str()))
+        && rule.model.as_ref().is_none_or(|model| model == subject.model)
+        && rule.prompt.as_ref().is_none_or(|text| subject.prompt.contains(text.as_str()))
 }
 
 #[cfg(test)]
@@ -118,20 +103,9 @@ mod tests {
     #[test]
     fn rules_one_after_the_other_are_a_sequence() {
         let script = Script::default();
-        script.arm([
-            Rule::once(Fault::HangUp).times(2),
-            Rule::once(Fault::NoDone),
-        ]);
+        script.arm([Rule::once(Fault::HangUp).times(2), Rule::once(Fault::NoDone)]);
         let taken: Vec<_> = (0..4).map(|_| script.take(CALL)).collect();
-        assert_eq!(
-            taken,
-            [
-                vec![Fault::HangUp],
-                vec![Fault::HangUp],
-                vec![Fault::NoDone],
-                vec![]
-            ]
-        );
+        assert_eq!(taken, [vec![Fault::HangUp], vec![Fault::HangUp], vec![Fault::NoDone], vec![]]);
         assert!(script.armed().is_empty());
     }
 
@@ -143,14 +117,8 @@ mod tests {
             (Rule::always(Fault::HangUp).prompt("goodbye"), false),
             (Rule::always(Fault::HangUp).model(CALL.model), true),
             (Rule::always(Fault::HangUp).model("glm-5p3"), false),
-            (
-                Rule::always(Fault::HangUp).endpoint(Endpoint::ChatCompletions),
-                true,
-            ),
-            (
-                Rule::always(Fault::HangUp).endpoint(Endpoint::Models),
-                false,
-            ),
+            (Rule::always(Fault::HangUp).endpoint(Endpoint::ChatCompletions), true),
+            (Rule::always(Fault::HangUp).endpoint(Endpoint::Models), false),
             (Rule::always(Fault::HangUp).times(0), false),
         ] {
             let script = Script::default();
@@ -163,10 +131,7 @@ mod tests {
     fn listing_models_is_hit_only_by_rules_that_name_it() {
         let script = Script::default();
         script.arm([Rule::always(Fault::HangUp)]);
-        let models = Subject {
-            endpoint: Endpoint::Models,
-            ..CALL
-        };
+        let models = Subject { endpoint: Endpoint::Models, ..CALL };
         assert!(script.take(models).is_empty());
     }
 
@@ -189,23 +154,13 @@ mod tests {
             (r#"{"stall":{"after_deltas":3}}"#, Fault::stall(3)),
             (
                 r#"{"slow_head":{"delay":"1m 30s"}}"#,
-                Fault::SlowHead {
-                    delay: Duration::from_secs(90),
-                },
+                Fault::SlowHead { delay: Duration::from_secs(90) },
             ),
-            (
-                r#"{"refuse":{"status":503}}"#,
-                Fault::Refuse(super::super::Refusal::status(503)),
-            ),
+            (r#"{"refuse":{"status":503}}"#, Fault::Refuse(super::super::Refusal::status(503))),
         ] {
             assert_eq!(text.parse::<Rule>(), Ok(Rule::always(fault)), "{text}");
         }
-        for wrong in [
-            r#"{"stall":{"after":3}}"#,
-            r#""hangup""#,
-            "{",
-            r#"{"faults":[],"x":1}"#,
-        ] {
+        for wrong in [r#"{"stall":{"after":3}}"#, r#""hangup""#, "{", r#"{"faults":[],"x":1}"#] {
             assert!(wrong.parse::<Rule>().is_err(), "{wrong}");
         }
     }

@@ -57,14 +57,8 @@ const VERBS: [&str; 12] = [
     "watches",
     "crosses",
 ];
-const OPENINGS: [&str; 6] = [
-    "In short, ",
-    "As it happens, ",
-    "Once more, ",
-    "Every spring ",
-    "After a while ",
-    "Here ",
-];
+const OPENINGS: [&str; 6] =
+    ["In short, ", "As it happens, ", "Once more, ", "Every spring ", "After a while ", "Here "];
 
 /// One word, for names and values.
 pub(super) fn word(rng: &mut Rng) -> &'static str {

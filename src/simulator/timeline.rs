@@ -52,12 +52,7 @@ pub(super) struct Score<'a> {
 /// The steps of a streamed answer.
 pub(super) fn streamed(score: Score<'_>) -> VecDeque<Step> {
     let effects = score.effects;
-    let mut timeline = Timeline {
-        score,
-        steps: VecDeque::new(),
-        deltas: 0,
-        incidents: 0,
-    };
+    let mut timeline = Timeline { score, steps: VecDeque::new(), deltas: 0, incidents: 0 };
     let preamble = timeline.score.effects.framing.preamble();
     if !preamble.is_empty() {
         timeline.raw(preamble);
@@ -70,38 +65,22 @@ pub(super) fn streamed(score: Score<'_>) -> VecDeque<Step> {
 pub(super) fn unstreamed(reply: &Value, tokens: u32, effects: &Effects) -> VecDeque<Step> {
     let text = Bytes::from(reply.to_string());
     let half = text.slice(..text.len() / 2);
-    let whole = Step::Write(Write {
-        bytes: text,
-        deltas: 0,
-        tokens,
-    });
+    let whole = Step::Write(Write { bytes: text, deltas: 0, tokens });
     let mut steps = VecDeque::new();
     for (_, incident) in &effects.incidents {
         match incident {
             Incident::Stall(lasting) => steps.push_back(Step::Stall(*lasting)),
             Incident::Cut | Incident::CutInCharacter => {
-                steps.push_back(Step::Write(Write {
-                    bytes: half,
-                    deltas: 0,
-                    tokens,
-                }));
+                steps.push_back(Step::Write(Write { bytes: half, deltas: 0, tokens }));
                 steps.push_back(Step::Cut);
                 return steps;
             }
             Incident::Garbage | Incident::NotJsonEvent => {
-                steps.push_back(Step::Write(Write {
-                    bytes: GARBAGE,
-                    deltas: 0,
-                    tokens,
-                }));
+                steps.push_back(Step::Write(Write { bytes: GARBAGE, deltas: 0, tokens }));
                 return steps;
             }
             Incident::End | Incident::Done => {
-                steps.push_back(Step::Write(Write {
-                    bytes: half,
-                    deltas: 0,
-                    tokens,
-                }));
+                steps.push_back(Step::Write(Write { bytes: half, deltas: 0, tokens }));
                 return steps;
             }
             // The rest has no meaning without a stream.
@@ -146,11 +125,7 @@ impl Timeline<'_> {
             }
         }
         let mut offsets = vec![0; choices.len()];
-        let longest = choices
-            .iter()
-            .map(|choice| choice.parts.len())
-            .max()
-            .unwrap_or(0);
+        let longest = choices.iter().map(|choice| choice.parts.len()).max().unwrap_or(0);
         for turn in 0..longest {
             for (choice, offset) in choices.iter().zip(&mut offsets) {
                 if let Some(part) = choice.parts.get(turn) {
@@ -167,23 +142,13 @@ impl Timeline<'_> {
         if self.deltas == 0 {
             self.wait(effects.first_token_delay);
         } else {
-            let speakers = u32::try_from(self.score.choices.len())
-                .unwrap_or(u32::MAX)
-                .max(1);
+            let speakers = u32::try_from(self.score.choices.len()).unwrap_or(u32::MAX).max(1);
             self.wait(self.score.pace.tokens(part.cost()) / speakers + effects.delta_delay);
         }
         let chunk = self.score.envelope.part(choice, part, *offset);
-        *offset += part
-            .tokens()
-            .iter()
-            .map(|token| token.chars().count())
-            .sum::<usize>();
+        *offset += part.tokens().iter().map(|token| token.chars().count()).sum::<usize>();
         let bytes = effects.framing.event(None, &chunk.to_string());
-        self.steps.push_back(Step::Write(Write {
-            bytes,
-            deltas: 1,
-            tokens: part.cost(),
-        }));
+        self.steps.push_back(Step::Write(Write { bytes, deltas: 1, tokens: part.cost() }));
         self.deltas += 1;
     }
 
@@ -224,30 +189,19 @@ impl Timeline<'_> {
             Incident::Done => self.raw(framing.event(None, "[DONE]")),
             Incident::Cut => self.steps.push_back(Step::Cut),
             Incident::CutInCharacter => self.cut_in_character(),
-            Incident::Error {
-                status,
-                code,
-                message,
-            } => {
+            Incident::Error { status, code, message } => {
                 self.error(*status, code.as_deref(), message);
             }
             Incident::ErrorEvent(data) => self.raw(framing.event(Some("error"), data)),
             Incident::EndlessLine => {
                 self.raw("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"");
                 let bytes = Bytes::from("x".repeat(4096));
-                self.steps.push_back(Step::Repeat(Write {
-                    bytes,
-                    ..Write::default()
-                }));
+                self.steps.push_back(Step::Repeat(Write { bytes, ..Write::default() }));
             }
             Incident::EndlessStream => {
                 let chunk = self.score.envelope.content(" and on".to_owned());
                 let bytes = framing.event(None, &chunk.to_string());
-                self.steps.push_back(Step::Repeat(Write {
-                    bytes,
-                    deltas: 1,
-                    tokens: 2,
-                }));
+                self.steps.push_back(Step::Repeat(Write { bytes, deltas: 1, tokens: 2 }));
             }
         }
         Err(Over)
@@ -269,9 +223,8 @@ impl Timeline<'_> {
         let usage = self.score.usage.take();
         let mut last = Vec::new();
         for (place, choice) in (1..).zip(self.score.choices) {
-            let inline = usage
-                .as_ref()
-                .filter(|(_, apart)| !apart && place == self.score.choices.len());
+            let inline =
+                usage.as_ref().filter(|(_, apart)| !apart && place == self.score.choices.len());
             let inline = inline.map(|(usage, _)| usage);
             last.push(envelope.finish(choice.index, &choice.finish, inline));
         }
@@ -317,10 +270,7 @@ impl Timeline<'_> {
     }
 
     fn raw(&mut self, bytes: impl Into<Bytes>) {
-        self.steps.push_back(Step::Write(Write {
-            bytes: bytes.into(),
-            ..Write::default()
-        }));
+        self.steps.push_back(Step::Write(Write { bytes: bytes.into(), ..Write::default() }));
     }
 
     fn wait(&mut self, time: Duration) {
@@ -336,10 +286,7 @@ fn bytewise(mut steps: VecDeque<Step>, effects: &Effects) -> VecDeque<Step> {
         steps = cut_after(steps, limit);
     }
     match effects.shred {
-        Some(size) => steps
-            .into_iter()
-            .flat_map(|step| shred(step, size))
-            .collect(),
+        Some(size) => steps.into_iter().flat_map(|step| shred(step, size)).collect(),
         None => steps,
     }
 }
@@ -375,10 +322,7 @@ fn shred(step: Step, size: usize) -> Vec<Step> {
         let bytes = write.bytes.split_to(size.min(write.bytes.len()));
         pieces.push(Step::Write(Write { bytes, ..write }));
         pieces.push(Step::Flush);
-        write = Write {
-            bytes: write.bytes,
-            ..Write::default()
-        };
+        write = Write { bytes: write.bytes, ..Write::default() };
     }
     pieces
 }

@@ -52,19 +52,11 @@ mod tests {
 
     #[test]
     fn the_pieces_join_to_the_text() {
-        for text in [
-            "",
-            " ",
-            "Hello, world!",
-            "a  b\n\n\tc",
-            "naïve “quotes” 日本語",
-            "{\"a\": [1, 2]}",
-        ] {
+        for text in
+            ["", " ", "Hello, world!", "a  b\n\n\tc", "naïve “quotes” 日本語", "{\"a\": [1, 2]}"]
+        {
             assert_eq!(split(text).collect::<String>(), text);
         }
-        assert_eq!(
-            split("Hi there, all.").collect::<Vec<_>>(),
-            ["Hi", " there", ",", " all", "."]
-        );
+        assert_eq!(split("Hi there, all.").collect::<Vec<_>>(), ["Hi", " there", ",", " all", "."]);
     }
 }

@@ -22,10 +22,7 @@ pub(super) fn check(
     members("", body, &known).map_err(Refusal::invalid)?;
     exclusions(body).map_err(Refusal::invalid)?;
     abilities(body, model).map_err(Refusal::invalid)?;
-    let has_messages = body
-        .get("messages")
-        .and_then(Value::as_array)
-        .is_none_or(|m| !m.is_empty());
+    let has_messages = body.get("messages").and_then(Value::as_array).is_none_or(|m| !m.is_empty());
     if !has_messages {
         return Err(Refusal::invalid(
             "List should have at least 1 item after validation, not 0, field: 'messages', value: []",
@@ -38,11 +35,7 @@ type Problem = String;
 
 fn members(path: &str, object: &Map<String, Value>, known: &[&Field]) -> Result<(), Problem> {
     for (name, value) in object {
-        let path = if path.is_empty() {
-            name.clone()
-        } else {
-            format!("{path}.{name}")
-        };
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         let Some(field) = known.iter().find(|field| field.name == name) else {
             return Err(problem("Extra inputs are not permitted", &path, value));
         };
@@ -71,20 +64,16 @@ fn shape(path: &str, value: &Value, expected: &Shape) -> Result<(), Problem> {
         (Shape::Integer(least, most), _) => within(
             path,
             value,
-            value
-                .as_i64()
-                .is_none_or(|number| (*least..=*most).contains(&number)),
+            value.as_i64().is_none_or(|number| (*least..=*most).contains(&number)),
         ),
         (Shape::Number(least, most), _) => within(
             path,
             value,
-            value
-                .as_f64()
-                .is_none_or(|number| (*least..=*most).contains(&number)),
+            value.as_f64().is_none_or(|number| (*least..=*most).contains(&number)),
         ),
-        (Shape::Word(words), Value::String(word)) if !words.contains(&word.as_str()) => Err(
-            problem(&format!("Input should be one of {words:?}"), path, value),
-        ),
+        (Shape::Word(words), Value::String(word)) if !words.contains(&word.as_str()) => {
+            Err(problem(&format!("Input should be one of {words:?}"), path, value))
+        }
         (Shape::Object(fields), Value::Object(object)) => {
             members(path, object, &fields.iter().collect::<Vec<_>>())
         }
@@ -150,11 +139,7 @@ impl Shape {
 }
 
 fn within(path: &str, value: &Value, within: bool) -> Result<(), Problem> {
-    if within {
-        Ok(())
-    } else {
-        Err(problem("Input is out of range", path, value))
-    }
+    if within { Ok(()) } else { Err(problem("Input is out of range", path, value)) }
 }
 
 fn problem(what: &str, path: &str, value: &Value) -> Problem {
@@ -177,22 +162,16 @@ fn exclusions(body: &Map<String, Value>) -> Result<(), Problem> {
         ("tool_choice", "function_call"),
     ] {
         if given(body, one).is_some() && given(body, other).is_some() {
-            return Err(format!(
-                "Only one of '{one}' and '{other}' can be given, not both"
-            ));
+            return Err(format!("Only one of '{one}' and '{other}' can be given, not both"));
         }
     }
     let format = given(body, "response_format").and_then(|format| format.get("type"));
     if format.is_some_and(|format| format == "text") && given(body, "tools").is_some() {
         return Err("response_format of type 'text' cannot be used with tools".to_owned());
     }
-    let stops = given(body, "stop")
-        .and_then(Value::as_array)
-        .map_or(0, Vec::len);
+    let stops = given(body, "stop").and_then(Value::as_array).map_or(0, Vec::len);
     if stops > 4 {
-        return Err(format!(
-            "At most 4 stop sequences are allowed, field: 'stop', value: {stops}"
-        ));
+        return Err(format!("At most 4 stop sequences are allowed, field: 'stop', value: {stops}"));
     }
     Ok(())
 }
@@ -231,16 +210,10 @@ fn abilities(body: &Map<String, Value>, model: &Model) -> Result<(), Problem> {
 
 /// Long answers have to be streamed.
 fn unstreamed_cap(body: &Map<String, Value>, options: &Options) -> Result<(), Refusal> {
-    let streamed = given(body, "stream")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
+    let streamed = given(body, "stream").and_then(Value::as_bool).unwrap_or(false);
     let wanted = given(body, "max_tokens").or(given(body, "max_completion_tokens"));
     let cap = options.unstreamed_max_tokens;
-    if !streamed
-        && wanted
-            .and_then(Value::as_u64)
-            .is_some_and(|wanted| wanted > u64::from(cap))
-    {
+    if !streamed && wanted.and_then(Value::as_u64).is_some_and(|wanted| wanted > u64::from(cap)) {
         let message = format!("Requests with max_tokens > {cap} must have stream=true");
         return Err(Refusal::bad_request(&message, "max_tokens"));
     }

@@ -45,10 +45,7 @@ impl World {
         self.script.clear();
         self.script.arm(self.options.rules.iter().cloned());
         self.prefix_cache.clear();
-        self.waking
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.waking.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The model of that name, if it can be used now.
@@ -57,14 +54,13 @@ impl World {
         let model = model.ok_or_else(Refusal::model_not_found)?;
         match model.availability {
             Availability::Ready => Ok(model),
-            Availability::Forbidden => Err(Refusal::forbidden(
-                "The API key is not allowed to use this model.",
-            )),
+            Availability::Forbidden => {
+                Err(Refusal::forbidden("The API key is not allowed to use this model."))
+            }
             Availability::ScalingUp { calls, lasting } => {
                 let mut waking = self.waking.lock().unwrap_or_else(PoisonError::into_inner);
-                let (since, refused) = waking
-                    .entry(name.to_owned())
-                    .or_insert_with(|| (Instant::now(), 0));
+                let (since, refused) =
+                    waking.entry(name.to_owned()).or_insert_with(|| (Instant::now(), 0));
                 let awake = calls.is_some_and(|calls| *refused >= calls)
                     || lasting.is_some_and(|lasting| since.elapsed() >= lasting);
                 if awake {

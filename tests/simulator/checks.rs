@@ -35,10 +35,7 @@ async fn an_unknown_model_is_the_404_on_record() {
     let body = json!({"model": "accounts/fireworks/models/nope", "messages": [], "x": 1});
     let response = client.chat(&body).send().await.expect("a response");
     assert_eq!(response.status(), 404);
-    let id = response.headers()["x-request-id"]
-        .to_str()
-        .expect("text")
-        .to_owned();
+    let id = response.headers()["x-request-id"].to_str().expect("text").to_owned();
     let text = response.text().await.expect("a body");
     assert_eq!(text.len(), 181);
     let error: Value = serde_json::from_str(&text).expect("JSON");
@@ -62,14 +59,8 @@ async fn fields_that_are_wrong_are_named_by_their_path() {
     let message =
         |more: Value| json!({"messages": [with(json!({"role": "user", "content": "x"}), more)]});
     for (more, words) in [
-        (
-            json!({"best_of": 2}),
-            "Extra inputs are not permitted, field: 'best_of'",
-        ),
-        (
-            json!({"stream_options": {"usage": true}}),
-            "field: 'stream_options.usage'",
-        ),
+        (json!({"best_of": 2}), "Extra inputs are not permitted, field: 'best_of'"),
+        (json!({"stream_options": {"usage": true}}), "field: 'stream_options.usage'"),
         (message(json!({"name": "bob"})), "field: 'messages[0].name'"),
         (
             json!({"messages": [{"role": "user", "content": [
@@ -85,44 +76,20 @@ async fn fields_that_are_wrong_are_named_by_their_path() {
             json!({"response_format": {"type": "json_object", "schema_field": null}}),
             "field: 'response_format.schema_field'",
         ),
-        (
-            message(json!({"role": "developer"})),
-            "field: 'messages[0].role'",
-        ),
-        (
-            json!({"temperature": 2.5}),
-            "out of range, field: 'temperature'",
-        ),
-        (
-            json!({"temperature": "hot"}),
-            "a valid number, field: 'temperature'",
-        ),
+        (message(json!({"role": "developer"})), "field: 'messages[0].role'"),
+        (json!({"temperature": 2.5}), "out of range, field: 'temperature'"),
+        (json!({"temperature": "hot"}), "a valid number, field: 'temperature'"),
         (json!({"n": 0}), "out of range, field: 'n'"),
-        (
-            json!({"max_tokens": 1.5}),
-            "a valid integer, field: 'max_tokens'",
-        ),
-        (
-            json!({"messages": null}),
-            "Field required, field: 'messages'",
-        ),
-        (
-            json!({"max_tokens": 1, "max_completion_tokens": 1}),
-            "not both",
-        ),
-        (
-            json!({"thinking": {"type": "enabled"}, "reasoning_effort": "low"}),
-            "not both",
-        ),
+        (json!({"max_tokens": 1.5}), "a valid integer, field: 'max_tokens'"),
+        (json!({"messages": null}), "Field required, field: 'messages'"),
+        (json!({"max_tokens": 1, "max_completion_tokens": 1}), "not both"),
+        (json!({"thinking": {"type": "enabled"}, "reasoning_effort": "low"}), "not both"),
         (json!({"stop": ["a", "b", "c", "d", "e"]}), "At most 4"),
         (json!({"prompt": "x"}), "field: 'prompt'"),
     ] {
         let (status, body) = client.ask(with(chat("Hi"), more.clone())).await;
         let message = body["error"]["message"].as_str().unwrap_or_default();
-        assert!(
-            status == 400 && message.contains(words),
-            "{more}: {status} {body}"
-        );
+        assert!(status == 400 && message.contains(words), "{more}: {status} {body}");
         assert_eq!(body["error"]["type"], "invalid_request_error", "{more}");
     }
 }
@@ -140,10 +107,7 @@ async fn long_answers_must_be_streamed() {
     let long = with(chat("Hi"), json!({"max_tokens": 4097}));
     let (status, body) = client.ask(long.clone()).await;
     assert_eq!(status, 400);
-    assert_eq!(
-        body["error"]["message"],
-        "Requests with max_tokens > 4096 must have stream=true"
-    );
+    assert_eq!(body["error"]["message"], "Requests with max_tokens > 4096 must have stream=true");
     assert_eq!(body["error"]["code"], "BAD_REQUEST");
     assert!(client.stream(long).await.ends_with("[DONE]\n\n"));
 }
@@ -152,30 +116,13 @@ async fn long_answers_must_be_streamed() {
 async fn a_prompt_longer_than_the_window_is_refused() {
     let client = Client::start().await;
     let small = json!({"model": "accounts/simulator/models/small"});
-    let (status, body) = client
-        .ask(with(chat(&"word ".repeat(300)), small.clone()))
-        .await;
+    let (status, body) = client.ask(with(chat(&"word ".repeat(300)), small.clone())).await;
     assert_eq!(status, 400);
     let message = body["error"]["message"].as_str().expect("text");
-    assert!(
-        message.ends_with("model maximum context length: 256"),
-        "{message}"
-    );
+    assert!(message.ends_with("model maximum context length: 256"), "{message}");
     let strict = json!({"context_length_exceeded_behavior": "error", "max_tokens": 4000});
-    assert_eq!(
-        client
-            .ask(with(with(chat("Hi"), small.clone()), strict))
-            .await
-            .0,
-        400
-    );
-    assert_eq!(
-        client
-            .ask(with(with(chat("Hi"), small), json!({"max_tokens": 4000})))
-            .await
-            .0,
-        200
-    );
+    assert_eq!(client.ask(with(with(chat("Hi"), small.clone()), strict)).await.0, 400);
+    assert_eq!(client.ask(with(with(chat("Hi"), small), json!({"max_tokens": 4000}))).await.0, 200);
 }
 
 #[tokio::test]
@@ -185,18 +132,9 @@ async fn models_refuse_what_they_cannot_do() {
     for (model, more) in [
         ("accounts/simulator/models/bare", json!({"n": 2})),
         ("accounts/simulator/models/bare", json!({"tools": tool})),
-        (
-            "accounts/fireworks/models/gpt-oss-20b",
-            json!({"reasoning_effort": "none"}),
-        ),
-        (
-            "accounts/fireworks/models/gpt-oss-20b",
-            json!({"reasoning_effort": 7}),
-        ),
-        (
-            "accounts/fireworks/models/gpt-oss-20b",
-            json!({"reasoning_effort": false}),
-        ),
+        ("accounts/fireworks/models/gpt-oss-20b", json!({"reasoning_effort": "none"})),
+        ("accounts/fireworks/models/gpt-oss-20b", json!({"reasoning_effort": 7})),
+        ("accounts/fireworks/models/gpt-oss-20b", json!({"reasoning_effort": false})),
     ] {
         let body = with(with(chat("Hi"), json!({"model": model})), more.clone());
         assert_eq!(client.ask(body).await.0, 400, "{model} {more}");
@@ -212,10 +150,7 @@ async fn a_deployment_wakes_up() {
     let waking = json!({"model": "accounts/simulator/deployments/scaling-up"});
     for _ in 0..2 {
         let (status, body) = client.ask(with(chat("Hi"), waking.clone())).await;
-        assert_eq!(
-            (status, &body["error"]["code"]),
-            (503, &json!("DEPLOYMENT_SCALING_UP"))
-        );
+        assert_eq!((status, &body["error"]["code"]), (503, &json!("DEPLOYMENT_SCALING_UP")));
     }
     assert_eq!(client.ask(with(chat("Hi"), waking)).await.0, 200);
 }
@@ -223,13 +158,8 @@ async fn a_deployment_wakes_up() {
 #[tokio::test]
 async fn models_are_listed_but_not_for_fire_pass_keys() {
     let client = Client::start().await;
-    let list = |key: &'static str| {
-        client
-            .http
-            .get(client.url("/v1/models"))
-            .bearer_auth(key)
-            .send()
-    };
+    let list =
+        |key: &'static str| client.http.get(client.url("/v1/models")).bearer_auth(key).send();
     let response = list("fw_test").await.expect("a response");
     let body = response.text().await.expect("a body");
     assert!(body.contains(PLAIN));

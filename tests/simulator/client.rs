@@ -25,18 +25,11 @@ impl Client {
     }
 
     pub async fn with(options: Options) -> Client {
-        let simulator = Simulator::bind(([127, 0, 0, 1], 0).into(), options)
-            .await
-            .expect("a port");
+        let simulator = Simulator::bind(([127, 0, 0, 1], 0).into(), options).await.expect("a port");
         let (handle, addr) = (simulator.handle(), simulator.local_addr());
         #[expect(clippy::disallowed_methods, reason = "a test owns its server")]
         let server = tokio::spawn(simulator.run(std::future::pending()));
-        Client {
-            handle,
-            http: reqwest::Client::new(),
-            addr,
-            server,
-        }
+        Client { handle, http: reqwest::Client::new(), addr, server }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -44,10 +37,7 @@ impl Client {
     }
 
     pub fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
-        self.http
-            .post(self.url(path))
-            .bearer_auth("fw_test")
-            .body(body.to_string())
+        self.http.post(self.url(path)).bearer_auth("fw_test").body(body.to_string())
     }
 
     pub fn chat(&self, body: &Value) -> reqwest::RequestBuilder {
@@ -59,10 +49,7 @@ impl Client {
         let response = self.chat(&body).send().await.expect("a response");
         let status = response.status().as_u16();
         let text = response.text().await.expect("a body");
-        (
-            status,
-            serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        )
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
     /// The body of a streamed chat call, whole.
@@ -74,10 +61,7 @@ impl Client {
     }
 
     pub async fn wait_until(&self, wanted: impl FnMut(&Report) -> bool) -> Report {
-        self.handle
-            .wait_until(wanted, LIMIT)
-            .await
-            .expect("the report as wanted")
+        self.handle.wait_until(wanted, LIMIT).await.expect("the report as wanted")
     }
 }
 

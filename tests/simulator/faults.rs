@@ -29,22 +29,8 @@ async fn streams_end_as_scripted() {
     let client = Client::start().await;
     for (fault, clean, done, finish) in [
         (Fault::Cut { after_deltas: 2 }, false, false, false),
-        (
-            Fault::EndEarly {
-                after_deltas: Some(2),
-            },
-            true,
-            false,
-            false,
-        ),
-        (
-            Fault::DoneEarly {
-                after_deltas: Some(2),
-            },
-            true,
-            true,
-            false,
-        ),
+        (Fault::EndEarly { after_deltas: Some(2) }, true, false, false),
+        (Fault::DoneEarly { after_deltas: Some(2) }, true, true, false),
         (Fault::DoneEarly { after_deltas: None }, true, true, false),
         (Fault::NoDone, true, false, true),
         (Fault::DataAfterDone, true, true, true),
@@ -54,11 +40,7 @@ async fn streams_end_as_scripted() {
         let text = String::from_utf8(bytes).expect("UTF-8");
         assert_eq!(ended, clean, "{name}");
         assert_eq!(text.contains("[DONE]"), done, "{name}");
-        assert_eq!(
-            text.contains("\"finish_reason\":\"stop\""),
-            finish,
-            "{name}"
-        );
+        assert_eq!(text.contains("\"finish_reason\":\"stop\""), finish, "{name}");
         if name.contains('2') {
             assert_eq!(deltas(&text), 2, "{name}");
         }
@@ -83,13 +65,8 @@ async fn errors_come_in_the_stream() {
         code: None,
         message: "overloaded".to_owned(),
     };
-    let event = Fault::ErrorEvent {
-        after_deltas: Some(1),
-        data: String::new(),
-    };
-    let late = Fault::LateError {
-        message: "late".to_owned(),
-    };
+    let event = Fault::ErrorEvent { after_deltas: Some(1), data: String::new() };
+    let late = Fault::LateError { message: "late".to_owned() };
     for (fault, words, done) in [
         (
             error,
@@ -122,13 +99,7 @@ async fn frames_are_odd_as_scripted() {
         (Fault::ByteOrderMark, "\u{feff}data: "),
         (Fault::SeveralDataLines, "data: {\ndata:   \"id\""),
         (Fault::NotJsonEvent { after_deltas: 1 }, "no JSON"),
-        (
-            Fault::HugeEvent {
-                after_deltas: 1,
-                bytes: 100_000,
-            },
-            &"x".repeat(100_000),
-        ),
+        (Fault::HugeEvent { after_deltas: 1, bytes: 100_000 }, &"x".repeat(100_000)),
         (Fault::Shred { bytes: 1 }, "data: [DONE]\n\n"),
     ] {
         let name = format!("{fault:?}");
@@ -143,21 +114,13 @@ async fn frames_are_odd_as_scripted() {
 #[tokio::test]
 async fn endless_streams_end_when_the_client_leaves() {
     let client = Client::start().await;
-    for (left, fault) in [
-        (1, Fault::EndlessStream),
-        (2, Fault::EndlessLine { after_deltas: 1 }),
-    ] {
+    for (left, fault) in [(1, Fault::EndlessStream), (2, Fault::EndlessLine { after_deltas: 1 })] {
         client.handle.script(Rule::once(fault));
         let request = client.chat(&with(chat("Hi"), json!({"stream": true})));
         let mut response = request.send().await.expect("a response");
         let mut read = 0;
         while read < 1_000_000 {
-            read += response
-                .chunk()
-                .await
-                .expect("no error")
-                .expect("no end")
-                .len();
+            read += response.chunk().await.expect("no error").expect("no end").len();
         }
         drop(response);
         client.wait_until(|report| report.aborted == left).await;
@@ -169,43 +132,23 @@ async fn refusals_have_every_body_there_is() {
     let client = Client::start().await;
     let text = |text: &str| text.to_owned();
     for (status, form, body) in [
-        (
-            429,
-            BodyForm::ModelServer {
-                message: text("slow"),
-            },
-            "\"invalid_request_error\"",
-        ),
+        (429, BodyForm::ModelServer { message: text("slow") }, "\"invalid_request_error\""),
         (
             403,
-            BodyForm::BareString {
-                error: text("unauthorized"),
-                message: None,
-            },
+            BodyForm::BareString { error: text("unauthorized"), message: None },
             r#"{"error":"unauthorized"}"#,
         ),
         (
             422,
-            BodyForm::FastApi {
-                detail: json!([{"loc": ["body"], "msg": "m", "type": "t"}]),
-            },
+            BodyForm::FastApi { detail: json!([{"loc": ["body"], "msg": "m", "type": "t"}]) },
             "\"loc\"",
         ),
         (
             404,
-            BodyForm::ControlPlane {
-                code: 5,
-                message: text("no"),
-            },
+            BodyForm::ControlPlane { code: 5, message: text("no") },
             r#"{"code":5,"message":"no","details":[]}"#,
         ),
-        (
-            500,
-            BodyForm::Apigee {
-                faultstring: text("no"),
-            },
-            "\"faultstring\":\"no\"",
-        ),
+        (500, BodyForm::Apigee { faultstring: text("no") }, "\"faultstring\":\"no\""),
         (
             500,
             BodyForm::Text(text("Error listing deployed models")),
@@ -215,19 +158,14 @@ async fn refusals_have_every_body_there_is() {
         (504, BodyForm::Empty, ""),
         (400, BodyForm::Json(json!({"a": 1})), r#"{"a":1}"#),
     ] {
-        let refusal = Refusal::status(status)
-            .body(form)
-            .header("retry-after", "3");
+        let refusal = Refusal::status(status).body(form).header("retry-after", "3");
         client.handle.script(Rule::once(refusal));
         let response = client.chat(&chat("Hi")).send().await.expect("a response");
         assert_eq!(response.status(), status);
         assert_eq!(response.headers()["retry-after"], "3");
         assert!(response.headers().contains_key("x-request-id"));
         let got = response.text().await.expect("a body");
-        assert!(
-            got.contains(body) && (got.is_empty() == body.is_empty()),
-            "{body}: {got}"
-        );
+        assert!(got.contains(body) && (got.is_empty() == body.is_empty()), "{body}: {got}");
     }
 }
 
@@ -250,18 +188,13 @@ async fn answers_are_word_for_word() {
             arguments: vec!["{\"a\"".to_owned(), ":1}".to_owned()],
         }],
     };
-    client
-        .handle
-        .script(Rule::always(answer).and(Fault::Usage(json!({"total_tokens": 7}))));
+    client.handle.script(Rule::always(answer).and(Fault::Usage(json!({"total_tokens": 7}))));
     let events = events(&client.stream(chat("Hi")).await);
     assert_eq!(said(&events, 0, "reasoning_content"), "hm");
     assert_eq!(said(&events, 0, "content"), "Grüß Gott");
     let (_, reply) = client.ask(chat("Hi")).await;
     let call = &reply["choices"][0]["message"]["tool_calls"][0];
-    assert_eq!(
-        call["function"],
-        json!({"name": "f", "arguments": "{\"a\":1}"})
-    );
+    assert_eq!(call["function"], json!({"name": "f", "arguments": "{\"a\":1}"}));
     assert_eq!(reply["usage"], json!({"total_tokens": 7}));
 }
 
@@ -271,9 +204,7 @@ async fn json_mode_can_fail_to_be_json() {
     client.handle.script(Rule::once(Fault::NotJson));
     let asked = json!({"response_format": {"type": "json_object"}});
     let (_, reply) = client.ask(with(chat("Hi"), asked)).await;
-    let text = reply["choices"][0]["message"]["content"]
-        .as_str()
-        .expect("text");
+    let text = reply["choices"][0]["message"]["content"].as_str().expect("text");
     assert!(serde_json::from_str::<serde_json::Value>(text).is_err());
 }
 
@@ -294,11 +225,6 @@ async fn rules_are_armed_listed_and_cleared_over_http() {
     assert!(list.text().await.expect("a body").contains("\"hang_up\""));
     client.http.delete(&url).send().await.expect("a response");
     assert!(client.handle.armed().is_empty());
-    let wrong = client
-        .http
-        .post(&url)
-        .body(r#"{"faults":["hangup"]}"#)
-        .send()
-        .await;
+    let wrong = client.http.post(&url).body(r#"{"faults":["hangup"]}"#).send().await;
     assert_eq!(wrong.expect("a response").status(), 400);
 }

@@ -89,10 +89,7 @@ async fn follow(
     view: &mut View,
     line: &mut PhaseLine,
 ) -> Result<Completed, Failure> {
-    let mut events = line
-        .during(client.execute_node(request))
-        .await?
-        .into_inner();
+    let mut events = line.during(client.execute_node(request)).await?.into_inner();
     line.set("waiting for the first token");
     loop {
         let Some(event) = line.during(events.message()).await? else {

@@ -78,10 +78,7 @@ impl ExecuteArgs {
 
     fn output(&self, held: bool) -> anyhow::Result<OutputOptions> {
         let wanted = if self.events { !self.no_deltas } else { !held };
-        let mut output = OutputOptions {
-            deltas: Some(wanted),
-            ..OutputOptions::default()
-        };
+        let mut output = OutputOptions { deltas: Some(wanted), ..OutputOptions::default() };
         if let Some(schema) = &self.json_output {
             output.set_format(Format::Json);
             if schema != ExecuteArgs::ANY_JSON {
@@ -100,10 +97,7 @@ impl ExecuteArgs {
         let cache = &self.cache;
         CachePolicy {
             mode: cache.cache.map_or(Mode::Unspecified, Mode::from).into(),
-            scope: cache
-                .cache_scope
-                .map_or(Scope::Unspecified, Scope::from)
-                .into(),
+            scope: cache.cache_scope.map_or(Scope::Unspecified, Scope::from).into(),
             ttl: cache.cache_ttl.map(proto_duration),
             salt: cache.cache_salt.clone().unwrap_or_default(),
         }
@@ -117,10 +111,7 @@ impl ExecuteArgs {
             idle: limits.idle.map(proto_duration),
             total: limits.total.map(proto_duration),
             max_attempts: limits.attempts.unwrap_or_default(),
-            on_cancel: limits
-                .on_cancel
-                .map_or(OnCancel::Unspecified, OnCancel::from)
-                .into(),
+            on_cancel: limits.on_cancel.map_or(OnCancel::Unspecified, OnCancel::from).into(),
             allow_restart: limits.allow_restart,
         }
     }
@@ -145,10 +136,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
         Some("-") => &mut io::stdin().lock(),
         _ => &mut File::open(path).context("cannot be read")?,
     };
-    source
-        .take(MAX_INPUT_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .context("cannot be read")?;
+    source.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes).context("cannot be read")?;
     if bytes.len() as u64 > MAX_INPUT_BYTES {
         bail!("is longer than {MAX_INPUT_BYTES} bytes");
     }

@@ -20,11 +20,7 @@ pub(super) fn write(completed: &Completed, out: &mut impl Write) -> io::Result<(
             )?;
         }
     }
-    writeln!(
-        out,
-        "{DIM}{}{DIM:#}",
-        printable(&figures(completed).join(" · "))
-    )
+    writeln!(out, "{DIM}{}{DIM:#}", printable(&figures(completed).join(" · ")))
 }
 
 fn figures(completed: &Completed) -> Vec<String> {
@@ -123,10 +119,7 @@ mod tests {
                 reasoning_tokens: Some(20),
                 ..Usage::default()
             }),
-            cost: Some(Cost {
-                saved_nanodollars: 21_000,
-                ..Cost::default()
-            }),
+            cost: Some(Cost { saved_nanodollars: 21_000, ..Cost::default() }),
             timing: Some(Timing {
                 first_token: seconds(1),
                 total: seconds(90),
@@ -155,10 +148,7 @@ mod tests {
     #[test]
     fn an_answer_that_is_cut_says_so() {
         let completed = Completed {
-            choices: vec![Choice {
-                finish_reason: "length".to_owned(),
-                ..Choice::default()
-            }],
+            choices: vec![Choice { finish_reason: "length".to_owned(), ..Choice::default() }],
             ..Completed::default()
         };
         assert!(told(&completed).starts_with("choice 0 is cut"));

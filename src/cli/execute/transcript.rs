@@ -40,12 +40,7 @@ pub(super) struct Transcript<W> {
 
 impl<W: Write> Transcript<W> {
     pub(super) fn new(out: W, layout: Layout) -> Transcript<W> {
-        Transcript {
-            out,
-            layout,
-            section: Section::Nothing,
-            at_line_start: true,
-        }
+        Transcript { out, layout, section: Section::Nothing, at_line_start: true }
     }
 
     /// Whether [`delta`](Transcript::delta) would print anything: only the first

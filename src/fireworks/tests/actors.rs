@@ -100,10 +100,7 @@ impl Script {
     }
 
     pub(super) fn silence() -> Script {
-        Script {
-            no_head: true,
-            ..Script::stream("")
-        }
+        Script { no_head: true, ..Script::stream("") }
     }
 
     pub(super) fn header(mut self, name: &'static str, value: &str) -> Script {
@@ -157,12 +154,7 @@ impl Provider {
             .fallback(answer)
             .into_make_service_with_connect_info::<SocketAddr>();
         in_background(async move { axum::serve(listener, app).await.expect("serving") });
-        Provider {
-            address,
-            requests,
-            gate,
-            closed,
-        }
+        Provider { address, requests, gate, closed }
     }
 
     pub(super) fn open_gate(&self) {
@@ -171,9 +163,7 @@ impl Provider {
 
     pub(super) fn config(&self) -> ClientConfig {
         ClientConfig {
-            base_url: format!("http://{}/inference/v1", self.address)
-                .parse()
-                .expect("a URL"),
+            base_url: format!("http://{}/inference/v1", self.address).parse().expect("a URL"),
             ..ClientConfig::default()
         }
     }
@@ -183,10 +173,7 @@ impl Provider {
     }
 
     pub(super) fn client_speaking(&self, protocol: Protocol) -> Client {
-        let config = ClientConfig {
-            protocol,
-            ..self.config()
-        };
+        let config = ClientConfig { protocol, ..self.config() };
         Client::new(config).expect("a client")
     }
 }
@@ -336,10 +323,7 @@ pub(super) async fn generate(
     request: &Request,
     notes: &mut Notes,
 ) -> Result<Finish, Interrupted> {
-    let attempt = Attempt {
-        credential: &key(),
-        connect: Duration::from_secs(5),
-    };
+    let attempt = Attempt { credential: &key(), connect: Duration::from_secs(5) };
     client.generate(request, attempt, notes).await
 }
 
@@ -362,10 +346,7 @@ pub(super) async fn run_request(
 pub(super) async fn fail(script: Script) -> ProviderError {
     let (result, _) = run(script).await;
     match result {
-        Err(Interrupted {
-            error: Error::Provider(error),
-            ..
-        }) => *error,
+        Err(Interrupted { error: Error::Provider(error), .. }) => *error,
         other => panic!("not a failure of the provider: {other:?}"),
     }
 }

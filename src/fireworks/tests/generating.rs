@@ -59,15 +59,10 @@ async fn a_chat_stream_is_told_as_it_comes_and_finished_with_its_usage() {
 #[tokio::test]
 async fn the_request_goes_out_as_given_and_asks_for_a_stream() {
     let mut provider = Provider::start(Script::stream(PLAIN)).await;
-    let completions = Request {
-        endpoint: Endpoint::Completions,
-        ..request()
-    };
+    let completions = Request { endpoint: Endpoint::Completions, ..request() };
     let client = provider.client();
     for request in [&request(), &completions] {
-        generate(&client, request, &mut Notes::default())
-            .await
-            .expect("an answer");
+        generate(&client, request, &mut Notes::default()).await.expect("an answer");
     }
     let received = provider.requests.recv().await.expect("a request");
     assert_eq!(received.path, "/inference/v1/chat/completions");
@@ -77,10 +72,7 @@ async fn the_request_goes_out_as_given_and_asks_for_a_stream() {
         ("accept", "text/event-stream"),
         ("content-type", "application/json"),
         ("content-length", "27"),
-        (
-            "user-agent",
-            concat!("sparkler/", env!("CARGO_PKG_VERSION")),
-        ),
+        ("user-agent", concat!("sparkler/", env!("CARGO_PKG_VERSION"))),
     ] {
         assert_eq!(received.headers[name], value, "{name}");
     }
@@ -91,11 +83,7 @@ async fn the_request_goes_out_as_given_and_asks_for_a_stream() {
 #[tokio::test]
 async fn what_has_come_is_shown_before_the_rest_has() {
     let (first, rest) = PLAIN.split_at(PLAIN.find("lo ").expect("a place to cut"));
-    let script = Script::steps(vec![
-        Step::Send(first.into()),
-        Step::Gate,
-        Step::Send(rest.into()),
-    ]);
+    let script = Script::steps(vec![Step::Send(first.into()), Step::Gate, Step::Send(rest.into())]);
     let provider = Provider::start(script).await;
     let notes = Notes::default();
     let client = provider.client();
@@ -105,10 +93,8 @@ async fn what_has_come_is_shown_before_the_rest_has() {
         assert_eq!(notes.text(0), "Hel");
         provider.open_gate();
     };
-    let (result, ()) = tokio::join!(
-        async { generate(&client, &request(), &mut listener).await },
-        watch
-    );
+    let (result, ()) =
+        tokio::join!(async { generate(&client, &request(), &mut listener).await }, watch);
     result.expect("an answer");
     assert_eq!(notes.text(0), "Hello \"wörld\"");
 }
@@ -169,17 +155,10 @@ async fn choices_come_interleaved_and_each_has_its_own_reasoning() {
         r#"data: {"choices":[{"index":1,"text":"nk>\n\nyes","finish_reason":"stop"}]}"#,
         "\n\ndata: [DONE]\n\n",
     );
-    let two = Request {
-        choices: 2,
-        endpoint: Endpoint::Completions,
-        ..request()
-    };
+    let two = Request { choices: 2, endpoint: Endpoint::Completions, ..request() };
     let (result, notes) = run_request(Script::stream(body), &two).await;
     let finish = result.expect("an answer");
-    assert_eq!(
-        finish.finish_reasons,
-        [FinishReason::Length, FinishReason::Stop]
-    );
+    assert_eq!(finish.finish_reasons, [FinishReason::Length, FinishReason::Stop]);
     assert_eq!(notes.text(0), "a < b <think>");
     assert_eq!(notes.reasoning(1), "hm");
     assert_eq!(notes.text(1), "yes");
@@ -191,10 +170,7 @@ async fn logprobs_are_told_verbatim_and_only_if_asked_for() {
         r#"data: {"choices":[{"delta":{"content":"x"},"logprobs":{"content": [1.50]},"finish_reason":"stop"}]}"#,
         "\n\n"
     );
-    let asked = Request {
-        logprobs: true,
-        ..request()
-    };
+    let asked = Request { logprobs: true, ..request() };
     let text = Told::Text(0, "x".into());
     let logprobs = Told::Logprobs(0, r#"{"content": [1.50]}"#.into());
     assert_eq!(told(body, &asked).await, [text.clone(), logprobs]);
@@ -252,10 +228,8 @@ async fn a_whole_answer_instead_of_a_stream_is_taken() {
 #[tokio::test]
 async fn a_connection_is_used_again_after_an_answer() {
     for tail in ["", "data: {}\n\n"] {
-        let script = Script::steps(vec![
-            Step::Send(Bytes::from(PLAIN).to_vec()),
-            Step::Send(tail.into()),
-        ]);
+        let script =
+            Script::steps(vec![Step::Send(Bytes::from(PLAIN).to_vec()), Step::Send(tail.into())]);
         let mut provider = Provider::start(script).await;
         let client = provider.client();
         let mut peers = Vec::new();
@@ -264,9 +238,7 @@ async fn a_connection_is_used_again_after_an_answer() {
             &[Phase::Waiting, Phase::Streaming],
         ] {
             let mut notes = Notes::default();
-            generate(&client, &request(), &mut notes)
-                .await
-                .expect("an answer");
+            generate(&client, &request(), &mut notes).await.expect("an answer");
             assert_eq!(notes.phases(), phases);
             peers.push(provider.requests.recv().await.expect("a request").peer);
         }

@@ -6,16 +6,10 @@ use crate::node::{
 };
 
 /// A JSON Schema; Fireworks takes it as an object or as text.
-const SCHEMA: Shape = Shape::OneOf {
-    form: "json",
-    shapes: &[Shape::AnyObject, Shape::TEXT],
-};
+const SCHEMA: Shape = Shape::OneOf { form: "json", shapes: &[Shape::AnyObject, Shape::TEXT] };
 
 const RESPONSE_FORMAT: Shape = Shape::Object(&[
-    Member::required(
-        "type",
-        Shape::Word(&["text", "json_object", "json_schema", "grammar"]),
-    ),
+    Member::required("type", Shape::Word(&["text", "json_object", "json_schema", "grammar"])),
     Member::optional(
         "json_schema",
         Shape::Object(&[

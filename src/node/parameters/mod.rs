@@ -30,19 +30,16 @@ pub(super) const CREDENTIAL: &[CredentialField] = &[CredentialField {
 }];
 
 /// The model.
-pub(super) const MODEL_NAME: Field = Field::new(
-    "modelName",
-    Shape::text(512, &MODEL_NAME_RULE),
-    words("Model", "모델"),
-)
-.help(
-    "The full name, such as accounts/fireworks/models/…, of a model that the key can use.",
-    "키로 사용할 수 있는 모델의 전체 이름입니다. 예: accounts/fireworks/models/…",
-)
-.sent_as("model")
-.also(&["model"])
-.required()
-.basic();
+pub(super) const MODEL_NAME: Field =
+    Field::new("modelName", Shape::text(512, &MODEL_NAME_RULE), words("Model", "모델"))
+        .help(
+            "The full name, such as accounts/fireworks/models/…, of a model that the key can use.",
+            "키로 사용할 수 있는 모델의 전체 이름입니다. 예: accounts/fireworks/models/…",
+        )
+        .sent_as("model")
+        .also(&["model"])
+        .required()
+        .basic();
 
 /// How freely the model chooses.
 pub(super) const TEMPERATURE: Field =

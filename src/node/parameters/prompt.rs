@@ -6,11 +6,8 @@ use crate::node::{
     shape::{Shape, TextRule},
 };
 
-static IMAGE_DATA: TextRule = TextRule {
-    pattern: "^data:image/.",
-    accepts: is_image_data,
-    words: "a data:image/… URL",
-};
+static IMAGE_DATA: TextRule =
+    TextRule { pattern: "^data:image/.", accepts: is_image_data, words: "a data:image/… URL" };
 
 fn is_image_data(text: &str) -> bool {
     (IMAGE_URL.accepts)(text) && text.starts_with("data:")

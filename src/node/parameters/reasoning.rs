@@ -9,10 +9,7 @@ use crate::node::{
 const EFFORT: Shape = Shape::OneOf {
     form: "string",
     shapes: &[
-        Shape::Integer {
-            minimum: 1,
-            maximum: MAX_INTEGER,
-        },
+        Shape::Integer { minimum: 1, maximum: MAX_INTEGER },
         Shape::Boolean,
         // Any word: each model has its own set, and sets grow.
         Shape::TEXT,
@@ -21,13 +18,7 @@ const EFFORT: Shape = Shape::OneOf {
 
 const THINKING: Shape = Shape::Object(&[
     Member::required("type", Shape::Word(&["enabled", "disabled"])),
-    Member::optional(
-        "budget_tokens",
-        Shape::Integer {
-            minimum: 1024,
-            maximum: MAX_INTEGER,
-        },
-    ),
+    Member::optional("budget_tokens", Shape::Integer { minimum: 1024, maximum: MAX_INTEGER }),
 ]);
 
 const TEXT_PART: Shape = Shape::Object(&[
@@ -46,13 +37,7 @@ const PREDICTION: Shape = Shape::OneOf {
                 "content",
                 Shape::OneOf {
                     form: "json",
-                    shapes: &[
-                        Shape::TEXT,
-                        Shape::List {
-                            of: &TEXT_PART,
-                            most: usize::MAX,
-                        },
-                    ],
+                    shapes: &[Shape::TEXT, Shape::List { of: &TEXT_PART, most: usize::MAX }],
                 },
             ),
         ]),
@@ -63,13 +48,7 @@ const SPECULATION: Shape = Shape::OneOf {
     form: "string",
     shapes: &[
         Shape::TEXT,
-        Shape::List {
-            of: &Shape::Integer {
-                minimum: 0,
-                maximum: MAX_INTEGER,
-            },
-            most: usize::MAX,
-        },
+        Shape::List { of: &Shape::Integer { minimum: 0, maximum: MAX_INTEGER }, most: usize::MAX },
     ],
 };
 

@@ -5,11 +5,7 @@ use crate::node::{
     shape::{Shape, TextRule},
 };
 
-static ANY_KEY: TextRule = TextRule {
-    pattern: "",
-    accepts: |_| true,
-    words: "text",
-};
+static ANY_KEY: TextRule = TextRule { pattern: "", accepts: |_| true, words: "text" };
 
 /// Routing, billing, telemetry.
 pub(in crate::node) static ROUTE: &[Field] = &[

@@ -44,10 +44,7 @@ const TOOL_CHOICE: Shape = Shape::OneOf {
 
 const FUNCTION_CALL: Shape = Shape::OneOf {
     form: "json",
-    shapes: &[
-        Shape::Object(&[Member::required("name", NAME)]),
-        Shape::Word(&["auto", "none"]),
-    ],
+    shapes: &[Shape::Object(&[Member::required("name", NAME)]), Shape::Word(&["auto", "none"])],
 };
 
 /// Tools.

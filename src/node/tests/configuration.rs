@@ -14,9 +14,7 @@ fn every_problem_is_told_at_once_with_its_path() {
         "tools": [{"type": "function", "function": {"name": "a b", "params": {}}}],
     }));
     let chat = Input::Chat(vec![Message::default()]);
-    let violations = node
-        .plan(fields, chat, &OutputFormat::Text)
-        .expect_err("problems");
+    let violations = node.plan(fields, chat, &OutputFormat::Text).expect_err("problems");
     insta::assert_snapshot!(
         violations
             .iter()
@@ -36,14 +34,8 @@ fn a_wrong_value_is_told_in_words_that_help() {
             json!({"max_token": 1}),
             "config.max_token is not a field of chatFireworks; did you mean max_tokens?",
         ),
-        (
-            json!({"zzz": 1}),
-            "config.zzz is not a field of chatFireworks",
-        ),
-        (
-            json!({"guided_json": {}}),
-            "config.guided_json is not a field of chatFireworks",
-        ),
+        (json!({"zzz": 1}), "config.zzz is not a field of chatFireworks"),
+        (json!({"guided_json": {}}), "config.guided_json is not a field of chatFireworks"),
         (
             json!({"stream": true}),
             "config.stream is not a field of chatFireworks: Fireworks is always asked to stream; streaming says whether you see it",
@@ -76,38 +68,17 @@ fn a_wrong_value_is_told_in_words_that_help() {
             json!({"mirostatTarget": "-inf"}),
             "config.mirostatTarget must be a number, not this text",
         ),
-        (
-            json!({"n": 0}),
-            "config.n must be a whole number between 1 and 128, not 0",
-        ),
-        (
-            json!({"n": 1.5}),
-            "config.n must be a whole number between 1 and 128, not 1.5",
-        ),
-        (
-            json!({"n": "1.5"}),
-            "config.n must be a whole number between 1 and 128, not 1.5",
-        ),
+        (json!({"n": 0}), "config.n must be a whole number between 1 and 128, not 0"),
+        (json!({"n": 1.5}), "config.n must be a whole number between 1 and 128, not 1.5"),
+        (json!({"n": "1.5"}), "config.n must be a whole number between 1 and 128, not 1.5"),
         (
             json!({"seed": 9_007_199_254_740_992_u64}),
             "config.seed must be a whole number, not 9007199254740992",
         ),
-        (
-            json!({"seed": 9.1e15}),
-            "config.seed must be a whole number, not 9100000000000000.0",
-        ),
-        (
-            json!({"seed": i64::MIN}),
-            "config.seed must be a whole number, not -9223372036854775808",
-        ),
-        (
-            json!({"ignoreEos": "yes"}),
-            "config.ignoreEos must be true or false, not this text",
-        ),
-        (
-            json!({"echo": 1}),
-            "config.echo must be true or false, not 1",
-        ),
+        (json!({"seed": 9.1e15}), "config.seed must be a whole number, not 9100000000000000.0"),
+        (json!({"seed": i64::MIN}), "config.seed must be a whole number, not -9223372036854775808"),
+        (json!({"ignoreEos": "yes"}), "config.ignoreEos must be true or false, not this text"),
+        (json!({"echo": 1}), "config.echo must be true or false, not 1"),
         (
             json!({"cache": 1}),
             "config.cache must be true, false, or a reference to a cache node, not 1",
@@ -136,18 +107,9 @@ fn a_wrong_value_is_told_in_words_that_help() {
             json!({"logitBias": "{bad"}),
             "config.logitBias is no JSON: key must be a string at line 1 column 2",
         ),
-        (
-            json!({"metadata": {"a": 1}}),
-            "config.metadata.a must be text, not 1",
-        ),
-        (
-            json!({"stop": ["a", "b", "c", "d", "e"]}),
-            "config.stop must be at most 4 items, not 5",
-        ),
-        (
-            json!({"stop": ["a", 1]}),
-            "config.stop[1] must be text, not 1",
-        ),
+        (json!({"metadata": {"a": 1}}), "config.metadata.a must be text, not 1"),
+        (json!({"stop": ["a", "b", "c", "d", "e"]}), "config.stop must be at most 4 items, not 5"),
+        (json!({"stop": ["a", 1]}), "config.stop[1] must be text, not 1"),
         (
             json!({"thinking": {"type": "enabled", "budget_tokens": 5}}),
             "config.thinking.budget_tokens must be a whole number, at least 1024, not 5",
@@ -156,14 +118,8 @@ fn a_wrong_value_is_told_in_words_that_help() {
             json!({"thinking": {"type": "disabled", "budget_tokens": 2048}}),
             "config.thinking.budget_tokens needs type enabled",
         ),
-        (
-            json!({"thinking": {"budget": 5}}),
-            "config.thinking.type is required",
-        ),
-        (
-            json!({"thinking": "enabled"}),
-            "config.thinking must be a JSON object, not this text",
-        ),
+        (json!({"thinking": {"budget": 5}}), "config.thinking.type is required"),
+        (json!({"thinking": "enabled"}), "config.thinking must be a JSON object, not this text"),
         (
             json!({"responseFormat": {"type": "json_schema"}}),
             "config.responseFormat.json_schema is required",
@@ -184,10 +140,7 @@ fn a_wrong_value_is_told_in_words_that_help() {
             json!({"responseFormat": {"type": "json_object", "schema_field": 1}}),
             "config.responseFormat.schema_field is not known here; did you mean schema?",
         ),
-        (
-            json!({"tools": [{"type": "function"}]}),
-            "config.tools[0].function is required",
-        ),
+        (json!({"tools": [{"type": "function"}]}), "config.tools[0].function is required"),
         (
             json!({"tools": {"type": "function"}}),
             "config.tools must be a list, each item a JSON object, not an object",
@@ -196,18 +149,12 @@ fn a_wrong_value_is_told_in_words_that_help() {
             json!({"toolChoice": "maybe"}),
             "config.toolChoice must be one of auto, none, any, required, not this word",
         ),
-        (
-            json!({"toolChoice": {"type": "function"}}),
-            "config.toolChoice.function is required",
-        ),
+        (json!({"toolChoice": {"type": "function"}}), "config.toolChoice.function is required"),
         (
             json!({"toolChoice": {"type": "function", "name": "a", "function": {"name": "a"}}}),
             "config.toolChoice.name excludes function: give one of them",
         ),
-        (
-            json!({"prediction": {"type": "content"}}),
-            "config.prediction.content is required",
-        ),
+        (json!({"prediction": {"type": "content"}}), "config.prediction.content is required"),
         (
             json!({"maxTokens": 1, "maxCompletionTokens": 1}),
             "config.maxCompletionTokens excludes maxTokens: give one of them",
@@ -220,20 +167,11 @@ fn a_wrong_value_is_told_in_words_that_help() {
             json!({"tools": [{"type": "function", "function": {"name": "a"}}], "functions": [{"name": "a"}]}),
             "config.functions excludes tools: give one of them",
         ),
-        (
-            json!({"topP": 1, "top_p": 1}),
-            "config.top_p is given in two spellings; give topP only",
-        ),
-        (
-            json!({"model": "m"}),
-            "config.modelName is given in two spellings; give modelName only",
-        ),
+        (json!({"topP": 1, "top_p": 1}), "config.top_p is given in two spellings; give topP only"),
+        (json!({"model": "m"}), "config.modelName is given in two spellings; give modelName only"),
     ] {
         let problems = problems("chatFireworks", fields.clone(), prompt());
-        assert!(
-            problems.contains(&told.to_owned()),
-            "{fields}: {problems:#?}"
-        );
+        assert!(problems.contains(&told.to_owned()), "{fields}: {problems:#?}");
     }
 }
 
@@ -267,9 +205,7 @@ fn a_text_of_the_caller_is_never_quoted() {
             fields.insert(name.to_owned(), value);
             if let Err(violations) = node.plan(fields, prompt(), &OutputFormat::Text) {
                 assert!(
-                    violations
-                        .iter()
-                        .all(|violation| !violation.description.contains(canary)),
+                    violations.iter().all(|violation| !violation.description.contains(canary)),
                     "{violations:?}"
                 );
             }
@@ -286,18 +222,9 @@ fn the_model_is_required_and_has_no_default() {
             (json!({}), "is required"),
             (json!({"modelName": ""}), "is required"),
             (json!({"modelName": null}), "is required"),
-            (
-                json!({"modelName": "a b"}),
-                "must be a model's name: printable ASCII without spaces",
-            ),
-            (
-                json!({"modelName": "m\n"}),
-                "must be a model's name: printable ASCII without spaces",
-            ),
-            (
-                json!({"modelName": "m".repeat(513)}),
-                "must be at most 512 bytes long",
-            ),
+            (json!({"modelName": "a b"}), "must be a model's name: printable ASCII without spaces"),
+            (json!({"modelName": "m\n"}), "must be a model's name: printable ASCII without spaces"),
+            (json!({"modelName": "m".repeat(513)}), "must be at most 512 bytes long"),
             (
                 json!({"modelName": 5}),
                 "must be a model's name: printable ASCII without spaces, not 5",
@@ -316,62 +243,32 @@ fn the_model_is_required_and_has_no_default() {
 #[test]
 fn form_text_counts_as_what_it_says_and_emptiness_as_nothing() {
     for (text, plain) in [
-        (
-            json!({"temperature": "0.9", "n": "2"}),
-            json!({"temperature": 0.9, "n": 2}),
-        ),
+        (json!({"temperature": "0.9", "n": "2"}), json!({"temperature": 0.9, "n": 2})),
         (json!({"temperature": " 1 "}), json!({"temperature": 1})),
         (json!({"maxTokens": "1e3"}), json!({"maxTokens": 1000})),
         (json!({"maxTokens": 40.0}), json!({"maxTokens": 40})),
-        (
-            json!({"ignoreEos": "true", "echo": "false"}),
-            json!({"ignoreEos": true}),
-        ),
+        (json!({"ignoreEos": "true", "echo": "false"}), json!({"ignoreEos": true})),
         (
             json!({"topP": "", "stop": "", "tools": "", "maxTokens": "  ", "thinking": null}),
             json!({}),
         ),
-        (
-            json!({"stop": [], "tools": "[]", "logitBias": {}, "metadata": "{}"}),
-            json!({}),
-        ),
-        (
-            json!({"stop": "[\"a\",\"b\"]"}),
-            json!({"stop": ["a", "b"]}),
-        ),
+        (json!({"stop": [], "tools": "[]", "logitBias": {}, "metadata": "{}"}), json!({})),
+        (json!({"stop": "[\"a\",\"b\"]"}), json!({"stop": ["a", "b"]})),
         (json!({"stop": "[END]"}), json!({"stop": ["[END]"]})),
         (json!({"stop": " "}), json!({"stop": [" "]})),
-        (
-            json!({"reasoningEffort": "2048"}),
-            json!({"reasoningEffort": 2048}),
-        ),
-        (
-            json!({"reasoningEffort": "true"}),
-            json!({"reasoningEffort": "medium"}),
-        ),
+        (json!({"reasoningEffort": "2048"}), json!({"reasoningEffort": 2048})),
+        (json!({"reasoningEffort": "true"}), json!({"reasoningEffort": "medium"})),
         (json!({"logprobs": "3"}), json!({"logprobs": 3})),
-        (
-            json!({"logitBias": "{\"10\":1.0,\"9\":-2}"}),
-            json!({"logitBias": {"9": -2, "10": 1}}),
-        ),
+        (json!({"logitBias": "{\"10\":1.0,\"9\":-2}"}), json!({"logitBias": {"9": -2, "10": 1}})),
         (
             json!({"toolChoice": "{\"type\":\"function\",\"function\":{\"name\":\"a\"}}"}),
             json!({"toolChoice": {"type": "function", "function": {"name": "a"}}}),
         ),
-        (
-            json!({"prediction": "{\"a\":1}"}),
-            json!({"speculation": "{\"a\":1}"}),
-        ),
+        (json!({"prediction": "{\"a\":1}"}), json!({"speculation": "{\"a\":1}"})),
     ] {
-        let (text_plan, plain_plan) = (
-            plan("chatFireworks", text.clone()),
-            plan("chatFireworks", plain),
-        );
-        assert_eq!(
-            canonical_text(&text_plan),
-            canonical_text(&plain_plan),
-            "{text}"
-        );
+        let (text_plan, plain_plan) =
+            (plan("chatFireworks", text.clone()), plan("chatFireworks", plain));
+        assert_eq!(canonical_text(&text_plan), canonical_text(&plain_plan), "{text}");
     }
 }
 
@@ -401,10 +298,8 @@ fn credential_and_streaming_reach_the_worker_and_not_the_provider() {
     let plain = plan("chatFireworks", json!({}));
     assert!(plain.deltas);
     assert_eq!(plain.secret_name, None);
-    let other = plan(
-        "chatFireworks",
-        json!({"credential": "team", "streaming": "false", "cache": true}),
-    );
+    let other =
+        plan("chatFireworks", json!({"credential": "team", "streaming": "false", "cache": true}));
     assert!(!other.deltas);
     assert_eq!(other.secret_name.as_deref(), Some("team"));
     assert_eq!(plain.identity, other.identity);
@@ -412,9 +307,8 @@ fn credential_and_streaming_reach_the_worker_and_not_the_provider() {
 
 #[test]
 fn a_flood_of_unknown_fields_is_refused_quickly_and_shortly() {
-    let fields: Map<String, Value> = (0..100_000)
-        .map(|number| (format!("temperatur{number}"), json!("1")))
-        .collect();
+    let fields: Map<String, Value> =
+        (0..100_000).map(|number| (format!("temperatur{number}"), json!("1"))).collect();
     let started = std::time::Instant::now();
     let problems = problems("chatFireworks", Value::Object(fields), prompt());
     assert!(problems.len() < 30);
@@ -437,8 +331,5 @@ fn json_that_is_too_deep_is_refused() {
     }
     let fields = json!({"responseFormat": {"type": "json_object", "schema": {"a": value}}});
     let told = problems("chatFireworks", fields, prompt());
-    assert_eq!(
-        told,
-        ["config.responseFormat.schema is nested more than 100 levels deep"]
-    );
+    assert_eq!(told, ["config.responseFormat.schema is nested more than 100 levels deep"]);
 }

@@ -3,54 +3,29 @@
 use super::*;
 
 fn message(role: &str, content: &str) -> Message {
-    Message {
-        role: role.to_owned(),
-        ..user(content)
-    }
+    Message { role: role.to_owned(), ..user(content) }
 }
 
 fn image(url: &str) -> Part {
-    Part::Image {
-        url: url.to_owned(),
-        detail: String::new(),
-    }
+    Part::Image { url: url.to_owned(), detail: String::new() }
 }
 
 fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
-    ToolCall {
-        id: id.to_owned(),
-        name: name.to_owned(),
-        arguments: arguments.to_owned(),
-    }
+    ToolCall { id: id.to_owned(), name: name.to_owned(), arguments: arguments.to_owned() }
 }
 
 #[test]
 fn an_input_that_is_wrong_is_told_where_and_why() {
-    let with_parts = |parts| Message {
-        parts,
-        ..message("user", "")
-    };
-    let with_call = |call| Message {
-        tool_calls: vec![call],
-        ..message("assistant", "")
-    };
+    let with_parts = |parts| Message { parts, ..message("user", "") };
+    let with_call = |call| Message { tool_calls: vec![call], ..message("assistant", "") };
     for (given, told) in [
-        (
-            message("", "a"),
-            "role is required: system, user, assistant or tool",
-        ),
-        (
-            message("developer", "a"),
-            "role must be system: Fireworks knows no developer role",
-        ),
+        (message("", "a"), "role is required: system, user, assistant or tool"),
+        (message("developer", "a"), "role must be system: Fireworks knows no developer role"),
         (
             message("asistant", "a"),
             "role must be system, user, assistant or tool; did you mean assistant?",
         ),
-        (
-            message("human", "a"),
-            "role must be system, user, assistant or tool",
-        ),
+        (message("human", "a"), "role must be system, user, assistant or tool"),
         (
             message("user", ""),
             "content is empty: only a tool message, or an assistant message with tool calls, may be",
@@ -60,10 +35,7 @@ fn an_input_that_is_wrong_is_told_where_and_why() {
             "content is empty: only a tool message, or an assistant message with tool calls, may be",
         ),
         (
-            Message {
-                parts: vec![Part::Text("b".to_owned())],
-                ..message("user", "a")
-            },
+            Message { parts: vec![Part::Text("b".to_owned())], ..message("user", "a") },
             "parts excludes content: give one of the two",
         ),
         (
@@ -71,24 +43,15 @@ fn an_input_that_is_wrong_is_told_where_and_why() {
             "tool_call_id is required: the id of the call this is the result of",
         ),
         (
-            Message {
-                tool_call_id: "1".to_owned(),
-                ..message("user", "a")
-            },
+            Message { tool_call_id: "1".to_owned(), ..message("user", "a") },
             "tool_call_id belongs to tool messages only",
         ),
         (
-            Message {
-                reasoning_content: "r".to_owned(),
-                ..message("user", "a")
-            },
+            Message { reasoning_content: "r".to_owned(), ..message("user", "a") },
             "reasoning_content belongs to assistant messages only",
         ),
         (
-            Message {
-                tool_calls: vec![call("1", "f", "{}")],
-                ..message("user", "a")
-            },
+            Message { tool_calls: vec![call("1", "f", "{}")], ..message("user", "a") },
             "tool_calls belongs to assistant messages only",
         ),
         (
@@ -99,18 +62,9 @@ fn an_input_that_is_wrong_is_told_where_and_why() {
             with_call(call("1", "f", "")),
             "tool_calls[0].arguments must be JSON text; {} where there are none",
         ),
-        (
-            with_call(call("", "f", "{}")),
-            "tool_calls[0].id is required",
-        ),
-        (
-            with_call(call("1", "", "{}")),
-            "tool_calls[0].name is required",
-        ),
-        (
-            with_parts(vec![Part::Empty]),
-            "parts[0] is empty: give text or image_url",
-        ),
+        (with_call(call("", "f", "{}")), "tool_calls[0].id is required"),
+        (with_call(call("1", "", "{}")), "tool_calls[0].name is required"),
+        (with_parts(vec![Part::Empty]), "parts[0] is empty: give text or image_url"),
         (
             with_parts(vec![image("http://example.com/a.png")]),
             "parts[0].image_url.url must be an https:// URL or a data:image/… URL",
@@ -131,11 +85,7 @@ fn an_input_that_is_wrong_is_told_where_and_why() {
             "parts[0].image_url.detail must be auto, low or high",
         ),
     ] {
-        let problems = problems(
-            "chatFireworks",
-            json!({}),
-            Input::Chat(vec![user("a"), given]),
-        );
+        let problems = problems("chatFireworks", json!({}), Input::Chat(vec![user("a"), given]));
         assert_eq!(problems, [format!("chat.messages[1].{told}")]);
     }
 }
@@ -158,10 +108,7 @@ fn thirty_images_are_taken_and_one_more_is_not() {
     };
     assert!(problems("chatFireworks", json!({}), chat(30)).is_empty());
     let told = problems("chatFireworks", json!({}), chat(31));
-    assert_eq!(
-        told,
-        ["chat.messages has 31 images; Fireworks takes at most 30"]
-    );
+    assert_eq!(told, ["chat.messages has 31 images; Fireworks takes at most 30"]);
 }
 
 #[test]
@@ -212,10 +159,7 @@ fn a_whole_conversation_is_written_as_the_provider_takes_it() {
             reasoning_content: "Hm.".to_owned(),
             ..message("assistant", "")
         },
-        Message {
-            tool_call_id: "c1".to_owned(),
-            ..message("tool", "")
-        },
+        Message { tool_call_id: "c1".to_owned(), ..message("tool", "") },
         message("assistant", "A cat."),
         user("Sure?"),
     ]);

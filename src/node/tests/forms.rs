@@ -12,16 +12,9 @@ fn drawn(form: &Form) -> String {
             if field.required { "*" } else { "" },
             field.spellings().skip(1).collect::<Vec<_>>(),
             field.shape.form_type(),
-            minimum
-                .map(|bound| format!(" >= {bound}"))
-                .unwrap_or_default(),
-            maximum
-                .map(|bound| format!(" <= {bound}"))
-                .unwrap_or_default(),
-            field
-                .default
-                .map(|value| format!(" = {}", value.value()))
-                .unwrap_or_default(),
+            minimum.map(|bound| format!(" >= {bound}")).unwrap_or_default(),
+            maximum.map(|bound| format!(" <= {bound}")).unwrap_or_default(),
+            field.default.map(|value| format!(" = {}", value.value())).unwrap_or_default(),
             if field.advanced { " (advanced)" } else { "" },
             field.label.en,
             field.label.ko,
@@ -60,10 +53,7 @@ fn every_field_has_words_in_both_languages_and_its_own_spellings() {
                 assert!(!text.is_empty(), "{}", field.name);
             }
             assert!(
-                field
-                    .help
-                    .ko
-                    .contains(|letter: char| ('가'..='힣').contains(&letter)),
+                field.help.ko.contains(|letter: char| ('가'..='힣').contains(&letter)),
                 "{}",
                 field.name
             );

@@ -22,10 +22,7 @@ pub(super) fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("repetitionPenalty", vec![json!(1), json!(1.1)]),
         ("mirostatTarget", vec![json!(0.5), json!(5)]),
         ("mirostatLr", vec![json!(0.1)]),
-        (
-            "logitBias",
-            vec![json!({"5": 1}), json!({"5": 1, "7": -100})],
-        ),
+        ("logitBias", vec![json!({"5": 1}), json!({"5": 1, "7": -100})]),
         ("seed", vec![json!(0), json!(-5)]),
         ("stop", vec![json!(["a"]), json!(["a", "b"]), json!("c")]),
         ("ignoreEos", vec![json!(true)]),
@@ -49,13 +46,7 @@ pub(super) fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("perfMetricsInResponse", vec![json!(true)]),
         (
             "reasoningEffort",
-            vec![
-                json!("low"),
-                json!("xhigh"),
-                json!(2048),
-                json!(true),
-                json!(false),
-            ],
+            vec![json!("low"), json!("xhigh"), json!(2048), json!(true), json!(false)],
         ),
         (
             "thinking",
@@ -65,14 +56,8 @@ pub(super) fn samples() -> Vec<(&'static str, Vec<Value>)> {
                 json!({"type": "enabled", "budget_tokens": 2048}),
             ],
         ),
-        (
-            "reasoningHistory",
-            vec![json!("preserved"), json!("disabled")],
-        ),
-        (
-            "prediction",
-            vec![json!("a"), json!({"type": "content", "content": "b"})],
-        ),
+        ("reasoningHistory", vec![json!("preserved"), json!("disabled")]),
+        ("prediction", vec![json!("a"), json!({"type": "content", "content": "b"})]),
         ("speculation", vec![json!("a"), json!([1, 2])]),
         ("tools", vec![tool("a"), tool("b")]),
         (
@@ -117,19 +102,12 @@ fn what_decides_the_answer_changes_the_identity_and_nothing_else_does() {
     let form = registry.find("chatFireworks").expect("the node").form();
     let plain = plan("chatFireworks", json!({})).identity;
     for (name, samples) in samples() {
-        let field = form
-            .fields()
-            .iter()
-            .find(|field| field.name == name)
-            .expect("a field");
+        let field = form.fields().iter().find(|field| field.name == name).expect("a field");
         let mut seen = vec![plain.clone()];
         for sample in samples {
             let identity = plan("chatFireworks", json!({name: sample})).identity;
             if field.class.decides_the_answer() {
-                assert!(
-                    !seen.contains(&identity),
-                    "{name}: {sample} changes nothing"
-                );
+                assert!(!seen.contains(&identity), "{name}: {sample} changes nothing");
                 seen.push(identity);
             } else {
                 assert_eq!(identity, plain, "{name}: {sample}");
@@ -142,29 +120,17 @@ fn what_decides_the_answer_changes_the_identity_and_nothing_else_does() {
 fn node_model_input_and_provider_are_part_of_the_identity() {
     let base = plan("chatFireworks", json!({})).identity;
     let other_prompt = Input::Prompt("Say bye.".to_owned());
-    let other_input = planned(
-        "chatFireworks",
-        json!({}),
-        other_prompt,
-        &OutputFormat::Text,
-    )
-    .expect("right");
+    let other_input =
+        planned("chatFireworks", json!({}), other_prompt, &OutputFormat::Text).expect("right");
     assert_ne!(base, other_input.identity);
-    assert_ne!(
-        base,
-        plan("fireworks", json!({"temperature": 0.9})).identity
-    );
+    assert_ne!(base, plan("fireworks", json!({"temperature": 0.9})).identity);
     let chat = Input::Chat(vec![user("Say hello.")]);
     let same = planned("chatFireworks", json!({}), chat, &OutputFormat::Text).expect("right");
     assert_eq!(base, same.identity);
 
     let registry = registry();
     let node = registry.find("chatFireworks").expect("the node");
-    let other_model = node.plan(
-        config(json!({"model": "other"})),
-        prompt(),
-        &OutputFormat::Text,
-    );
+    let other_model = node.plan(config(json!({"model": "other"})), prompt(), &OutputFormat::Text);
     assert_ne!(base, other_model.expect("right").identity);
 }
 
@@ -174,52 +140,28 @@ fn what_means_the_same_is_the_same() {
     for (one, other) in [
         (json!({"maxCompletionTokens": 5}), json!({"maxTokens": 5})),
         (json!({"stop": "x"}), json!({"stop": ["x"]})),
-        (
-            json!({"toolChoice": "any"}),
-            json!({"toolChoice": "required"}),
-        ),
+        (json!({"toolChoice": "any"}), json!({"toolChoice": "required"})),
         (json!({"toolChoice": "auto"}), json!({})),
         (
             json!({"toolChoice": {"type": "function", "name": "f"}}),
             json!({"toolChoice": {"type": "function", "function": {"name": "f"}}}),
         ),
-        (
-            json!({"functions": [{"name": "f"}]}),
-            json!({"tools": tools}),
-        ),
+        (json!({"functions": [{"name": "f"}]}), json!({"tools": tools})),
         (json!({"functionCall": "auto"}), json!({})),
-        (
-            json!({"functionCall": "none"}),
-            json!({"toolChoice": "none"}),
-        ),
+        (json!({"functionCall": "none"}), json!({"toolChoice": "none"})),
         (
             json!({"functionCall": {"name": "f"}}),
             json!({"toolChoice": {"type": "function", "name": "f"}}),
         ),
-        (
-            json!({"reasoningEffort": true}),
-            json!({"reasoningEffort": "medium"}),
-        ),
-        (
-            json!({"reasoningEffort": false}),
-            json!({"reasoningEffort": "none"}),
-        ),
-        (
-            json!({"thinking": {"type": "enabled"}}),
-            json!({"reasoningEffort": "medium"}),
-        ),
-        (
-            json!({"thinking": {"type": "disabled"}}),
-            json!({"reasoningEffort": "none"}),
-        ),
+        (json!({"reasoningEffort": true}), json!({"reasoningEffort": "medium"})),
+        (json!({"reasoningEffort": false}), json!({"reasoningEffort": "none"})),
+        (json!({"thinking": {"type": "enabled"}}), json!({"reasoningEffort": "medium"})),
+        (json!({"thinking": {"type": "disabled"}}), json!({"reasoningEffort": "none"})),
         (
             json!({"thinking": {"type": "enabled", "budget_tokens": 4096.0}}),
             json!({"reasoningEffort": 4096}),
         ),
-        (
-            json!({"prediction": {"type": "content", "content": "a"}}),
-            json!({"speculation": "a"}),
-        ),
+        (json!({"prediction": {"type": "content", "content": "a"}}), json!({"speculation": "a"})),
         (
             json!({"prediction": {"type": "content", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}}),
             json!({"speculation": "ab"}),
@@ -230,10 +172,7 @@ fn what_means_the_same_is_the_same() {
         ),
         (json!({"temperature": 0.9}), json!({})),
         (json!({"temperature": 1}), json!({"temperature": 1.0})),
-        (
-            json!({"logitBias": {"10": 1, "9": 2}}),
-            json!({"logit_bias": {"9": 2, "10": 1}}),
-        ),
+        (json!({"logitBias": {"10": 1, "9": 2}}), json!({"logit_bias": {"9": 2, "10": 1}})),
         (json!({"top_p": null}), json!({})),
     ] {
         assert_eq!(
@@ -252,10 +191,7 @@ fn absent_sampling_is_not_the_same_as_the_usual_default() {
         json!({"repetitionPenalty": 1}),
         json!({"frequencyPenalty": 0}),
     ] {
-        assert_ne!(
-            plan("fireworks", fields).identity,
-            plan("fireworks", json!({})).identity
-        );
+        assert_ne!(plan("fireworks", fields).identity, plan("fireworks", json!({})).identity);
     }
 }
 
@@ -264,24 +200,15 @@ fn configurations() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
     let samples: Vec<_> = samples()
         .into_iter()
         .filter(|(name, _)| {
-            ![
-                "maxCompletionTokens",
-                "thinking",
-                "prediction",
-                "functions",
-                "functionCall",
-            ]
-            .contains(name)
+            !["maxCompletionTokens", "thinking", "prediction", "functions", "functionCall"]
+                .contains(name)
         })
         .collect();
     let one_of_each = samples.into_iter().map(|(name, values)| {
         proptest::option::of(proptest::sample::select(values)).prop_map(move |value| (name, value))
     });
     one_of_each.collect::<Vec<_>>().prop_map(|fields| {
-        fields
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect()
+        fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     })
 }
 
@@ -293,20 +220,8 @@ fn snake_case(name: &str) -> &str {
 
 fn parameter(name: &str) -> Option<Field> {
     use crate::node::parameters::{ANSWER, CHAT_PROMPT, PROMPT, REASONING, ROUTE, SAMPLING, TOOLS};
-    let groups = [
-        ANSWER,
-        CHAT_PROMPT,
-        PROMPT,
-        REASONING,
-        ROUTE,
-        SAMPLING,
-        TOOLS,
-    ];
-    groups
-        .into_iter()
-        .flatten()
-        .find(|field| field.name == name)
-        .copied()
+    let groups = [ANSWER, CHAT_PROMPT, PROMPT, REASONING, ROUTE, SAMPLING, TOOLS];
+    groups.into_iter().flatten().find(|field| field.name == name).copied()
 }
 
 /// A value as a form stores it.
@@ -382,10 +297,7 @@ fn any_json() -> impl Strategy<Value = Value> {
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             proptest::collection::vec((word.clone(), inner), 0..4).prop_map(|members| {
                 Value::Object(
-                    members
-                        .into_iter()
-                        .map(|(name, value)| (name.to_owned(), value))
-                        .collect(),
+                    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
                 )
             }),
         ]

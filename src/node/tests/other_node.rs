@@ -8,6 +8,7 @@ use crate::{
     credentials::ApiKey,
     error::{Error, Violation},
     event::{Delta, FinishReason, Phase, Piece},
+    price::Tier,
 };
 
 /// Says its prompt several times.
@@ -25,10 +26,7 @@ impl Node for Echo {
         name: "echo",
         version: 1,
         label: words("Echo", "메아리"),
-        description: words(
-            "Says its prompt several times.",
-            "프롬프트를 여러 번 말합니다.",
-        ),
+        description: words("Says its prompt several times.", "프롬프트를 여러 번 말합니다."),
         inputs: &[InputKind::Prompt],
         credential_fields: &[],
         fields: &[&[Field::integer("times", 1, 9, words("Times", "횟수")).or(Literal::Integer(2))]],
@@ -36,9 +34,7 @@ impl Node for Echo {
     };
 
     fn configure(values: Values<'_>) -> EchoConfig {
-        EchoConfig {
-            times: values.integer("times").unwrap_or(1),
-        }
+        EchoConfig { times: values.integer("times").unwrap_or(1) }
     }
 
     fn model(_config: &EchoConfig) -> &str {
@@ -55,6 +51,7 @@ impl Node for Echo {
             unreachable!("echo takes prompts only");
         };
         Prepared {
+            tier: Tier::Standard,
             base_url: "".into(),
             endpoint: "echo",
             canonical: format!("{} {prompt}", config.times).into(),
@@ -71,18 +68,11 @@ impl Node for Echo {
         emit: &mut dyn Emit,
     ) -> Result<Finish, Interrupted> {
         for text in call {
-            let delta = Delta {
-                choice: 0,
-                piece: Piece::Text(text.into()),
-            };
-            emit.delta(delta)
-                .map_err(|error| Interrupted { error, usage: None })?;
+            let delta = Delta { choice: 0, piece: Piece::Text(text.into()) };
+            emit.delta(delta).map_err(|error| Interrupted { error, usage: None })?;
         }
         emit.flush();
-        Ok(Finish {
-            finish_reasons: vec![FinishReason::Stop],
-            ..Finish::default()
-        })
+        Ok(Finish { finish_reasons: vec![FinishReason::Stop], ..Finish::default() })
     }
 }
 
@@ -114,10 +104,7 @@ async fn another_node_runs_beside_those_of_fireworks() {
     let plan = echo_plan(json!({"times": "3", "cache": true}), prompt()).expect("right");
     assert!(plan.cache);
     let key = ApiKey::new("unused".to_owned()).expect("a key");
-    let attempt = Attempt {
-        credential: &key,
-        connect: Duration::from_secs(1),
-    };
+    let attempt = Attempt { credential: &key, connect: Duration::from_secs(1) };
     let mut heard = Heard::default();
     let finish = plan.run(attempt, &mut heard).await.expect("an answer");
     assert_eq!(heard.0, "Say hello.Say hello.Say hello.");
@@ -133,10 +120,7 @@ fn another_node_is_listed_and_checked_like_the_rest() {
     assert_eq!(
         problems,
         [
-            Violation::new(
-                "config.times",
-                "must be a whole number between 1 and 9, not 10"
-            ),
+            Violation::new("config.times", "must be a whole number between 1 and 9, not 10"),
             Violation::new("chat", "is no input of echo"),
         ]
     );

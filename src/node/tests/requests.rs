@@ -55,24 +55,13 @@ fn a_temperature_of_zero_stays_zero() {
 fn a_prompt_goes_to_completions_and_a_chat_to_chat_completions() {
     for (node_type, input, endpoint) in [
         ("fireworks", prompt(), "completions"),
-        (
-            "fireworks",
-            Input::Chat(vec![user("a")]),
-            "chat/completions",
-        ),
+        ("fireworks", Input::Chat(vec![user("a")]), "chat/completions"),
         ("chatFireworks", prompt(), "chat/completions"),
-        (
-            "chatFireworks",
-            Input::Chat(vec![user("a")]),
-            "chat/completions",
-        ),
+        ("chatFireworks", Input::Chat(vec![user("a")]), "chat/completions"),
     ] {
         let plan = planned(node_type, json!({}), input, &OutputFormat::Text).expect("right");
         assert_eq!(plan.identity.endpoint, endpoint);
-        assert_eq!(
-            &*plan.identity.base_url,
-            "https://api.fireworks.ai/inference/v1"
-        );
+        assert_eq!(&*plan.identity.base_url, "https://api.fireworks.ai/inference/v1");
     }
 }
 
@@ -125,29 +114,15 @@ fn json_asked_for_is_asked_of_the_provider_with_the_schema_as_written() {
     let schema =
         Schema::parse(r#"{"properties": {"z": {}, "a": {"maximum": 18446744073709551616}}}"#);
     let schema = Some(schema.expect("a schema"));
-    let body = request(
-        "fireworks",
-        json!({}),
-        prompt(),
-        &OutputFormat::Json { schema },
-    )
-    .body;
+    let body = request("fireworks", json!({}), prompt(), &OutputFormat::Json { schema }).body;
     assert!(body.starts_with(br#"{"response_format":{"type":"json_schema","json_schema":{"name":"output","schema":{"properties":{"z":{},"a":{"maximum":18446744073709551616}}}}},"model":"m","#));
     serde_json::from_slice::<Value>(&body).expect("JSON");
 }
 
 #[test]
 fn a_checked_answer_is_never_taken_for_an_unchecked_one() {
-    let checked = planned(
-        "fireworks",
-        json!({}),
-        prompt(),
-        &OutputFormat::Json { schema: None },
-    );
-    let unchecked = plan(
-        "fireworks",
-        json!({"responseFormat": {"type": "json_object"}}),
-    );
+    let checked = planned("fireworks", json!({}), prompt(), &OutputFormat::Json { schema: None });
+    let unchecked = plan("fireworks", json!({"responseFormat": {"type": "json_object"}}));
     assert_ne!(checked.expect("right").identity, unchecked.identity);
 }
 
@@ -169,9 +144,7 @@ fn the_key_order_of_json_the_model_reads_is_kept() {
 
 #[test]
 fn the_old_form_of_tools_is_sent_in_the_new() {
-    let body = body(
-        "chatFireworks",
-        json!({"functions": [{"name": "f"}], "functionCall": {"name": "f"}}),
-    );
+    let body =
+        body("chatFireworks", json!({"functions": [{"name": "f"}], "functionCall": {"name": "f"}}));
     assert!(body.contains(r#""tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"f"}}"#), "{body}");
 }
