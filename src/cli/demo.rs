@@ -1,12 +1,293 @@
-//! PLACEHOLDER
-use super::failure::Failure;
-use std::process::ExitCode;
-pub(super) const EXAMPLES: &str = "Examples:";
-/// x
+//! `sparkler demo`: a worker and a simulated Fireworks in this process, and four
+//! calls that show what the worker is for. Every figure is read from the
+//! worker's answers or the simulator's report; where one is not what is claimed
+//! beside it, the demo fails.
+
+use std::{
+    future::pending,
+    io::{self, IsTerminal, Write},
+    net::SocketAddr,
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use url::Url;
+
+use super::{
+    execute::{
+        View, follow, summary,
+        transcript::{Layout, Transcript},
+    },
+    failure::{Failure, write_status},
+    terminal::{DIM, GOOD, HEADING, PhaseLine},
+    units,
+    worker::{Client, beside, in_process},
+};
+use crate::{
+    config::Config,
+    proto::{
+        CacheOutcome, CachePolicy, CacheStatus, Completed, Credential, ExecuteNodeRequest,
+        cache_policy::Mode, credential::Source, execute_node_request::Input,
+    },
+    simulator::{Fault, Handle, Options, Pace, Rule, Simulator, UNKNOWN_KEY},
+};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  sparkler demo
+  sparkler demo | cat
+
+No key is needed, nothing leaves this machine, and nothing is paid. Anywhere but on a terminal it
+does not wait for a reader.";
+
+/// The demo.
 #[derive(Debug, clap::Args)]
 pub(super) struct DemoArgs {}
+
+const NODE: &str = "chatFireworks";
+const MODEL: &str = "accounts/fireworks/models/glm-5p3";
+const ACCEPTED_KEY: &str = "fw_demo";
+
+const QUESTION: &str = "What does a worker do for a flow?";
+const REASONING: &str = "A short answer will do: what comes in, what goes out, and why it is \
+                         worth having between the two.";
+const ANSWER: &str = "It runs one node of the flow. A prompt comes in over gRPC, the words go out \
+                      as the model makes them, and the end is always one of two: complete, or an \
+                      error with a name. What has been answered once need not be paid for twice.";
+
+const SHARED_QUESTION: &str = "What happens when two ask the same at once?";
+const SHARED_ANSWER: &str = "They share one flight: the second hears everything from the first \
+                             word on, and the provider is asked once.";
+
 impl DemoArgs {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+        let terminal = io::stdout().is_terminal();
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let simulator = Simulator::bind(loopback, options(terminal))
+            .await
+            .context("no port for the simulator")?;
+        let base_url = Url::parse(&simulator.base_url()).context("the simulator's address")?;
+        let handle = simulator.handle();
+        let simulating = async {
+            let ended = simulator.run(pending::<()>()).await;
+            ended.context("the simulator").map_err(Failure::Other)
+        };
+        let playing = in_process(Config::local(base_url), async |client| {
+            let stage = Stage { client, simulator: handle, out: anstream::stdout(), terminal };
+            stage.play().await
+        });
+        beside(simulating, playing).await?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Slow enough to be read as it comes, where somebody reads. The wait for the
+/// first token also gives the second of two callers time to join the first.
+fn options(terminal: bool) -> Options {
+    let pace = Pace {
+        first_token: Duration::from_millis(if terminal { 400 } else { 150 }),
+        tokens_per_second: if terminal { 50.0 } else { f64::INFINITY },
+    };
+    let answer = Fault::Answer {
+        reasoning: words(REASONING),
+        deltas: words(ANSWER),
+        tool_calls: Vec::new(),
+    };
+    Options {
+        pace,
+        rules: vec![
+            Rule::always(answer).prompt(QUESTION),
+            Rule::always(Fault::answer(words(SHARED_ANSWER))).prompt(SHARED_QUESTION),
+        ],
+        ..Options::default()
+    }
+}
+
+/// One delta a word, the space before it included.
+fn words(text: &str) -> Vec<String> {
+    text.split(' ')
+        .enumerate()
+        .map(|(index, word)| if index == 0 { word.to_owned() } else { format!(" {word}") })
+        .collect()
+}
+
+fn request(prompt: &str, key: &str, mode: Mode) -> ExecuteNodeRequest {
+    let model = prost_types::Value::from(MODEL.to_owned());
+    ExecuteNodeRequest {
+        node_type: NODE.to_owned(),
+        config: Some(prost_types::Struct { fields: [("modelName".to_owned(), model)].into() }),
+        input: Some(Input::Prompt(prompt.to_owned())),
+        credential: Some(Credential { source: Some(Source::ApiKey(key.to_owned())) }),
+        cache: Some(CachePolicy { mode: mode.into(), ..CachePolicy::default() }),
+        ..ExecuteNodeRequest::default()
+    }
+}
+
+/// Where the demo is played.
+struct Stage {
+    client: Client,
+    simulator: Handle,
+    out: anstream::Stdout,
+    terminal: bool,
+}
+
+impl Stage {
+    async fn play(mut self) -> Result<(), Failure> {
+        self.introduce()?;
+        let first = self.streamed().await?;
+        self.cached(&first).await?;
+        self.joined().await?;
+        self.refused().await?;
+        self.close()
+    }
+
+    fn introduce(&mut self) -> io::Result<()> {
+        writeln!(self.out, "{HEADING}Sparkler: a worker for LLM nodes{HEADING:#}")?;
+        self.comment("A worker and a Fireworks run in this process and talk as they would over a")?;
+        self.comment(
+            "network: gRPC into the worker, HTTP out of it. The worker is real. Fireworks",
+        )?;
+        self.comment("and its model are simulated: the words are scripted, and nothing is paid.")
+    }
+
+    async fn streamed(&mut self) -> Result<Completed, Failure> {
+        self.heading(1, "One execution, streamed")?;
+        self.comment(&format!("{NODE}, {MODEL}: {QUESTION}"))?;
+        let first = self.execute(QUESTION, ACCEPTED_KEY).await?;
+        expect(&first, CacheStatus::Miss)?;
+        self.upstream_calls(1)?;
+        Ok(first)
+    }
+
+    async fn cached(&mut self, first: &Completed) -> Result<(), Failure> {
+        self.heading(2, "The same again, from the cache")?;
+        let second = self.execute(QUESTION, ACCEPTED_KEY).await?;
+        expect(&second, CacheStatus::Hit)?;
+        let (Some(before), Some(now)) = (total(first), total(&second)) else {
+            return Err(Failure::Other(anyhow!("the worker told no times")));
+        };
+        let saved = second.cost.as_ref().map_or(0, |cost| cost.saved_nanodollars);
+        self.good(&format!(
+            "{now} instead of {before}; {} saved, at the list price",
+            units::dollars(saved)
+        ))?;
+        self.upstream_calls(1)
+    }
+
+    async fn joined(&mut self) -> Result<(), Failure> {
+        self.heading(3, "Two callers at the same moment")?;
+        self.comment(&format!("Both ask: {SHARED_QUESTION}"))?;
+        let mut line = PhaseLine::new("two callers listen", self.terminal);
+        let (one, other) = (self.silently(SHARED_QUESTION), self.silently(SHARED_QUESTION));
+        let pair = line.during(async { tokio::join!(one, other) }).await;
+        line.end();
+        let pair = [pair.0?, pair.1?];
+        let mut statuses = pair.each_ref().map(status);
+        for (name, completed) in ["one", "other"].iter().zip(&pair) {
+            let text = completed.choices.first().map_or("", |choice| &choice.text);
+            writeln!(self.out, "{DIM}the {name}:{DIM:#} {text}")?;
+            summary::write(completed, &mut self.out)?;
+        }
+        statuses.sort();
+        if statuses != [CacheStatus::Miss, CacheStatus::Joined] {
+            return Err(Failure::Other(anyhow!("the two did not share a flight: {statuses:?}")));
+        }
+        self.upstream_calls(2)
+    }
+
+    async fn refused(&mut self) -> Result<(), Failure> {
+        self.heading(4, "A credential that Fireworks refuses")?;
+        let mut client = self.client.clone();
+        let request = request(QUESTION, UNKNOWN_KEY, Mode::Off);
+        let mut view = self.view();
+        let mut line = PhaseLine::new("asking", self.terminal);
+        let outcome = follow(&mut client, request, &mut view, &mut line).await;
+        line.end();
+        match outcome {
+            Err(Failure::Call(status)) => Ok(write_status(&status, &mut self.out)?),
+            Err(other) => Err(other),
+            Ok(_) => Err(Failure::Other(anyhow!("the credential was accepted"))),
+        }
+    }
+
+    fn close(&mut self) -> Result<(), Failure> {
+        let report = self.simulator.report();
+        writeln!(self.out)?;
+        self.comment(&format!(
+            "Five executions, {} calls of the provider, {} of them refused.",
+            report.calls, report.refused
+        ))?;
+        self.comment("With a key: FIREWORKS_API_KEY=… sparkler execute --model … \"…\"")?;
+        self.comment("As a worker: sparkler serve")?;
+        Ok(self.out.flush()?)
+    }
+
+    /// Executes, and prints as it comes.
+    async fn execute(&mut self, prompt: &str, key: &str) -> Result<Completed, Failure> {
+        let request = request(prompt, key, Mode::ReadWrite);
+        let mut view = self.view();
+        let mut line = PhaseLine::new("connecting to the worker", self.terminal);
+        let completed = follow(&mut self.client, request, &mut view, &mut line).await?;
+        line.end();
+        summary::write(&completed, &mut self.out)?;
+        Ok(completed)
+    }
+
+    /// Executes, and prints nothing.
+    async fn silently(&self, prompt: &str) -> Result<Completed, Failure> {
+        let request = request(prompt, ACCEPTED_KEY, Mode::ReadWrite);
+        let layout = Layout { terminal: false, held: true };
+        let mut view = View::Answer(Transcript::new(Box::new(io::sink()), layout));
+        let mut line = PhaseLine::new("", false);
+        follow(&mut self.client.clone(), request, &mut view, &mut line).await
+    }
+
+    fn view(&self) -> View {
+        let layout = Layout { terminal: self.terminal, held: false };
+        View::Answer(Transcript::new(Box::new(anstream::stdout()), layout))
+    }
+
+    /// Says how often Fireworks was called so far, by its own account.
+    fn upstream_calls(&mut self, expected: u64) -> Result<(), Failure> {
+        let calls = self.simulator.report().calls;
+        if calls != expected {
+            return Err(Failure::Other(anyhow!(
+                "Fireworks was called {calls} times so far, and not {expected}"
+            )));
+        }
+        let times = if calls == 1 { "once" } else { "twice" };
+        Ok(self.good(&format!("Fireworks was called {times} so far, by its own account"))?)
+    }
+
+    fn heading(&mut self, number: u8, title: &str) -> io::Result<()> {
+        writeln!(self.out, "\n{HEADING}{number}  {title}{HEADING:#}")
+    }
+
+    fn comment(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{DIM}# {text}{DIM:#}")
+    }
+
+    fn good(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{GOOD}✓ {text}{GOOD:#}")
+    }
+}
+
+fn status(completed: &Completed) -> CacheStatus {
+    completed.cache.as_ref().map_or(CacheStatus::Unspecified, CacheOutcome::status)
+}
+
+fn expect(completed: &Completed, expected: CacheStatus) -> Result<(), Failure> {
+    match status(completed) {
+        status if status == expected => Ok(()),
+        status => Err(Failure::Other(anyhow!(
+            "the cache said {}, and not {}",
+            status.as_str_name(),
+            expected.as_str_name()
+        ))),
+    }
+}
+
+fn total(completed: &Completed) -> Option<String> {
+    units::proto_span(completed.timing?.total?)
 }

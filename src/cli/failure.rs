@@ -54,11 +54,9 @@ impl Failure {
 
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         match self {
-            Failure::Usage(problem) => line(out, "error", &format!("{problem:#}")),
-            Failure::Other(problem) => line(out, "FAILED", &format!("{problem:#}")),
-            Failure::Unreachable(problem) => {
-                line(out, "WORKER_UNREACHABLE", &format!("{problem:#}"))
-            }
+            Failure::Usage(problem) => line(out, "error", &chain(problem)),
+            Failure::Other(problem) => line(out, "FAILED", &chain(problem)),
+            Failure::Unreachable(problem) => line(out, "WORKER_UNREACHABLE", &chain(problem)),
             Failure::Call(status) => write_status(status, out),
             Failure::Interrupted => line(out, "INTERRUPTED", "stopped, and the provider with it"),
             Failure::OutputClosed => Ok(()),
@@ -174,6 +172,20 @@ fn failure_detail(status: &Status) -> Option<FailureDetail> {
         .iter()
         .find(|any| any.type_url.ends_with("/sparkler.worker.v1.FailureDetail"))?;
     FailureDetail::decode(detail.value.as_slice()).ok()
+}
+
+/// What happened, and why, and why that; without a cause that the one before it
+/// has already quoted.
+fn chain(problem: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in problem.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn line(out: &mut impl Write, reason: &str, message: &str) -> io::Result<()> {

@@ -6,6 +6,8 @@ use std::{
     process::ExitCode,
 };
 
+use clap::builder::BoolishValueParser;
+
 use super::{
     failure::Failure,
     json,
@@ -32,7 +34,7 @@ pub(super) struct NodesArgs {
     node: Option<String>,
 
     /// Print proto JSON instead of tables.
-    #[arg(long, env = "SPARKLER_JSON")]
+    #[arg(long, env = "SPARKLER_JSON", value_parser = BoolishValueParser::new())]
     json: bool,
 
     #[command(flatten)]
@@ -98,7 +100,7 @@ fn write(response: &ListNodeTypesResponse, out: &mut impl Write) -> io::Result<(
 
 fn row(field: &NodeField) -> [Cell; 6] {
     let needed = if field.required { "yes" } else { "" };
-    let default = field.default_value.clone().map(|value| json::value(value).to_string());
+    let default = field.default_value.clone().map(|value| json::of_value(value).to_string());
     [
         Cell::styled(&field.name, HEADING),
         Cell::new(&field.r#type),

@@ -4,11 +4,14 @@
 
 use std::process::ExitCode;
 
+use anstream::ColorChoice;
+use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 use super::failure::Failure;
 use crate::{
-    config::{Config, ServeArgs},
+    config::{Config, LogFormat, ServeArgs},
     server::Server,
 };
 
@@ -29,11 +32,29 @@ pub(super) struct ServeCommand {
 
 impl ServeCommand {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let config = Config::try_from(self.args).map_err(|error| Failure::Usage(error.into()))?;
+        logs(&self.args).map_err(Failure::Usage)?;
+        let config =
+            Config::try_from(self.args).map_err(|problem| Failure::Usage(problem.into()))?;
         let runtime = super::runtime(config.worker_threads)?;
         runtime.block_on(serve(config))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Log lines go to stderr from here on.
+fn logs(args: &ServeArgs) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&args.log).with_context(|| {
+        format!("--log {:?} is no filter, such as info or sparkler=debug", args.log)
+    })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Text => {
+            let colours = anstream::AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
+            lines.with_ansi(colours).init();
+        }
+    }
+    Ok(())
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

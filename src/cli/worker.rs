@@ -2,11 +2,9 @@
 //! one started in this process for the length of the command. Either way over
 //! real gRPC. Called by `execute`, `check`, `nodes` and `demo`.
 
-use std::{fs, path::PathBuf, pin::pin, time::Duration};
+use std::{fs, future::pending, path::PathBuf, time::Duration};
 
 use anyhow::{Context, anyhow};
-use futures_util::{FutureExt, future::BoxFuture};
-use tokio::sync::oneshot;
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -52,9 +50,6 @@ pub(super) struct WorkerArgs {
 
 /// To an established connection with the worker, TLS included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-
-/// For a server in this process to end its connections, once told to stop.
-const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// One answer: beyond any bound that a worker sets itself.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
@@ -123,8 +118,8 @@ impl WorkerArgs {
     }
 }
 
-/// Does `work` with a worker of this process, on a port of its own on loopback,
-/// and stops the worker afterwards.
+/// Does `work` with a worker of this process, on a port of its own on loopback.
+/// The worker goes with the work: nobody else waits for it to stop in order.
 pub(super) async fn in_process<T>(
     config: Config,
     work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
@@ -133,38 +128,22 @@ pub(super) async fn in_process<T>(
     let endpoint = Endpoint::from_shared(format!("http://{}", server.local_addr()))
         .context("the worker's own address")?;
     let client = client(endpoint.connect_lazy(), CallerToken(None));
-    beside(|stop| server.run(stop), interruptible(work(client))).await
+    let serving = async { server.run(pending()).await.map_err(Failure::Other) };
+    beside(serving, interruptible(work(client))).await
 }
 
-/// Does `work` while a server runs beside it, then tells the server to stop and
-/// gives it a moment. Dropped, both end at once, and every connection with them.
-pub(super) async fn beside<T, E, S>(
-    serve: impl FnOnce(BoxFuture<'static, ()>) -> S,
+/// Does `work` while a server of this process runs beside it.
+pub(super) async fn beside<T>(
+    serving: impl Future<Output = Result<(), Failure>>,
     work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure>
-where
-    S: Future<Output = Result<(), E>>,
-    E: Into<anyhow::Error>,
-{
-    let (stop, stopped) = oneshot::channel::<()>();
-    let told_to_stop = async {
-        let _ = stopped.await;
-    };
-    let mut server = pin!(serve(told_to_stop.boxed()));
-    let result = tokio::select! {
+) -> Result<T, Failure> {
+    tokio::select! {
         result = work => result,
-        ended = &mut server => {
-            let problem = match ended {
-                Ok(()) => anyhow!("it stopped by itself"),
-                Err(problem) => problem.into(),
-            };
-            return Err(Failure::Other(problem.context("a server in this process failed")));
+        ended = serving => {
+            ended?;
+            Err(Failure::Other(anyhow!("a server in this process stopped by itself")))
         }
-    };
-    drop(stop);
-    // Whatever still hangs there ends with the process.
-    let _ = tokio::time::timeout(STOP_LIMIT, server).await;
-    result
+    }
 }
 
 /// Does `work` unless Ctrl-C comes first, which drops it.

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use super::{
-    api::{Chunk, Function, Message, Text, ToolCall, UsageCounts},
+    api::{Chunk, Message, Text, ToolCall, UsageCounts},
     reasoning::{Part, Splitter},
     sse::{Event, EventTooLong},
 };
@@ -188,9 +188,6 @@ impl Answer {
         Text(text): Text<'_>,
         emit: &mut dyn Emit,
     ) -> Result<(), Halt> {
-        if text.is_empty() {
-            return Ok(());
-        }
         self.with_splitter(index, emit, |splitter, tell| splitter.split(text, tell))
     }
 
@@ -272,7 +269,7 @@ fn parse(json: &[u8]) -> Result<Chunk<'_>, Halt> {
 }
 
 fn fragment(call: ToolCall<'_>) -> Result<ToolCallFragment, Halt> {
-    let function = call.function.unwrap_or_else(Function::default);
+    let function = call.function.unwrap_or_default();
     let arguments = function
         .arguments_text()
         .map_err(|_| Halt::Malformed("the arguments of a tool call are no text"))?;

@@ -3,7 +3,7 @@
 //! The HTTP library keeps one HTTP/2 connection per client and host, and
 //! providers let only so many streams on one: the rest would queue there,
 //! unseen. So there are several clients, called lanes, each filled before the
-//! next is used. A lane that is never reached opens nothing.
+//! next is used. A lane that is never reached costs nothing.
 //!
 //! On a lane requests find their connection one at a time. On an open one that
 //! takes a single poll; on a lane that has none yet, it keeps a hundred first
@@ -17,7 +17,7 @@ use std::{
     future::poll_fn,
     pin::pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -37,13 +37,17 @@ const USER_AGENT: &str = concat!("sparkler/", env!("CARGO_PKG_VERSION"));
 /// All lanes.
 #[derive(Debug)]
 pub(super) struct Connections {
+    config: ClientConfig,
     lanes: Vec<Lane>,
+    /// The client of the first lane, which every configuration has.
+    first: reqwest::Client,
 }
 
 /// One client of the HTTP library, and so one HTTP/2 connection.
-#[derive(Debug)]
-pub(super) struct Lane {
-    client: reqwest::Client,
+#[derive(Debug, Default)]
+struct Lane {
+    /// Made when the lane is first used: it takes milliseconds.
+    client: OnceLock<reqwest::Client>,
     streams: AtomicUsize,
     connecting: Connecting,
     /// Whether one connection carries many requests, as far as known.
@@ -53,7 +57,10 @@ pub(super) struct Lane {
 
 /// A place on a lane, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place<'a>(&'a Lane);
+pub(super) struct Place<'a> {
+    lane: &'a Lane,
+    client: &'a reqwest::Client,
+}
 
 impl Connections {
     pub(super) fn new(config: &ClientConfig) -> anyhow::Result<Connections> {
@@ -63,38 +70,39 @@ impl Connections {
             Protocol::Auto => config.base_url.scheme() == "https",
         };
         let count = if multiplexed { config.connections.max(1) } else { 1 };
-        let lanes = (0..count)
-            .map(|_| Lane::new(config, multiplexed))
-            .collect::<anyhow::Result<Vec<Lane>>>()?;
-        Ok(Connections { lanes })
+        let lanes: Vec<Lane> = (0..count).map(|_| Lane::new(multiplexed)).collect();
+        let first = build(config, lanes[0].connecting.clone())?;
+        Ok(Connections { config: config.clone(), lanes, first })
     }
 
     /// A place on the first lane that is not full, else on the emptiest.
     pub(super) fn place(&self) -> Place<'_> {
         let free = self.lanes.iter().find(|lane| lane.enter_if_free());
-        let lane = free.unwrap_or_else(|| {
-            let emptiest = self
-                .lanes
-                .iter()
-                .min_by_key(|lane| lane.streams.load(Ordering::Relaxed))
-                .unwrap_or(&self.lanes[0]);
-            emptiest.streams.fetch_add(1, Ordering::Relaxed);
-            emptiest
-        });
-        Place(lane)
+        let lane = free.unwrap_or_else(|| self.enter_emptiest());
+        Place { lane, client: lane.client.get_or_init(|| self.client_for(lane)) }
+    }
+
+    fn enter_emptiest(&self) -> &Lane {
+        let streams = |lane: &&Lane| lane.streams.load(Ordering::Relaxed);
+        let lane = self.lanes.iter().min_by_key(streams);
+        let lane = lane.unwrap_or(&self.lanes[0]);
+        lane.streams.fetch_add(1, Ordering::Relaxed);
+        lane
+    }
+
+    /// A lane whose client cannot be made, although the first one's could,
+    /// shares that.
+    fn client_for(&self, lane: &Lane) -> reqwest::Client {
+        if std::ptr::eq(lane, &self.lanes[0]) {
+            return self.first.clone();
+        }
+        build(&self.config, lane.connecting.clone()).unwrap_or_else(|_| self.first.clone())
     }
 }
 
 impl Lane {
-    fn new(config: &ClientConfig, multiplexed: bool) -> anyhow::Result<Lane> {
-        let connecting = Connecting::default();
-        Ok(Lane {
-            client: build(config, connecting.clone())?,
-            streams: AtomicUsize::new(0),
-            connecting,
-            multiplexed: AtomicBool::new(multiplexed),
-            turn: tokio::sync::Mutex::new(()),
-        })
+    fn new(multiplexed: bool) -> Lane {
+        Lane { multiplexed: AtomicBool::new(multiplexed), ..Lane::default() }
     }
 
     fn enter_if_free(&self) -> bool {
@@ -108,14 +116,14 @@ impl Lane {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+        self.lane.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Place<'_> {
     /// Whether a connection of this lane is being opened.
     pub(super) fn is_connecting(&self) -> bool {
-        self.0.connecting.is_any()
+        self.lane.connecting.is_any()
     }
 
     /// Sends the request, whose body announces itself by `sent`. Dropping the
@@ -125,8 +133,8 @@ impl Place<'_> {
         request: reqwest::Request,
         sent: &Sent,
     ) -> reqwest::Result<reqwest::Response> {
-        let lane = self.0;
-        let mut answering = pin!(lane.client.execute(request));
+        let lane = self.lane;
+        let mut answering = pin!(self.client.execute(request));
         if lane.multiplexed.load(Ordering::Relaxed) {
             let _turn = lane.turn.lock().await;
             let mut connecting = false;

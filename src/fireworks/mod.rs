@@ -17,7 +17,7 @@
 //! | `head` | what a response's headers say |
 //! | `stream` → `sse` → `answer` | network reads → events → deltas |
 //! | `api`, `reasoning` | the JSON of a chunk; `<think>` taken out of text |
-//! | `failure`, `transport` | refusals and broken connections, in our words |
+//! | `failure`, `said`, `transport` | refusals and broken connections, in our words |
 //! | `retry` | whether and when to try again |
 //! | `probe` | what a credential can do, without spending a token |
 
@@ -36,6 +36,7 @@ mod head;
 mod probe;
 mod reasoning;
 mod retry;
+mod said;
 mod sending;
 mod sse;
 mod stream;
@@ -77,8 +78,8 @@ pub struct ClientConfig {
     /// The longest time to an established connection; an attempt may allow
     /// less.
     pub connect_timeout: Duration,
-    /// HTTP/2 connections at most. Each is filled to about a hundred streams
-    /// before the next is opened.
+    /// HTTP/2 connections at most. Each is filled to a hundred streams before
+    /// the next is opened, so a high bound costs nothing until it is needed.
     pub connections: usize,
     /// The largest event of a stream, and the largest answer that comes whole.
     pub max_event_bytes: usize,
@@ -97,7 +98,7 @@ impl Default for ClientConfig {
             base_url: Url::parse(ClientConfig::DEFAULT_BASE_URL).expect("a constant URL"),
             protocol: Protocol::Auto,
             connect_timeout: Duration::from_secs(10),
-            connections: 8,
+            connections: 64,
             max_event_bytes: 4 * 1024 * 1024,
             max_error_bytes: 64 * 1024,
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Endpoint, Inner, exchange, failure::Said, sending::Sent};
+use super::{Endpoint, Inner, exchange, said::Said, sending::Sent};
 use crate::credentials::ApiKey;
 
 /// What was found out.

@@ -53,6 +53,7 @@ impl Splitter {
         mut tell: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
     ) -> Result<(), E> {
         match self.place {
+            _ if text.is_empty() => return Ok(()),
             Place::Text => return tell(Part::Text, text),
             Place::Thinking if self.matched == 0 && memchr(b'<', text.as_bytes()).is_none() => {
                 return tell(Part::Reasoning, text);

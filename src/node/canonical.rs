@@ -15,8 +15,10 @@ pub(super) fn canonicalise(values: &mut Values<'_>) {
     if let Some(limit) = values.take("maxCompletionTokens") {
         values.put("maxTokens", limit);
     }
-    if let Some(stop @ Value::String(_)) = values.get("stop").cloned() {
-        values.put("stop", Value::Array(vec![stop]));
+    match values.take("stop") {
+        Some(stop @ Value::String(_)) => values.put("stop", Value::Array(vec![stop])),
+        Some(stops) => values.put("stop", stops),
+        None => {}
     }
     canonicalise_tools(values);
     canonicalise_effort(values);

@@ -1,12 +1,8 @@
 //! `chatFireworks`: a conversation with a chat model of Fireworks.
 
-use std::sync::Arc;
-
 use super::{
     Asked, Declaration, Field, Input, InputKind, Literal, Node, Prepared, Problems, Values,
-    model_name, parameters,
-    request::{self, Settings},
-    rules, words,
+    parameters, provider::Provider, request::Settings, rules, words,
 };
 use crate::{
     event::{Emit, Finish},
@@ -30,15 +26,11 @@ static OWN: &[Field] = &[
 
 /// The node.
 #[derive(Debug)]
-pub(super) struct ChatFireworks {
-    client: Client,
-    base_url: Arc<str>,
-}
+pub(super) struct ChatFireworks(Provider);
 
 impl ChatFireworks {
     pub(super) fn new(client: Client) -> ChatFireworks {
-        let base_url = client.base_url().as_str().into();
-        ChatFireworks { client, base_url }
+        ChatFireworks(Provider::new(client))
     }
 }
 
@@ -93,16 +85,7 @@ impl Node for ChatFireworks {
         input: Input,
         output: &OutputFormat,
     ) -> Prepared<Request> {
-        let written = request::write(&settings, Endpoint::ChatCompletions, &input, output);
-        Prepared {
-            base_url: Arc::clone(&self.base_url),
-            endpoint: "chat/completions",
-            canonical: written.canonical,
-            deltas: settings.streaming,
-            moving_name: model_name::is_moving(&settings.model),
-            tier: settings.tier,
-            call: written.request,
-        }
+        self.0.prepare(&settings, Endpoint::ChatCompletions, &input, output)
     }
 
     async fn run(
@@ -111,7 +94,6 @@ impl Node for ChatFireworks {
         attempt: Attempt<'_>,
         emit: &mut dyn Emit,
     ) -> Result<Finish, Interrupted> {
-        // Dropped here, the client closes the provider's stream at once.
-        self.client.generate(request, attempt, emit).await
+        self.0.run(request, attempt, emit).await
     }
 }

@@ -1,13 +1,9 @@
 //! `fireworks`: a text model of Fireworks, asked with a prompt, or with a
 //! conversation.
 
-use std::sync::Arc;
-
 use super::{
-    Asked, Declaration, Field, Input, InputKind, Node, Prepared, Problems, Values, model_name,
-    parameters,
-    request::{self, Settings},
-    rules, words,
+    Asked, Declaration, Field, Input, InputKind, Node, Prepared, Problems, Values, parameters,
+    provider::Provider, request::Settings, rules, words,
 };
 use crate::{
     event::{Emit, Finish},
@@ -19,15 +15,11 @@ static OWN: &[Field] = &[parameters::MODEL_NAME, parameters::TEMPERATURE];
 
 /// The node.
 #[derive(Debug)]
-pub(super) struct Fireworks {
-    client: Client,
-    base_url: Arc<str>,
-}
+pub(super) struct Fireworks(Provider);
 
 impl Fireworks {
     pub(super) fn new(client: Client) -> Fireworks {
-        let base_url = client.base_url().as_str().into();
-        Fireworks { client, base_url }
+        Fireworks(Provider::new(client))
     }
 }
 
@@ -103,20 +95,11 @@ impl Node for Fireworks {
         input: Input,
         output: &OutputFormat,
     ) -> Prepared<Request> {
-        let (endpoint, label) = match &input {
-            Input::Prompt(_) => (Endpoint::Completions, "completions"),
-            Input::Chat(_) => (Endpoint::ChatCompletions, "chat/completions"),
+        let endpoint = match &input {
+            Input::Prompt(_) => Endpoint::Completions,
+            Input::Chat(_) => Endpoint::ChatCompletions,
         };
-        let written = request::write(&settings, endpoint, &input, output);
-        Prepared {
-            base_url: Arc::clone(&self.base_url),
-            endpoint: label,
-            canonical: written.canonical,
-            deltas: true,
-            moving_name: model_name::is_moving(&settings.model),
-            tier: settings.tier,
-            call: written.request,
-        }
+        self.0.prepare(&settings, endpoint, &input, output)
     }
 
     async fn run(
@@ -125,7 +108,6 @@ impl Node for Fireworks {
         attempt: Attempt<'_>,
         emit: &mut dyn Emit,
     ) -> Result<Finish, Interrupted> {
-        // Dropped here, the client closes the provider's stream at once.
-        self.client.generate(request, attempt, emit).await
+        self.0.run(request, attempt, emit).await
     }
 }

@@ -120,7 +120,7 @@ impl Form {
 
     /// Reads a configuration. Values that are wrong are told and left out.
     pub(super) fn read(&self, config: Map<String, Value>, problems: &mut Problems) -> Values<'_> {
-        let mut values = Values::new(self, config.len());
+        let mut values = Values::new(self);
         let root = Path::Root("config");
         for (key, value) in config {
             let path = root.member(&key);

@@ -23,7 +23,7 @@ impl Shape {
             Value::Null => return Ok(None),
             Value::String(text) if self.is_blank(&text) => return Ok(None),
             Value::String(text) if self.is_text() => Value::String(text),
-            Value::String(text) => match self.from_text(&text) {
+            Value::String(text) => match self.interpret(&text) {
                 Ok(value) => value,
                 Err(description) => return Err(problems.tell(path, description)),
             },
@@ -57,7 +57,7 @@ impl Shape {
     }
 
     /// What form text stands for, or why it cannot.
-    fn from_text(&self, text: &str) -> Result<Value, String> {
+    fn interpret(&self, text: &str) -> Result<Value, String> {
         let trimmed = text.trim();
         let value = match self {
             Shape::Text { .. } | Shape::Word(_) | Shape::Switch => {
@@ -79,7 +79,7 @@ impl Shape {
             }
             Shape::List { .. } | Shape::Map { .. } | Shape::Object(_) | Shape::AnyObject => None,
             Shape::OneOf { shapes, .. } => {
-                shapes.iter().find_map(|shape| shape.from_text(text).ok())
+                shapes.iter().find_map(|shape| shape.interpret(text).ok())
             }
         };
         value.ok_or_else(|| format!("must be {}, not this text", self.words()))

@@ -21,6 +21,7 @@ mod message;
 mod model_name;
 mod parameters;
 mod problems;
+mod provider;
 mod reading;
 mod registry;
 mod request;
@@ -123,7 +124,6 @@ pub struct Asked<'a> {
 }
 
 /// A prepared call, and what the worker must know of it.
-#[derive(Debug)]
 pub struct Prepared<Call> {
     /// The service that is asked, where there is one.
     pub base_url: Arc<str>,
@@ -143,7 +143,7 @@ pub struct Prepared<Call> {
 
 /// What decides an answer: two executions with equal identities ask for the
 /// same. The credential is not in it, nor is anything of [`Class::Route`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The node's type.
     pub node_type: &'static str,
@@ -153,6 +153,24 @@ pub struct Identity {
     pub endpoint: &'static str,
     /// Everything else, in one spelling: shares its memory with the request.
     pub canonical: Bytes,
+}
+
+impl<Call> fmt::Debug for Prepared<Call> {
+    /// Without what was asked: it holds the prompt.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Prepared").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Identity {
+    /// Without what was asked: it holds the prompt.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Identity")
+            .field("node_type", &self.node_type)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An execution, planned: nothing is wrong with it and nothing has happened yet.
@@ -193,8 +211,7 @@ impl fmt::Debug for Plan {
         formatter
             .debug_struct("Plan")
             .field("model", &self.model)
-            .field("node_type", &self.identity.node_type)
-            .field("endpoint", &self.identity.endpoint)
+            .field("identity", &self.identity)
             .finish_non_exhaustive()
     }
 }

@@ -21,6 +21,9 @@ const EXCLUSIVE: [(&str, &str); 5] = [
     ("toolChoice", "functionCall"),
 ];
 
+/// What is checked of one value.
+type Check = fn(&Value, Path<'_>, &mut Problems);
+
 /// The rules of every node of Fireworks.
 pub(super) fn check(values: &Values<'_>, asked: Asked<'_>, problems: &mut Problems) {
     let config = Path::Root("config");
@@ -33,27 +36,14 @@ pub(super) fn check(values: &Values<'_>, asked: Asked<'_>, problems: &mut Proble
         let description = "excludes the request's output format JSON: give one of them";
         problems.add(config.member("responseFormat"), description);
     }
-    if let Some(format) = values.get("responseFormat") {
-        check_response_format(format, config.member("responseFormat"), problems);
-    }
-    if let Some(thinking) = values.get("thinking")
-        && thinking["type"] == "disabled"
-        && thinking.get("budget_tokens").is_some()
-    {
-        let thinking = config.member("thinking");
-        problems.add(thinking.member("budget_tokens"), "needs type enabled");
-    }
-    if let Some(Value::Object(choice)) = values.get("toolChoice") {
-        match (choice.get("name"), choice.get("function")) {
-            (Some(_), Some(_)) => {
-                let choice = config.member("toolChoice");
-                problems.add(choice.member("name"), "excludes function: give one of them");
-            }
-            (None, None) => {
-                let choice = config.member("toolChoice");
-                problems.add(choice.member("function"), "is required");
-            }
-            _ => {}
+    let checks: [(&str, Check); 3] = [
+        ("responseFormat", check_response_format),
+        ("thinking", check_thinking),
+        ("toolChoice", check_tool_choice),
+    ];
+    for (name, check) in checks {
+        if let Some(value) = values.get(name) {
+            check(value, config.member(name), problems);
         }
     }
 }
@@ -91,6 +81,25 @@ fn check_response_format(format: &Value, path: Path<'_>, problems: &mut Problems
             problems.add(path.member("json_schema"), "is required");
         }
         "grammar" if !given("grammar") => problems.add(path.member("grammar"), "is required"),
+        _ => {}
+    }
+}
+
+fn check_thinking(thinking: &Value, path: Path<'_>, problems: &mut Problems) {
+    if thinking["type"] == "disabled" && thinking.get("budget_tokens").is_some() {
+        problems.add(path.member("budget_tokens"), "needs type enabled");
+    }
+}
+
+fn check_tool_choice(choice: &Value, path: Path<'_>, problems: &mut Problems) {
+    if !choice.is_object() {
+        return;
+    }
+    match (choice.get("name"), choice.get("function")) {
+        (Some(_), Some(_)) => {
+            problems.add(path.member("name"), "excludes function: give one of them");
+        }
+        (None, None) => problems.add(path.member("function"), "is required"),
         _ => {}
     }
 }

@@ -72,7 +72,8 @@ pub enum Shape {
 /// What a text must be like.
 #[derive(Debug)]
 pub struct TextRule {
-    /// The same as `accepts`, as a regular expression for the JSON Schema.
+    /// The same as `accepts`, as a regular expression for the JSON Schema; empty
+    /// where everything is accepted.
     pub pattern: &'static str,
     /// Whether a text is like that.
     pub accepts: fn(&str) -> bool,
@@ -184,12 +185,20 @@ impl Shape {
     pub(super) fn json_schema(&self) -> Value {
         match self {
             Shape::Text { rule: None, .. } => json!({"type": "string"}),
-            Shape::Text { rule: Some(rule), .. } => {
-                json!({"type": "string", "pattern": rule.pattern})
+            Shape::Text { rule: Some(rule), most_bytes } => {
+                let mut schema = json!({"type": "string", "pattern": rule.pattern});
+                // Where there is a bound, the rule allows ASCII only: bytes are
+                // characters.
+                if *most_bytes < usize::MAX {
+                    schema["maxLength"] = json!(most_bytes);
+                }
+                schema
             }
             Shape::Word(words) => json!({"enum": words}),
-            Shape::Number { .. } => self.number_schema("number"),
-            Shape::Integer { .. } => self.number_schema("integer"),
+            Shape::Number { .. } => self.number_schema(),
+            Shape::Integer { minimum, maximum } => {
+                json!({"type": "integer", "minimum": minimum, "maximum": maximum})
+            }
             Shape::Boolean => json!({"type": "boolean"}),
             Shape::Switch => json!({"type": ["boolean", "string", "object"]}),
             Shape::List { of, most } => {
@@ -199,11 +208,14 @@ impl Shape {
                 }
                 schema
             }
-            Shape::Map { key, value } => json!({
-                "type": "object",
-                "propertyNames": {"pattern": key.pattern},
-                "additionalProperties": value.json_schema(),
-            }),
+            Shape::Map { key, value } => {
+                let mut schema = json!({"type": "object"});
+                if !key.pattern.is_empty() {
+                    schema["propertyNames"] = json!({"pattern": key.pattern});
+                }
+                schema["additionalProperties"] = value.json_schema();
+                schema
+            }
             Shape::Object(members) => object_schema(members),
             Shape::AnyObject => json!({"type": "object"}),
             Shape::OneOf { shapes, .. } => {
@@ -213,8 +225,8 @@ impl Shape {
         }
     }
 
-    fn number_schema(&self, kind: &str) -> Value {
-        let mut schema = json!({"type": kind});
+    fn number_schema(&self) -> Value {
+        let mut schema = json!({"type": "number"});
         let (minimum, maximum) = self.bounds();
         if let Some(minimum) = minimum {
             schema["minimum"] = number(minimum);

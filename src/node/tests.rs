@@ -1,5 +1,7 @@
 //! What every node keeps: tables and properties over configurations and inputs.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value, json};
 
 use super::*;
@@ -10,12 +12,14 @@ mod conversation;
 mod forms;
 mod identity;
 mod other_node;
+mod refusals;
 mod requests;
+mod samples;
 
-pub(super) fn registry() -> Registry {
-    let client = Client::new(ClientConfig::default()).expect("a client");
-    Registry::new(client)
-}
+/// Made once: a client reads the machine's TLS roots.
+static CLIENT: LazyLock<Client> =
+    LazyLock::new(|| Client::new(ClientConfig::default()).expect("a client"));
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::new(CLIENT.clone()));
 
 pub(super) fn config(value: Value) -> Map<String, Value> {
     match value {
@@ -45,8 +49,7 @@ pub(super) fn planned(
 ) -> Result<Plan, Vec<crate::error::Violation>> {
     let mut fields = config(fields);
     fields.insert("modelName".to_owned(), json!("m"));
-    let registry = registry();
-    let node = registry.find(node_type).expect("a node");
+    let node = REGISTRY.find(node_type).expect("a node");
     node.plan(fields, input, output)
 }
 

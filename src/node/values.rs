@@ -21,8 +21,8 @@ struct Given {
 }
 
 impl<'a> Values<'a> {
-    pub(super) fn new(form: &'a Form, capacity: usize) -> Values<'a> {
-        Values { form, given: Vec::with_capacity(capacity + 2) }
+    pub(super) fn new(form: &'a Form) -> Values<'a> {
+        Values { form, given: Vec::new() }
     }
 
     pub(super) fn give(&mut self, position: usize, value: Option<Value>) {

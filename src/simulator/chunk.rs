@@ -1,98 +1,142 @@
-//! The JSON of a stream's events, chat and completions. Called by `timeline`.
+//! The events of a stream, chat and completions, as they are written. Typed, not
+//! `Value`s: there is one for every delta. Called by `timeline`.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::{
-    answer::Part, endpoint::Endpoint, generation::Logprobs, logprobs, shape::Envelope, tokens,
-};
+use super::{answer::Part, endpoint::Endpoint, logprobs, shape::Envelope, tokens};
+
+/// One event's data.
+#[derive(Debug, Serialize)]
+pub(super) struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Vec<Said<'a>>,
+    pub(super) usage: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) prompt_token_ids: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) perf_metrics: Option<Value>,
+}
+
+/// What one choice says in an event.
+#[derive(Debug, Default, Serialize)]
+struct Said<'a> {
+    index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<Delta>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// Completions have a null where chat has nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_ids: Option<Vec<u32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_output: Option<Value>,
+    finish_reason: Option<&'a str>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Delta {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<Value>,
+}
 
 impl Envelope {
     /// The first chunk of a chat choice; completions have none.
-    pub(super) fn role(&self, choice: u32) -> Option<Value> {
-        match self.endpoint {
-            Endpoint::Completions => None,
-            _ => Some(self.chunk(choice, json!({"delta": {"role": "assistant"}}), Value::Null)),
-        }
+    pub(super) fn role(&self, choice: u32) -> Option<Chunk<'_>> {
+        let role = Delta { role: Some("assistant"), ..Delta::default() };
+        let said = Said { index: choice, delta: Some(role), ..Said::default() };
+        (self.endpoint != Endpoint::Completions).then(|| self.chunk(vec![said]))
     }
 
     /// A delta; `offset` is how many characters of this choice came before it.
-    pub(super) fn part(&self, choice: u32, part: &Part, offset: usize) -> Value {
-        let mut body = match self.endpoint {
-            Endpoint::Completions => json!({"text": part.tokens().concat()}),
-            _ => json!({"delta": delta(part)}),
-        };
-        let legacy_null = self.endpoint == Endpoint::Completions;
-        if let Some(object) = body.as_object_mut() {
-            match logprobs::of(self.logprobs, part.tokens(), offset) {
-                Some(logprobs) => {
-                    object.insert("logprobs".to_owned(), logprobs);
-                }
-                None if legacy_null => {
-                    object.insert("logprobs".to_owned(), Value::Null);
-                }
-                None => {}
-            }
-            if self.token_ids {
-                let ids: Vec<u32> = part.tokens().iter().map(|token| tokens::id(token)).collect();
-                object.insert("token_ids".to_owned(), json!(ids));
-            }
+    pub(super) fn part(&self, choice: u32, part: &Part, offset: usize) -> Chunk<'_> {
+        let tokens = part.tokens();
+        let mut said = self.said(choice, part);
+        said.logprobs = logprobs::of(self.logprobs, tokens, offset).or(said.logprobs);
+        if self.token_ids {
+            said.token_ids = Some(tokens.iter().map(|token| tokens::id(token)).collect());
         }
-        self.chunk(choice, body, Value::Null)
+        self.chunk(vec![said])
     }
 
     /// A delta of content that was not generated: for faults.
-    pub(super) fn content(&self, text: String) -> Value {
-        let part = Part::Content(vec![text]);
-        // Its logprobs would be as long as the text, which may be megabytes.
-        let plain = Envelope { logprobs: Logprobs::Absent, ..self.clone() };
-        plain.part(0, &part, 0)
+    pub(super) fn content(&self, text: String) -> Chunk<'_> {
+        // No logprobs: they would be as long as the text, which may be megabytes.
+        self.chunk(vec![self.said(0, &Part::Content(vec![text]))])
     }
 
     /// The end of a choice.
-    pub(super) fn finish(&self, choice: u32, reason: &str, usage: Option<&Value>) -> Value {
-        let body = match self.endpoint {
-            Endpoint::Completions => json!({"text": "", "logprobs": null}),
-            _ => json!({"delta": {}}),
-        };
-        let mut chunk = self.chunk(choice, body, json!(reason));
-        if let Some(usage) = usage {
-            chunk["usage"] = usage.clone();
+    pub(super) fn finish<'a>(
+        &'a self,
+        choice: u32,
+        reason: &'a str,
+        raw_output: Option<Value>,
+    ) -> Chunk<'a> {
+        let mut said = self.said(choice, &Part::Content(Vec::new()));
+        if said.delta.is_some() {
+            said.delta = Some(Delta::default());
         }
-        chunk
+        said.raw_output = raw_output;
+        said.finish_reason = Some(reason);
+        self.chunk(vec![said])
     }
 
     /// The chunk that holds nothing but usage.
-    pub(super) fn usage(&self, usage: &Value) -> Value {
-        let mut chunk = self.wrap(true, Vec::new());
-        chunk.insert("usage".to_owned(), usage.clone());
-        Value::Object(chunk)
+    pub(super) fn usage<'a>(&'a self, usage: &'a Value) -> Chunk<'a> {
+        Chunk { usage: Some(usage), ..self.chunk(Vec::new()) }
     }
 
-    fn chunk(&self, choice: u32, body: Value, finish_reason: Value) -> Value {
-        let mut members = Map::new();
-        members.insert("index".to_owned(), json!(choice));
-        if let Value::Object(body) = body {
-            members.extend(body);
+    fn said(&self, choice: u32, part: &Part) -> Said<'static> {
+        let (delta, text, logprobs) = match self.endpoint {
+            Endpoint::Completions => (None, Some(part.tokens().concat()), Some(Value::Null)),
+            Endpoint::ChatCompletions | Endpoint::Models => (Some(delta(part)), None, None),
+        };
+        Said { index: choice, delta, text, logprobs, ..Said::default() }
+    }
+
+    fn chunk<'a>(&'a self, choices: Vec<Said<'a>>) -> Chunk<'a> {
+        Chunk {
+            id: &self.id,
+            object: self.object(true),
+            created: self.created,
+            model: &self.model,
+            choices,
+            usage: None,
+            prompt_token_ids: None,
+            perf_metrics: None,
         }
-        members.insert("finish_reason".to_owned(), finish_reason);
-        let mut chunk = self.wrap(true, vec![Value::Object(members)]);
-        chunk.insert("usage".to_owned(), Value::Null);
-        Value::Object(chunk)
     }
 }
 
 /// A chat delta. A call's first chunk has no arguments; those after it have no
 /// name and a null id.
-fn delta(part: &Part) -> Value {
+fn delta(part: &Part) -> Delta {
+    let mut delta = Delta::default();
     match part {
-        Part::Reasoning(tokens) => json!({"reasoning_content": tokens.concat()}),
-        Part::Content(tokens) => json!({"content": tokens.concat()}),
-        Part::Call { call, id, name } => json!({"tool_calls": [
-            {"index": call, "id": id, "type": "function", "function": {"name": name}},
-        ]}),
-        Part::Arguments { call, tokens } => json!({"tool_calls": [
-            {"index": call, "id": null, "type": "function",
-             "function": {"arguments": tokens.concat()}},
-        ]}),
+        Part::Reasoning(tokens) => delta.reasoning_content = Some(tokens.concat()),
+        Part::Echo(tokens) | Part::Content(tokens) => delta.content = Some(tokens.concat()),
+        Part::Call { call, id, name } => {
+            delta.tool_calls = Some(json!([
+                {"index": call, "id": id, "type": "function", "function": {"name": name}},
+            ]));
+        }
+        Part::Arguments { call, tokens } => {
+            delta.tool_calls = Some(json!([
+                {"index": call, "id": null, "type": "function",
+                 "function": {"arguments": tokens.concat()}},
+            ]));
+        }
     }
+    delta
 }

@@ -1,6 +1,15 @@
 //! The simulator's own routes, for tests in other languages and for people:
-//! `/simulator/faults` (POST arms, GET lists, DELETE clears),
-//! `/simulator/report`, `/simulator/reset`.
+//!
+//! | route | does |
+//! | --- | --- |
+//! | `POST /simulator/faults` | arms a rule (as JSON or by a preset's name) or a list of rules |
+//! | `GET /simulator/faults` | lists the rules that can still hit |
+//! | `DELETE /simulator/faults` | disarms all |
+//! | `GET /simulator/report` | the counts and the last requests |
+//! | `POST /simulator/reset` | counts from zero, the rules of the start |
+//!
+//! For example, two 429s for prompts with "rivers" in them, then well:
+//! `{"faults": [{"refuse": {"status": 429}}], "times": 2, "prompt": "rivers"}`.
 
 use std::sync::Arc;
 

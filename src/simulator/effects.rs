@@ -1,6 +1,6 @@
 //! What the faults of a call do to it: the one exhaustive reading of
 //! [`Fault`], sorted by where in a call they strike. Made by `gate`; read by
-//! `generation` and `timeline`.
+//! `routes`, `answer`, `timeline` and `unstreamed`.
 
 use std::time::Duration;
 

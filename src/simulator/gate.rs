@@ -6,15 +6,8 @@ use axum::http::{HeaderMap, Version, header};
 use serde_json::{Map, Value};
 
 use super::{
-    effects::Effects,
-    endpoint::Endpoint,
-    generation::{self, Generation},
-    ledger::Call,
-    refusal::Refusal,
-    report::Seen,
-    script::Subject,
-    validation,
-    world::World,
+    effects::Effects, endpoint::Endpoint, generation::Generation, ledger::Call, prompt,
+    refusal::Refusal, report::Seen, script::Subject, validation, world::World,
 };
 
 /// A call as it came in.
@@ -78,8 +71,12 @@ fn redacted(body: &Map<String, Value>, key: &str) -> Value {
 
 /// The faults that the script has for the call.
 pub(super) fn effects(world: &World, arrival: &Arrival) -> Effects {
+    // Joining the prompts costs; most calls have no script.
+    if world.script.is_empty() {
+        return Effects::default();
+    }
     let prompt = match &arrival.body {
-        Some(body) => generation::prompts(arrival.endpoint, body).concat(),
+        Some(body) => prompt::texts(arrival.endpoint, body).concat(),
         None => String::new(),
     };
     Effects::of(world.script.take(Subject {

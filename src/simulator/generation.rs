@@ -1,5 +1,5 @@
 //! What a request asks for, read once into plain values. Made after
-//! `validation`; read by `answer`, `reply`, `timeline` and `headers`.
+//! `validation`; read by `composer`, `performance`, `extras` and `headers`.
 
 use serde_json::{Map, Value};
 
@@ -8,6 +8,7 @@ use super::{
     fields::{self, Class},
     model::{Model, Reasoning},
     options::Options,
+    prompt,
     refusal::Refusal,
     tokens,
 };
@@ -28,7 +29,8 @@ pub(super) struct Generation {
     pub(super) include_usage: bool,
     pub(super) logprobs: Logprobs,
     pub(super) stop: Vec<String>,
-    pub(super) echo: bool,
+    /// How many tokens of the prompt's end are repeated before the answer.
+    pub(super) echo: u32,
     pub(super) ignore_eos: bool,
     pub(super) thinks: bool,
     /// The schema where JSON is wanted; an empty one takes any.
@@ -36,6 +38,7 @@ pub(super) struct Generation {
     pub(super) tools: Tools,
     pub(super) return_token_ids: bool,
     pub(super) perf_metrics: bool,
+    pub(super) raw_output: bool,
     /// Over all that can change the answer.
     pub(super) hash: blake3::Hash,
     /// As it came, for what is only echoed.
@@ -78,13 +81,13 @@ impl Generation {
         body: Map<String, Value>,
         options: &Options,
     ) -> Result<Generation, Refusal> {
-        let prompts = prompts(endpoint, &body);
+        let prompts = prompt::texts(endpoint, &body);
         let prompt_tokens = prompts.iter().map(|prompt| tokens::count(prompt)).sum();
         let fields = Fields(&body);
         Ok(Generation {
             endpoint,
             max_tokens: room(fields, prompt_tokens, &model, options)?,
-            topic: topic(endpoint, &body, &prompts),
+            topic: prompt::topic(endpoint, &body, &prompts),
             prompts,
             prompt_tokens,
             n: fields.integer("n").unwrap_or(1),
@@ -92,13 +95,14 @@ impl Generation {
             include_usage: fields.at("/stream_options/include_usage") == Some(&Value::Bool(true)),
             logprobs: logprobs(fields),
             stop: texts(fields.get("stop")),
-            echo: fields.flag("echo"),
+            echo: echo(fields),
             ignore_eos: fields.flag("ignore_eos"),
             thinks: thinks(fields, &model),
             json: json(fields),
             tools: tools(fields),
             return_token_ids: fields.flag("return_token_ids"),
             perf_metrics: fields.flag("perf_metrics_in_response"),
+            raw_output: fields.flag("raw_output"),
             hash: hash(endpoint, &body),
             model,
             body,
@@ -136,70 +140,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The prompts as text: what tokens are counted from and rules look into.
-pub(super) fn prompts(endpoint: Endpoint, body: &Map<String, Value>) -> Vec<String> {
-    match endpoint {
-        Endpoint::ChatCompletions => {
-            let messages = body.get("messages").and_then(Value::as_array);
-            let mut prompt: String = messages.into_iter().flatten().map(message_text).collect();
-            if let Some(tools) = body.get("tools").filter(|tools| !tools.is_null()) {
-                prompt.push_str(&tools.to_string());
-            }
-            vec![prompt]
-        }
-        Endpoint::Completions => match body.get("prompt") {
-            Some(Value::Array(prompts)) if prompts.iter().any(|p| !p.is_number()) => {
-                prompts.iter().map(prompt_text).collect()
-            }
-            Some(prompt) => vec![prompt_text(prompt)],
-            None => Vec::new(),
-        },
-        Endpoint::Models => Vec::new(),
-    }
-}
-
-fn message_text(message: &Value) -> String {
-    let role = message.get("role").and_then(Value::as_str).unwrap_or_default();
-    let mut text = format!("{role}\n{}", content_text(message));
-    if let Some(calls) = message.get("tool_calls").filter(|calls| !calls.is_null()) {
-        text.push_str(&calls.to_string());
-    }
-    text.push('\n');
-    text
-}
-
-fn content_text(message: &Value) -> String {
-    match message.get("content") {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => parts
-            .iter()
-            .map(|part| part.get("text").and_then(Value::as_str).unwrap_or("<image>"))
-            .collect(),
-        _ => String::new(),
-    }
-}
-
-/// Text as it is; token ids as numbers with spaces between.
-fn prompt_text(prompt: &Value) -> String {
-    match prompt {
-        Value::String(text) => text.clone(),
-        Value::Array(ids) => ids.iter().map(|id| format!("{id} ")).collect(),
-        other => other.to_string(),
-    }
-}
-
-fn topic(endpoint: Endpoint, body: &Map<String, Value>, prompts: &[String]) -> String {
-    if endpoint == Endpoint::Completions {
-        return prompts.first().cloned().unwrap_or_default();
-    }
-    let messages = body.get("messages").and_then(Value::as_array);
-    let last = messages
-        .into_iter()
-        .flatten()
-        .rfind(|message| message.get("role").and_then(Value::as_str) == Some("user"));
-    last.map(content_text).unwrap_or_default()
-}
-
 /// The tokens the answer may have, or why there is no room for any.
 fn room(
     fields: Fields<'_>,
@@ -224,6 +164,11 @@ fn room(
         )));
     }
     Ok(wanted.min(left))
+}
+
+fn echo(fields: Fields<'_>) -> u32 {
+    let last = fields.integer("echo_last");
+    if fields.flag("echo") { last.unwrap_or(u32::MAX) } else { last.unwrap_or(0) }
 }
 
 fn logprobs(fields: Fields<'_>) -> Logprobs {

@@ -1,4 +1,4 @@
-//! The headers of a good reply. Called by `routes`.
+//! The headers of a good reply. Called by `performance`.
 
 use std::time::Duration;
 

@@ -16,6 +16,9 @@ use super::{
 /// The most request hashes that are told apart.
 const DISTINCT: usize = 65_536;
 
+/// The most model names that are counted; callers may make names up.
+const MODELS: usize = 1024;
+
 /// The book.
 #[derive(Debug, Clone)]
 pub(super) struct Ledger {
@@ -90,7 +93,8 @@ impl Call {
     pub(super) fn seen(&self, seen: Seen, model: &str) {
         let kept = self.ledger.kept_requests;
         self.update(|report| {
-            if !model.is_empty() {
+            let counted = report.by_model.len() < MODELS || report.by_model.contains_key(model);
+            if counted && !model.is_empty() {
                 *report.by_model.entry(model.to_owned()).or_default() += 1;
             }
             report.requests.push_back(seen);
@@ -136,6 +140,14 @@ impl Call {
 
     pub(super) fn completed(&mut self) {
         self.end(|report| report.completed += 1);
+    }
+
+    /// A list of models is no stream and costs nothing.
+    pub(super) fn listed(&mut self) {
+        self.end(|report| {
+            report.completed += 1;
+            *report.by_status.entry(200).or_default() += 1;
+        });
     }
 
     pub(super) fn refused(&mut self, status: u16) {

@@ -6,18 +6,20 @@
 //! request gets the same answer. Used by `sparkler simulate`, `sparkler demo`
 //! and the tests.
 //!
-//! The way of a call: [`connection`] → [`routes`] → [`gate`] (key, billing,
-//! scripted refusals, model, [`validation`]) → [`generation`] (what is asked) →
-//! [`answer`] (what is said) → [`reply`] or [`chunk`] (as JSON) → [`timeline`]
-//! (when, and with which faults) → [`playback`] (bytes, and who left early).
+//! The way of a call: `connection` → `routes` → `gate` (key, billing,
+//! scripted refusals, model, `validation`) → `generation` (what is asked) →
+//! `answer` (what is said) → `reply` or `chunk` (as JSON) → `timeline`
+//! (when, and with which faults) → `playback` (bytes, and who left early).
 
 mod answer;
 mod body_form;
 mod chunk;
+mod composer;
 mod connection;
 mod control;
 mod effects;
 mod endpoint;
+mod extras;
 mod fault;
 mod fields;
 mod framing;
@@ -30,8 +32,11 @@ mod ledger;
 mod logprobs;
 mod model;
 mod options;
+mod performance;
 mod playback;
 mod prefix_cache;
+mod preset;
+mod prompt;
 mod refusal;
 mod reply;
 mod report;
@@ -40,10 +45,12 @@ mod rule;
 mod schema;
 mod script;
 mod shape;
+mod step;
 mod text;
 mod time;
 mod timeline;
 mod tokens;
+mod unstreamed;
 mod usage;
 mod validation;
 mod world;
@@ -61,6 +68,7 @@ pub use self::{
     keys::{FORBIDDEN_KEY, Keys, SUSPENDED_KEY, UNKNOWN_KEY, UNPAID_KEY},
     model::{Availability, Model, Reasoning},
     options::{Options, Pace},
+    preset::Preset,
     refusal::Refusal,
     report::{Abort, Report, Seen},
     rule::Rule,

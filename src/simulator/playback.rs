@@ -1,15 +1,16 @@
-//! A response body that plays a timeline in real time and tells the ledger what
-//! became of it. Made by `routes`; polled and dropped by the HTTP server.
+//! A response body that plays steps in real time and tells the ledger what
+//! became of it. Made by `performance`; polled and dropped by the HTTP server.
 
 use std::{collections::VecDeque, io, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
+use tokio::time::Instant;
 
 use super::{
     ledger::Call,
-    timeline::{Step, Write},
+    step::{Step, Write},
 };
 
 /// Before a connection is cut, what was written gets so long to leave: hyper
@@ -19,7 +20,7 @@ const SETTLE: Duration = Duration::from_millis(10);
 /// The body. If the client leaves, the server drops it, and with it the
 /// [`Call`], which books the call as aborted.
 pub(super) fn body(steps: VecDeque<Step>, call: Call) -> Body {
-    let playback = Playback { steps, call };
+    let playback = Playback { steps, call, due: None };
     Body::from_stream(stream::unfold(playback, |mut playback| async move {
         let item = playback.next().await?;
         Some((item, playback))
@@ -29,6 +30,9 @@ pub(super) fn body(steps: VecDeque<Step>, call: Call) -> Body {
 struct Playback {
     steps: VecDeque<Step>,
     call: Call,
+    /// When the last wait was to end. Waits count from there, not from now: a
+    /// timer is a millisecond late, and deltas come closer than that.
+    due: Option<Instant>,
 }
 
 impl Playback {
@@ -39,7 +43,7 @@ impl Playback {
                 return None;
             };
             match step {
-                Step::Wait(time) => tokio::time::sleep(time).await,
+                Step::Wait(time) => self.wait(time).await,
                 Step::Write(write) => return Some(Ok(self.write(write))),
                 Step::Flush => tokio::task::yield_now().await,
                 Step::Stall(lasting) => self.stall(lasting).await,
@@ -59,6 +63,12 @@ impl Playback {
         }
     }
 
+    async fn wait(&mut self, time: Duration) {
+        let due = self.due.unwrap_or_else(Instant::now) + time;
+        self.due = Some(due);
+        tokio::time::sleep_until(due).await;
+    }
+
     fn write(&mut self, write: Write) -> Bytes {
         self.call.wrote(write.deltas, write.tokens);
         write.bytes
@@ -66,6 +76,7 @@ impl Playback {
 
     async fn stall(&mut self, lasting: Option<Duration>) {
         let _stalling = self.call.stall();
+        self.due = None;
         match lasting {
             Some(time) => tokio::time::sleep(time).await,
             None => std::future::pending().await,

@@ -1,4 +1,4 @@
-//! The JSON of a reply that is not streamed. Called by `routes`.
+//! The JSON of a reply that is not streamed. Called by `performance`.
 
 use serde_json::{Map, Value, json};
 
@@ -13,8 +13,17 @@ use super::{
 impl Envelope {
     /// The whole answer at once.
     pub(super) fn reply(&self, choices: &[Choice], usage: Option<&Value>) -> Map<String, Value> {
-        let choices = choices.iter().map(|choice| self.whole(choice)).collect();
-        let mut reply = self.wrap(false, choices);
+        let choices: Vec<Value> = choices.iter().map(|choice| self.whole(choice)).collect();
+        let mut reply = Map::new();
+        for (name, value) in [
+            ("id", json!(self.id)),
+            ("object", json!(self.object(false))),
+            ("created", json!(self.created)),
+            ("model", json!(self.model)),
+            ("choices", Value::Array(choices)),
+        ] {
+            reply.insert(name.to_owned(), value);
+        }
         if let Some(usage) = usage {
             reply.insert("usage".to_owned(), usage.clone());
         }
@@ -22,7 +31,8 @@ impl Envelope {
     }
 
     fn whole(&self, choice: &Choice) -> Value {
-        let said = choice.parts.iter().filter(|part| matches!(part, Part::Content(_)));
+        let said =
+            choice.parts.iter().filter(|part| matches!(part, Part::Echo(_) | Part::Content(_)));
         let said: Vec<String> = said.flat_map(Part::tokens).cloned().collect();
         let mut whole = match self.endpoint {
             Endpoint::Completions => json!({"index": choice.index, "text": said.concat()}),

@@ -17,7 +17,7 @@ pub struct Report {
     pub calls: u64,
     /// The same by endpoint.
     pub by_endpoint: BTreeMap<Endpoint, u64>,
-    /// Those that named a model, by that name.
+    /// Those that named a model, by that name; up to 1,024 names.
     pub by_model: BTreeMap<String, u64>,
     /// Answers by HTTP status.
     pub by_status: BTreeMap<u16, u64>,

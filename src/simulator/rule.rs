@@ -3,8 +3,9 @@
 use std::{str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{endpoint::Endpoint, fault::Fault, time};
+use super::{endpoint::Endpoint, fault::Fault, preset::Preset, time};
 
 /// Faults that happen together, to which calls, and how often.
 ///
@@ -96,16 +97,87 @@ impl Rule {
 impl FromStr for Rule {
     type Err = String;
 
-    /// Reads a rule as JSON, or a single fault as JSON, which then holds for
-    /// every call.
+    /// Reads a [`Preset`]'s name, `NAME:TIMES`, a rule as JSON, or a fault as
+    /// JSON. Without a number it holds for every call.
     fn from_str(text: &str) -> Result<Rule, String> {
-        let value: serde_json::Value =
-            serde_json::from_str(text).map_err(|problem| format!("is not JSON: {problem}"))?;
-        if value.get("faults").is_some() {
-            return serde_json::from_value(value).map_err(|problem| problem.to_string());
+        match text.trim_start().chars().next() {
+            Some('{' | '"' | '[') => from_json(text),
+            _ => from_name(text),
         }
-        serde_json::from_value::<Fault>(value)
-            .map(Rule::always)
-            .map_err(|problem| problem.to_string())
+    }
+}
+
+fn from_name(text: &str) -> Result<Rule, String> {
+    let (name, times) = match text.split_once(':') {
+        Some((name, times)) => {
+            let times = times.parse().map_err(|_| format!("has no number after {name:?}"))?;
+            (name, Some(times))
+        }
+        None => (text, None),
+    };
+    let preset = Preset::find(name).ok_or_else(|| {
+        let known: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name).collect();
+        format!("is none of {}", known.join(", "))
+    })?;
+    Ok(Rule { times, ..Rule::always(preset.fault()) })
+}
+
+fn from_json(text: &str) -> Result<Rule, String> {
+    let value: Value =
+        serde_json::from_str(text).map_err(|problem| format!("is not JSON: {problem}"))?;
+    if value.get("faults").is_some() {
+        return serde_json::from_value(value).map_err(|problem| problem.to_string());
+    }
+    let fault = serde_json::from_value::<Fault>(value);
+    fault.map(Rule::always).map_err(|problem| problem.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::Refusal;
+
+    #[test]
+    fn faults_read_as_people_write_them() {
+        for (text, rule) in [
+            ("hang-up", Rule::always(Fault::HangUp)),
+            ("rate-limited:2", Rule::always(Fault::status(429)).times(2)),
+            (r#""hang_up""#, Rule::always(Fault::HangUp)),
+            (r#"{"stall":{"after_deltas":3}}"#, Rule::always(Fault::stall(3))),
+            (
+                r#"{"slow_head":{"delay":"1m 30s"}}"#,
+                Rule::always(Fault::SlowHead { delay: Duration::from_secs(90) }),
+            ),
+            (
+                r#"{"faults":[{"refuse":{"status":503}}],"lasting":"2s"}"#,
+                Rule::always(Refusal::status(503)).lasting(Duration::from_secs(2)),
+            ),
+        ] {
+            assert_eq!(text.parse::<Rule>(), Ok(rule), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_fault_is_refused() {
+        for wrong in [
+            "",
+            "hangup",
+            "stall:often",
+            "{",
+            r#""hangup""#,
+            r#"{"stall":{"after":3}}"#,
+            r#"{"faults":[],"x":1}"#,
+        ] {
+            assert!(wrong.parse::<Rule>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rules_survive_json() {
+        for preset in Preset::ALL {
+            let rule = Rule::once(preset.fault()).lasting(Duration::from_millis(1500)).model("m");
+            let text = serde_json::to_string(&rule).expect("JSON");
+            assert_eq!(text.parse::<Rule>(), Ok(rule), "{text}");
+        }
     }
 }

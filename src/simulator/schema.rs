@@ -53,7 +53,7 @@ impl Instance<'_> {
         match kind(schema) {
             Some("object") => self.object(schema, depth),
             Some("array") => self.array(schema, depth),
-            Some("integer") => json!(self.between(schema, 1, 100)),
+            Some("integer") => json!(self.integer(schema)),
             Some("number") => match schema.get("minimum").or(schema.get("maximum")) {
                 Some(bound) => bound.clone(),
                 None => json!(f64::from(self.rng.u32(1..1000)) / 10.0),
@@ -101,16 +101,11 @@ impl Instance<'_> {
         (0..length).map(|_| self.of(item, depth + 1)).collect()
     }
 
-    fn between(&mut self, schema: &Value, least: i64, most: i64) -> i64 {
-        let minimum = schema.get("minimum").and_then(Value::as_i64);
-        let maximum = schema.get("maximum").and_then(Value::as_i64);
-        let (least, most) = match (minimum, maximum) {
-            (Some(minimum), Some(maximum)) => (minimum, maximum.max(minimum)),
-            (Some(minimum), None) => (minimum, minimum.saturating_add(99)),
-            (None, Some(maximum)) => (maximum.saturating_sub(99), maximum),
-            (None, None) => (least, most),
-        };
-        self.rng.i64(least..=most)
+    /// From 1 to 100 where the bounds allow it, else as near as they do.
+    fn integer(&mut self, schema: &Value) -> i64 {
+        let minimum = schema.get("minimum").and_then(Value::as_i64).unwrap_or(i64::MIN);
+        let maximum = schema.get("maximum").and_then(Value::as_i64).unwrap_or(i64::MAX);
+        self.rng.i64(1..=100).min(maximum).max(minimum)
     }
 
     fn string(&mut self, schema: &Value) -> String {

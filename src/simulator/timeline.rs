@@ -1,40 +1,21 @@
-//! A call's body as a list of steps: what is written when, with the call's
-//! faults worked in. Made by `routes`, played by `playback`.
+//! A streamed answer as a list of steps: what is written when, with the call's
+//! faults worked in. Called by `performance`; `playback` plays it.
 
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
     answer::{Choice, Part},
+    chunk::Chunk,
     effects::{Effects, Ending, Incident},
+    extras::Extras,
     options::Pace,
     shape::Envelope,
+    step::{self, GARBAGE, Step, Write},
 };
-
-/// One thing to do.
-#[derive(Debug)]
-pub(super) enum Step {
-    Wait(Duration),
-    Write(Write),
-    /// Lets what was written go out before more is.
-    Flush,
-    /// Silence; without a time, for ever.
-    Stall(Option<Duration>),
-    /// The same again and again.
-    Repeat(Write),
-    /// Breaks the connection.
-    Cut,
-}
-
-/// Bytes, and what they stand for.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Write {
-    pub(super) bytes: Bytes,
-    pub(super) deltas: u32,
-    pub(super) tokens: u32,
-}
 
 /// What a stream is made from.
 pub(super) struct Score<'a> {
@@ -43,8 +24,7 @@ pub(super) struct Score<'a> {
     /// The usage, and whether it has a chunk of its own (it was asked for) or
     /// goes on the last finish.
     pub(super) usage: Option<(Value, bool)>,
-    /// Members for the last chunk, such as `perf_metrics`.
-    pub(super) extra: Vec<(&'static str, Value)>,
+    pub(super) extras: Extras,
     pub(super) pace: Pace,
     pub(super) effects: &'a Effects,
 }
@@ -58,44 +38,8 @@ pub(super) fn streamed(score: Score<'_>) -> VecDeque<Step> {
         timeline.raw(preamble);
     }
     timeline.perform();
-    bytewise(timeline.steps, effects)
+    step::bytewise(timeline.steps, effects)
 }
-
-/// The steps of an answer that is not streamed.
-pub(super) fn unstreamed(reply: &Value, tokens: u32, effects: &Effects) -> VecDeque<Step> {
-    let text = Bytes::from(reply.to_string());
-    let half = text.slice(..text.len() / 2);
-    let whole = Step::Write(Write { bytes: text, deltas: 0, tokens });
-    let mut steps = VecDeque::new();
-    for (_, incident) in &effects.incidents {
-        match incident {
-            Incident::Stall(lasting) => steps.push_back(Step::Stall(*lasting)),
-            Incident::Cut | Incident::CutInCharacter => {
-                steps.push_back(Step::Write(Write { bytes: half, deltas: 0, tokens }));
-                steps.push_back(Step::Cut);
-                return steps;
-            }
-            Incident::Garbage | Incident::NotJsonEvent => {
-                steps.push_back(Step::Write(Write { bytes: GARBAGE, deltas: 0, tokens }));
-                return steps;
-            }
-            Incident::End | Incident::Done => {
-                steps.push_back(Step::Write(Write { bytes: half, deltas: 0, tokens }));
-                return steps;
-            }
-            // The rest has no meaning without a stream.
-            Incident::Error { .. }
-            | Incident::ErrorEvent(_)
-            | Incident::EndlessLine
-            | Incident::EndlessStream
-            | Incident::HugeEvent(_) => {}
-        }
-    }
-    steps.push_back(whole);
-    bytewise(steps, effects)
-}
-
-const GARBAGE: Bytes = Bytes::from_static(b"\xff\xfe\x00\x80garbage\xc3\x28\n\n");
 
 struct Timeline<'a> {
     score: Score<'a>,
@@ -121,6 +65,7 @@ impl Timeline<'_> {
         let choices = self.score.choices;
         for choice in choices {
             if let Some(role) = self.score.envelope.role(choice.index) {
+                let role = begun(role, &mut self.score.extras);
                 self.event(&role);
             }
         }
@@ -146,8 +91,9 @@ impl Timeline<'_> {
             self.wait(self.score.pace.tokens(part.cost()) / speakers + effects.delta_delay);
         }
         let chunk = self.score.envelope.part(choice, part, *offset);
+        let chunk = begun(chunk, &mut self.score.extras);
         *offset += part.tokens().iter().map(|token| token.chars().count()).sum::<usize>();
-        let bytes = effects.framing.event(None, &chunk.to_string());
+        let bytes = effects.framing.event(None, &text(&chunk));
         self.steps.push_back(Step::Write(Write { bytes, deltas: 1, tokens: part.cost() }));
         self.deltas += 1;
     }
@@ -200,7 +146,7 @@ impl Timeline<'_> {
             }
             Incident::EndlessStream => {
                 let chunk = self.score.envelope.content(" and on".to_owned());
-                let bytes = framing.event(None, &chunk.to_string());
+                let bytes = framing.event(None, &text(&chunk));
                 self.steps.push_back(Step::Repeat(Write { bytes, deltas: 1, tokens: 2 }));
             }
         }
@@ -209,7 +155,7 @@ impl Timeline<'_> {
 
     fn cut_in_character(&mut self) {
         let chunk = self.score.envelope.content("日".to_owned());
-        let bytes = self.score.effects.framing.event(None, &chunk.to_string());
+        let bytes = self.score.effects.framing.event(None, &text(&chunk));
         let character = bytes.iter().position(|byte| !byte.is_ascii());
         // One byte of three.
         let end = character.map_or(bytes.len(), |place| place + 1);
@@ -221,20 +167,22 @@ impl Timeline<'_> {
     fn finish(&mut self) {
         let envelope = self.score.envelope;
         let usage = self.score.usage.take();
-        let mut last = Vec::new();
-        for (place, choice) in (1..).zip(self.score.choices) {
-            let inline =
-                usage.as_ref().filter(|(_, apart)| !apart && place == self.score.choices.len());
-            let inline = inline.map(|(usage, _)| usage);
-            last.push(envelope.finish(choice.index, &choice.finish, inline));
-        }
-        if let Some((usage, true)) = &usage {
-            last.push(envelope.usage(usage));
+        let mut raw_outputs = std::mem::take(&mut self.score.extras.raw_outputs).into_iter();
+        let choices = self.score.choices.iter();
+        let mut last: Vec<Chunk<'_>> = choices
+            .map(|choice| envelope.finish(choice.index, &choice.finish, raw_outputs.next()))
+            .collect();
+        match &usage {
+            Some((usage, true)) => last.push(envelope.usage(usage)),
+            Some((usage, false)) => {
+                if let Some(finish) = last.last_mut() {
+                    finish.usage = Some(usage);
+                }
+            }
+            None => {}
         }
         if let Some(last) = last.last_mut() {
-            for (name, value) in self.score.extra.drain(..) {
-                last[name] = value;
-            }
+            last.perf_metrics = self.score.extras.perf_metrics.take();
         }
         for event in &last {
             self.event(event);
@@ -264,8 +212,8 @@ impl Timeline<'_> {
         self.event(&json!({"id": self.score.envelope.id, "error": error}));
     }
 
-    fn event(&mut self, data: &Value) {
-        let bytes = self.score.effects.framing.event(None, &data.to_string());
+    fn event(&mut self, data: &impl Serialize) {
+        let bytes = self.score.effects.framing.event(None, &text(data));
         self.raw(bytes);
     }
 
@@ -280,49 +228,13 @@ impl Timeline<'_> {
     }
 }
 
-/// The faults that look at bytes only: cutting after so many, and shredding.
-fn bytewise(mut steps: VecDeque<Step>, effects: &Effects) -> VecDeque<Step> {
-    if let Some(limit) = effects.cut_after_bytes {
-        steps = cut_after(steps, limit);
-    }
-    match effects.shred {
-        Some(size) => steps.into_iter().flat_map(|step| shred(step, size)).collect(),
-        None => steps,
-    }
+/// The first chunk of all has the prompt's ids on it.
+fn begun<'a>(mut chunk: Chunk<'a>, extras: &mut Extras) -> Chunk<'a> {
+    chunk.prompt_token_ids = extras.prompt_token_ids.take();
+    chunk
 }
 
-fn cut_after(steps: VecDeque<Step>, limit: usize) -> VecDeque<Step> {
-    let mut left = limit;
-    let mut kept = VecDeque::new();
-    for step in steps {
-        match step {
-            Step::Write(mut write) if write.bytes.len() >= left => {
-                write.bytes.truncate(left);
-                kept.push_back(Step::Write(write));
-                kept.push_back(Step::Cut);
-                return kept;
-            }
-            Step::Write(write) => {
-                left -= write.bytes.len();
-                kept.push_back(Step::Write(write));
-            }
-            other => kept.push_back(other),
-        }
-    }
-    kept
-}
-
-/// A write as pieces that go out one by one; the first stands for the delta.
-fn shred(step: Step, size: usize) -> Vec<Step> {
-    let Step::Write(mut write) = step else {
-        return vec![step];
-    };
-    let mut pieces = Vec::new();
-    while !write.bytes.is_empty() {
-        let bytes = write.bytes.split_to(size.min(write.bytes.len()));
-        pieces.push(Step::Write(Write { bytes, ..write }));
-        pieces.push(Step::Flush);
-        write = Write { bytes: write.bytes, ..Write::default() };
-    }
-    pieces
+fn text(data: &impl Serialize) -> String {
+    // Texts and numbers with text keys: nothing that cannot be JSON.
+    serde_json::to_string(data).unwrap_or_default()
 }

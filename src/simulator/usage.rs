@@ -1,4 +1,4 @@
-//! The count of tokens, and its JSON. Called by `routes`.
+//! The count of tokens, and its JSON. Called by `performance`.
 
 use serde_json::{Value, json};
 

@@ -7,24 +7,31 @@ use sparkler::simulator::{Handle, Options, Report, Simulator};
 use tokio::task::JoinHandle;
 
 /// Waits end here, if what they wait for never comes.
-pub const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 /// A model without habits.
-pub const PLAIN: &str = "accounts/simulator/models/plain";
+pub(crate) const PLAIN: &str = "accounts/simulator/models/plain";
 
 /// A running simulator and a client of it.
-pub struct Client {
-    pub handle: Handle,
-    pub http: reqwest::Client,
-    pub addr: SocketAddr,
+pub(crate) struct Client {
+    pub(crate) handle: Handle,
+    pub(crate) http: reqwest::Client,
+    pub(crate) addr: SocketAddr,
     server: JoinHandle<std::io::Result<()>>,
 }
 
 impl Client {
-    pub async fn start() -> Client {
+    pub(crate) async fn start() -> Client {
         Client::with(Options::instant()).await
     }
 
-    pub async fn with(options: Options) -> Client {
+    /// The same simulator over HTTP/2.
+    pub(crate) fn http2(mut self) -> Client {
+        let http = reqwest::Client::builder().http2_prior_knowledge().build();
+        self.http = http.expect("a client");
+        self
+    }
+
+    pub(crate) async fn with(options: Options) -> Client {
         let simulator = Simulator::bind(([127, 0, 0, 1], 0).into(), options).await.expect("a port");
         let (handle, addr) = (simulator.handle(), simulator.local_addr());
         #[expect(clippy::disallowed_methods, reason = "a test owns its server")]
@@ -32,20 +39,20 @@ impl Client {
         Client { handle, http: reqwest::Client::new(), addr, server }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }
 
-    pub fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
         self.http.post(self.url(path)).bearer_auth("fw_test").body(body.to_string())
     }
 
-    pub fn chat(&self, body: &Value) -> reqwest::RequestBuilder {
+    pub(crate) fn chat(&self, body: &Value) -> reqwest::RequestBuilder {
         self.post("/inference/v1/chat/completions", body)
     }
 
     /// Status and body of a chat call.
-    pub async fn ask(&self, body: Value) -> (u16, Value) {
+    pub(crate) async fn ask(&self, body: Value) -> (u16, Value) {
         let response = self.chat(&body).send().await.expect("a response");
         let status = response.status().as_u16();
         let text = response.text().await.expect("a body");
@@ -53,14 +60,14 @@ impl Client {
     }
 
     /// The body of a streamed chat call, whole.
-    pub async fn stream(&self, mut body: Value) -> String {
+    pub(crate) async fn stream(&self, mut body: Value) -> String {
         body["stream"] = json!(true);
         let response = self.chat(&body).send().await.expect("a response");
         assert_eq!(response.status(), 200, "{:?}", response.text().await);
         response.text().await.expect("a body")
     }
 
-    pub async fn wait_until(&self, wanted: impl FnMut(&Report) -> bool) -> Report {
+    pub(crate) async fn wait_until(&self, wanted: impl FnMut(&Report) -> bool) -> Report {
         self.handle.wait_until(wanted, LIMIT).await.expect("the report as wanted")
     }
 }
@@ -72,12 +79,12 @@ impl Drop for Client {
 }
 
 /// A chat request with one message of the user.
-pub fn chat(prompt: &str) -> Value {
+pub(crate) fn chat(prompt: &str) -> Value {
     json!({"model": PLAIN, "messages": [{"role": "user", "content": prompt}]})
 }
 
 /// The same with more fields.
-pub fn with(mut body: Value, more: Value) -> Value {
+pub(crate) fn with(mut body: Value, more: Value) -> Value {
     if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
         body.extend(more);
     }
@@ -85,7 +92,7 @@ pub fn with(mut body: Value, more: Value) -> Value {
 }
 
 /// The JSON of a stream's events, `[DONE]` left out.
-pub fn events(stream: &str) -> Vec<Value> {
+pub(crate) fn events(stream: &str) -> Vec<Value> {
     stream
         .lines()
         .filter_map(|line| line.strip_prefix("data: "))
@@ -95,7 +102,7 @@ pub fn events(stream: &str) -> Vec<Value> {
 }
 
 /// What a choice says over all events, in a member of its deltas.
-pub fn said(events: &[Value], choice: u64, member: &str) -> String {
+pub(crate) fn said(events: &[Value], choice: u64, member: &str) -> String {
     events
         .iter()
         .filter_map(|event| event["choices"].get(0))

@@ -1,7 +1,9 @@
 //! What goes wrong when it is told to.
 
+use std::time::Duration;
+
 use serde_json::json;
-use sparkler::simulator::{BodyForm, Fault, Refusal, Rule, ScriptedToolCall};
+use sparkler::simulator::{Fault, Rule, ScriptedToolCall};
 
 use crate::client::{Client, chat, events, said, with};
 
@@ -26,7 +28,12 @@ fn deltas(text: &str) -> usize {
 
 #[tokio::test]
 async fn streams_end_as_scripted() {
-    let client = Client::start().await;
+    for client in [Client::start().await, Client::start().await.http2()] {
+        streams_end(&client).await;
+    }
+}
+
+async fn streams_end(client: &Client) {
     for (fault, clean, done, finish) in [
         (Fault::Cut { after_deltas: 2 }, false, false, false),
         (Fault::EndEarly { after_deltas: Some(2) }, true, false, false),
@@ -36,7 +43,7 @@ async fn streams_end_as_scripted() {
         (Fault::DataAfterDone, true, true, true),
     ] {
         let name = format!("{fault:?}");
-        let (bytes, ended) = streamed(&client, fault).await;
+        let (bytes, ended) = streamed(client, fault).await;
         let text = String::from_utf8(bytes).expect("UTF-8");
         assert_eq!(ended, clean, "{name}");
         assert_eq!(text.contains("[DONE]"), done, "{name}");
@@ -128,53 +135,15 @@ async fn endless_streams_end_when_the_client_leaves() {
 }
 
 #[tokio::test]
-async fn refusals_have_every_body_there_is() {
+async fn a_wait_for_the_first_token_is_not_one_for_the_head() {
     let client = Client::start().await;
-    let text = |text: &str| text.to_owned();
-    for (status, form, body) in [
-        (429, BodyForm::ModelServer { message: text("slow") }, "\"invalid_request_error\""),
-        (
-            403,
-            BodyForm::BareString { error: text("unauthorized"), message: None },
-            r#"{"error":"unauthorized"}"#,
-        ),
-        (
-            422,
-            BodyForm::FastApi { detail: json!([{"loc": ["body"], "msg": "m", "type": "t"}]) },
-            "\"loc\"",
-        ),
-        (
-            404,
-            BodyForm::ControlPlane { code: 5, message: text("no") },
-            r#"{"code":5,"message":"no","details":[]}"#,
-        ),
-        (500, BodyForm::Apigee { faultstring: text("no") }, "\"faultstring\":\"no\""),
-        (
-            500,
-            BodyForm::Text(text("Error listing deployed models")),
-            "Error listing deployed models",
-        ),
-        (502, BodyForm::Html, "<html>"),
-        (504, BodyForm::Empty, ""),
-        (400, BodyForm::Json(json!({"a": 1})), r#"{"a":1}"#),
-    ] {
-        let refusal = Refusal::status(status).body(form).header("retry-after", "3");
-        client.handle.script(Rule::once(refusal));
-        let response = client.chat(&chat("Hi")).send().await.expect("a response");
-        assert_eq!(response.status(), status);
-        assert_eq!(response.headers()["retry-after"], "3");
-        assert!(response.headers().contains_key("x-request-id"));
-        let got = response.text().await.expect("a body");
-        assert!(got.contains(body) && (got.is_empty() == body.is_empty()), "{body}: {got}");
-    }
-}
-
-#[tokio::test]
-async fn a_hang_up_has_no_response() {
-    let client = Client::start().await;
-    client.handle.script(Rule::once(Fault::HangUp));
-    assert!(client.chat(&chat("Hi")).send().await.is_err());
-    assert_eq!(client.ask(chat("Hi")).await.0, 200);
+    let delay = Duration::from_secs(3600);
+    client.handle.script(Rule::once(Fault::SlowFirstToken { delay }));
+    let streamed = with(chat("Hi"), json!({"stream": true}));
+    let mut response = client.chat(&streamed).send().await.expect("a head");
+    let first = response.chunk().await.expect("no error").expect("a chunk");
+    assert!(String::from_utf8_lossy(&first).contains("\"role\""));
+    assert_eq!(client.handle.report().deltas, 0);
 }
 
 #[tokio::test]
@@ -206,25 +175,4 @@ async fn json_mode_can_fail_to_be_json() {
     let (_, reply) = client.ask(with(chat("Hi"), asked)).await;
     let text = reply["choices"][0]["message"]["content"].as_str().expect("text");
     assert!(serde_json::from_str::<serde_json::Value>(text).is_err());
-}
-
-#[tokio::test]
-async fn rules_are_armed_listed_and_cleared_over_http() {
-    let client = Client::start().await;
-    let url = client.url("/simulator/faults");
-    for rule in [
-        json!({"faults": [{"refuse": {"status": 503}}], "times": 1, "prompt": "Hi"}),
-        json!([{"faults": ["hang_up"], "endpoint": "models"}]),
-    ] {
-        let response = client.http.post(&url).body(rule.to_string()).send().await;
-        assert_eq!(response.expect("a response").status(), 200);
-    }
-    assert_eq!(client.handle.armed().len(), 2);
-    assert_eq!(client.ask(chat("Hi")).await.0, 503);
-    let list = client.http.get(&url).send().await.expect("a response");
-    assert!(list.text().await.expect("a body").contains("\"hang_up\""));
-    client.http.delete(&url).send().await.expect("a response");
-    assert!(client.handle.armed().is_empty());
-    let wrong = client.http.post(&url).body(r#"{"faults":["hangup"]}"#).send().await;
-    assert_eq!(wrong.expect("a response").status(), 400);
 }

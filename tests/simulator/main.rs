@@ -5,4 +5,6 @@ mod answers;
 mod checks;
 mod client;
 mod counts;
+mod envelope;
 mod faults;
+mod refusals;

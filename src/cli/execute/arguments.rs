@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum, builder::BoolishValueParser};
 
 use super::super::{
     credential::CredentialArgs, node::NodeArgs, units::parse_duration, worker::WorkerArgs,
@@ -42,16 +42,16 @@ pub(in crate::cli) struct ExecuteArgs {
     pub(super) json_output: Option<String>,
 
     /// Print every event as one line of proto JSON, instead of the answer.
-    #[arg(long, env = "SPARKLER_EVENTS")]
+    #[arg(long, env = "SPARKLER_EVENTS", value_parser = BoolishValueParser::new())]
     pub(super) events: bool,
 
     /// Ask for the finished answer only; the worker may then retry until the
     /// last moment.
-    #[arg(long, env = "SPARKLER_NO_DELTAS")]
+    #[arg(long, env = "SPARKLER_NO_DELTAS", value_parser = BoolishValueParser::new())]
     pub(super) no_deltas: bool,
 
     /// Print no figures and no progress on stderr.
-    #[arg(long, short, env = "SPARKLER_QUIET")]
+    #[arg(long, short, env = "SPARKLER_QUIET", value_parser = BoolishValueParser::new())]
     pub(super) quiet: bool,
 
     /// The same key and the same request are executed, and paid, once.
@@ -164,7 +164,7 @@ pub(super) struct LimitArgs {
 
     /// Let the worker start again after part of the answer has come; anywhere
     /// but on a terminal the answer is then printed when it is whole.
-    #[arg(long, env = "SPARKLER_ALLOW_RESTART")]
+    #[arg(long, env = "SPARKLER_ALLOW_RESTART", value_parser = BoolishValueParser::new())]
     pub(super) allow_restart: bool,
 }
 

@@ -3,8 +3,8 @@
 
 mod arguments;
 mod request;
-mod summary;
-mod transcript;
+pub(super) mod summary;
+pub(super) mod transcript;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -27,7 +27,7 @@ Examples:
   sparkler execute --model accounts/fireworks/models/glm-5p3 \"Why is the sky blue?\"
   sparkler execute --model … --cache --config '{\"temperature\": 0}' \"The same again.\"
   sparkler execute --model … --json-output=person.schema.json \"Invent a person, as JSON.\" | jq .
-  sparkler execute --model … --messages conversation.json --events | jq -r .delta.text
+  sparkler execute --model … --messages conversation.json --events | jq -j '.delta.text // empty'
   git diff | sparkler execute --worker https://worker:50051 --secret-name team --model … -
 
 The answer goes to stdout. On a terminal its reasoning comes before it, dimmed; anywhere else
@@ -39,7 +39,7 @@ failure go to stderr.
 integers and durations (\"1.500s\") as strings; what is empty, 0 or false is left out.";
 
 /// How a run shows what happens.
-enum View {
+pub(super) enum View {
     /// The answer.
     Answer(Transcript<Box<dyn Write>>),
     /// Every event, a line each.
@@ -55,9 +55,9 @@ impl ExecuteArgs {
         let line_wanted = !self.quiet && !self.events;
         let result = self
             .worker
-            .call(async |client| {
+            .call(async |mut client| {
                 let mut line = PhaseLine::new("connecting to the worker", line_wanted);
-                follow(client, request, &mut view, &mut line).await
+                follow(&mut client, request, &mut view, &mut line).await
             })
             .await;
         let completed = result.inspect_err(|_| view.broken_off())?;
@@ -83,8 +83,8 @@ impl ExecuteArgs {
 /// Follows one execution to its end.
 ///
 /// Dropped at any point, it drops the stream, and the worker stops the provider.
-async fn follow(
-    mut client: Client,
+pub(super) async fn follow(
+    client: &mut Client,
     request: ExecuteNodeRequest,
     view: &mut View,
     line: &mut PhaseLine,
@@ -98,8 +98,7 @@ async fn follow(
                  a proxy cut the stream"
             )));
         };
-        let printed = view.show(&event, line)?;
-        if printed && io::stdout().is_terminal() {
+        if view.show(&event, line)? && io::stdout().is_terminal() {
             // The answer is on the line's terminal now.
             line.end();
         }

@@ -77,8 +77,12 @@ impl ExecuteArgs {
     }
 
     fn output(&self, held: bool) -> anyhow::Result<OutputOptions> {
-        let wanted = if self.events { !self.no_deltas } else { !held };
-        let mut output = OutputOptions { deltas: Some(wanted), ..OutputOptions::default() };
+        let unwanted = self.no_deltas || (held && !self.events);
+        let mut output = OutputOptions {
+            // Where they are wanted, the node's own `streaming` decides.
+            deltas: unwanted.then_some(false),
+            ..OutputOptions::default()
+        };
         if let Some(schema) = &self.json_output {
             output.set_format(Format::Json);
             if schema != ExecuteArgs::ANY_JSON {

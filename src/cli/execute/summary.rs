@@ -10,7 +10,7 @@ use super::super::{
 use crate::proto::{CacheOutcome, CacheStatus, Completed, Cost, StoreStatus, Timing, Usage};
 
 /// Writes the figures, and a line before them where the answer is cut.
-pub(super) fn write(completed: &Completed, out: &mut impl Write) -> io::Result<()> {
+pub(in crate::cli) fn write(completed: &Completed, out: &mut impl Write) -> io::Result<()> {
     for choice in &completed.choices {
         if choice.finish_reason == "length" {
             let index = choice.index;

@@ -14,11 +14,11 @@ use crate::proto::{Choice, Completed, Delta, Restarted, ToolCall};
 
 /// How the answer is laid out.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Layout {
+pub(in crate::cli) struct Layout {
     /// For a person, rather than a file or a pipe.
-    pub(super) terminal: bool,
+    pub(in crate::cli) terminal: bool,
     /// Nothing is printed before the answer is complete.
-    pub(super) held: bool,
+    pub(in crate::cli) held: bool,
 }
 
 /// What was printed last.
@@ -31,7 +31,7 @@ enum Section {
 
 /// Prints an answer. Every call ends in a flush, so that what came is seen.
 #[derive(Debug)]
-pub(super) struct Transcript<W> {
+pub(in crate::cli) struct Transcript<W> {
     out: W,
     layout: Layout,
     section: Section,
@@ -39,19 +39,19 @@ pub(super) struct Transcript<W> {
 }
 
 impl<W: Write> Transcript<W> {
-    pub(super) fn new(out: W, layout: Layout) -> Transcript<W> {
+    pub(in crate::cli) fn new(out: W, layout: Layout) -> Transcript<W> {
         Transcript { out, layout, section: Section::Nothing, at_line_start: true }
     }
 
     /// Whether [`delta`](Transcript::delta) would print anything: only the first
     /// choice streams, since two cannot share a line.
-    pub(super) fn prints(&self, delta: &Delta) -> bool {
+    pub(in crate::cli) fn prints(&self, delta: &Delta) -> bool {
         let reasoning = self.layout.terminal && !delta.reasoning.is_empty();
         !self.layout.held && delta.choice == 0 && (reasoning || !delta.text.is_empty())
     }
 
     /// Prints a piece of the first choice.
-    pub(super) fn delta(&mut self, delta: &Delta) -> io::Result<()> {
+    pub(in crate::cli) fn delta(&mut self, delta: &Delta) -> io::Result<()> {
         if self.prints(delta) {
             self.reasoning(&delta.reasoning)?;
             self.text(&delta.text)?;
@@ -60,7 +60,7 @@ impl<W: Write> Transcript<W> {
     }
 
     /// Says that what came before is void, where it was printed; whether so.
-    pub(super) fn restarted(&mut self, restarted: &Restarted) -> io::Result<bool> {
+    pub(in crate::cli) fn restarted(&mut self, restarted: &Restarted) -> io::Result<bool> {
         if self.section == Section::Nothing {
             return Ok(false);
         }
@@ -76,7 +76,7 @@ impl<W: Write> Transcript<W> {
     }
 
     /// Prints what is still missing of the answer.
-    pub(super) fn completed(&mut self, completed: &Completed) -> io::Result<()> {
+    pub(in crate::cli) fn completed(&mut self, completed: &Completed) -> io::Result<()> {
         let streamed = self.section != Section::Nothing;
         let several = completed.choices.len() > 1;
         for choice in &completed.choices {
@@ -99,7 +99,7 @@ impl<W: Write> Transcript<W> {
     }
 
     /// Ends a line that was begun.
-    pub(super) fn end_line(&mut self) -> io::Result<()> {
+    pub(in crate::cli) fn end_line(&mut self) -> io::Result<()> {
         if !self.at_line_start {
             writeln!(self.out)?;
             self.at_line_start = true;
@@ -161,5 +161,73 @@ fn answer(choice: &Choice) -> &str {
     match choice.json.is_empty() {
         true => &choice.text,
         false => &choice.json,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transcript(terminal: bool) -> Transcript<Vec<u8>> {
+        let layout = Layout { terminal, held: false };
+        Transcript::new(Vec::new(), layout)
+    }
+
+    fn printed(transcript: Transcript<Vec<u8>>) -> String {
+        String::from_utf8(transcript.out).unwrap()
+    }
+
+    fn reasoning(text: &str) -> Delta {
+        Delta { reasoning: text.to_owned(), ..Delta::default() }
+    }
+
+    fn text(text: &str) -> Delta {
+        Delta { text: text.to_owned(), ..Delta::default() }
+    }
+
+    fn completed(text: &str, reasoning: &str) -> Completed {
+        let choice =
+            Choice { text: text.to_owned(), reasoning: reasoning.to_owned(), ..Choice::default() };
+        Completed { choices: vec![choice], ..Completed::default() }
+    }
+
+    #[test]
+    fn a_terminal_shows_the_reasoning_dimmed_and_apart_from_the_text() {
+        let mut transcript = transcript(true);
+        for delta in [reasoning("Hm, "), reasoning("so."), text("It "), text("is.")] {
+            transcript.delta(&delta).unwrap();
+        }
+        transcript.completed(&completed("It is.", "Hm, so.")).unwrap();
+        let shown = format!("{DIM}Hm, {DIM:#}{DIM}so.{DIM:#}\n\nIt is.\n");
+        assert_eq!(printed(transcript), shown);
+    }
+
+    #[test]
+    fn a_terminal_obeys_no_command_of_the_model() {
+        let mut transcript = transcript(true);
+        transcript.delta(&text("\x1b[2J")).unwrap();
+        assert_eq!(printed(transcript), "\\u{1b}[2J");
+    }
+
+    #[test]
+    fn an_answer_of_which_no_delta_came_is_printed_at_its_end() {
+        let mut transcript = transcript(false);
+        transcript.completed(&completed("It is.", "Hm.")).unwrap();
+        assert_eq!(printed(transcript), "It is.\n");
+    }
+
+    #[test]
+    fn what_is_void_is_called_so_and_the_answer_is_printed_again() {
+        let mut transcript = transcript(true);
+        let restarted = Restarted { attempt: 2, reason: "STREAM_INTERRUPTED".to_owned() };
+        assert!(!transcript.restarted(&restarted).unwrap(), "nothing was printed yet");
+        transcript.delta(&text("It w")).unwrap();
+        assert!(transcript.restarted(&restarted).unwrap());
+        transcript.delta(&text("It is.")).unwrap();
+        transcript.completed(&completed("It is.", "")).unwrap();
+        let shown = printed(transcript);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!((lines[0], lines[2], lines.len()), ("It w", "It is.", 3));
+        assert!(lines[1].contains("STREAM_INTERRUPTED: starts again"), "{shown}");
     }
 }

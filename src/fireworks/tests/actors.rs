@@ -2,7 +2,6 @@
 //! what it is told.
 
 use std::{
-    convert::Infallible,
     future::Future,
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -18,9 +17,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use super::super::{
-    Attempt, Client, ClientConfig, Endpoint, Interrupted, Protocol, Request, RetryPolicy,
-};
+use super::super::{Attempt, Client, ClientConfig, Endpoint, Interrupted, Protocol, Request};
 use crate::{
     credentials::ApiKey,
     error::{Error, ProviderError},
@@ -349,8 +346,4 @@ pub(super) async fn fail(script: Script) -> ProviderError {
         Err(Interrupted { error: Error::Provider(error), .. }) => *error,
         other => panic!("not a failure of the provider: {other:?}"),
     }
-}
-
-pub(super) fn policy() -> RetryPolicy {
-    RetryPolicy::default().seeded(7)
 }

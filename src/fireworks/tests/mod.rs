@@ -3,5 +3,9 @@
 
 mod actors;
 mod connecting;
+mod decoding;
 mod failing;
 mod generating;
+mod probing;
+mod retrying;
+mod splitting;

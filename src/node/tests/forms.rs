@@ -27,17 +27,16 @@ fn drawn(form: &Form) -> String {
 
 #[test]
 fn the_forms_are_as_published() {
-    let registry = registry();
-    let names: Vec<&str> = registry.forms().map(Form::name).collect();
+    let names: Vec<&str> = REGISTRY.forms().map(Form::name).collect();
     assert_eq!(names, ["chatFireworks", "fireworks"]);
-    for form in registry.forms() {
+    for form in REGISTRY.forms() {
         insta::assert_snapshot!(format!("{}_form", form.name()), drawn(form));
     }
 }
 
 #[test]
 fn the_schemas_are_as_published_and_are_schemas() {
-    for form in registry().forms() {
+    for form in REGISTRY.forms() {
         let schema: Value = serde_json::from_str(form.config_schema()).expect("JSON");
         assert!(jsonschema::draft202012::meta::is_valid(&schema));
         insta::assert_snapshot!(format!("{}_schema", form.name()), format!("{schema:#}"));
@@ -46,7 +45,7 @@ fn the_schemas_are_as_published_and_are_schemas() {
 
 #[test]
 fn every_field_has_words_in_both_languages_and_its_own_spellings() {
-    for form in registry().forms() {
+    for form in REGISTRY.forms() {
         let mut spellings = std::collections::HashSet::new();
         for field in form.fields() {
             for text in [field.label.en, field.label.ko, field.help.en, field.help.ko] {
@@ -74,11 +73,10 @@ fn every_field_has_words_in_both_languages_and_its_own_spellings() {
 
 #[test]
 fn what_the_schema_allows_is_accepted_and_what_it_refuses_is_no_plain_configuration() {
-    let registry = registry();
-    let node = registry.find("chatFireworks").expect("the node");
+    let node = REGISTRY.find("chatFireworks").expect("the node");
     let schema: Value = serde_json::from_str(node.form().config_schema()).expect("JSON");
     let validator = jsonschema::draft202012::new(&schema).expect("a schema");
-    for (name, samples) in super::identity::samples() {
+    for (name, samples) in super::samples::samples() {
         for sample in samples {
             let fields = json!({"modelName": "m", name: sample});
             assert!(validator.is_valid(&fields), "{fields}");

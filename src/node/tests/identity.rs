@@ -2,92 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::*;
-
-/// For each field of `chatFireworks` some values, no two of which mean the same,
-/// nor the same as leaving it out.
-pub(super) fn samples() -> Vec<(&'static str, Vec<Value>)> {
-    let tool = |name: &str| json!([{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}]);
-    vec![
-        ("temperature", vec![json!(0), json!(0.5), json!(2)]),
-        ("streaming", vec![json!(false)]),
-        ("maxTokens", vec![json!(1), json!(4096)]),
-        ("maxCompletionTokens", vec![json!(1), json!(4096)]),
-        ("topP", vec![json!(0.5), json!(1)]),
-        ("topK", vec![json!(0), json!(100)]),
-        ("minP", vec![json!(0), json!(1)]),
-        ("typicalP", vec![json!(0), json!(1)]),
-        ("frequencyPenalty", vec![json!(0), json!(-2)]),
-        ("presencePenalty", vec![json!(0), json!(2)]),
-        ("repetitionPenalty", vec![json!(1), json!(1.1)]),
-        ("mirostatTarget", vec![json!(0.5), json!(5)]),
-        ("mirostatLr", vec![json!(0.1)]),
-        ("logitBias", vec![json!({"5": 1}), json!({"5": 1, "7": -100})]),
-        ("seed", vec![json!(0), json!(-5)]),
-        ("stop", vec![json!(["a"]), json!(["a", "b"]), json!("c")]),
-        ("ignoreEos", vec![json!(true)]),
-        ("n", vec![json!(2), json!(128)]),
-        (
-            "responseFormat",
-            vec![
-                json!({"type": "text"}),
-                json!({"type": "json_object"}),
-                json!({"type": "json_object", "schema": {"type": "object"}}),
-                json!({"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}),
-                json!({"type": "grammar", "grammar": "root ::= \"a\""}),
-            ],
-        ),
-        ("echo", vec![json!(true)]),
-        ("echoLast", vec![json!(5)]),
-        ("logprobs", vec![json!(true), json!(2)]),
-        ("topLogprobs", vec![json!(0), json!(5)]),
-        ("rawOutput", vec![json!(true)]),
-        ("returnTokenIds", vec![json!(true)]),
-        ("perfMetricsInResponse", vec![json!(true)]),
-        (
-            "reasoningEffort",
-            vec![json!("low"), json!("xhigh"), json!(2048), json!(true), json!(false)],
-        ),
-        (
-            "thinking",
-            vec![
-                json!({"type": "enabled"}),
-                json!({"type": "disabled"}),
-                json!({"type": "enabled", "budget_tokens": 2048}),
-            ],
-        ),
-        ("reasoningHistory", vec![json!("preserved"), json!("disabled")]),
-        ("prediction", vec![json!("a"), json!({"type": "content", "content": "b"})]),
-        ("speculation", vec![json!("a"), json!([1, 2])]),
-        ("tools", vec![tool("a"), tool("b")]),
-        (
-            "toolChoice",
-            vec![
-                json!("none"),
-                json!("required"),
-                json!({"type": "function", "function": {"name": "a"}}),
-            ],
-        ),
-        ("parallelToolCalls", vec![json!(true), json!(false)]),
-        ("functions", vec![json!([{"name": "a"}])]),
-        ("functionCall", vec![json!("none"), json!({"name": "a"})]),
-        ("contextLengthExceededBehavior", vec![json!("error")]),
-        ("promptTruncateLen", vec![json!(100)]),
-        ("safeTokenization", vec![json!(true), json!(false)]),
-        ("serviceTier", vec![json!("priority"), json!("default")]),
-        ("user", vec![json!("u")]),
-        ("promptCacheKey", vec![json!("k")]),
-        ("promptCacheIsolationKey", vec![json!("k")]),
-        ("metadata", vec![json!({"a": "b"})]),
-        ("credential", vec![json!("team")]),
-        ("cache", vec![json!(true), json!("ref"), json!({"id": "x"})]),
-    ]
-}
+use super::{samples::samples, *};
 
 #[test]
 fn every_field_has_samples() {
-    let registry = registry();
-    let form = registry.find("chatFireworks").expect("the node").form();
+    let form = REGISTRY.find("chatFireworks").expect("the node").form();
     let sampled = samples();
     for field in form.fields() {
         let known =
@@ -98,8 +17,7 @@ fn every_field_has_samples() {
 
 #[test]
 fn what_decides_the_answer_changes_the_identity_and_nothing_else_does() {
-    let registry = registry();
-    let form = registry.find("chatFireworks").expect("the node").form();
+    let form = REGISTRY.find("chatFireworks").expect("the node").form();
     let plain = plan("chatFireworks", json!({})).identity;
     for (name, samples) in samples() {
         let field = form.fields().iter().find(|field| field.name == name).expect("a field");
@@ -128,8 +46,7 @@ fn node_model_input_and_provider_are_part_of_the_identity() {
     let same = planned("chatFireworks", json!({}), chat, &OutputFormat::Text).expect("right");
     assert_eq!(base, same.identity);
 
-    let registry = registry();
-    let node = registry.find("chatFireworks").expect("the node");
+    let node = REGISTRY.find("chatFireworks").expect("the node");
     let other_model = node.plan(config(json!({"model": "other"})), prompt(), &OutputFormat::Text);
     assert_ne!(base, other_model.expect("right").identity);
 }

@@ -94,7 +94,7 @@ impl Emit for Heard {
 }
 
 fn echo_plan(fields: Value, input: Input) -> Result<Plan, Vec<Violation>> {
-    let registry = registry().with(Echo);
+    let registry = Registry::new(CLIENT.clone()).with(Echo);
     let node = registry.find("echo").expect("the node");
     node.plan(config(fields), input, &OutputFormat::Text)
 }
@@ -113,7 +113,7 @@ async fn another_node_runs_beside_those_of_fireworks() {
 
 #[test]
 fn another_node_is_listed_and_checked_like_the_rest() {
-    let registry = registry().with(Echo);
+    let registry = Registry::new(CLIENT.clone()).with(Echo);
     let names: Vec<&str> = registry.forms().map(Form::name).collect();
     assert_eq!(names, ["chatFireworks", "echo", "fireworks"]);
     let problems = echo_plan(json!({"times": 10}), Input::Chat(Vec::new())).expect_err("wrong");
@@ -128,7 +128,7 @@ fn another_node_is_listed_and_checked_like_the_rest() {
 
 #[test]
 fn an_unknown_node_type_is_answered_with_those_known() {
-    let error = registry().find("chatGpt").expect_err("no such node");
+    let error = REGISTRY.find("chatGpt").expect_err("no such node");
     assert_eq!(
         error,
         Error::UnknownNodeType {

@@ -11,8 +11,7 @@ use crate::{
 
 /// The request of a node for a configuration.
 fn request(node_type: &str, fields: Value, input: Input, output: &OutputFormat) -> Request {
-    let registry = registry();
-    let form = registry.find(node_type).expect("a node").form();
+    let form = REGISTRY.find(node_type).expect("a node").form();
     let mut fields = config(fields);
     fields.insert("modelName".to_owned(), json!("m"));
     let mut problems = Problems::default();
@@ -92,7 +91,7 @@ fn assert_known(value: &Value, path: &str) {
 #[test]
 fn only_known_keys_are_sent_and_never_null() {
     let mut sent = HashSet::new();
-    for (name, samples) in super::identity::samples() {
+    for (name, samples) in super::samples::samples() {
         for sample in samples {
             let body: Value =
                 serde_json::from_str(&body("chatFireworks", json!({name: sample}))).expect("JSON");

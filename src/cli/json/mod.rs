@@ -6,6 +6,8 @@
 //! cannot be forgotten here. Only what the API's answers use is covered: no
 //! maps, no groups, no `Any`. Called by `execute --events` and `nodes --json`.
 
+mod value;
+
 use std::{collections::HashMap, sync::LazyLock};
 
 use anyhow::{Context, bail};
@@ -17,11 +19,12 @@ use prost::{
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet,
     field_descriptor_proto::{Label, Type},
-    value::Kind,
 };
 use serde_json::{Map, Value};
 
 use crate::proto::FILE_DESCRIPTOR_SET;
+pub(super) use value::of_value;
+use value::{double, duration};
 
 /// The package of the API's messages.
 const PACKAGE: &str = ".sparkler.worker.v1";
@@ -82,7 +85,7 @@ impl Schema {
             ".google.protobuf.Duration" => {
                 Ok(duration(prost_types::Duration::decode(bytes)?).into())
             }
-            ".google.protobuf.Value" => Ok(value(prost_types::Value::decode(bytes)?)),
+            ".google.protobuf.Value" => Ok(of_value(prost_types::Value::decode(bytes)?)),
             _ => {
                 let raws = fields(bytes)?;
                 let message = self.messages.get(name).context("no such message")?;
@@ -160,61 +163,14 @@ fn fields(mut bytes: Bytes) -> anyhow::Result<Vec<(i32, Raw)>> {
     Ok(raws)
 }
 
-/// `1s`, `1.500s`, `0.000120s`: three, six or nine digits, as proto JSON has it.
-fn duration(span: prost_types::Duration) -> String {
-    let span = span.normalized();
-    let sign = if span.seconds < 0 || span.nanos < 0 { "-" } else { "" };
-    let (seconds, nanos) = (span.seconds.unsigned_abs(), span.nanos.unsigned_abs());
-    match nanos {
-        0 => format!("{sign}{seconds}s"),
-        nanos if nanos % 1_000_000 == 0 => format!("{sign}{seconds}.{:03}s", nanos / 1_000_000),
-        nanos if nanos % 1_000 == 0 => format!("{sign}{seconds}.{:06}s", nanos / 1_000),
-        nanos => format!("{sign}{seconds}.{nanos:09}s"),
-    }
-}
-
-/// A `google.protobuf.Value` is the JSON it holds.
-pub(super) fn value(value: prost_types::Value) -> Value {
-    match value.kind {
-        None | Some(Kind::NullValue(_)) => Value::Null,
-        Some(Kind::NumberValue(number)) => double(number),
-        Some(Kind::StringValue(text)) => text.into(),
-        Some(Kind::BoolValue(yes)) => yes.into(),
-        Some(Kind::StructValue(object)) => Value::Object(
-            object.fields.into_iter().map(|(name, field)| (name, self::value(field))).collect(),
-        ),
-        Some(Kind::ListValue(list)) => list.values.into_iter().map(self::value).collect(),
-    }
-}
-
-/// Whole numbers without a fraction; what JSON has no number for by its name.
-fn double(number: f64) -> Value {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if number.fract() == 0.0 && number.abs() <= EXACT {
-        #[expect(clippy::cast_possible_truncation, reason = "whole, and within 2^53")]
-        return Value::from(number as i64);
-    }
-    serde_json::Number::from_f64(number).map_or_else(
-        || {
-            let name = match number {
-                n if n.is_nan() => "NaN",
-                n if n > 0.0 => "Infinity",
-                _ => "-Infinity",
-            };
-            name.into()
-        },
-        Value::Number,
-    )
-}
-
 #[cfg(test)]
 mod tests {
-    use prost_types::Struct;
+    use prost_types::{Struct, value::Kind};
 
     use super::*;
     use crate::proto::{
-        Completed, Cost, Delta, ExecuteNodeResponse, NodeField, Progress, Timing, ToolCallFragment,
-        Usage, execute_node_response::Event, progress::Phase,
+        Completed, Cost, Delta, ExecuteNodeResponse, NodeField, Progress, ToolCallFragment, Usage,
+        execute_node_response::Event, progress::Phase,
     };
 
     fn event(sequence: u64, event: Event) -> String {
@@ -263,24 +219,6 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_no_three_six_or_nine_digits() {
-        for (seconds, nanos, text) in [
-            (1, 0, "1s"),
-            (1, 500_000_000, "1.500s"),
-            (0, 120_000, "0.000120s"),
-            (0, 1, "0.000000001s"),
-            (-1, -500_000_000, "-1.500s"),
-        ] {
-            assert_eq!(duration(prost_types::Duration { seconds, nanos }), text);
-        }
-        let timing = Timing {
-            total: Some(prost_types::Duration { seconds: 2, nanos: 0 }),
-            ..Timing::default()
-        };
-        assert_eq!(of("Timing", &timing).unwrap().to_string(), r#"{"total":"2s"}"#);
-    }
-
-    #[test]
     fn a_default_is_the_value_it_is() {
         let list = Kind::ListValue(prost_types::ListValue {
             values: vec![Kind::NumberValue(2.0).into(), Kind::NullValue(0).into()],
@@ -311,7 +249,10 @@ mod tests {
                 continue;
             }
             let message = &SCHEMA.messages[&name];
-            assert!(!message.options.as_ref().is_some_and(|options| options.map_entry()), "{name}");
+            assert!(
+                !message.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry),
+                "{name}"
+            );
             for field in &message.field {
                 match field.r#type() {
                     Type::Message => unseen.push(field.type_name().to_owned()),

@@ -1,0 +1,115 @@
+//! What one token costs between the network and the listener: the decoder
+//! alone, the decoder with parsing and telling, and, in the same run, the way
+//! one would write it first, with a split and a generic JSON tree.
+//!
+//! `cargo bench --bench decoder`; the time per element is the time per token.
+
+use std::{borrow::Cow, hint::black_box};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use sparkler::{
+    error::Error,
+    event::{Delta, Emit, Phase, Piece},
+    fireworks::parts::{Answer, Decoder, EventTooLong},
+};
+
+const TOKENS: u64 = 1000;
+const MAX_EVENT_BYTES: usize = 1 << 20;
+
+/// Counts, as a listener that keeps everything would have to look at it all.
+#[derive(Default)]
+struct Counting {
+    bytes: usize,
+}
+
+impl Emit for Counting {
+    fn phase(&mut self, _: Phase) {}
+
+    fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
+        if let Piece::Text(text) | Piece::Reasoning(text) = delta.piece {
+            self.bytes += black_box(text).len();
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {}
+}
+
+/// A stream as the provider sends it, one token an event.
+fn stream(text: &str) -> Vec<u8> {
+    let event = format!(
+        "data: {{\"id\":\"chatcmpl-0123456789abcdef0123456789abcdef\",\"object\":\"chat.completion.chunk\",\
+         \"created\":1763800000,\"model\":\"accounts/fireworks/models/glm-5p3\",\"choices\":[{{\"index\":0,\
+         \"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":null}}],\"usage\":null}}\n\n"
+    );
+    event.repeat(TOKENS as usize).into_bytes()
+}
+
+fn decode(body: &[u8], read_bytes: usize) -> usize {
+    let mut decoder = Decoder::new(MAX_EVENT_BYTES);
+    let mut bytes = 0;
+    for read in body.chunks(read_bytes) {
+        let fed: Result<(), EventTooLong> = decoder.feed(read, |event| {
+            bytes += black_box(event).data.len();
+            Ok(())
+        });
+        fed.expect("small events");
+    }
+    bytes
+}
+
+fn decode_and_tell(body: &[u8], read_bytes: usize) -> usize {
+    let mut decoder = Decoder::new(MAX_EVENT_BYTES);
+    let mut answer = Answer::new(1, false);
+    let mut listener = Counting::default();
+    for read in body.chunks(read_bytes) {
+        decoder.feed(read, |event| answer.take_event(event, &mut listener)).expect("a good stream");
+    }
+    listener.bytes
+}
+
+/// Splits at blank lines and looks the content up in a tree.
+fn naive(body: &[u8], read_bytes: usize) -> usize {
+    let mut buffer = String::new();
+    let mut listener = Counting::default();
+    for read in body.chunks(read_bytes) {
+        buffer.push_str(std::str::from_utf8(read).expect("ASCII"));
+        while let Some(end) = buffer.find("\n\n") {
+            let event: String = buffer.drain(..end + 2).collect();
+            let data = event.trim_end().strip_prefix("data: ").expect("data");
+            let chunk: serde_json::Value = serde_json::from_str(data).expect("JSON");
+            let text = chunk["choices"][0]["delta"]["content"].as_str();
+            let delta =
+                Delta { choice: 0, piece: Piece::Text(Cow::Owned(text.expect("text").to_owned())) };
+            listener.delta(delta).expect("room");
+        }
+    }
+    listener.bytes
+}
+
+fn benchmark(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("per_token");
+    group.throughput(Throughput::Elements(TOKENS));
+    let ways: [(&str, fn(&[u8], usize) -> usize); 3] =
+        [("decode", decode), ("decode_parse_emit", decode_and_tell), ("naive", naive)];
+    let plain = stream(" token");
+    let one_event = plain.len() / TOKENS as usize;
+    let bodies = [
+        ("event_per_read", &plain, one_event),
+        ("4_KiB_reads", &plain, 4096),
+        ("64_byte_reads", &plain, 64),
+        ("escapes", &stream(" \\\"t\\n\\u00e9"), 4096),
+    ];
+    for (name, body, read_bytes) in bodies {
+        for (way, run) in ways {
+            let id = BenchmarkId::new(way, name);
+            group.bench_with_input(id, body, |bencher, body| {
+                bencher.iter(|| run(black_box(body), read_bytes));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, benchmark);
+criterion_main!(benches);

@@ -1,0 +1,68 @@
+//! Anything for JSON, where the provider sends it: as a chunk, as an error
+//! inside a stream, as the body of a refusal. What comes out of it for people
+//! must be short, on one line and without the key.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use sparkler::{
+    credentials::ApiKey,
+    error::{Error, ProviderError},
+    event::{Delta, Emit, Phase, Piece},
+    fireworks::parts::{Answer, Event, Halt, Scene, from_status, from_stream},
+};
+
+const KEY: &str = "fw_key";
+static CREDENTIAL: LazyLock<ApiKey> =
+    LazyLock::new(|| ApiKey::new(KEY.to_owned()).expect("a key"));
+
+struct Listener;
+
+impl Emit for Listener {
+    fn phase(&mut self, _: Phase) {}
+
+    fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
+        assert!(delta.choice < 2);
+        if let Piece::Text(text) | Piece::Reasoning(text) = delta.piece {
+            assert!(!text.is_empty());
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {}
+}
+
+fn check(error: &ProviderError) {
+    for text in [&error.message, &error.code, &error.request_id] {
+        let text = text.as_deref().unwrap_or("");
+        assert!(!text.contains(KEY));
+        assert!(!text.chars().any(char::is_control));
+        assert!(text.chars().count() <= 301);
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let scene = Scene {
+        credential: &CREDENTIAL,
+        phase: Phase::Waiting,
+        request_id: None,
+        retry_after: None,
+    };
+    let text = String::from_utf8_lossy(input);
+    for status in [400, 403, 503] {
+        check(&from_status(status, &text, scene));
+    }
+    check(&from_stream(&text, scene));
+
+    let mut answer = Answer::new(2, true);
+    for data in input.split(|byte| *byte == b'\n') {
+        let event = Event { name: b"", data };
+        match answer.take_event(event, &mut Listener) {
+            Ok(()) => {}
+            Err(Halt::Reported(said)) => return check(&from_stream(&said, scene)),
+            Err(_) => return,
+        }
+    }
+    let _ = answer.finish_reasons();
+});

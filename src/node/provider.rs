@@ -1,0 +1,62 @@
+//! What the nodes of Fireworks have in common: whom they ask, and how a call is
+//! prepared and made.
+
+use std::sync::Arc;
+
+use super::{
+    Input, Prepared, model_name,
+    request::{self, Settings},
+};
+use crate::{
+    event::{Emit, Finish},
+    fireworks::{Attempt, Client, Endpoint, Interrupted, Request},
+    output::OutputFormat,
+};
+
+/// Fireworks, as its nodes see it.
+#[derive(Debug)]
+pub(super) struct Provider {
+    client: Client,
+    base_url: Arc<str>,
+}
+
+impl Provider {
+    pub(super) fn new(client: Client) -> Provider {
+        let base_url = client.base_url().as_str().into();
+        Provider { client, base_url }
+    }
+
+    /// Prepares a call of an endpoint. Nothing is sent.
+    pub(super) fn prepare(
+        &self,
+        settings: &Settings,
+        endpoint: Endpoint,
+        input: &Input,
+        output: &OutputFormat,
+    ) -> Prepared<Request> {
+        let written = request::write(settings, endpoint, input, output);
+        Prepared {
+            tier: settings.tier,
+            base_url: Arc::clone(&self.base_url),
+            endpoint: match endpoint {
+                Endpoint::ChatCompletions => "chat/completions",
+                Endpoint::Completions => "completions",
+            },
+            canonical: written.canonical,
+            deltas: settings.streaming,
+            moving_name: model_name::is_moving(&settings.model),
+            call: written.request,
+        }
+    }
+
+    /// Makes one attempt. Dropping the future closes the provider's stream at
+    /// once, because the client's own future does.
+    pub(super) async fn run(
+        &self,
+        request: &Request,
+        attempt: Attempt<'_>,
+        emit: &mut dyn Emit,
+    ) -> Result<Finish, Interrupted> {
+        self.client.generate(request, attempt, emit).await
+    }
+}
