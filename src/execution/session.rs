@@ -180,6 +180,11 @@ impl Session {
         Some(Cost { spent, original, price_date: prices.date().clone() })
     }
 
+    /// A hit is stored already; without caching there is nothing to store.
+    fn wants_storing(&self) -> bool {
+        self.found.storage.is_some() && self.found.status != CacheStatus::Hit
+    }
+
     /// A follower that wants the answer stored sees to it where its leader did
     /// not want it.
     fn cache_outcome(&self, recording: &Arc<Recording>, stored: Stored) -> CacheOutcome {
@@ -191,7 +196,7 @@ impl Session {
         };
         CacheOutcome {
             status: self.found.status,
-            stored: self.found.storage.is_some().then_some(stored),
+            stored: self.wants_storing().then_some(stored),
             key_fingerprint: self
                 .found
                 .storage

@@ -1,0 +1,195 @@
+//! What a caller asks for: a request, said in a line.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use prost_types::{ListValue, Struct, Value as ProtoValue, value::Kind};
+use serde_json::{Value, json};
+use sparkler::proto::{
+    CachePolicy, Chat, ChatMessage, Credential, ExecuteNodeRequest, ExecutionContext,
+    ExecutionLimits, OutputOptions,
+    cache_policy::{Mode, Scope},
+    credential,
+    execute_node_request::Input,
+    execution_limits::OnCancel,
+    output_options::Format,
+};
+
+use super::{KEY, MODEL};
+
+/// A request under construction.
+#[derive(Clone)]
+pub struct Ask(ExecuteNodeRequest);
+
+/// Asks a chat model for an answer to a prompt, with no cache.
+pub fn ask(prompt: &str) -> Ask {
+    Ask(ExecuteNodeRequest {
+        node_type: "chatFireworks".to_owned(),
+        input: Some(Input::Prompt(prompt.to_owned())),
+        ..Default::default()
+    })
+    .set("modelName", json!(MODEL))
+    .key(KEY)
+}
+
+impl Ask {
+    pub fn node(mut self, node_type: &str) -> Ask {
+        self.0.node_type = node_type.to_owned();
+        self
+    }
+
+    /// One field of the node's configuration.
+    pub fn set(mut self, field: &str, value: Value) -> Ask {
+        let config = self.0.config.get_or_insert_default();
+        config.fields.insert(field.to_owned(), proto_value(value));
+        self
+    }
+
+    pub fn model(self, model: &str) -> Ask {
+        self.set("modelName", json!(model))
+    }
+
+    /// A conversation instead of a prompt.
+    pub fn chat(mut self, messages: Vec<ChatMessage>) -> Ask {
+        self.0.input = Some(Input::Chat(Chat { messages }));
+        self
+    }
+
+    pub fn key(mut self, key: &str) -> Ask {
+        let source = credential::Source::ApiKey(key.to_owned());
+        self.0.credential = Some(Credential { source: Some(source) });
+        self
+    }
+
+    pub fn secret(mut self, name: &str) -> Ask {
+        let source = credential::Source::SecretName(name.to_owned());
+        self.0.credential = Some(Credential { source: Some(source) });
+        self
+    }
+
+    pub fn no_credential(mut self) -> Ask {
+        self.0.credential = None;
+        self
+    }
+
+    /// Reads and writes the cache.
+    pub fn cached(self) -> Ask {
+        self.mode(Mode::ReadWrite)
+    }
+
+    pub fn mode(mut self, mode: Mode) -> Ask {
+        self.policy().mode = mode.into();
+        self
+    }
+
+    pub fn scope(mut self, scope: Scope) -> Ask {
+        self.policy().scope = scope.into();
+        self
+    }
+
+    pub fn ttl(mut self, ttl: Duration) -> Ask {
+        self.policy().ttl = ttl.try_into().ok();
+        self
+    }
+
+    pub fn salt(mut self, salt: &str) -> Ask {
+        self.policy().salt = salt.to_owned();
+        self
+    }
+
+    pub fn tenant(mut self, tenant: &str) -> Ask {
+        let context = self.0.context.get_or_insert_with(ExecutionContext::default);
+        context.tenant = tenant.to_owned();
+        self
+    }
+
+    pub fn json(mut self) -> Ask {
+        self.output().format = Format::Json.into();
+        self
+    }
+
+    pub fn schema(mut self, schema: &Value) -> Ask {
+        self.output().json_schema = schema.to_string();
+        self.json()
+    }
+
+    /// Only the final event.
+    pub fn no_deltas(mut self) -> Ask {
+        self.output().deltas = Some(false);
+        self
+    }
+
+    pub fn idempotency_key(mut self, key: &str) -> Ask {
+        self.0.idempotency_key = key.to_owned();
+        self
+    }
+
+    pub fn connect(mut self, limit: Duration) -> Ask {
+        self.limits().connect = limit.try_into().ok();
+        self
+    }
+
+    pub fn first_token(mut self, limit: Duration) -> Ask {
+        self.limits().first_token = limit.try_into().ok();
+        self
+    }
+
+    pub fn idle(mut self, limit: Duration) -> Ask {
+        self.limits().idle = limit.try_into().ok();
+        self
+    }
+
+    pub fn total(mut self, limit: Duration) -> Ask {
+        self.limits().total = limit.try_into().ok();
+        self
+    }
+
+    pub fn attempts(mut self, attempts: u32) -> Ask {
+        self.limits().max_attempts = attempts;
+        self
+    }
+
+    pub fn drain(mut self) -> Ask {
+        self.limits().on_cancel = OnCancel::Drain.into();
+        self
+    }
+
+    pub fn allow_restart(mut self) -> Ask {
+        self.limits().allow_restart = true;
+        self
+    }
+
+    /// The request, to change by hand or to send.
+    pub fn request(self) -> ExecuteNodeRequest {
+        self.0
+    }
+
+    fn policy(&mut self) -> &mut CachePolicy {
+        self.0.cache.get_or_insert_with(CachePolicy::default)
+    }
+
+    fn output(&mut self) -> &mut OutputOptions {
+        self.0.output.get_or_insert_with(OutputOptions::default)
+    }
+
+    fn limits(&mut self) -> &mut ExecutionLimits {
+        self.0.limits.get_or_insert_with(ExecutionLimits::default)
+    }
+}
+
+/// JSON as protobuf has it.
+pub fn proto_value(value: Value) -> ProtoValue {
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(value) => Kind::BoolValue(value),
+        Value::Number(number) => Kind::NumberValue(number.as_f64().expect("a number")),
+        Value::String(text) => Kind::StringValue(text),
+        Value::Array(items) => {
+            Kind::ListValue(ListValue { values: items.into_iter().map(proto_value).collect() })
+        }
+        Value::Object(members) => {
+            let members = members.into_iter().map(|(key, value)| (key, proto_value(value)));
+            Kind::StructValue(Struct { fields: members.collect::<BTreeMap<_, _>>() })
+        }
+    };
+    ProtoValue { kind: Some(kind) }
+}

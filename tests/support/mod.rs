@@ -1,0 +1,105 @@
+//! The actors of the tests: a worker and a simulated provider in this process,
+//! spoken to over real gRPC on loopback, and a caller who tells what it heard.
+
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test file uses some of it")]
+
+mod ask;
+mod caller;
+mod failure;
+
+use std::{future::Future, net::SocketAddr, time::Duration};
+
+use sparkler::{
+    config::Config,
+    server::Server,
+    simulator::{Handle, Options, Simulator},
+};
+use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
+
+pub use self::{
+    ask::{Ask, ask},
+    caller::{Call, Caller, Heard},
+    failure::Failure,
+};
+
+/// A model of the simulator that answers plainly, and has a price.
+pub const MODEL: &str = "accounts/fireworks/models/glm-5p3";
+/// A key that the simulator accepts.
+pub const KEY: &str = "fw_canary_key_of_the_tests";
+/// Nothing in a test takes longer unless it hangs.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A worker and its provider.
+pub struct World {
+    pub simulator: Handle,
+    pub worker: SocketAddr,
+    pub admin: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<anyhow::Result<()>>,
+    simulating: JoinHandle<std::io::Result<()>>,
+}
+
+impl World {
+    /// As an operator would have it, with a provider that does not dawdle.
+    pub async fn start() -> World {
+        World::with(Options::instant(), |_| {}).await
+    }
+
+    /// With a provider of its own kind, and a worker set up otherwise.
+    pub async fn with(options: Options, configure: impl FnOnce(&mut Config)) -> World {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let simulator = Simulator::bind(loopback, options).await.expect("a free port");
+        let base_url = simulator.base_url().parse().expect("a URL");
+        let handle = simulator.handle();
+        let simulating = spawn(simulator.run(std::future::pending()));
+
+        let mut config = Config::local(base_url);
+        configure(&mut config);
+        let server = Server::bind(config).await.expect("a worker");
+        let (worker, admin) = (server.local_addr(), server.admin_addr());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = spawn(server.run(async move {
+            let _ = stopped.await;
+        }));
+        World { simulator: handle, worker, admin, stop: Some(stop), running, simulating }
+    }
+
+    /// Somebody who calls the worker, over a connection of its own.
+    pub async fn caller(&self) -> Caller {
+        Caller::connect(self.worker).await
+    }
+
+    /// Tells the worker to stop.
+    pub fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    /// Waits until the worker has stopped.
+    pub async fn stopped(&mut self) {
+        timeout(PATIENCE, &mut self.running)
+            .await
+            .expect("the worker stops")
+            .expect("the worker does not panic")
+            .expect("the worker stops well");
+    }
+
+    /// How often the provider was called.
+    pub fn upstream_calls(&self) -> u64 {
+        self.simulator.report().calls
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.running.abort();
+        self.simulating.abort();
+    }
+}
+
+/// A task of the test itself.
+#[expect(clippy::disallowed_methods, reason = "a test has no lifecycle to drain")]
+pub fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    tokio::spawn(task)
+}
