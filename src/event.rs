@@ -1,6 +1,6 @@
 //! What a running node tells, and what becomes of it: plain values, no I/O.
 //!
-//! A node tells [`Step`]-wise through [`Emit`]; the flight keeps what was told;
+//! A node tells piece by piece through [`Emit`]; the flight keeps what was told;
 //! the service turns it into protobuf. Everybody here speaks of a *choice* by
 //! its index, as the provider does.
 

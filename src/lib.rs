@@ -1,5 +1,51 @@
 //! Sparkler, a gRPC worker that executes Fireworks.ai nodes for visual-flow
 //! orchestrators.
+//!
+//! A call comes in as protobuf, becomes plain values at the door, is answered
+//! from memory, from a flight already under way, or by running the node; and
+//! whatever happens is one ordered stream of events that ends in exactly one of
+//! *completed* or *one named error*.
+//!
+//! # Reading order
+//!
+//! | module | what |
+//! |---|---|
+//! | [`event`], [`error`], [`credentials`] | the values that everything speaks in |
+//! | [`execution`] | the policy, as a list: plan → key → look up → join or lead → stream |
+//! | [`node`] | the kinds of work, each declared once |
+//! | [`flight`], [`recording`] | one invocation, many listeners; and what is kept of it |
+//! | [`cache`] | what makes two executions the same, and where recordings are kept |
+//! | [`fireworks`] | the provider's client: one attempt, streamed |
+//! | [`proto`], [`service`], [`server`] | the door, the RPCs, the ports |
+//! | [`lifecycle`], [`admission`], [`config`] | stopping, places, settings |
+//! | [`output`], [`price`], [`secrets`] | what form, what cost, whose key |
+//! | [`simulator`], [`cli`] | a local Fireworks; the program |
+//!
+//! # Layers
+//!
+//! Arrows only go down; `tests/layers.rs` holds this drawing to the code.
+//!
+//! ```text
+//! cli ──────────────► simulator
+//!  │
+//!  ▼
+//! server ──► config
+//!  │
+//!  ▼
+//! service ──► proto
+//!  │           │
+//!  ▼           ▼
+//! execution ◄──┘
+//!  ├──────────┬──────────┐
+//!  ▼          ▼          ▼
+//! node      cache      flight
+//!  │          │          │
+//!  ▼          └────┬─────┘
+//! fireworks        ▼
+//!  │           recording ──► price
+//!  ▼               │
+//! event, error, credentials, output, lifecycle, admission, secrets
+//! ```
 
 pub mod admission;
 pub mod cache;
