@@ -1,8 +1,8 @@
 //! The RPCs: convert → execute → convert back. No policy here.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
-use futures_util::{Stream, stream};
+use futures_util::{FutureExt, Stream, stream};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
@@ -82,13 +82,23 @@ impl WorkerService for Service {
 
 /// A session as a stream. Dropped with the call, it leaves the flight; the item
 /// under way is then lost together with the caller who would have had it.
+///
+/// A panic ends this stream with a status, and nothing else: the gRPC stack
+/// alone would reset it without a word.
 fn events(session: Session) -> Events {
-    Box::pin(stream::unfold(session, |mut session| async move {
-        let item =
-            session.next().await?.map(ExecuteNodeResponse::from).map_err(|failed| fail(*failed));
-        Some((item, session))
+    Box::pin(stream::unfold(Some(session), |session| async move {
+        let mut session = session?;
+        match AssertUnwindSafe(session.next()).catch_unwind().await {
+            Ok(item) => {
+                let item = item?.map(ExecuteNodeResponse::from).map_err(|failed| fail(*failed));
+                Some((item, Some(session)))
+            }
+            Err(_panic) => Some((Err(refuse(PANICKED)), None)),
+        }
     }))
 }
+
+const PANICKED: Error = Error::Internal("it panicked; its log has the place");
 
 fn arrival<T>(request: &Request<T>) -> Arrival {
     Arrival {
