@@ -16,6 +16,9 @@ use sparkler::{
 const TOKENS: u64 = 1000;
 const MAX_EVENT_BYTES: usize = 1 << 20;
 
+/// Decodes a body that comes in reads of this size.
+type Way = fn(&[u8], usize) -> usize;
+
 /// Counts, as a listener that keeps everything would have to look at it all.
 #[derive(Default)]
 struct Counting {
@@ -35,14 +38,16 @@ impl Emit for Counting {
     fn flush(&mut self) {}
 }
 
-/// A stream as the provider sends it, one token an event.
-fn stream(text: &str) -> Vec<u8> {
-    let event = format!(
-        "data: {{\"id\":\"chatcmpl-0123456789abcdef0123456789abcdef\",\"object\":\"chat.completion.chunk\",\
-         \"created\":1763800000,\"model\":\"accounts/fireworks/models/glm-5p3\",\"choices\":[{{\"index\":0,\
+/// A stream as the provider sends it, one token an event, the choices in turn.
+fn stream(text: &str, choices: u64) -> Vec<u8> {
+    let event = |index: u64| {
+        format!(
+            "data: {{\"id\":\"chatcmpl-0123456789abcdef0123456789abcdef\",\"object\":\"chat.completion.chunk\",\
+         \"created\":1763800000,\"model\":\"accounts/fireworks/models/glm-5p3\",\"choices\":[{{\"index\":{index},\
          \"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":null}}],\"usage\":null}}\n\n"
-    );
-    event.repeat(TOKENS as usize).into_bytes()
+        )
+    };
+    (0..TOKENS).map(|token| event(token % choices)).collect::<String>().into_bytes()
 }
 
 fn decode(body: &[u8], read_bytes: usize) -> usize {
@@ -60,7 +65,7 @@ fn decode(body: &[u8], read_bytes: usize) -> usize {
 
 fn decode_and_tell(body: &[u8], read_bytes: usize) -> usize {
     let mut decoder = Decoder::new(MAX_EVENT_BYTES);
-    let mut answer = Answer::new(1, false);
+    let mut answer = Answer::new(2, false);
     let mut listener = Counting::default();
     for read in body.chunks(read_bytes) {
         decoder.feed(read, |event| answer.take_event(event, &mut listener)).expect("a good stream");
@@ -90,15 +95,17 @@ fn naive(body: &[u8], read_bytes: usize) -> usize {
 fn benchmark(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("per_token");
     group.throughput(Throughput::Elements(TOKENS));
-    let ways: [(&str, fn(&[u8], usize) -> usize); 3] =
+    let ways: [(&str, Way); 3] =
         [("decode", decode), ("decode_parse_emit", decode_and_tell), ("naive", naive)];
-    let plain = stream(" token");
+    let plain = stream(" token", 1);
     let one_event = plain.len() / TOKENS as usize;
     let bodies = [
         ("event_per_read", &plain, one_event),
         ("4_KiB_reads", &plain, 4096),
         ("64_byte_reads", &plain, 64),
-        ("escapes", &stream(" \\\"t\\n\\u00e9"), 4096),
+        ("escapes", &stream(" \\\"t\\n\\u00e9", 1), 4096),
+        // No chunk repeats the last one: each is parsed in full.
+        ("two_choices", &stream(" token", 2), 4096),
     ];
     for (name, body, read_bytes) in bodies {
         for (way, run) in ways {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use url::Url;
 
 use crate::{
@@ -137,11 +137,11 @@ pub struct ServeArgs {
     pub retention_bytes: u64,
 
     /// Lets callers name their tenant in `context.tenant`.
-    #[arg(long, env = "SPARKLER_TRUST_TENANT")]
+    #[arg(long, env = "SPARKLER_TRUST_TENANT", value_parser = BoolishValueParser::new())]
     pub trust_tenant: bool,
 
     /// Lets callers share answers with everybody (SCOPE_SHARED).
-    #[arg(long, env = "SPARKLER_ALLOW_SHARED_CACHE")]
+    #[arg(long, env = "SPARKLER_ALLOW_SHARED_CACHE", value_parser = BoolishValueParser::new())]
     pub allow_shared_cache: bool,
 
     /// Executions at a time; more are refused with a wait.
@@ -272,6 +272,7 @@ pub struct ServeArgs {
         env = "SPARKLER_REFLECTION",
         default_value_t = true,
         action = clap::ArgAction::Set,
+        value_parser = BoolishValueParser::new(),
         value_name = "BOOL"
     )]
     pub reflection: bool,

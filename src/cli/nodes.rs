@@ -89,7 +89,7 @@ fn write(response: &ListNodeTypesResponse, out: &mut impl Write) -> io::Result<(
     types.write(0, out)?;
     for node in &response.node_types {
         writeln!(out, "\n{HEADING}{}{HEADING:#}", printable(&node.name))?;
-        let mut fields = Table::new(["FIELD", "TYPE", "NEEDED", "DEFAULT", "ALLOWED", "HELP"]);
+        let mut fields = Table::new(["FIELD", "TYPE", "NEEDED", "DEFAULT", "HELP"]);
         for field in &node.fields {
             fields.push(row(field));
         }
@@ -98,7 +98,7 @@ fn write(response: &ListNodeTypesResponse, out: &mut impl Write) -> io::Result<(
     Ok(())
 }
 
-fn row(field: &NodeField) -> [Cell; 6] {
+fn row(field: &NodeField) -> [Cell; 5] {
     let needed = if field.required { "yes" } else { "" };
     let default = field.default_value.clone().map(|value| json::of_value(value).to_string());
     [
@@ -106,18 +106,21 @@ fn row(field: &NodeField) -> [Cell; 6] {
         Cell::new(&field.r#type),
         Cell::new(needed),
         Cell::new(&default.unwrap_or_default()),
-        Cell::new(&allowed(field)),
-        Cell::new(english(field.help.as_ref())),
+        Cell::new(&help(field)),
     ]
 }
 
-fn allowed(field: &NodeField) -> String {
-    match (field.minimum, field.maximum) {
-        (Some(minimum), Some(maximum)) => format!("{minimum} to {maximum}"),
-        (Some(minimum), None) => format!("from {minimum}"),
-        (None, Some(maximum)) => format!("to {maximum}"),
-        (None, None) => field.options.join(", "),
-    }
+/// What the field does and what it may be, in one column: a list of options
+/// would push everything after it off the screen.
+fn help(field: &NodeField) -> String {
+    let allowed = match (field.minimum, field.maximum) {
+        (Some(minimum), Some(maximum)) => format!("{minimum} to {maximum}."),
+        (Some(minimum), None) => format!("From {minimum}."),
+        (None, Some(maximum)) => format!("Up to {maximum}."),
+        (None, None) if field.options.is_empty() => String::new(),
+        (None, None) => format!("One of {}.", field.options.join(", ")),
+    };
+    format!("{} {allowed}", english(field.help.as_ref()))
 }
 
 fn english(text: Option<&Text>) -> &str {

@@ -104,7 +104,8 @@ impl SimulateArgs {
         let simulator = Simulator::bind(listen, options)
             .await
             .with_context(|| format!("{listen} cannot be listened on"))?;
-        told.write(&simulator, &mut anstream::stdout().lock())?;
+        // A server goes on serving when nobody reads what it says of itself.
+        let _ = told.write(&simulator, &mut anstream::stdout().lock());
         simulator
             .run(async move {
                 tokio::select! {

@@ -13,16 +13,18 @@ use super::{
     api::{Chunk, Message, Text, ToolCall, UsageCounts},
     reasoning::{Part, Splitter},
     sse::{Event, EventTooLong},
+    template::{Place, Template},
 };
 use crate::{
     error::Error,
-    event::{Delta, Emit, FinishReason, Phase, Piece, ToolCallFragment, Usage},
+    event::{Delta, Emit, FinishReason, Phase, Piece, Usage},
 };
 
 /// The answer so far.
 #[derive(Debug)]
 pub struct Answer {
     choices: Vec<Progress>,
+    template: Template,
     logprobs: bool,
     begun: bool,
     told: bool,
@@ -69,6 +71,7 @@ impl Answer {
     pub fn new(choices: u32, logprobs: bool) -> Answer {
         Answer {
             choices: vec![Progress::default(); choices.max(1) as usize],
+            template: Template::default(),
             logprobs,
             begun: false,
             told: false,
@@ -110,7 +113,10 @@ impl Answer {
                 self.done = true;
                 Ok(())
             }
-            data => self.take_json(data, emit),
+            data => match self.template.read(data) {
+                Some((Place { choice, part }, text)) => self.take_part(choice, part, text, emit),
+                None => self.take_json(data, emit),
+            },
         }
     }
 
@@ -123,6 +129,7 @@ impl Answer {
         if let Some(usage) = chunk.usage {
             self.take_usage(usage.get());
         }
+        let only_text = chunk.only_text();
         keep_first(&mut self.id, chunk.id);
         keep_first(&mut self.model, chunk.model);
         for choice in chunk.choices {
@@ -134,7 +141,7 @@ impl Answer {
                 self.take_message(index, message, emit)?;
             }
             if let Some(text) = choice.text {
-                self.take_text(index, text, emit)?;
+                self.take_part(index, Part::Text, text, emit)?;
             }
             if let Some(logprobs) = choice.logprobs.filter(|_| self.logprobs) {
                 self.tell(index, Piece::Logprobs(Cow::Borrowed(logprobs.get())), emit)?;
@@ -142,6 +149,10 @@ impl Answer {
             if let Some(reason) = choice.finish_reason {
                 self.take_finish(index, reason, emit)?;
             }
+        }
+        // Not before all of it has proved good.
+        if let Some((choice, part, text)) = only_text {
+            self.template.learn(json, text, Place { choice, part });
         }
         Ok(())
     }
@@ -161,34 +172,42 @@ impl Answer {
         message: Message<'_>,
         emit: &mut dyn Emit,
     ) -> Result<(), Halt> {
-        if let Some(Text(reasoning)) = message.reasoning_content
-            && !reasoning.is_empty()
-        {
-            self.with_splitter(index, emit, |splitter, tell| splitter.reasoning_comes_apart(tell))?;
-            self.tell(index, Piece::Reasoning(reasoning), emit)?;
+        if let Some(text) = message.reasoning_content {
+            self.take_part(index, Part::Reasoning, text, emit)?;
         }
         if let Some(text) = message.content {
-            self.take_text(index, text, emit)?;
+            self.take_part(index, Part::Text, text, emit)?;
         }
-        if !message.tool_calls.is_empty() {
-            for call in message.tool_calls {
-                self.tell(index, Piece::ToolCall(fragment(call)?), emit)?;
-            }
-        }
-        if let Some(function) = message.function_call {
-            let call = ToolCall { index: None, id: None, function: Some(function) };
-            self.tell(index, Piece::ToolCall(fragment(call)?), emit)?;
+        let old_form = message.function_call.map(ToolCall::from);
+        for call in message.tool_calls.into_iter().chain(old_form) {
+            let fragment = call
+                .into_fragment()
+                .map_err(|_| Halt::Malformed("the arguments of a tool call are no text"))?;
+            self.tell(index, Piece::ToolCall(fragment), emit)?;
         }
         Ok(())
     }
 
-    fn take_text(
+    /// Text, which may have reasoning in it, or reasoning that comes apart.
+    fn take_part(
         &mut self,
         index: u32,
+        part: Part,
         Text(text): Text<'_>,
         emit: &mut dyn Emit,
     ) -> Result<(), Halt> {
-        self.with_splitter(index, emit, |splitter, tell| splitter.split(text, tell))
+        match part {
+            Part::Text => {
+                self.with_splitter(index, emit, |splitter, tell| splitter.split(text, tell))
+            }
+            Part::Reasoning if text.is_empty() => Ok(()),
+            Part::Reasoning => {
+                self.with_splitter(index, emit, |splitter, tell| {
+                    splitter.reasoning_comes_apart(tell)
+                })?;
+                self.tell(index, Piece::Reasoning(text), emit)
+            }
+        }
     }
 
     fn take_finish(
@@ -238,23 +257,9 @@ impl Answer {
 
     /// Counts that cannot be read are absent.
     fn take_usage(&mut self, json: &str) {
-        let Ok(counts) = serde_json::from_str::<UsageCounts>(json) else {
-            return;
-        };
-        let reasoning = counts.completion_tokens_details.or(counts.output_tokens_details);
-        let usage = self.usage.get_or_insert_default();
-        *usage = Usage {
-            prompt_tokens: counts.prompt_tokens.or(usage.prompt_tokens),
-            completion_tokens: counts.completion_tokens.or(usage.completion_tokens),
-            total_tokens: counts.total_tokens.or(usage.total_tokens),
-            cached_tokens: counts
-                .prompt_tokens_details
-                .and_then(|details| details.cached_tokens)
-                .or(usage.cached_tokens),
-            reasoning_tokens: reasoning
-                .and_then(|details| details.reasoning_tokens)
-                .or(usage.reasoning_tokens),
-        };
+        if let Ok(counts) = serde_json::from_str::<UsageCounts>(json) {
+            self.usage = Some(counts.over(self.usage.unwrap_or_default()));
+        }
     }
 }
 
@@ -266,19 +271,6 @@ fn parse(json: &[u8]) -> Result<Chunk<'_>, Halt> {
     }
     serde_json::from_str(text)
         .map_err(|_| Halt::Malformed("an event of the stream is not the JSON that was expected"))
-}
-
-fn fragment(call: ToolCall<'_>) -> Result<ToolCallFragment, Halt> {
-    let function = call.function.unwrap_or_default();
-    let arguments = function
-        .arguments_text()
-        .map_err(|_| Halt::Malformed("the arguments of a tool call are no text"))?;
-    Ok(ToolCallFragment {
-        index: call.index.unwrap_or(0),
-        id: call.id.map(|Text(id)| id.into_owned()),
-        name: function.name.map(|Text(name)| name.into_owned()),
-        arguments,
-    })
 }
 
 /// Ids and names come with every chunk; the first is kept.

@@ -3,7 +3,7 @@
 //! Only the fields that are used are here; all others are skipped without
 //! being kept. Strings without escapes are borrowed from the event. Chat chunks,
 //! completions chunks and whole answers share the types: what one does not send
-//! is absent. No behaviour: `answer` makes deltas of it, `failure` errors.
+//! is absent. `answer` makes deltas of it, `failure` errors.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -12,6 +12,9 @@ use serde::{
     de::{self, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
+
+use super::reasoning::Part;
+use crate::event::{ToolCallFragment, Usage};
 
 /// One event of a stream, or a whole answer.
 #[derive(Debug, Deserialize)]
@@ -85,19 +88,19 @@ pub(super) struct Function<'a> {
 /// Token counts, in every spelling seen.
 #[derive(Debug, Deserialize)]
 pub(super) struct UsageCounts {
-    pub(super) prompt_tokens: Option<u64>,
-    pub(super) completion_tokens: Option<u64>,
-    pub(super) total_tokens: Option<u64>,
-    pub(super) prompt_tokens_details: Option<TokenDetails>,
-    pub(super) completion_tokens_details: Option<TokenDetails>,
-    pub(super) output_tokens_details: Option<TokenDetails>,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
+    prompt_tokens_details: Option<TokenDetails>,
+    completion_tokens_details: Option<TokenDetails>,
+    output_tokens_details: Option<TokenDetails>,
 }
 
 /// What the tokens of a count were.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct TokenDetails {
-    pub(super) cached_tokens: Option<u64>,
-    pub(super) reasoning_tokens: Option<u64>,
+    cached_tokens: Option<u64>,
+    reasoning_tokens: Option<u64>,
 }
 
 /// A string, borrowed where it has no escapes. (Inside an `Option` serde would
@@ -113,6 +116,11 @@ pub(super) struct Few<T> {
 }
 
 impl<T> Few<T> {
+    /// The item, if there is one and only one.
+    pub(super) fn single(&self) -> Option<&T> {
+        self.first.as_ref().filter(|_| self.rest.is_empty())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
     }
@@ -223,10 +231,62 @@ impl<'de> Visitor<'de> for FunctionVisitor {
     }
 }
 
+impl<'a> Chunk<'a> {
+    /// The text, if that is all this chunk says: its choice, whether it is
+    /// reasoning, and the text itself, if it is borrowed.
+    pub(super) fn only_text(&self) -> Option<(u32, Part, &'a str)> {
+        let choice = self.choices.single()?;
+        if self.usage.is_some() || choice.finish_reason.is_some() || choice.logprobs.is_some() {
+            return None;
+        }
+        let (part, text) = match (&choice.delta, &choice.message, &choice.text) {
+            (Some(message), None, None) => message.only_text()?,
+            (None, None, Some(text)) => (Part::Text, text),
+            _ => return None,
+        };
+        match text.0 {
+            Cow::Borrowed(text) => Some((choice.index.unwrap_or(0), part, text)),
+            Cow::Owned(_) => None,
+        }
+    }
+}
+
+impl<'a> Message<'a> {
+    fn only_text(&self) -> Option<(Part, &Text<'a>)> {
+        if !self.tool_calls.is_empty() || self.function_call.is_some() {
+            return None;
+        }
+        match (&self.content, &self.reasoning_content) {
+            (Some(text), None) => Some((Part::Text, text)),
+            (None, Some(text)) => Some((Part::Reasoning, text)),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> From<Function<'a>> for ToolCall<'a> {
+    fn from(function: Function<'a>) -> ToolCall<'a> {
+        ToolCall { index: None, id: None, function: Some(function) }
+    }
+}
+
+impl ToolCall<'_> {
+    /// Fails if the arguments are a string that is none.
+    pub(super) fn into_fragment(self) -> Result<ToolCallFragment, serde_json::Error> {
+        let function = self.function.unwrap_or_default();
+        Ok(ToolCallFragment {
+            index: self.index.unwrap_or(0),
+            id: self.id.map(|Text(id)| id.into_owned()),
+            arguments: function.arguments_text()?,
+            name: function.name.map(|Text(name)| name.into_owned()),
+        })
+    }
+}
+
 impl Function<'_> {
     /// The arguments as text: a string's content, or an object as it is
     /// written.
-    pub(super) fn arguments_text(&self) -> Result<String, serde_json::Error> {
+    fn arguments_text(&self) -> Result<String, serde_json::Error> {
         let Some(arguments) = self.arguments else {
             return Ok(String::new());
         };
@@ -234,5 +294,22 @@ impl Function<'_> {
             return serde_json::from_str(arguments.get());
         }
         Ok(arguments.get().to_owned())
+    }
+}
+
+impl UsageCounts {
+    /// These counts, and the earlier ones where these have none.
+    pub(super) fn over(&self, earlier: Usage) -> Usage {
+        let prompt = self.prompt_tokens_details;
+        let answer = self.completion_tokens_details.or(self.output_tokens_details);
+        let cached_tokens = prompt.and_then(|details| details.cached_tokens);
+        let reasoning_tokens = answer.and_then(|details| details.reasoning_tokens);
+        Usage {
+            prompt_tokens: self.prompt_tokens.or(earlier.prompt_tokens),
+            completion_tokens: self.completion_tokens.or(earlier.completion_tokens),
+            total_tokens: self.total_tokens.or(earlier.total_tokens),
+            cached_tokens: cached_tokens.or(earlier.cached_tokens),
+            reasoning_tokens: reasoning_tokens.or(earlier.reasoning_tokens),
+        }
     }
 }

@@ -138,8 +138,8 @@ impl Place<'_> {
         if lane.multiplexed.load(Ordering::Relaxed) {
             let _turn = lane.turn.lock().await;
             let mut connecting = false;
-            // Woken by `sent` as well: the caller registers this task there.
             let early = poll_fn(|context| {
+                sent.register(context.waker());
                 if let Poll::Ready(answer) = answering.as_mut().poll(context) {
                     return Poll::Ready(Some(answer));
                 }

@@ -16,7 +16,8 @@
 //! | `connections`, `sending` | which connection, and when the request is on it |
 //! | `head` | what a response's headers say |
 //! | `stream` → `sse` → `answer` | network reads → events → deltas |
-//! | `api`, `reasoning` | the JSON of a chunk; `<think>` taken out of text |
+//! | `api`, `template` | the JSON of a chunk; the short way to read one like the last |
+//! | `reasoning` | `<think>` taken out of text |
 //! | `failure`, `said`, `transport` | refusals and broken connections, in our words |
 //! | `retry` | whether and when to try again |
 //! | `probe` | what a credential can do, without spending a token |
@@ -40,6 +41,7 @@ mod said;
 mod sending;
 mod sse;
 mod stream;
+mod template;
 mod transport;
 
 #[cfg(test)]

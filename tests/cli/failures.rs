@@ -130,6 +130,8 @@ async fn a_worker_learns_its_caller_from_the_token_file() {
     assert_eq!(worker.header("authorization"), None);
 }
 
+/// The certificates are made for this test, for a hundred years; the authority's
+/// own key was thrown away.
 #[tokio::test]
 async fn a_worker_with_tls_is_trusted_by_its_own_authority_only() {
     let identity =

@@ -7,7 +7,10 @@ use tokio::net::TcpListener;
 
 use super::{
     super::{Attempt, Client, ClientConfig, Protocol},
-    actors::{Notes, Provider, Script, Step, Told, generate, in_background, key, request},
+    generate, key,
+    notes::{Notes, Told},
+    provider::{Provider, Script, Step, in_background},
+    request,
 };
 use crate::{
     error::{Deadline, Error, ProviderErrorKind},

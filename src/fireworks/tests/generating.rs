@@ -4,7 +4,10 @@ use bytes::Bytes;
 
 use super::{
     super::{Endpoint, Request},
-    actors::{Notes, Provider, Script, Step, Told, generate, request, run, run_request},
+    generate,
+    notes::{Notes, Told},
+    provider::{Provider, Script, Step},
+    request, run, run_request,
 };
 use crate::event::{FinishReason, Phase, ToolCallFragment, Usage};
 

@@ -1,11 +1,73 @@
 //! The client against a provider that does what a test tells it to, and its
 //! parts against tables and properties.
 
-mod actors;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use self::{
+    notes::Notes,
+    provider::{Provider, Script},
+};
+use super::{Attempt, Client, Endpoint, Interrupted, Request};
+use crate::{
+    credentials::ApiKey,
+    error::{Error, ProviderError},
+    event::Finish,
+};
+
 mod connecting;
 mod decoding;
 mod failing;
 mod generating;
+mod notes;
 mod probing;
+mod provider;
+mod refusing;
+mod repeating;
 mod retrying;
 mod splitting;
+
+/// The key of these tests, which must not turn up anywhere.
+fn key() -> ApiKey {
+    ApiKey::new("fw_canary".to_owned()).expect("a key")
+}
+
+fn request() -> Request {
+    Request {
+        endpoint: Endpoint::ChatCompletions,
+        body: Bytes::from_static(br#"{"model":"m","stream":true}"#),
+        choices: 1,
+        logprobs: false,
+    }
+}
+
+async fn generate(
+    client: &Client,
+    request: &Request,
+    notes: &mut Notes,
+) -> Result<Finish, Interrupted> {
+    let attempt = Attempt { credential: &key(), connect: Duration::from_secs(5) };
+    client.generate(request, attempt, notes).await
+}
+
+/// Runs a script to its end.
+async fn run(script: Script) -> (Result<Finish, Interrupted>, Notes) {
+    run_request(script, &request()).await
+}
+
+async fn run_request(script: Script, request: &Request) -> (Result<Finish, Interrupted>, Notes) {
+    let provider = Provider::start(script).await;
+    let mut notes = Notes::default();
+    let result = generate(&provider.client(), request, &mut notes).await;
+    (result, notes)
+}
+
+/// Runs a script that fails at the provider.
+async fn fail(script: Script) -> ProviderError {
+    let (result, _) = run(script).await;
+    match result {
+        Err(Interrupted { error: Error::Provider(error), .. }) => *error,
+        other => panic!("not a failure of the provider: {other:?}"),
+    }
+}

@@ -10,7 +10,8 @@ use super::{
         Conclusion::{No, Unknown, Yes},
         Probe, head,
     },
-    actors::{Provider, Script, Step, key},
+    key,
+    provider::{Provider, Script, Step},
 };
 
 async fn probe(script: Script) -> Probe {
@@ -81,12 +82,15 @@ async fn silence_and_absence_leave_everything_unknown() {
     assert_eq!(found.credential.basis, "the provider did not answer in time");
 }
 
+/// Headers; milliseconds.
+type Row<'a> = (&'a [(&'a str, &'a str)], Option<u64>);
+
 #[test]
 fn a_wait_is_read_in_every_form_and_believed_within_reason() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let in_a_minute = httpdate::fmt_http_date(now + Duration::from_secs(60));
     let yesterday = httpdate::fmt_http_date(now - Duration::from_secs(86_400));
-    let rows: &[(&[(&str, &str)], Option<u64>)] = &[
+    let rows: &[Row<'_>] = &[
         (&[], None),
         (&[("retry-after", "1.5")], Some(1500)),
         (&[("retry-after", " 600 ")], Some(600_000)),

@@ -3,15 +3,17 @@
 //! worker's answers or the simulator's report; where one is not what is claimed
 //! beside it, the demo fails.
 
+mod script;
+
 use std::{
     future::pending,
     io::{self, IsTerminal, Write},
     net::SocketAddr,
     process::ExitCode,
-    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
+use script::{QUESTION, SHARED_QUESTION};
 use url::Url;
 
 use super::{
@@ -30,7 +32,7 @@ use crate::{
         CacheOutcome, CachePolicy, CacheStatus, Completed, Credential, ExecuteNodeRequest,
         cache_policy::Mode, credential::Source, execute_node_request::Input,
     },
-    simulator::{Fault, Handle, Options, Pace, Rule, Simulator, UNKNOWN_KEY},
+    simulator::{Handle, Simulator, UNKNOWN_KEY},
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -49,22 +51,11 @@ const NODE: &str = "chatFireworks";
 const MODEL: &str = "accounts/fireworks/models/glm-5p3";
 const ACCEPTED_KEY: &str = "fw_demo";
 
-const QUESTION: &str = "What does a worker do for a flow?";
-const REASONING: &str = "A short answer will do: what comes in, what goes out, and why it is \
-                         worth having between the two.";
-const ANSWER: &str = "It runs one node of the flow. A prompt comes in over gRPC, the words go out \
-                      as the model makes them, and the end is always one of two: complete, or an \
-                      error with a name. What has been answered once need not be paid for twice.";
-
-const SHARED_QUESTION: &str = "What happens when two ask the same at once?";
-const SHARED_ANSWER: &str = "They share one flight: the second hears everything from the first \
-                             word on, and the provider is asked once.";
-
 impl DemoArgs {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let terminal = io::stdout().is_terminal();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let simulator = Simulator::bind(loopback, options(terminal))
+        let simulator = Simulator::bind(loopback, script::options(terminal))
             .await
             .context("no port for the simulator")?;
         let base_url = Url::parse(&simulator.base_url()).context("the simulator's address")?;
@@ -74,42 +65,18 @@ impl DemoArgs {
             ended.context("the simulator").map_err(Failure::Other)
         };
         let playing = in_process(Config::local(base_url), async |client| {
-            let stage = Stage { client, simulator: handle, out: anstream::stdout(), terminal };
+            let stage = Stage {
+                client,
+                simulator: handle,
+                out: anstream::stdout(),
+                terminal,
+                executions: 0,
+            };
             stage.play().await
         });
         beside(simulating, playing).await?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Slow enough to be read as it comes, where somebody reads. The wait for the
-/// first token also gives the second of two callers time to join the first.
-fn options(terminal: bool) -> Options {
-    let pace = Pace {
-        first_token: Duration::from_millis(if terminal { 400 } else { 150 }),
-        tokens_per_second: if terminal { 50.0 } else { f64::INFINITY },
-    };
-    let answer = Fault::Answer {
-        reasoning: words(REASONING),
-        deltas: words(ANSWER),
-        tool_calls: Vec::new(),
-    };
-    Options {
-        pace,
-        rules: vec![
-            Rule::always(answer).prompt(QUESTION),
-            Rule::always(Fault::answer(words(SHARED_ANSWER))).prompt(SHARED_QUESTION),
-        ],
-        ..Options::default()
-    }
-}
-
-/// One delta a word, the space before it included.
-fn words(text: &str) -> Vec<String> {
-    text.split(' ')
-        .enumerate()
-        .map(|(index, word)| if index == 0 { word.to_owned() } else { format!(" {word}") })
-        .collect()
 }
 
 fn request(prompt: &str, key: &str, mode: Mode) -> ExecuteNodeRequest {
@@ -130,6 +97,7 @@ struct Stage {
     simulator: Handle,
     out: anstream::Stdout,
     terminal: bool,
+    executions: u32,
 }
 
 impl Stage {
@@ -179,14 +147,15 @@ impl Stage {
         self.heading(3, "Two callers at the same moment")?;
         self.comment(&format!("Both ask: {SHARED_QUESTION}"))?;
         let mut line = PhaseLine::new("two callers listen", self.terminal);
+        self.executions += 2;
         let (one, other) = (self.silently(SHARED_QUESTION), self.silently(SHARED_QUESTION));
         let pair = line.during(async { tokio::join!(one, other) }).await;
         line.end();
         let pair = [pair.0?, pair.1?];
         let mut statuses = pair.each_ref().map(status);
-        for (name, completed) in ["one", "other"].iter().zip(&pair) {
+        for (name, completed) in ["first", "second"].iter().zip(&pair) {
             let text = completed.choices.first().map_or("", |choice| &choice.text);
-            writeln!(self.out, "{DIM}the {name}:{DIM:#} {text}")?;
+            writeln!(self.out, "{DIM}the {name} caller:{DIM:#} {text}")?;
             summary::write(completed, &mut self.out)?;
         }
         statuses.sort();
@@ -202,6 +171,7 @@ impl Stage {
         let request = request(QUESTION, UNKNOWN_KEY, Mode::Off);
         let mut view = self.view();
         let mut line = PhaseLine::new("asking", self.terminal);
+        self.executions += 1;
         let outcome = follow(&mut client, request, &mut view, &mut line).await;
         line.end();
         match outcome {
@@ -215,8 +185,8 @@ impl Stage {
         let report = self.simulator.report();
         writeln!(self.out)?;
         self.comment(&format!(
-            "Five executions, {} calls of the provider, {} of them refused.",
-            report.calls, report.refused
+            "{} executions, {} calls of the provider, {} of them refused.",
+            self.executions, report.calls, report.refused
         ))?;
         self.comment("With a key: FIREWORKS_API_KEY=… sparkler execute --model … \"…\"")?;
         self.comment("As a worker: sparkler serve")?;
@@ -228,6 +198,7 @@ impl Stage {
         let request = request(prompt, key, Mode::ReadWrite);
         let mut view = self.view();
         let mut line = PhaseLine::new("connecting to the worker", self.terminal);
+        self.executions += 1;
         let completed = follow(&mut self.client, request, &mut view, &mut line).await?;
         line.end();
         summary::write(&completed, &mut self.out)?;

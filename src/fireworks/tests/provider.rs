@@ -1,12 +1,6 @@
-//! The actors of these tests: a scripted provider, and a listener that notes
-//! what it is told.
+//! The actor of these tests: a provider that does what its script says.
 
-use std::{
-    future::Future,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -17,12 +11,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use super::super::{Attempt, Client, ClientConfig, Endpoint, Interrupted, Protocol, Request};
-use crate::{
-    credentials::ApiKey,
-    error::{Error, ProviderError},
-    event::{Delta, Emit, Finish, Phase, Piece},
-};
+use super::super::{Client, ClientConfig, Protocol};
 
 /// What the provider answers to every request.
 #[derive(Debug, Clone)]
@@ -205,145 +194,4 @@ pub(super) fn in_background<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> tokio::task::JoinHandle<T> {
     tokio::spawn(work)
-}
-
-/// What a listener was told.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Told {
-    Phase(Phase),
-    Text(u32, String),
-    Reasoning(u32, String),
-    ToolCall(u32, crate::event::ToolCallFragment),
-    Logprobs(u32, String),
-    Flush,
-}
-
-/// Notes everything; can be watched while a run is under way.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Notes {
-    told: Arc<Mutex<Vec<Told>>>,
-    changed: Arc<tokio::sync::Notify>,
-    pub(super) refuse_after: Option<usize>,
-}
-
-impl Notes {
-    pub(super) fn all(&self) -> Vec<Told> {
-        self.told.lock().expect("notes").clone()
-    }
-
-    pub(super) fn phases(&self) -> Vec<Phase> {
-        self.all()
-            .into_iter()
-            .filter_map(|told| match told {
-                Told::Phase(phase) => Some(phase),
-                _ => None,
-            })
-            .collect()
-    }
-
-    pub(super) fn text(&self, choice: u32) -> String {
-        self.joined(|told| match told {
-            Told::Text(index, text) if *index == choice => Some(text),
-            _ => None,
-        })
-    }
-
-    pub(super) fn reasoning(&self, choice: u32) -> String {
-        self.joined(|told| match told {
-            Told::Reasoning(index, text) if *index == choice => Some(text),
-            _ => None,
-        })
-    }
-
-    fn joined(&self, pick: impl Fn(&Told) -> Option<&String>) -> String {
-        self.all().iter().filter_map(pick).cloned().collect()
-    }
-
-    /// Waits until something has been told.
-    pub(super) async fn until(&self, wanted: Told) {
-        loop {
-            let changed = self.changed.notified();
-            if self.all().contains(&wanted) {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    fn note(&self, told: Told) {
-        self.told.lock().expect("notes").push(told);
-        self.changed.notify_one();
-    }
-}
-
-impl Emit for Notes {
-    fn phase(&mut self, phase: Phase) {
-        self.note(Told::Phase(phase));
-    }
-
-    fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
-        if self.refuse_after == Some(0) {
-            return Err(Error::OutputTooLarge { limit_bytes: 7 });
-        }
-        self.refuse_after = self.refuse_after.map(|left| left - 1);
-        let choice = delta.choice;
-        self.note(match delta.piece {
-            Piece::Text(text) => Told::Text(choice, text.into_owned()),
-            Piece::Reasoning(text) => Told::Reasoning(choice, text.into_owned()),
-            Piece::ToolCall(fragment) => Told::ToolCall(choice, fragment),
-            Piece::Logprobs(text) => Told::Logprobs(choice, text.into_owned()),
-        });
-        Ok(())
-    }
-
-    fn flush(&mut self) {
-        self.note(Told::Flush);
-    }
-}
-
-/// The key of these tests, which must not turn up anywhere.
-pub(super) fn key() -> ApiKey {
-    ApiKey::new("fw_canary".to_owned()).expect("a key")
-}
-
-pub(super) fn request() -> Request {
-    Request {
-        endpoint: Endpoint::ChatCompletions,
-        body: Bytes::from_static(br#"{"model":"m","stream":true}"#),
-        choices: 1,
-        logprobs: false,
-    }
-}
-
-pub(super) async fn generate(
-    client: &Client,
-    request: &Request,
-    notes: &mut Notes,
-) -> Result<Finish, Interrupted> {
-    let attempt = Attempt { credential: &key(), connect: Duration::from_secs(5) };
-    client.generate(request, attempt, notes).await
-}
-
-/// Runs a script to its end.
-pub(super) async fn run(script: Script) -> (Result<Finish, Interrupted>, Notes) {
-    run_request(script, &request()).await
-}
-
-pub(super) async fn run_request(
-    script: Script,
-    request: &Request,
-) -> (Result<Finish, Interrupted>, Notes) {
-    let provider = Provider::start(script).await;
-    let mut notes = Notes::default();
-    let result = generate(&provider.client(), request, &mut notes).await;
-    (result, notes)
-}
-
-/// Runs a script that fails at the provider.
-pub(super) async fn fail(script: Script) -> ProviderError {
-    let (result, _) = run(script).await;
-    match result {
-        Err(Interrupted { error: Error::Provider(error), .. }) => *error,
-        other => panic!("not a failure of the provider: {other:?}"),
-    }
 }

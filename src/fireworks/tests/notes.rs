@@ -1,0 +1,102 @@
+//! A listener that notes what it is told, and can be watched meanwhile.
+
+use std::sync::{Arc, Mutex};
+
+use crate::{
+    error::Error,
+    event::{Delta, Emit, Phase, Piece, ToolCallFragment},
+};
+
+/// What a listener was told.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Told {
+    Phase(Phase),
+    Text(u32, String),
+    Reasoning(u32, String),
+    ToolCall(u32, ToolCallFragment),
+    Logprobs(u32, String),
+    Flush,
+}
+
+/// Notes everything; can be watched while a run is under way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Notes {
+    told: Arc<Mutex<Vec<Told>>>,
+    changed: Arc<tokio::sync::Notify>,
+    pub(super) refuse_after: Option<usize>,
+}
+
+impl Notes {
+    pub(super) fn all(&self) -> Vec<Told> {
+        self.told.lock().expect("notes").clone()
+    }
+
+    pub(super) fn phases(&self) -> Vec<Phase> {
+        self.all()
+            .into_iter()
+            .filter_map(|told| match told {
+                Told::Phase(phase) => Some(phase),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn text(&self, choice: u32) -> String {
+        self.joined(|told| match told {
+            Told::Text(index, text) if *index == choice => Some(text),
+            _ => None,
+        })
+    }
+
+    pub(super) fn reasoning(&self, choice: u32) -> String {
+        self.joined(|told| match told {
+            Told::Reasoning(index, text) if *index == choice => Some(text),
+            _ => None,
+        })
+    }
+
+    fn joined(&self, pick: impl Fn(&Told) -> Option<&String>) -> String {
+        self.all().iter().filter_map(pick).cloned().collect()
+    }
+
+    /// Waits until something has been told.
+    pub(super) async fn until(&self, wanted: Told) {
+        loop {
+            let changed = self.changed.notified();
+            if self.all().contains(&wanted) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn note(&self, told: Told) {
+        self.told.lock().expect("notes").push(told);
+        self.changed.notify_one();
+    }
+}
+
+impl Emit for Notes {
+    fn phase(&mut self, phase: Phase) {
+        self.note(Told::Phase(phase));
+    }
+
+    fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
+        if self.refuse_after == Some(0) {
+            return Err(Error::OutputTooLarge { limit_bytes: 7 });
+        }
+        self.refuse_after = self.refuse_after.map(|left| left - 1);
+        let choice = delta.choice;
+        self.note(match delta.piece {
+            Piece::Text(text) => Told::Text(choice, text.into_owned()),
+            Piece::Reasoning(text) => Told::Reasoning(choice, text.into_owned()),
+            Piece::ToolCall(fragment) => Told::ToolCall(choice, fragment),
+            Piece::Logprobs(text) => Told::Logprobs(choice, text.into_owned()),
+        });
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        self.note(Told::Flush);
+    }
+}
