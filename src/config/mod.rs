@@ -2,6 +2,8 @@
 //! The only reader of the worker's environment (through clap). Every problem is
 //! reported at once, before any port is bound.
 
+mod args;
+
 use std::{
     fmt, fs,
     net::SocketAddr,
@@ -10,9 +12,9 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use url::Url;
 
+pub use self::args::{LogFormat, ProtocolArg, ServeArgs};
 use crate::{
     cache::{MemoryConfig, key::CacheSecret},
     execution::{Deadlines, Settings},
@@ -21,297 +23,6 @@ use crate::{
     lifecycle::DrainLimits,
     price::Prices,
 };
-
-/// `sparkler serve`, as typed. Sizes are in bytes and take `KiB`, `MiB`, `GiB`;
-/// durations are such as `500ms`, `30s`, `10m`.
-#[derive(Debug, Clone, Args)]
-pub struct ServeArgs {
-    /// Where gRPC listens.
-    #[arg(long, env = "SPARKLER_LISTEN", default_value = "127.0.0.1:50051", value_name = "ADDR")]
-    pub listen: SocketAddr,
-
-    /// Where liveness and readiness answer over HTTP.
-    #[arg(
-        long,
-        env = "SPARKLER_ADMIN_LISTEN",
-        default_value = "127.0.0.1:9464",
-        value_name = "ADDR"
-    )]
-    pub admin_listen: SocketAddr,
-
-    /// The worker's name, in `started` events and logs; the host's name by
-    /// default.
-    #[arg(long, env = "SPARKLER_WORKER_ID", value_name = "NAME")]
-    pub worker_id: Option<String>,
-
-    /// Threads that execute; by default one for each core the worker may use.
-    #[arg(long, env = "SPARKLER_WORKER_THREADS", value_name = "N")]
-    pub worker_threads: Option<usize>,
-
-    /// The provider's base URL.
-    #[arg(
-        long,
-        env = "SPARKLER_FIREWORKS_BASE_URL",
-        default_value = "https://api.fireworks.ai/inference/v1",
-        value_name = "URL"
-    )]
-    pub fireworks_base_url: String,
-
-    /// How the provider is spoken to.
-    #[arg(
-        long,
-        env = "SPARKLER_FIREWORKS_PROTOCOL",
-        value_enum,
-        default_value_t = ProtocolArg::Auto,
-        value_name = "PROTOCOL"
-    )]
-    pub fireworks_protocol: ProtocolArg,
-
-    /// HTTP/2 connections with the provider, at most; each carries about a
-    /// hundred streams before the next is opened.
-    #[arg(long, env = "SPARKLER_FIREWORKS_CONNECTIONS", default_value_t = 64, value_name = "N")]
-    pub fireworks_connections: usize,
-
-    /// A JSON file with prices, in place of the built-in table.
-    #[arg(long, env = "SPARKLER_PRICES", value_name = "FILE")]
-    pub prices: Option<PathBuf>,
-
-    /// A folder of mounted credentials, one file each, for `secret_name`.
-    #[arg(long, env = "SPARKLER_SECRETS_DIR", value_name = "DIR")]
-    pub secrets_dir: Option<PathBuf>,
-
-    /// A file with the secret that cache keys and execution tokens are made
-    /// with (16 bytes at least); random for this process by default.
-    #[arg(long, env = "SPARKLER_CACHE_SECRET_FILE", value_name = "FILE")]
-    pub cache_secret_file: Option<PathBuf>,
-
-    /// Memory for cached answers.
-    #[arg(
-        long,
-        env = "SPARKLER_CACHE_BYTES",
-        default_value = "256MiB",
-        value_parser = bytes,
-        value_name = "SIZE"
-    )]
-    pub cache_bytes: u64,
-
-    /// How long an answer is cached, unless the caller wants it shorter.
-    #[arg(
-        long,
-        env = "SPARKLER_CACHE_TTL",
-        default_value = "1h",
-        value_parser = humantime::parse_duration,
-        value_name = "DURATION"
-    )]
-    pub cache_ttl: Duration,
-
-    /// The same for models behind moving names, such as routers.
-    #[arg(
-        long,
-        env = "SPARKLER_MOVING_CACHE_TTL",
-        default_value = "5m",
-        value_parser = humantime::parse_duration,
-        value_name = "DURATION"
-    )]
-    pub moving_cache_ttl: Duration,
-
-    /// How long a finished execution can be attached to or replayed for its
-    /// idempotency key.
-    #[arg(
-        long,
-        env = "SPARKLER_RETENTION",
-        default_value = "10m",
-        value_parser = humantime::parse_duration,
-        value_name = "DURATION"
-    )]
-    pub retention: Duration,
-
-    /// Memory for finished executions that can be attached to.
-    #[arg(
-        long,
-        env = "SPARKLER_RETENTION_BYTES",
-        default_value = "64MiB",
-        value_parser = bytes,
-        value_name = "SIZE"
-    )]
-    pub retention_bytes: u64,
-
-    /// Lets callers name their tenant in `context.tenant`.
-    #[arg(long, env = "SPARKLER_TRUST_TENANT", value_parser = BoolishValueParser::new())]
-    pub trust_tenant: bool,
-
-    /// Lets callers share answers with everybody (SCOPE_SHARED).
-    #[arg(long, env = "SPARKLER_ALLOW_SHARED_CACHE", value_parser = BoolishValueParser::new())]
-    pub allow_shared_cache: bool,
-
-    /// Executions at a time; more are refused with a wait.
-    #[arg(long, env = "SPARKLER_MAX_EXECUTIONS", default_value_t = 10_000, value_name = "N")]
-    pub max_executions: u32,
-
-    /// The longest prompt or conversation that is taken.
-    #[arg(
-        long,
-        env = "SPARKLER_MAX_INPUT_BYTES",
-        default_value = "16MiB",
-        value_parser = bytes,
-        value_name = "SIZE"
-    )]
-    pub max_input_bytes: u64,
-
-    /// The largest answer that is taken from the provider.
-    #[arg(
-        long,
-        env = "SPARKLER_MAX_ANSWER_BYTES",
-        default_value = "16MiB",
-        value_parser = bytes,
-        value_name = "SIZE"
-    )]
-    pub max_answer_bytes: u64,
-
-    /// Deadline to an established connection with the provider, where the
-    /// caller gives none.
-    #[arg(
-        long,
-        env = "SPARKLER_CONNECT_TIMEOUT",
-        default_value = "10s",
-        value_parser = humantime::parse_duration,
-        value_name = "DURATION"
-    )]
-    pub connect_timeout: Duration,
-
-    /// Deadline from the call to the first output, where the caller gives
-    /// none.
-    #[arg(
-        long,
-        env = "SPARKLER_FIRST_TOKEN_TIMEOUT",
-        default_value = "10m",
-        value_parser = humantime::parse_duration,
-        value_name = "DURATION"
-    )]
-    pub first_token_timeout: Duration,
-
-    /// Deadline between two pieces of output, where the caller gives none.
-    #[arg(
-        long,
-        env = "SPARKLER_IDLE_TIMEOUT",
-        default_value = "2m",
-        value_parser = humantime::parse_duration,
-        value_name = "DURATION"
-    )]
-    pub idle_timeout: Duration,
-
-    /// Deadline of the whole call, where the caller gives none.
-    #[arg(
-        long,
-        env = "SPARKLER_TOTAL_TIMEOUT",
-        default_value = "30m",
-        value_parser = humantime::parse_duration,
-        value_name = "DURATION"
-    )]
-    pub total_timeout: Duration,
-
-    /// No call lasts longer, whatever the caller says.
-    #[arg(
-        long,
-        env = "SPARKLER_MAX_TOTAL_TIMEOUT",
-        default_value = "1h",
-        value_parser = humantime::parse_duration,
-        value_name = "DURATION"
-    )]
-    pub max_total_timeout: Duration,
-
-    /// Calls of the provider for one execution, at most.
-    #[arg(long, env = "SPARKLER_MAX_ATTEMPTS", default_value_t = 3, value_name = "N")]
-    pub max_attempts: u32,
-
-    /// How long an execution whose callers have all gone runs on, where they
-    /// asked for it (ON_CANCEL_DRAIN).
-    #[arg(
-        long,
-        env = "SPARKLER_ON_CANCEL_DRAIN_LIMIT",
-        default_value = "10m",
-        value_parser = humantime::parse_duration,
-        value_name = "DURATION"
-    )]
-    pub on_cancel_drain_limit: Duration,
-
-    /// Silence after which a stream carries a `progress` event.
-    #[arg(
-        long,
-        env = "SPARKLER_PROGRESS_INTERVAL",
-        default_value = "15s",
-        value_parser = humantime::parse_duration,
-        value_name = "DURATION"
-    )]
-    pub progress_interval: Duration,
-
-    /// How long the worker still takes calls after it was told to stop, so
-    /// that balancers can look away.
-    #[arg(
-        long,
-        env = "SPARKLER_LEAVE_GRACE",
-        default_value = "5s",
-        value_parser = humantime::parse_duration,
-        value_name = "DURATION"
-    )]
-    pub leave_grace: Duration,
-
-    /// How long executions may then run on before they are ended.
-    #[arg(
-        long,
-        env = "SPARKLER_DRAIN_LIMIT",
-        default_value = "60s",
-        value_parser = humantime::parse_duration,
-        value_name = "DURATION"
-    )]
-    pub drain_limit: Duration,
-
-    /// Whether the service describes itself (gRPC reflection).
-    #[arg(
-        long,
-        env = "SPARKLER_REFLECTION",
-        default_value_t = true,
-        action = clap::ArgAction::Set,
-        value_parser = BoolishValueParser::new(),
-        value_name = "BOOL"
-    )]
-    pub reflection: bool,
-
-    /// How log lines look.
-    #[arg(
-        long,
-        env = "SPARKLER_LOG_FORMAT",
-        value_enum,
-        default_value_t = LogFormat::Text,
-        value_name = "FORMAT"
-    )]
-    pub log_format: LogFormat,
-
-    /// Which log lines are written: `error`, `warn`, `info`, `debug`, or
-    /// directives such as `sparkler=debug,warn`.
-    #[arg(long, env = "SPARKLER_LOG", default_value = "info", value_name = "FILTER")]
-    pub log: String,
-}
-
-/// How the provider is spoken to, as typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ProtocolArg {
-    /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
-    Auto,
-    /// HTTP/1.1 only.
-    Http1,
-    /// HTTP/2 only, also without TLS.
-    Http2,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines: one JSON object a line.
-    Json,
-}
 
 /// The settings of a worker, valid by construction.
 #[derive(Debug, Clone)]
@@ -561,20 +272,6 @@ fn host_name() -> String {
         .unwrap_or_else(|| "sparkler".to_owned())
 }
 
-/// A size such as `64MiB`, in bytes.
-pub fn bytes(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" | "B" => 1,
-        "KiB" | "K" => 1 << 10,
-        "MiB" | "M" => 1 << 20,
-        "GiB" | "G" => 1 << 30,
-        unit => return Err(format!("{unit:?} is not a unit: use KiB, MiB or GiB")),
-    };
-    let number: u64 = digits.parse().map_err(|_| format!("{text:?} is not a size"))?;
-    number.checked_mul(unit).ok_or_else(|| format!("{text:?} is too large"))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -623,13 +320,5 @@ mod tests {
             .expect_err("refused")
             .to_string();
         assert!(!problem.contains("canary"), "{problem}");
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(bytes("64MiB"), Ok(64 << 20));
-        assert_eq!(bytes("1000"), Ok(1000));
-        assert!(bytes("12 parsecs").is_err());
-        assert!(bytes("99999999999GiB").is_err());
     }
 }

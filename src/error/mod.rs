@@ -7,7 +7,15 @@
 //! `fireworks` has read, cut and redacted them. The mapping to a gRPC status is
 //! in `proto`.
 
+mod deadline;
+mod provider;
+
 use std::{fmt, time::Duration};
+
+pub use self::{
+    deadline::Deadline,
+    provider::{ProviderError, ProviderErrorKind},
+};
 
 use crate::event::Phase;
 
@@ -92,65 +100,6 @@ impl Violation {
     pub fn new(field: impl Into<String>, description: impl Into<String>) -> Violation {
         Violation { field: field.into(), description: description.into() }
     }
-}
-
-/// A failure of the provider, or of the way to it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ProviderError {
-    /// What it amounts to.
-    pub kind: ProviderErrorKind,
-    /// The HTTP status, or the one inside a failed stream.
-    pub http_status: Option<u16>,
-    /// The provider's own code, such as `NOT_FOUND`.
-    pub code: Option<String>,
-    /// The provider's words: read, cut and redacted.
-    pub message: Option<String>,
-    /// The provider's id of the call.
-    pub request_id: Option<String>,
-    /// How long the provider asks to wait.
-    pub retry_after: Option<Duration>,
-    /// What the execution was waiting for.
-    pub phase: Phase,
-}
-
-/// What a failure of the provider amounts to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ProviderErrorKind {
-    /// 401: the key is not accepted.
-    CredentialRejected,
-    /// 403: the key may not use this model.
-    ModelForbidden,
-    /// 404: missing, not deployed, or no access; the provider does not tell.
-    ModelNotFound,
-    /// 402: no paid plan, or beyond it.
-    BillingRequired,
-    /// 412: the account is suspended.
-    AccountSuspended,
-    /// 400, 413, 422 and other refusals of the request itself.
-    RequestRejected,
-    /// 400: the prompt is longer than the model's window.
-    ContextTooLong,
-    /// 429.
-    RateLimited,
-    /// 5xx, or no connection.
-    Unavailable,
-    /// 503: a deployment that was scaled to zero is waking.
-    DeploymentScalingUp,
-    /// The stream was cut, malformed, or said itself that it failed.
-    StreamInterrupted,
-}
-
-/// The four deadlines of an execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Deadline {
-    /// To an established connection.
-    Connect,
-    /// From the call to the first output.
-    FirstToken,
-    /// Between two pieces of output.
-    Idle,
-    /// The whole call.
-    Total,
 }
 
 /// Whose mistake an error is.
@@ -313,161 +262,6 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-impl From<ProviderError> for Error {
-    fn from(error: ProviderError) -> Error {
-        Error::Provider(Box::new(error))
-    }
-}
-
-impl ProviderErrorKind {
-    /// Every kind, for tables and tests.
-    pub const ALL: [ProviderErrorKind; 11] = [
-        ProviderErrorKind::CredentialRejected,
-        ProviderErrorKind::ModelForbidden,
-        ProviderErrorKind::ModelNotFound,
-        ProviderErrorKind::BillingRequired,
-        ProviderErrorKind::AccountSuspended,
-        ProviderErrorKind::RequestRejected,
-        ProviderErrorKind::ContextTooLong,
-        ProviderErrorKind::RateLimited,
-        ProviderErrorKind::Unavailable,
-        ProviderErrorKind::DeploymentScalingUp,
-        ProviderErrorKind::StreamInterrupted,
-    ];
-
-    fn reason(self) -> &'static str {
-        match self {
-            ProviderErrorKind::CredentialRejected => "CREDENTIAL_REJECTED",
-            ProviderErrorKind::ModelForbidden => "MODEL_FORBIDDEN",
-            ProviderErrorKind::ModelNotFound => "MODEL_NOT_FOUND",
-            ProviderErrorKind::BillingRequired => "BILLING_REQUIRED",
-            ProviderErrorKind::AccountSuspended => "ACCOUNT_SUSPENDED",
-            ProviderErrorKind::RequestRejected => "REQUEST_REJECTED",
-            ProviderErrorKind::ContextTooLong => "CONTEXT_TOO_LONG",
-            ProviderErrorKind::RateLimited => "PROVIDER_RATE_LIMITED",
-            ProviderErrorKind::Unavailable => "PROVIDER_UNAVAILABLE",
-            ProviderErrorKind::DeploymentScalingUp => "DEPLOYMENT_SCALING_UP",
-            ProviderErrorKind::StreamInterrupted => "STREAM_INTERRUPTED",
-        }
-    }
-
-    fn fault(self) -> Fault {
-        match self {
-            ProviderErrorKind::CredentialRejected
-            | ProviderErrorKind::ModelForbidden
-            | ProviderErrorKind::ModelNotFound
-            | ProviderErrorKind::BillingRequired
-            | ProviderErrorKind::AccountSuspended
-            | ProviderErrorKind::RequestRejected
-            | ProviderErrorKind::ContextTooLong => Fault::Caller,
-            ProviderErrorKind::RateLimited
-            | ProviderErrorKind::Unavailable
-            | ProviderErrorKind::DeploymentScalingUp
-            | ProviderErrorKind::StreamInterrupted => Fault::Provider,
-        }
-    }
-
-    /// Whether the worker itself may call the provider again.
-    pub fn is_transient(self) -> bool {
-        self.fault() == Fault::Provider
-    }
-
-    fn advice(self) -> &'static str {
-        match self {
-            ProviderErrorKind::CredentialRejected => {
-                "Fireworks does not accept the API key; check the credential"
-            }
-            ProviderErrorKind::ModelForbidden => {
-                "the API key may not use this model; use a key with access to it, or another model"
-            }
-            ProviderErrorKind::ModelNotFound => {
-                "Fireworks does not serve this model to this key: the path is wrong, the model is \
-                 not deployed, or the account has no access; check the full name, such as \
-                 accounts/fireworks/models/…"
-            }
-            ProviderErrorKind::BillingRequired => {
-                "the Fireworks account has no paid plan or is beyond it; add a payment method or \
-                 raise the budget"
-            }
-            ProviderErrorKind::AccountSuspended => {
-                "the Fireworks account is suspended; settle its billing"
-            }
-            ProviderErrorKind::RequestRejected => "Fireworks refused the request; correct it",
-            ProviderErrorKind::ContextTooLong => {
-                "the prompt is longer than the model's context window; shorten it, or use a model \
-                 with a larger window"
-            }
-            ProviderErrorKind::RateLimited => {
-                "Fireworks limits the rate of this account or deployment; try again later, or \
-                 raise the limit"
-            }
-            ProviderErrorKind::Unavailable => "Fireworks could not answer; try again later",
-            ProviderErrorKind::DeploymentScalingUp => {
-                "the deployment is waking from zero replicas, which takes minutes; try again later"
-            }
-            ProviderErrorKind::StreamInterrupted => {
-                "the answer of Fireworks broke off before its end; execute again"
-            }
-        }
-    }
-}
-
-impl ProviderError {
-    fn retry(&self) -> Retry {
-        match (self.kind.is_transient(), self.retry_after) {
-            (false, _) => Retry::No,
-            (true, None) => Retry::Yes,
-            (true, Some(wait)) => Retry::After(wait),
-        }
-    }
-
-    fn public_message(&self) -> String {
-        let mut text = self.kind.advice().to_owned();
-        match (self.http_status, &self.message) {
-            (Some(status), Some(message)) => {
-                text.push_str(&format!(" (HTTP {status}: {message})"));
-            }
-            (Some(status), None) => text.push_str(&format!(" (HTTP {status})")),
-            (None, Some(message)) => text.push_str(&format!(" ({message})")),
-            (None, None) => {}
-        }
-        text
-    }
-}
-
-impl Deadline {
-    fn reason(self) -> &'static str {
-        match self {
-            Deadline::Connect => "CONNECT_TIMEOUT",
-            Deadline::FirstToken => "FIRST_TOKEN_TIMEOUT",
-            Deadline::Idle => "IDLE_TIMEOUT",
-            Deadline::Total => "TOTAL_TIMEOUT",
-        }
-    }
-
-    fn public_message(self, limit: Duration, phase: Phase) -> String {
-        let limit = humantime::format_duration(limit);
-        let phase = phase.as_str();
-        match self {
-            Deadline::Connect => format!(
-                "no connection with Fireworks within {limit}; check the network, or raise \
-                 limits.connect"
-            ),
-            Deadline::FirstToken => format!(
-                "no output within {limit} (while {phase}); raise limits.first_token, or use a \
-                 quicker model"
-            ),
-            Deadline::Idle => {
-                format!("the output stood still for {limit}; execute again, or raise limits.idle")
-            }
-            Deadline::Total => format!(
-                "not done within {limit} (while {phase}); raise limits.total or the call's \
-                 deadline, or lower maxTokens"
-            ),
-        }
-    }
-}
 
 fn invalid_config_message(violations: &[Violation]) -> String {
     let fields: Vec<String> = violations

@@ -1,0 +1,51 @@
+//! The deadlines of an execution, and what to say when one fires.
+
+use std::time::Duration;
+
+use crate::event::Phase;
+
+/// The four deadlines of an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Deadline {
+    /// To an established connection.
+    Connect,
+    /// From the call to the first output.
+    FirstToken,
+    /// Between two pieces of output.
+    Idle,
+    /// The whole call.
+    Total,
+}
+
+impl Deadline {
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Deadline::Connect => "CONNECT_TIMEOUT",
+            Deadline::FirstToken => "FIRST_TOKEN_TIMEOUT",
+            Deadline::Idle => "IDLE_TIMEOUT",
+            Deadline::Total => "TOTAL_TIMEOUT",
+        }
+    }
+
+    pub(super) fn public_message(self, limit: Duration, phase: Phase) -> String {
+        let limit = humantime::format_duration(limit);
+        let phase = phase.as_str();
+        match self {
+            Deadline::Connect => format!(
+                "no connection with Fireworks within {limit}; check the network, or raise \
+                 limits.connect"
+            ),
+            Deadline::FirstToken => format!(
+                "no output within {limit} (while {phase}); raise limits.first_token, or use a \
+                 quicker model"
+            ),
+            Deadline::Idle => {
+                format!("the output stood still for {limit}; execute again, or raise limits.idle")
+            }
+            Deadline::Total => format!(
+                "not done within {limit} (while {phase}); raise limits.total or the call's \
+                 deadline, or lower maxTokens"
+            ),
+        }
+    }
+}
