@@ -62,7 +62,7 @@ impl Mission {
                 let recording = publisher.record(finish);
                 let stored = match &self.storage {
                     Some(storage) => storage.store(&executor.memory, &recording),
-                    None => Stored::NotStored("disabled"),
+                    None => Stored::NotStored(Storage::NOT_WANTED),
                 };
                 publisher.land(Landing::Completed(stored));
             }

@@ -29,6 +29,8 @@ pub struct Listener {
     flight: Arc<Flight>,
     cursor: u64,
     options: ListenerOptions,
+    /// Whether it has been told output, which a restart would void.
+    had_deltas: bool,
     /// Whether it counts among the flight's unforgiving listeners.
     unforgiving: bool,
 }
@@ -38,7 +40,7 @@ pub struct Listener {
 pub enum Heard {
     /// Output, with the number of its last event.
     Delta(u64, MergedDelta),
-    /// What came before is void.
+    /// What came before is void. Told only to who has had some of it.
     Restarted {
         /// The event's number.
         sequence: u64,
@@ -72,7 +74,8 @@ impl Listener {
 
     /// The flight counts it already.
     pub(super) fn new(flight: Arc<Flight>, after: u64, options: ListenerOptions) -> Listener {
-        let mut listener = Listener { flight, cursor: after, options, unforgiving: false };
+        let mut listener =
+            Listener { flight, cursor: after, options, had_deltas: false, unforgiving: false };
         if after > 0 {
             listener.has_had_deltas();
         }
@@ -152,25 +155,34 @@ impl Listener {
         state.landing.is_some() || state.told.log().last() > self.cursor
     }
 
-    /// The next events and, where there are none, how the flight landed.
-    /// Without deltas there is nothing to read but restarts: skips to the end
-    /// rather than copy what nobody wants.
+    /// The next events and, where there are none, how the flight landed. Skips
+    /// what this listener does not hear of: everything where it wants no deltas,
+    /// and the restart of what it never had.
     fn read(&mut self) -> (Option<(u64, Reading)>, Option<Landing>) {
         let state = self.flight.state();
         let log = state.told.log();
-        let room = if self.options.deltas { Listener::MAX_DELTA_BYTES } else { 1 };
-        match log.read(self.cursor, room) {
-            Some((_, Reading::Delta(_))) if !self.options.deltas => {
-                self.cursor = log.last();
-                (None, state.landing.clone())
-            }
-            None => (None, state.landing.clone()),
-            reading => (reading, None),
+        if !self.options.deltas {
+            self.cursor = self.cursor.max(log.last());
+            return (None, state.landing.clone());
         }
+        let mut reading = log.read(self.cursor, Listener::MAX_DELTA_BYTES);
+        if let Some((sequence, Reading::Restarted { .. })) = reading
+            && !self.had_deltas
+        {
+            // A log has one restart at most: the last one cleared it.
+            self.cursor = sequence;
+            reading = log.read(self.cursor, Listener::MAX_DELTA_BYTES);
+        }
+        let landing = if reading.is_none() { state.landing.clone() } else { None };
+        (reading, landing)
     }
 
     fn has_had_deltas(&mut self) {
-        if !self.unforgiving && self.options.deltas && !self.options.allows_restart {
+        if self.had_deltas || !self.options.deltas {
+            return;
+        }
+        self.had_deltas = true;
+        if !self.options.allows_restart {
             self.unforgiving = true;
             self.flight.state().unforgiving += 1;
         }

@@ -101,7 +101,7 @@ struct State {
     /// Since when nobody listens.
     alone_since: Option<Instant>,
     /// The idempotency keys it is registered under.
-    replayed_for: Vec<Key>,
+    replayed_for: Vec<Idempotency>,
 }
 
 /// Where the events are: growing, or at rest.

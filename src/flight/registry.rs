@@ -1,13 +1,15 @@
 //! Finds flights: by what they execute, by idempotency key, by their name.
 
 use std::{
-    fmt, mem,
+    fmt,
+    hash::Hash,
+    mem,
     sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
     time::Duration,
 };
 
 use dashmap::{DashMap, mapref::entry::Entry};
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 
 use super::{Flight, Listener, ListenerOptions, Publisher};
 use crate::{
@@ -82,16 +84,8 @@ impl Flights {
             under_way: DashMap::new(),
             shared: DashMap::new(),
             idempotent: DashMap::new(),
-            landed: Cache::builder()
-                .max_capacity(config.retention_bytes)
-                .weigher(|_, flight: &Arc<Flight>| weight(flight))
-                .time_to_live(config.retention)
-                .build(),
-            replays: Cache::builder()
-                .max_capacity(config.retention_bytes)
-                .weigher(|_, replay: &Replay| weight(&replay.flight))
-                .time_to_live(config.retention)
-                .build(),
+            landed: kept(&config, weight),
+            replays: kept(&config, |replay: &Replay| weight(&replay.flight)),
             count: AtomicUsize::new(0),
             config,
         })
@@ -113,24 +107,28 @@ impl Flights {
         let Some(idempotency) = request.idempotency else {
             return Ok(self.join_shared(request, options).0);
         };
-        let key = idempotency.key;
-        match self.idempotent.entry(key) {
-            Entry::Occupied(known) if known.get().request != idempotency.request => {
-                Err(Error::IdempotencyMismatch)
-            }
-            Entry::Occupied(mut known) => {
-                if let Some(listener) = known.get().flight.join(options) {
+        match self.idempotent.entry(idempotency.key) {
+            Entry::Occupied(mut known) => match known.get().join(idempotency, options)? {
+                Some(listener) => Ok(Join::Follower(listener)),
+                None => {
+                    let (join, flight) = self.join_shared(request, options);
+                    if self.stands_for(idempotency, &flight) {
+                        known.insert(Replay { request: idempotency.request, flight });
+                    } else {
+                        known.remove();
+                    }
+                    Ok(join)
+                }
+            },
+            Entry::Vacant(vacant) => {
+                // It may have landed since the caller looked.
+                if let Some(listener) = self.landed_replay(idempotency, options)? {
                     return Ok(Join::Follower(listener));
                 }
                 let (join, flight) = self.join_shared(request, options);
-                flight.state().replayed_for.push(key);
-                known.insert(Replay { request: idempotency.request, flight });
-                Ok(join)
-            }
-            Entry::Vacant(vacant) => {
-                let (join, flight) = self.join_shared(request, options);
-                flight.state().replayed_for.push(key);
-                vacant.insert(Replay { request: idempotency.request, flight });
+                if self.stands_for(idempotency, &flight) {
+                    vacant.insert(Replay { request: idempotency.request, flight });
+                }
                 Ok(join)
             }
         }
@@ -144,10 +142,9 @@ impl Flights {
         options: ListenerOptions,
     ) -> Result<Option<Listener>, Error> {
         let under_way = self.idempotent.get(&idempotency.key).map(|known| known.value().clone());
-        match under_way.or_else(|| self.replays.get(&idempotency.key)) {
-            None => Ok(None),
-            Some(known) if known.request != idempotency.request => Err(Error::IdempotencyMismatch),
-            Some(known) => Ok(known.flight.join(options)),
+        match under_way {
+            Some(known) => known.join(idempotency, options),
+            None => self.landed_replay(idempotency, options),
         }
     }
 
@@ -174,22 +171,52 @@ impl Flights {
     /// Takes a landed flight off the maps; keeps it for those who come back.
     /// A flight that failed is not replayed for its idempotency keys: the
     /// retry shall run.
+    /// It is kept first, so that nobody who looks at the maps and then at what
+    /// is kept misses it.
     pub(super) fn remove(&self, flight: &Arc<Flight>) {
-        if self.under_way.remove(&flight.id).is_none() {
-            return;
+        self.landed.insert(flight.id, flight.clone());
+        if self.under_way.remove(&flight.id).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
         }
-        self.count.fetch_sub(1, Ordering::Relaxed);
         if let Some(key) = flight.shared {
             self.shared.remove_if(&key, |_, known| Arc::ptr_eq(known, flight));
         }
-        self.landed.insert(flight.id, flight.clone());
         let keys = mem::take(&mut flight.state().replayed_for);
-        for key in keys {
-            let own =
-                self.idempotent.remove_if(&key, |_, known| Arc::ptr_eq(&known.flight, flight));
-            if let (Some((key, replay)), true) = (own, flight.has_completed()) {
-                self.replays.insert(key, replay);
-            }
+        for idempotency in keys {
+            self.keep_replay(idempotency, flight);
+            let own = |_: &Key, known: &Replay| Arc::ptr_eq(&known.flight, flight);
+            self.idempotent.remove_if(&idempotency.key, own);
+        }
+    }
+
+    /// Notes that a flight answers for an idempotency key. False when it has
+    /// landed in the meantime: then nothing would take the key off the map.
+    fn stands_for(&self, idempotency: Idempotency, flight: &Arc<Flight>) -> bool {
+        let mut state = flight.state();
+        if state.landing.is_none() {
+            state.replayed_for.push(idempotency);
+            return true;
+        }
+        drop(state);
+        self.keep_replay(idempotency, flight);
+        false
+    }
+
+    fn keep_replay(&self, idempotency: Idempotency, flight: &Arc<Flight>) {
+        if flight.has_completed() {
+            let Idempotency { key, request } = idempotency;
+            self.replays.insert(key, Replay { request, flight: flight.clone() });
+        }
+    }
+
+    fn landed_replay(
+        &self,
+        idempotency: Idempotency,
+        options: ListenerOptions,
+    ) -> Result<Option<Listener>, Error> {
+        match self.replays.get(&idempotency.key) {
+            Some(known) => known.join(idempotency, options),
+            None => Ok(None),
         }
     }
 
@@ -233,10 +260,39 @@ impl Flights {
     }
 }
 
+impl Replay {
+    fn join(
+        &self,
+        idempotency: Idempotency,
+        options: ListenerOptions,
+    ) -> Result<Option<Listener>, Error> {
+        if self.request == idempotency.request {
+            Ok(self.flight.join(options))
+        } else {
+            Err(Error::IdempotencyMismatch)
+        }
+    }
+}
+
 impl fmt::Debug for Flights {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Flights").field("count", &self.count()).finish_non_exhaustive()
     }
+}
+
+/// What is kept for the retention time. When there is no room, the oldest goes:
+/// those who come back come back soon.
+fn kept<K, V>(config: &FlightsConfig, weight: fn(&V) -> u32) -> Cache<K, V>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder()
+        .max_capacity(config.retention_bytes)
+        .eviction_policy(EvictionPolicy::lru())
+        .weigher(move |_, value| weight(value))
+        .time_to_live(config.retention)
+        .build()
 }
 
 fn weight(flight: &Arc<Flight>) -> u32 {

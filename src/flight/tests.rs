@@ -245,3 +245,29 @@ async fn a_landed_flight_can_be_attached_to_and_resumed() {
     assert_eq!(hear_all(&mut again).await.0, "b");
     assert!(flights.attach(FlightId::random(), 0, OPTIONS).is_none());
 }
+
+#[tokio::test]
+async fn a_key_whose_flight_has_landed_since_the_caller_looked_is_not_paid_again() {
+    let flights = flights();
+    let (publisher, _listener) = lead(&flights, idempotent(None, 9, 1), OPTIONS);
+    complete(publisher);
+    let mut retry = follow(&flights, idempotent(None, 9, 1), OPTIONS);
+    assert!(matches!(hear_all(&mut retry).await.1, Ok(Landing::Completed(_))));
+}
+
+#[tokio::test]
+async fn where_there_is_no_room_the_oldest_landed_flight_is_forgotten() {
+    let flights = flights();
+    let large = "x".repeat(50_000);
+    let mut landed = Vec::new();
+    for _ in 0..300 {
+        let (mut publisher, listener) = lead(&flights, request(None, None), OPTIONS);
+        tell(&mut publisher, &large);
+        complete(publisher);
+        landed.push(listener.flight());
+    }
+    let found: Vec<bool> =
+        landed.iter().map(|id| flights.attach(*id, 0, OPTIONS).is_some()).collect();
+    assert!(found[299], "the newest can be attached to");
+    assert!(!found[0], "the oldest has made room");
+}
