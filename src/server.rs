@@ -11,6 +11,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, http::StatusCode, routing::get};
+use futures_util::FutureExt;
 use tokio::{net::TcpListener, time::timeout};
 use tonic::transport::{self, server::TcpIncoming};
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -107,15 +108,19 @@ impl Server {
             shutdown.await;
             stop(&executor, &health, drain).await;
         };
+        // Fused: it ends by itself once the last connection closes, and is waited
+        // for again below.
+        let serving = serving.fuse();
         tokio::pin!(serving);
         tokio::select! {
             served = &mut serving => served.context("the gRPC server failed")?,
             served = pages => served.context("the admin server failed")?,
             () = stopping => {}
         }
-        // All executions have ended; what hangs now is sockets and watches.
+        // What hangs now is sockets and watches.
         let _ = timeout(FAREWELL, serving).await;
         lifecycle.abort();
+        let _ = timeout(FAREWELL, lifecycle.idle()).await;
         Ok(())
     }
 }

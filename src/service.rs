@@ -42,9 +42,10 @@ impl WorkerService for Service {
         request: Request<ExecuteNodeRequest>,
     ) -> Result<Response<Events>, Status> {
         let arrival = arrival(&request);
+        let permit = self.executor.admit().map_err(refuse)?;
         let session = Door::default()
             .order(request.into_inner(), arrival)
-            .and_then(|order| self.executor.execute(order))
+            .and_then(|order| self.executor.execute(permit, order))
             .map_err(refuse)?;
         Ok(Response::new(events(session)))
     }
@@ -54,9 +55,10 @@ impl WorkerService for Service {
         request: Request<AttachExecutionRequest>,
     ) -> Result<Response<Events>, Status> {
         let arrival = arrival(&request);
+        let permit = self.executor.admit().map_err(refuse)?;
         let session = Door::default()
             .attachment(request.into_inner(), arrival)
-            .and_then(|attachment| self.executor.attach(attachment))
+            .and_then(|attachment| self.executor.attach(permit, attachment))
             .map_err(refuse)?;
         Ok(Response::new(events(session)))
     }
@@ -74,6 +76,7 @@ impl WorkerService for Service {
         request: Request<CheckNodeRequest>,
     ) -> Result<Response<CheckNodeResponse>, Status> {
         let arrival = arrival(&request);
+        let _permit = self.executor.admit().map_err(refuse)?;
         let check = Door::default().check(request.into_inner(), arrival).map_err(refuse)?;
         let findings = self.executor.check(check).await.map_err(refuse)?;
         Ok(Response::new(findings.into()))

@@ -34,8 +34,8 @@ pub struct Memory {
     max_ttl: Duration,
 }
 
-/// A recording with its own end: the cache itself knows only one time to live
-/// for all, which is the longest.
+/// A recording with its own end. The cache's time to live is the longest of
+/// all; what ends sooner is no longer found, and makes room when that is over.
 #[derive(Clone)]
 struct Kept {
     recording: Arc<Recording>,
@@ -60,11 +60,7 @@ impl Memory {
     pub fn get(&self, key: &Key) -> Option<Hit> {
         let kept = self.recordings.get(key)?;
         let age = kept.stored_at.elapsed();
-        if age >= kept.ttl {
-            self.recordings.invalidate(key);
-            return None;
-        }
-        Some(Hit { recording: kept.recording, age })
+        (age < kept.ttl).then_some(Hit { recording: kept.recording, age })
     }
 
     /// Keeps a recording for `ttl`, or as long as the tier keeps anything.

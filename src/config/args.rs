@@ -128,7 +128,7 @@ pub struct ServeArgs {
 
     /// Executions at a time; more are refused with a wait.
     #[arg(long, env = "SPARKLER_MAX_EXECUTIONS", default_value_t = 10_000, value_name = "N")]
-    pub max_executions: u32,
+    pub max_executions: usize,
 
     /// The longest prompt or conversation that is taken.
     #[arg(

@@ -48,7 +48,7 @@ pub struct Config {
     /// The registry of flights.
     pub flights: FlightsConfig,
     /// Executions at a time.
-    pub max_executions: u32,
+    pub max_executions: usize,
     /// What is decided about executions.
     pub execution: Settings,
     /// How the worker stops.
@@ -159,6 +159,8 @@ fn client(args: &ServeArgs, base_url: Url) -> ClientConfig {
             ProtocolArg::Http2 => Protocol::Http2,
         },
         connections: args.fireworks_connections,
+        // The bound of what callers may ask for, not the default.
+        connect_timeout: args.max_total_timeout,
         ..ClientConfig::default()
     }
 }

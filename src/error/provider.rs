@@ -105,6 +105,23 @@ impl ProviderErrorKind {
         }
     }
 
+    /// Whether another credential might fare better.
+    pub fn is_about_the_credential(self) -> bool {
+        match self {
+            ProviderErrorKind::CredentialRejected
+            | ProviderErrorKind::ModelForbidden
+            | ProviderErrorKind::ModelNotFound
+            | ProviderErrorKind::BillingRequired
+            | ProviderErrorKind::AccountSuspended => true,
+            ProviderErrorKind::RequestRejected
+            | ProviderErrorKind::ContextTooLong
+            | ProviderErrorKind::RateLimited
+            | ProviderErrorKind::Unavailable
+            | ProviderErrorKind::DeploymentScalingUp
+            | ProviderErrorKind::StreamInterrupted => false,
+        }
+    }
+
     /// Whether the worker itself may call the provider again.
     pub fn is_transient(self) -> bool {
         self.fault() == Fault::Provider
@@ -151,6 +168,19 @@ impl ProviderErrorKind {
 }
 
 impl ProviderError {
+    /// A stream that broke off, with nothing known of why.
+    pub fn interrupted(phase: Phase) -> ProviderError {
+        ProviderError {
+            kind: ProviderErrorKind::StreamInterrupted,
+            http_status: None,
+            code: None,
+            message: None,
+            request_id: None,
+            retry_after: None,
+            phase,
+        }
+    }
+
     pub(super) fn retry(&self) -> Retry {
         match (self.kind.is_transient(), self.retry_after) {
             (false, _) => Retry::No,

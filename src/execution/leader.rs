@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use super::{Executor, storage::Storage};
 use crate::{
+    admission::Permit,
     credentials::ApiKey,
-    error::Error,
+    error::{Deadline, Error},
     event::{Emit, Finish, Phase},
     fireworks::{Attempt, RetryPolicy},
     flight::{Failure, Landing, Publisher, Stored},
@@ -33,8 +34,9 @@ pub(super) struct Mission {
     pub(super) output: OutputFormat,
     /// How the answer is stored, if caching was asked for.
     pub(super) storage: Option<Storage>,
-    /// Whether a stored answer may be used.
-    pub(super) reads: bool,
+    /// The place of the execution that leads: taken until the flight has
+    /// landed, also when its caller has gone.
+    pub(super) _permit: Permit,
     /// To an established connection, for each attempt.
     pub(super) connect: Duration,
     /// When to retry.
@@ -44,17 +46,13 @@ pub(super) struct Mission {
 impl Mission {
     /// Runs the flight to its landing.
     pub(super) async fn fly(self, executor: Arc<Executor>, mut publisher: Publisher) {
-        if let Some(recording) = self.found_meanwhile(&executor) {
-            publisher.land_with(recording, Landing::Completed(Stored::Stored));
-            return;
-        }
         let abandoned = publisher.abandoned(executor.settings.drain_limit);
         let flown = tokio::select! {
             biased;
             flown = self.run(&mut publisher) => flown,
             () = abandoned => Err(Failure::from(stopped(&executor))),
             () = tokio::time::sleep(executor.settings.max_total) => {
-                Err(Failure::from(Error::Internal("a flight outlasted every deadline")))
+                Err(Failure::from(outlasted(&publisher, executor.settings.max_total)))
             }
         };
         match flown.and_then(|finish| self.checked(&mut publisher, finish)) {
@@ -68,13 +66,6 @@ impl Mission {
             }
             Err(failure) => publisher.land(Landing::Failed(failure)),
         }
-    }
-
-    /// Another flight may have landed between this one's look-up and its
-    /// beginning.
-    fn found_meanwhile(&self, executor: &Executor) -> Option<Arc<crate::recording::Recording>> {
-        let storage = self.storage.as_ref().filter(|_| self.reads)?;
-        executor.memory.get(&storage.key).map(|hit| hit.recording)
     }
 
     async fn run(&self, publisher: &mut Publisher) -> Result<Finish, Failure> {
@@ -118,6 +109,11 @@ impl Mission {
         }
         Ok(finish)
     }
+}
+
+/// No caller's deadline is longer, but a late one's may end later.
+fn outlasted(publisher: &Publisher, limit: Duration) -> Error {
+    Error::Deadline { deadline: Deadline::Total, limit, phase: publisher.current_phase() }
 }
 
 /// Why an abandoned flight ends: its listeners have gone, or the worker goes.

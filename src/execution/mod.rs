@@ -9,6 +9,7 @@ mod clock;
 mod leader;
 pub mod order;
 pub mod outcome;
+mod preparation;
 mod scope;
 mod session;
 mod settings;
@@ -26,27 +27,21 @@ pub use self::{
 };
 use self::{
     clock::Clock,
-    leader::Mission,
-    order::{Attachment, CacheMode, CredentialSource, Limits, Order},
+    order::{Attachment, CacheMode, Limits, Order},
     outcome::CacheStatus,
+    preparation::Prepared,
     session::Found,
-    storage::Storage,
     token::{ExecutionToken, Holder},
 };
 use crate::{
-    admission::Admission,
-    cache::{
-        Memory,
-        key::{CacheSecret, Fingerprint, KeyParts, Scope},
-    },
-    credentials::ApiKey,
+    admission::{Admission, Permit},
+    cache::{Hit, Memory, key::CacheSecret},
     error::{Error, Violation},
     fireworks::{Client, RetryPolicy},
-    flight::{Flight, Flights, Idempotency, Join, JoinRequest, Listener, ListenerOptions},
+    flight::{Flight, Flights, Join, Landing, Listener, ListenerOptions, Stored},
     lifecycle::{Lifecycle, Stage},
-    node::{Input, Plan, Registry},
+    node::Registry,
     price::Prices,
-    recording::Subject,
     secrets::Secrets,
 };
 
@@ -76,18 +71,6 @@ pub struct Executor {
     pub settings: Settings,
 }
 
-/// An order whose every word has been understood.
-struct Prepared {
-    plan: Plan,
-    subject: Arc<Subject>,
-    credential: ApiKey,
-    fingerprint: Fingerprint,
-    mode: CacheMode,
-    storage: Option<Storage>,
-    idempotency: Option<Idempotency>,
-    listening: ListenerOptions,
-}
-
 impl Executor {
     /// How soon a caller may come again after this worker has stopped; it will
     /// find another.
@@ -95,44 +78,47 @@ impl Executor {
 
     /// Begins an execution, or joins one, or finds one done. Returns before
     /// anything has been asked of the provider.
-    pub fn execute(self: &Arc<Executor>, mut order: Order) -> Result<Session, Error> {
-        self.take_only_while_serving()?;
-        let permit = self.admission.admit()?;
-        let prepared = self.prepare(&mut order)?;
+    pub fn execute(self: &Arc<Executor>, permit: Permit, order: Order) -> Result<Session, Error> {
         let mut clock = self.clock(order.arrived, &order.limits);
+        let holder = Holder::of(&order.caller, &order.context);
+        let prepared = self.prepare(order)?;
+        let fingerprint = prepared.fingerprint;
 
         let looking = Instant::now();
         let found = self.find(&prepared)?;
-        clock.looked_up(looking.elapsed());
-
-        let (listener, found, fingerprint) = match found {
-            Some((listener, found)) => (listener, found, prepared.fingerprint),
+        if prepared.looks_up() {
+            clock.looked_up(looking.elapsed());
+        }
+        let (listener, found) = match found {
+            Some(found) => found,
             None if prepared.mode == CacheMode::OnlyIfCached => return Err(Error::NotCached),
-            None => self.join_or_lead(prepared, &order)?,
+            None => self.join_or_lead(prepared, &permit)?,
         };
-        let holder = Holder { caller: &order.caller, tenant: &order.context.tenant };
         let token = ExecutionToken {
             flight: listener.flight(),
             recording: found.storage.map(|storage| storage.key),
             status: found.status,
         };
-        let token = token.seal(&self.cache_secret, holder, &fingerprint);
+        let token = token.seal(&self.cache_secret, &holder, &fingerprint);
         Ok(Session::new(self.clone(), permit, listener, clock, found, token))
     }
 
     /// Picks an execution up again. Never runs anything.
-    pub fn attach(self: &Arc<Executor>, attachment: Attachment) -> Result<Session, Error> {
-        let permit = self.admission.admit()?;
+    pub fn attach(
+        self: &Arc<Executor>,
+        permit: Permit,
+        attachment: Attachment,
+    ) -> Result<Session, Error> {
         let Attachment { execution_token, after_sequence, credential, context, caller, .. } =
             attachment;
         let credential =
             credential.map(|source| self.credential(Some(source), None)).transpose()?;
         let fingerprint = credential.map(|key| self.cache_secret.fingerprint(&key));
-        let holder = Holder { caller: &caller, tenant: &context.tenant };
+        let holder = Holder::of(&caller, &context);
         let token = ExecutionToken::open(
             &execution_token,
             &self.cache_secret,
-            holder,
+            &holder,
             fingerprint.as_ref(),
         )
         .ok_or(Error::ExecutionUnknown)?;
@@ -147,113 +133,69 @@ impl Executor {
             .or_else(|| self.attach_to_recording(&token, after_sequence, options))
             .ok_or(Error::ExecutionUnknown)?;
         let clock = self.clock(attachment.arrived, &attachment.limits);
-        let found = Found { status: token.status, age: None, storage: None };
+        let found = Found::again(token.status);
         Ok(Session::new(self.clone(), permit, listener, clock, found, execution_token))
     }
 
-    fn take_only_while_serving(&self) -> Result<(), Error> {
+    /// Takes a place for a call, before anything of it is looked at. Counted
+    /// first, so that stopping waits for whoever got in just before.
+    pub fn admit(&self) -> Result<Permit, Error> {
+        let permit = self.admission.admit()?;
         if self.lifecycle.stage() >= Stage::Draining {
             return Err(Error::Draining { retry_after: Executor::DRAIN_RETRY_AFTER });
         }
-        Ok(())
-    }
-
-    /// Understands an order, or says everything that is wrong with it.
-    fn prepare(&self, order: &mut Order) -> Result<Prepared, Error> {
-        let node = self.registry.find(&order.node_type)?;
-        let config = std::mem::take(&mut order.config);
-        let input = std::mem::replace(&mut order.input, Input::Prompt(String::new()));
-        let planned = node.plan(config, input, &order.output);
-        let mut violations = self.violations(order);
-        let plan = match planned {
-            Ok(plan) if violations.is_empty() => plan,
-            Ok(_) => return Err(Error::InvalidNodeConfig(violations)),
-            Err(mut more) => {
-                more.append(&mut violations);
-                return Err(Error::InvalidNodeConfig(more));
-            }
-        };
-        let credential = self.credential(order.credential.take(), plan.secret_name.as_deref())?;
-        let fingerprint = self.cache_secret.fingerprint(&credential);
-        let scope = self.scope(order, fingerprint)?;
-        let key = self.key(order, &plan, &scope);
-        let mode = order.cache.mode.unwrap_or(default_mode(plan.cache));
-        Ok(Prepared {
-            subject: Arc::new(Subject {
-                model: plan.model.clone(),
-                tier: plan.tier,
-                json: order.output.is_json(),
-            }),
-            storage: (mode != CacheMode::Off).then(|| self.storage(order, &plan, mode, key)),
-            idempotency: order.idempotency_key.as_deref().map(|text| Idempotency {
-                key: self.cache_secret.idempotency_key(&scope, text),
-                request: key,
-            }),
-            listening: ListenerOptions {
-                deltas: order.deltas.unwrap_or(plan.deltas),
-                allows_restart: order.limits.allow_restart,
-                drains: order.limits.drain,
-            },
-            credential,
-            fingerprint,
-            mode,
-            plan,
-        })
+        Ok(permit)
     }
 
     /// The answer of an idempotent call made before, or of the cache.
     fn find(&self, prepared: &Prepared) -> Result<Option<(Listener, Found)>, Error> {
-        let storage = prepared.storage;
         if let Some(idempotency) = prepared.idempotency
             && let Some(listener) = self.flights.replay(idempotency, prepared.listening)?
         {
             let done = listener.recording().is_some();
             let status = if done { CacheStatus::Hit } else { CacheStatus::Joined };
-            return Ok(Some((listener, Found { status, age: None, storage })));
+            return Ok(Some((listener, prepared.found(status))));
         }
-        let Some(storage) = storage.filter(|_| prepared.mode.reads()) else {
-            return Ok(None);
-        };
-        let Some(hit) = self.memory.get(&storage.key) else {
-            return Ok(None);
-        };
-        if let Some(idempotency) = prepared.idempotency {
-            self.flights.remember(idempotency, hit.recording.clone());
+        let hit = self.hit(prepared);
+        if let (Some(idempotency), Some((listener, _))) = (prepared.idempotency, &hit)
+            && let Some(recording) = listener.recording()
+        {
+            self.flights.remember(idempotency, recording);
         }
-        let listener = Flight::replay(hit.recording).listen(0, prepared.listening);
-        let found = Found { status: CacheStatus::Hit, age: Some(hit.age), storage: Some(storage) };
-        Ok(listener.map(|listener| (listener, found)))
+        Ok(hit)
+    }
+
+    /// The answer in memory, where it may be used.
+    fn hit(&self, prepared: &Prepared) -> Option<(Listener, Found)> {
+        let storage = prepared.storage.filter(|_| prepared.mode.reads())?;
+        let Hit { recording, age } = self.memory.get(&storage.key)?;
+        let listener = Flight::replay(recording).listen(0, prepared.listening)?;
+        Some((listener, Found { age: Some(age), ..prepared.found(CacheStatus::Hit) }))
     }
 
     /// Joins the flight of an identical execution under way, or begins one.
     fn join_or_lead(
         self: &Arc<Executor>,
         prepared: Prepared,
-        order: &Order,
-    ) -> Result<(Listener, Found, Fingerprint), Error> {
-        let Prepared { storage, fingerprint, mode, .. } = prepared;
-        let request = JoinRequest {
-            subject: prepared.subject,
-            shared: storage.map(|storage| storage.key),
-            idempotency: prepared.idempotency,
-        };
-        let found = |status| Found { status, age: None, storage };
-        match self.flights.join(&request, prepared.listening)? {
-            Join::Follower(listener) => Ok((listener, found(CacheStatus::Joined), fingerprint)),
-            Join::Leader(publisher, listener) => {
-                let mission = Mission {
-                    plan: prepared.plan,
-                    credential: prepared.credential,
-                    output: order.output.clone(),
-                    storage,
-                    reads: mode.reads(),
-                    connect: self.settings.deadlines(&order.limits).connect,
-                    retry: self.retry_policy(&order.limits),
-                };
-                self.lifecycle.spawn(mission.fly(self.clone(), publisher));
-                Ok((listener, found(led_status(mode)), fingerprint))
+        permit: &Permit,
+    ) -> Result<(Listener, Found), Error> {
+        let (publisher, listener) = match self.flights.join(&prepared.join, prepared.listening)? {
+            Join::Follower(listener) => {
+                return Ok((listener, prepared.found(CacheStatus::Joined)));
             }
+            Join::Leader(publisher, listener) => (publisher, listener),
+        };
+        // Another flight may have landed since the look-up.
+        if let Some((listener, found)) = self.hit(&prepared)
+            && let Some(recording) = listener.recording()
+        {
+            publisher.land_with(recording, Landing::Completed(Stored::Stored));
+            return Ok((listener, found));
         }
+        let found = prepared.found(prepared.led_status());
+        let mission = prepared.into_mission(permit.clone());
+        self.lifecycle.spawn(mission.fly(self.clone(), publisher));
+        Ok((listener, found))
     }
 
     fn attach_to_recording(
@@ -269,63 +211,8 @@ impl Executor {
         Flight::replay(recording).listen(after, options)
     }
 
-    fn retry_policy(&self, limits: &Limits) -> RetryPolicy {
-        let mut policy = self.retry.clone();
-        policy.max_attempts = self.settings.attempts(limits);
-        policy.total = Some(self.settings.deadlines(limits).total);
-        policy
-    }
-
     fn clock(&self, arrived: Instant, limits: &Limits) -> Clock {
         Clock::new(arrived, self.settings.deadlines(limits), self.settings.progress_interval)
-    }
-
-    /// The key to pay with. Never a silent fallback to the worker's own
-    /// environment.
-    fn credential(
-        &self,
-        given: Option<CredentialSource>,
-        configured: Option<&str>,
-    ) -> Result<ApiKey, Error> {
-        let (field, name) = match (given, configured) {
-            (Some(CredentialSource::ApiKey(key)), _) => return Ok(key),
-            (Some(CredentialSource::SecretName(name)), _) => ("credential.secret_name", name),
-            (None, Some(name)) => ("config.credential", name.to_owned()),
-            (None, None) => {
-                return Err(invalid("credential", "is missing: give api_key or secret_name"));
-            }
-        };
-        self.secrets.read(&name).map_err(|error| {
-            invalid(field, &format!("{:?} {error}", crate::error::shorten(&name, 64)))
-        })
-    }
-
-    fn key(&self, order: &Order, plan: &Plan, scope: &Scope) -> crate::recording::Key {
-        self.cache_secret.key(KeyParts {
-            scope,
-            node_type: &order.node_type,
-            base_url: &plan.identity.base_url,
-            endpoint: plan.identity.endpoint,
-            canonical_request: &plan.identity.canonical,
-            salt: &order.cache.salt,
-        })
-    }
-
-    fn storage(
-        &self,
-        order: &Order,
-        plan: &Plan,
-        mode: CacheMode,
-        key: crate::recording::Key,
-    ) -> Storage {
-        let Settings { cache_ttl, moving_cache_ttl, max_recording_bytes, .. } = self.settings;
-        let longest = if plan.moving_name { moving_cache_ttl.min(cache_ttl) } else { cache_ttl };
-        Storage {
-            key,
-            writes: mode.writes(),
-            ttl: order.cache.ttl.unwrap_or(longest).min(longest),
-            max_bytes: max_recording_bytes,
-        }
     }
 }
 
@@ -336,19 +223,6 @@ impl fmt::Debug for Executor {
             .field("memory", &self.memory)
             .field("flights", &self.flights)
             .finish_non_exhaustive()
-    }
-}
-
-fn default_mode(node_caches: bool) -> CacheMode {
-    if node_caches { CacheMode::ReadWrite } else { CacheMode::Off }
-}
-
-/// What the look-up came to for an execution that leads.
-fn led_status(mode: CacheMode) -> CacheStatus {
-    match mode {
-        CacheMode::Off => CacheStatus::Disabled,
-        CacheMode::Refresh => CacheStatus::Bypassed,
-        CacheMode::ReadWrite | CacheMode::ReadOnly | CacheMode::OnlyIfCached => CacheStatus::Miss,
     }
 }
 

@@ -38,6 +38,17 @@ pub struct Order {
     pub arrived: Instant,
 }
 
+impl Order {
+    /// Who is to share the answer, and who asks.
+    pub(super) fn scope_request(&self) -> ScopeRequest {
+        ScopeRequest {
+            kind: self.cache.scope,
+            bound_tenant: self.caller.tenant.clone(),
+            named_tenant: self.context.tenant.clone(),
+        }
+    }
+}
+
 /// One call of AttachExecution.
 #[derive(Debug)]
 pub struct Attachment {
@@ -165,6 +176,16 @@ pub enum ScopeKind {
     Tenant,
     /// Everybody.
     Shared,
+}
+
+/// Who is to share an answer, and who asks for it.
+#[derive(Debug, Clone)]
+pub(super) struct ScopeRequest {
+    pub(super) kind: ScopeKind,
+    /// The tenant the operator has bound to the caller.
+    pub(super) bound_tenant: Option<String>,
+    /// The tenant the caller names.
+    pub(super) named_tenant: String,
 }
 
 /// Bounds, as the caller gave them.

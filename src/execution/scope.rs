@@ -2,7 +2,7 @@
 
 use super::{
     Executor, invalid,
-    order::{Order, ScopeKind},
+    order::{Order, ScopeKind, ScopeRequest},
 };
 use crate::{
     cache::key::{Fingerprint, Scope},
@@ -16,10 +16,14 @@ const MAX_LABELS: usize = 16;
 impl Executor {
     /// Who shares the answer. A caller cannot name itself into a scope that
     /// the operator has not given it.
-    pub(super) fn scope(&self, order: &Order, credential: Fingerprint) -> Result<Scope, Error> {
-        match order.cache.scope {
+    pub(super) fn scope(
+        &self,
+        request: ScopeRequest,
+        credential: Fingerprint,
+    ) -> Result<Scope, Error> {
+        match request.kind {
             ScopeKind::Credential => Ok(Scope::Credential(credential)),
-            ScopeKind::Tenant => self.tenant(order).map(Scope::Tenant).ok_or_else(|| {
+            ScopeKind::Tenant => self.tenant(request).map(Scope::Tenant).ok_or_else(|| {
                 invalid(
                     "cache.scope",
                     "is SCOPE_TENANT, and this worker knows no tenant of this caller; use \
@@ -66,9 +70,9 @@ impl Executor {
 
     /// That of the authenticated caller; or, where callers are trusted with it
     /// and have none of their own, the one they name.
-    fn tenant(&self, order: &Order) -> Option<String> {
-        let named = &order.context.tenant;
-        let trusted = self.settings.trust_tenant && !named.is_empty();
-        order.caller.tenant.clone().or_else(|| trusted.then(|| named.clone()))
+    fn tenant(&self, request: ScopeRequest) -> Option<String> {
+        let ScopeRequest { bound_tenant, named_tenant, .. } = request;
+        let trusted = self.settings.trust_tenant && !named_tenant.is_empty();
+        bound_tenant.or_else(|| trusted.then_some(named_tenant))
     }
 }

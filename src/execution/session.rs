@@ -14,7 +14,7 @@ use super::{
 use crate::{
     admission::Permit,
     cache::key::short,
-    error::Error,
+    error::{Error, ProviderError},
     event::{Finish, Usage},
     flight::{Failure, Heard, Landing, Listener, Stored},
     recording::{Joined, Recording, Subject},
@@ -44,6 +44,15 @@ pub(super) struct Found {
     pub(super) age: Option<Duration>,
     /// How the answer is to be stored, if caching was asked for.
     pub(super) storage: Option<Storage>,
+    /// Whether the flight is paid with the credential of this execution.
+    pub(super) own_credential: bool,
+}
+
+impl Found {
+    /// An execution that is listened to again.
+    pub(super) fn again(status: CacheStatus) -> Found {
+        Found { status, age: None, storage: None, own_credential: true }
+    }
 }
 
 impl Session {
@@ -158,7 +167,7 @@ impl Session {
         self.ended = true;
         let outlook = self.listener.outlook();
         Err(Box::new(Failed {
-            error: failure.error,
+            error: self.told(failure.error),
             usage: failure.usage,
             cost: self.cost(self.listener.subject(), failure.usage.as_ref()),
             timing: self.clock.timing(self.connect()),
@@ -167,10 +176,24 @@ impl Session {
         }))
     }
 
-    /// A connection counts only for those who waited for it.
+    /// What another's credential is refused for is not this caller's news, nor
+    /// does it mean that its own would be.
+    fn told(&self, error: Error) -> Error {
+        let of_another = self.found.status == CacheStatus::Joined && !self.found.own_credential;
+        match error {
+            Error::Provider(provider) if of_another && provider.kind.is_about_the_credential() => {
+                Error::from(ProviderError {
+                    message: Some("the execution that was joined was refused".to_owned()),
+                    ..ProviderError::interrupted(provider.phase)
+                })
+            }
+            error => error,
+        }
+    }
+
+    /// A connection counts for the execution that had it made.
     fn connect(&self) -> Option<Duration> {
-        let outlook = self.listener.outlook();
-        if self.found.status == CacheStatus::Hit { None } else { outlook.connect }
+        self.found.status.pays().then(|| self.listener.outlook().connect).flatten()
     }
 
     fn cost(&self, subject: &Subject, usage: Option<&Usage>) -> Option<Cost> {

@@ -7,7 +7,10 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use super::{order::Caller, outcome::CacheStatus};
+use super::{
+    order::{Caller, Context},
+    outcome::CacheStatus,
+};
 use crate::{
     cache::key::{CacheSecret, Fingerprint},
     recording::{FlightId, Key},
@@ -25,12 +28,10 @@ pub(super) struct ExecutionToken {
 }
 
 /// Whom a token is for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Holder<'a> {
-    /// Who calls.
-    pub(super) caller: &'a Caller,
-    /// The tenant the caller names.
-    pub(super) tenant: &'a str,
+#[derive(Debug, Clone)]
+pub(super) struct Holder {
+    name: String,
+    tenant: String,
 }
 
 const VERSION: u8 = 1;
@@ -44,7 +45,7 @@ impl ExecutionToken {
     pub(super) fn seal(
         &self,
         secret: &CacheSecret,
-        holder: Holder<'_>,
+        holder: &Holder,
         credential: &Fingerprint,
     ) -> String {
         let mut bytes = Vec::with_capacity(BODY_BYTES + MAC_BYTES);
@@ -63,7 +64,7 @@ impl ExecutionToken {
     pub(super) fn open(
         text: &str,
         secret: &CacheSecret,
-        holder: Holder<'_>,
+        holder: &Holder,
         credential: Option<&Fingerprint>,
     ) -> Option<ExecutionToken> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
@@ -86,7 +87,15 @@ impl ExecutionToken {
     }
 }
 
-impl Holder<'_> {
+impl Holder {
+    /// The holder behind a call.
+    pub(super) fn of(caller: &Caller, context: &Context) -> Holder {
+        Holder {
+            name: caller.name.clone().unwrap_or_default(),
+            tenant: caller.tenant.clone().unwrap_or_else(|| context.tenant.clone()),
+        }
+    }
+
     fn authenticate(&self, secret: &CacheSecret, body: &[u8]) -> [u8; MAC_BYTES] {
         let hash = self.hash(secret, body);
         std::array::from_fn(|index| hash.as_bytes()[index])
@@ -99,9 +108,7 @@ impl Holder<'_> {
     }
 
     fn hash(&self, secret: &CacheSecret, body: &[u8]) -> blake3::Hash {
-        let name = self.caller.name.as_deref().unwrap_or_default();
-        let bound = self.caller.tenant.as_deref().unwrap_or(self.tenant);
-        secret.authenticate(&[body, name.as_bytes(), bound.as_bytes()])
+        secret.authenticate(&[body, self.name.as_bytes(), self.tenant.as_bytes()])
     }
 }
 
@@ -118,6 +125,10 @@ mod tests {
         }
     }
 
+    fn holder(caller: &Caller, tenant: &str) -> Holder {
+        Holder::of(caller, &Context { tenant: tenant.to_owned(), ..Context::default() })
+    }
+
     fn fingerprint(secret: &CacheSecret, key: &str) -> Fingerprint {
         secret.fingerprint(&ApiKey::new(key.to_owned()).expect("a key"))
     }
@@ -126,36 +137,36 @@ mod tests {
     fn a_token_serves_its_holder_and_nobody_else() {
         let secret = CacheSecret::random();
         let caller = Caller { name: Some("flows".to_owned()), tenant: None };
-        let holder = Holder { caller: &caller, tenant: "a" };
+        let mine = holder(&caller, "a");
         let credential = fingerprint(&secret, "fw_a");
-        let text = token().seal(&secret, holder, &credential);
-        let open = |holder, credential: Option<&Fingerprint>| {
+        let text = token().seal(&secret, &mine, &credential);
+        let open = |holder: &Holder, credential: Option<&Fingerprint>| {
             ExecutionToken::open(&text, &secret, holder, credential)
         };
-        assert!(open(holder, None).is_some());
-        assert!(open(holder, Some(&credential)).is_some());
-        assert!(open(holder, Some(&fingerprint(&secret, "fw_b"))).is_none());
-        assert!(open(Holder { caller: &caller, tenant: "b" }, None).is_none());
+        assert!(open(&mine, None).is_some());
+        assert!(open(&mine, Some(&credential)).is_some());
+        assert!(open(&mine, Some(&fingerprint(&secret, "fw_b"))).is_none());
+        assert!(open(&holder(&caller, "b"), None).is_none());
         let other = Caller { name: Some("other".to_owned()), tenant: None };
-        assert!(open(Holder { caller: &other, tenant: "a" }, None).is_none());
+        assert!(open(&holder(&other, "a"), None).is_none());
     }
 
     #[test]
     fn a_token_comes_back_as_it_was_and_only_unchanged() {
         let secret = CacheSecret::random();
         let caller = Caller::default();
-        let holder = Holder { caller: &caller, tenant: "" };
+        let mine = holder(&caller, "");
         let token = token();
-        let text = token.seal(&secret, holder, &fingerprint(&secret, "fw_a"));
-        assert_eq!(ExecutionToken::open(&text, &secret, holder, None), Some(token));
+        let text = token.seal(&secret, &mine, &fingerprint(&secret, "fw_a"));
+        assert_eq!(ExecutionToken::open(&text, &secret, &mine, None), Some(token));
         for index in 0..text.len() {
             let mut changed = text.clone().into_bytes();
             changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(changed).expect("ASCII");
-            assert_eq!(ExecutionToken::open(&changed, &secret, holder, None), None);
+            assert_eq!(ExecutionToken::open(&changed, &secret, &mine, None), None);
         }
         for text in ["", "short", "!!!", &text[1..], &format!("{text}AAAA")] {
-            assert_eq!(ExecutionToken::open(text, &secret, holder, None), None);
+            assert_eq!(ExecutionToken::open(text, &secret, &mine, None), None);
         }
     }
 }

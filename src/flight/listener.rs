@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Flight, Landing, Told};
 use crate::{
-    error::{Error, ProviderError, ProviderErrorKind},
+    error::{Error, ProviderError},
     event::Phase,
     recording::{FlightId, MergedDelta, Reading, Recording, Subject},
 };
@@ -62,8 +62,6 @@ pub struct Outlook {
     pub attempts: u32,
     /// How long the connection took, where one was made.
     pub connect: Option<Duration>,
-    /// When it began.
-    pub began: Instant,
 }
 
 impl Listener {
@@ -100,12 +98,7 @@ impl Listener {
     /// How the flight stands.
     pub fn outlook(&self) -> Outlook {
         let state = self.flight.state();
-        Outlook {
-            phase: state.phase,
-            attempts: state.attempts,
-            connect: state.connect,
-            began: self.flight.began,
-        }
+        Outlook { phase: state.phase, attempts: state.attempts, connect: state.connect }
     }
 
     /// The recording, once the flight has completed.
@@ -208,16 +201,11 @@ impl Drop for Listener {
 
 fn restarted_without_leave() -> Error {
     Error::from(ProviderError {
-        kind: ProviderErrorKind::StreamInterrupted,
-        http_status: None,
-        code: None,
         message: Some(
             "the execution began anew after this caller had output; set limits.allow_restart to \
              go on"
                 .to_owned(),
         ),
-        request_id: None,
-        retry_after: None,
-        phase: Phase::Streaming,
+        ..ProviderError::interrupted(Phase::Streaming)
     })
 }

@@ -75,7 +75,6 @@ pub enum Landing {
 pub struct Flight {
     id: FlightId,
     subject: Arc<Subject>,
-    began: Instant,
     /// What identical executions find it by.
     shared: Option<Key>,
     state: Mutex<State>,
@@ -142,7 +141,6 @@ impl Flight {
         Arc::new(Flight {
             id,
             subject,
-            began: Instant::now(),
             shared,
             state: Mutex::new(State {
                 told,
@@ -198,16 +196,26 @@ impl Flight {
         size_of::<Flight>() + self.state().told.log().bytes()
     }
 
-    /// Resolves when nobody has listened for `limit`. Cancel safe.
-    async fn drained(&self, limit: Duration) {
-        loop {
+    /// Abandons the flight when nobody has listened for `limit`. Cancel safe.
+    async fn abandon_when_alone_for(&self, limit: Duration) {
+        while !self.abandon_if_alone_for(limit) {
             let alone_since = self.state().alone_since;
             match alone_since {
-                Some(since) if since.elapsed() >= limit => return,
                 Some(since) => tokio::time::sleep_until(since + limit).await,
                 None => self.left_alone.notified().await,
             }
         }
+    }
+
+    /// Looks and decides under one lock: somebody who comes back is either
+    /// seen here, or refused.
+    fn abandon_if_alone_for(&self, limit: Duration) -> bool {
+        let state = self.state();
+        let alone = state.alone_since.is_some_and(|since| since.elapsed() >= limit);
+        if alone {
+            self.abandon();
+        }
+        alone
     }
 
     /// Stops the flight whether somebody listens or not.

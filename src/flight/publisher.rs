@@ -57,9 +57,14 @@ impl Publisher {
         async move {
             tokio::select! {
                 () = flight.abandoned.cancelled() => {}
-                () = flight.drained(drain_limit) => flight.abandon(),
+                () = flight.abandon_when_alone_for(drain_limit) => {}
             }
         }
+    }
+
+    /// What the flight is waiting for.
+    pub fn current_phase(&self) -> Phase {
+        self.flight.state().phase
     }
 
     /// Counts another call of the provider. What was told and not shown is

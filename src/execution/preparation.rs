@@ -1,0 +1,195 @@
+//! What an order comes to once every word of it has been understood: a plan, who
+//! pays, who shares the answer, and what it is found by.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Executor, Settings, invalid,
+    leader::Mission,
+    order::{CacheMode, CachePolicy, CredentialSource, Limits, Order},
+    outcome::CacheStatus,
+    session::Found,
+    storage::Storage,
+};
+use crate::{
+    admission::Permit,
+    cache::key::{Fingerprint, KeyParts, Scope},
+    credentials::ApiKey,
+    error::Error,
+    fireworks::RetryPolicy,
+    flight::{Idempotency, JoinRequest, ListenerOptions},
+    node::Plan,
+    output::OutputFormat,
+    recording::{Key, Subject},
+};
+
+/// An order, understood.
+pub(super) struct Prepared {
+    /// What runs, should this execution lead.
+    plan: Plan,
+    credential: ApiKey,
+    output: OutputFormat,
+    connect: Duration,
+    retry: RetryPolicy,
+    /// Names the credential.
+    pub(super) fingerprint: Fingerprint,
+    /// Whether only executions with this credential share the answer.
+    own_credential: bool,
+    /// How the cache may be used.
+    pub(super) mode: CacheMode,
+    /// Where the answer is kept, if caching was asked for.
+    pub(super) storage: Option<Storage>,
+    /// The idempotency key, and the request it stands for.
+    pub(super) idempotency: Option<Idempotency>,
+    /// What it is found by.
+    pub(super) join: JoinRequest,
+    /// How it listens.
+    pub(super) listening: ListenerOptions,
+}
+
+impl Executor {
+    /// Understands an order, or says everything that is wrong with it.
+    pub(super) fn prepare(&self, order: Order) -> Result<Prepared, Error> {
+        let violations = self.violations(&order);
+        let scope_of = order.scope_request();
+        let Order { node_type, config, input, output, limits, cache, .. } = order;
+        let planned = self.registry.find(&node_type)?.plan(config, input, &output);
+        let plan = match (planned, violations) {
+            (Ok(plan), violations) if violations.is_empty() => plan,
+            (Ok(_), violations) => return Err(Error::InvalidNodeConfig(violations)),
+            (Err(mut found), mut violations) => {
+                found.append(&mut violations);
+                return Err(Error::InvalidNodeConfig(found));
+            }
+        };
+        let credential = self.credential(order.credential, plan.secret_name.as_deref())?;
+        let fingerprint = self.cache_secret.fingerprint(&credential);
+        let scope = self.scope(scope_of, fingerprint)?;
+        let key = self.key(&node_type, &plan, &scope, &cache.salt);
+        let mode = cache.mode.unwrap_or(default_mode(plan.cache));
+        let storage = (mode != CacheMode::Off).then(|| self.storage(&cache, &plan, mode, key));
+        let idempotency = order.idempotency_key.map(|text| Idempotency {
+            key: self.cache_secret.idempotency_key(&scope, &text),
+            request: key,
+        });
+        Ok(Prepared {
+            credential,
+            fingerprint,
+            own_credential: matches!(scope, Scope::Credential(_)),
+            mode,
+            storage,
+            idempotency,
+            join: JoinRequest {
+                subject: subject(&plan, &output),
+                shared: storage.map(|storage| storage.key),
+                idempotency,
+            },
+            listening: ListenerOptions {
+                deltas: order.deltas.unwrap_or(plan.deltas),
+                allows_restart: limits.allow_restart,
+                drains: limits.drain,
+            },
+            connect: self.settings.deadlines(&limits).connect,
+            retry: self.retry_policy(&limits, storage.is_some() || idempotency.is_some()),
+            output,
+            plan,
+        })
+    }
+
+    /// The key to pay with. Never a silent fallback to the worker's own
+    /// environment.
+    pub(super) fn credential(
+        &self,
+        given: Option<CredentialSource>,
+        configured: Option<&str>,
+    ) -> Result<ApiKey, Error> {
+        let (field, name) = match (given, configured) {
+            (Some(CredentialSource::ApiKey(key)), _) => return Ok(key),
+            (Some(CredentialSource::SecretName(name)), _) => ("credential.secret_name", name),
+            (None, Some(name)) => ("config.credential", name.to_owned()),
+            (None, None) => {
+                return Err(invalid("credential", "is missing: give api_key or secret_name"));
+            }
+        };
+        // Without the name: a key that was pasted there must not come back.
+        self.secrets
+            .read(&name)
+            .map_err(|error| invalid(field, &format!("names a secret that {error}")))
+    }
+
+    fn key(&self, node_type: &str, plan: &Plan, scope: &Scope, salt: &str) -> Key {
+        self.cache_secret.key(KeyParts {
+            scope,
+            node_type,
+            base_url: &plan.identity.base_url,
+            endpoint: plan.identity.endpoint,
+            canonical_request: &plan.identity.canonical,
+            salt,
+        })
+    }
+
+    fn storage(&self, policy: &CachePolicy, plan: &Plan, mode: CacheMode, key: Key) -> Storage {
+        let Settings { cache_ttl, moving_cache_ttl, max_recording_bytes, .. } = self.settings;
+        let longest = if plan.moving_name { moving_cache_ttl.min(cache_ttl) } else { cache_ttl };
+        Storage {
+            key,
+            writes: mode.writes(),
+            ttl: policy.ttl.unwrap_or(longest).min(longest),
+            max_bytes: max_recording_bytes,
+        }
+    }
+
+    /// A flight that others may join is not bound by the deadline of the
+    /// execution that leads: that one may leave, and the others stay.
+    fn retry_policy(&self, limits: &Limits, may_be_joined: bool) -> RetryPolicy {
+        let own = self.settings.deadlines(limits).total;
+        let mut policy = self.retry.clone();
+        policy.max_attempts = self.settings.attempts(limits);
+        policy.total = Some(if may_be_joined { self.settings.max_total } else { own });
+        policy
+    }
+}
+
+impl Prepared {
+    /// Whether anything is looked up before the provider is asked.
+    pub(super) fn looks_up(&self) -> bool {
+        self.idempotency.is_some() || (self.storage.is_some() && self.mode.reads())
+    }
+
+    /// How this execution came by its flight.
+    pub(super) fn found(&self, status: CacheStatus) -> Found {
+        Found { own_credential: self.own_credential, storage: self.storage, ..Found::again(status) }
+    }
+
+    /// What the look-up came to, should this execution lead.
+    pub(super) fn led_status(&self) -> CacheStatus {
+        match self.mode {
+            CacheMode::Off => CacheStatus::Disabled,
+            CacheMode::Refresh => CacheStatus::Bypassed,
+            CacheMode::ReadWrite | CacheMode::ReadOnly | CacheMode::OnlyIfCached => {
+                CacheStatus::Miss
+            }
+        }
+    }
+
+    /// What the leader is to do.
+    pub(super) fn into_mission(self, permit: Permit) -> Mission {
+        Mission {
+            plan: self.plan,
+            credential: self.credential,
+            output: self.output,
+            storage: self.storage,
+            connect: self.connect,
+            retry: self.retry,
+            _permit: permit,
+        }
+    }
+}
+
+fn subject(plan: &Plan, output: &OutputFormat) -> Arc<Subject> {
+    Arc::new(Subject { model: plan.model.clone(), tier: plan.tier, json: output.is_json() })
+}
+
+fn default_mode(node_caches: bool) -> CacheMode {
+    if node_caches { CacheMode::ReadWrite } else { CacheMode::Off }
+}
