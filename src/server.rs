@@ -10,7 +10,7 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{Router, http::StatusCode, middleware::map_response, routing::get};
 use tokio::{net::TcpListener, time::timeout};
 use tonic::transport::{self, server::TcpIncoming};
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -24,7 +24,7 @@ use crate::{
     flight::Flights,
     lifecycle::{DrainLimits, Lifecycle, Stage},
     node::Registry,
-    proto::{FILE_DESCRIPTOR_SET, worker_service_server::WorkerServiceServer},
+    proto::{FILE_DESCRIPTOR_SET, name_refusal, worker_service_server::WorkerServiceServer},
     secrets::Secrets,
     service::Service,
 };
@@ -176,7 +176,9 @@ fn routes(
         };
         routes.add_service(describe().build_v1()?).add_service(describe().build_v1alpha()?);
     }
-    Ok(routes.routes())
+    let name = move |response| async move { name_refusal(response, max_message_bytes) };
+    let named = routes.routes().into_axum_router().layer(map_response(name));
+    Ok(tonic::service::Routes::from(named))
 }
 
 /// Liveness is that the process answers; readiness is that it takes calls.
