@@ -6,6 +6,7 @@
 
 mod check;
 mod clock;
+mod inspection;
 mod leader;
 pub mod order;
 pub mod outcome;
