@@ -17,8 +17,12 @@ use crate::error::{Error, shorten};
 const TOLD_MISMATCHES: usize = 3;
 /// How long what one mismatch says may be.
 const MISMATCH_BYTES: usize = 200;
-/// How much memory one `pattern` of a schema may compile to.
+/// How long a schema may be. Real ones have a few thousand bytes; what a
+/// schema can do to the worker grows with it.
+const SCHEMA_BYTES: usize = 64 * 1024;
+/// How much memory one `pattern` of a schema may compile to, and all together.
 const PATTERN_BYTES: usize = 1 << 20;
+const ALL_PATTERNS_BYTES: usize = 16 << 20;
 
 /// What form an answer takes.
 #[derive(Debug, Clone, Default)]
@@ -43,9 +47,9 @@ impl OutputFormat {
     /// [`Error::OutputSchemaMismatch`].
     ///
     /// Numbers are checked as `f64` where they do not fit 64 bits, and a number
-    /// beyond that, like nesting beyond 127 levels, is no JSON here. Runs on the
-    /// caller's thread, and as long as the schema makes it: one that branches
-    /// within itself takes exponential time in the depth of the answer.
+    /// beyond that, like nesting beyond 127 levels, is no JSON here. Blocking, for
+    /// as long as the schema makes it: one that branches within itself takes
+    /// exponential time in the depth of the answer.
     pub fn check(&self, text: &str) -> Result<(), Error> {
         let OutputFormat::Json { schema } = self else {
             return Ok(());
@@ -75,15 +79,19 @@ impl Schema {
     /// Compiles a schema, or tells why it cannot be one, as a sentence without
     /// its subject.
     pub fn parse(text: &str) -> Result<Schema, String> {
+        if text.len() > SCHEMA_BYTES {
+            return Err(format!("has {} bytes; at most {SCHEMA_BYTES}", text.len()));
+        }
         let value: Value =
             serde_json::from_str(text).map_err(|problem| format!("is no JSON: {problem}"))?;
         if !value.is_object() {
             return Err("must be a JSON object that is a JSON Schema".to_owned());
         }
+        let pattern_bytes = (ALL_PATTERNS_BYTES / patterns(&value).max(1)).min(PATTERN_BYTES);
         let validator = jsonschema::options()
             // A linear-time engine: the pattern is the caller's and the text
             // the model's, and neither may buy a backtracking worker.
-            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
+            .with_pattern_options(PatternOptions::regex().size_limit(pattern_bytes))
             .build(&value)
             .map_err(|problem| format!("is no usable JSON Schema: {}", located(&problem)))?;
         Ok(Schema { text: compact(text).into(), validator: Arc::new(validator) })
@@ -113,6 +121,22 @@ impl Schema {
 impl fmt::Debug for Schema {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("Schema").field(&self.text).finish()
+    }
+}
+
+/// How many patterns a schema has, and rather too many than too few.
+fn patterns(schema: &Value) -> usize {
+    match schema {
+        Value::Object(members) => members
+            .iter()
+            .map(|(key, value)| match (key.as_str(), value) {
+                ("pattern", Value::String(_)) => 1,
+                ("patternProperties", Value::Object(kinds)) => kinds.len() + patterns(value),
+                _ => patterns(value),
+            })
+            .sum(),
+        Value::Array(items) => items.iter().map(patterns).sum(),
+        _ => 0,
     }
 }
 

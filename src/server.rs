@@ -10,7 +10,7 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{Router, http::StatusCode, middleware::map_response, routing::get};
 use futures_util::FutureExt;
 use tokio::{net::TcpListener, time::timeout};
 use tonic::transport::{self, server::TcpIncoming};
@@ -25,7 +25,7 @@ use crate::{
     flight::Flights,
     lifecycle::{DrainLimits, Lifecycle, Stage},
     node::Registry,
-    proto::{FILE_DESCRIPTOR_SET, worker_service_server::WorkerServiceServer},
+    proto::{FILE_DESCRIPTOR_SET, name_refusal, worker_service_server::WorkerServiceServer},
     secrets::Secrets,
     service::Service,
 };
@@ -53,6 +53,13 @@ pub struct Server {
 impl Server {
     /// Makes a worker and binds its ports. Nothing is answered yet.
     pub async fn bind(config: Config) -> anyhow::Result<Server> {
+        let executor = executor(&config)?;
+        Server::bind_with(config, executor).await
+    }
+
+    /// The same around an executor of one's own: [`executor`]'s, with another
+    /// node in its registry.
+    pub async fn bind_with(config: Config, executor: Executor) -> anyhow::Result<Server> {
         let incoming = TcpIncoming::bind(config.listen)
             .with_context(|| format!("cannot listen on {} for gRPC", config.listen))?
             .with_nodelay(Some(true))
@@ -74,7 +81,7 @@ impl Server {
             // Room to tell a caller that its input is too large.
             max_message_bytes: config.execution.max_input_bytes.saturating_mul(4),
             reflection: config.reflection,
-            executor: executor(config)?,
+            executor: Arc::new(executor),
         })
     }
 
@@ -125,21 +132,22 @@ impl Server {
     }
 }
 
-fn executor(config: Config) -> anyhow::Result<Arc<Executor>> {
-    let client = Client::new(config.fireworks)?;
-    Ok(Arc::new(Executor {
+/// What a worker executes with, put together as configured.
+pub fn executor(config: &Config) -> anyhow::Result<Executor> {
+    let client = Client::new(config.fireworks.clone())?;
+    Ok(Executor {
         registry: Registry::new(client.clone()),
         fireworks: client,
         memory: Memory::new(config.memory),
         flights: Flights::new(config.flights),
-        prices: config.prices,
-        secrets: Secrets::new(config.secrets_dir),
-        cache_secret: config.cache_secret,
+        prices: config.prices.clone(),
+        secrets: Secrets::new(config.secrets_dir.clone()),
+        cache_secret: config.cache_secret.clone(),
         admission: Admission::new(config.max_executions),
         lifecycle: Lifecycle::new(),
-        retry: config.retry,
-        settings: config.execution,
-    }))
+        retry: config.retry.clone(),
+        settings: config.execution.clone(),
+    })
 }
 
 /// The transport. Token deltas are tiny: windows stay at their defaults, and
@@ -173,7 +181,9 @@ fn routes(
         };
         routes.add_service(describe().build_v1()?).add_service(describe().build_v1alpha()?);
     }
-    Ok(routes.routes())
+    let name = move |response| async move { name_refusal(response, max_message_bytes) };
+    let named = routes.routes().into_axum_router().layer(map_response(name));
+    Ok(tonic::service::Routes::from(named))
 }
 
 /// Liveness is that the process answers; readiness is that it takes calls.

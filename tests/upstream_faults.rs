@@ -110,7 +110,10 @@ async fn fail(world: &World, caller: &Caller, rule: Rule, ask: Ask) -> Told {
     world.simulator.clear_script();
     Told {
         code: failure.code,
-        http_status: failure.metadata.get("http_status").map(|status| status.parse().unwrap()),
+        http_status: failure
+            .metadata
+            .get("http_status")
+            .map(|status| status.parse().expect("a status")),
         safe_to_retry: failure.safe_to_retry(),
         reason: failure.reason,
         domain: failure.domain,

@@ -49,8 +49,6 @@ pub(crate) enum Metric {
     FirstTokenLater,
     /// Than without a worker, of 100 the second slowest.
     FirstTokenLaterP99,
-    /// The slowest first token less the median one without a worker.
-    FirstTokenSlowest,
     Lost,
 }
 
@@ -82,7 +80,6 @@ impl Metric {
             }
             Self::FirstTokenLater => Some(measured.first_token.p50 - direct?.first_token.p50),
             Self::FirstTokenLaterP99 => Some(measured.first_token.p99 - direct?.first_token.p99),
-            Self::FirstTokenSlowest => Some(measured.first_token.slowest - direct?.first_token.p50),
             Self::Lost => Some(measured.failures as f64),
         }
     }

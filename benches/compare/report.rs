@@ -122,7 +122,7 @@ impl Results<'_> {
         };
         let values = self.values(contestant)?;
         let value = median(values.clone());
-        let ratio = self.ratio(&values);
+        let ratio = self.ratio(contestant, &values);
         let failed = failures(rounds);
         let met = aim.map(|aim| match aim {
             // Cheap because it did not answer is not cheap.
@@ -150,8 +150,8 @@ impl Results<'_> {
     }
 
     /// The median of the rounds' ratios to the reference, and its name.
-    fn ratio(&self, values: &[f64]) -> Option<(f64, &'static str)> {
-        let reference = self.figure.reference?;
+    fn ratio(&self, contestant: Contestant, values: &[f64]) -> Option<(f64, &'static str)> {
+        let reference = self.figure.reference.filter(|reference| *reference != contestant)?;
         let references = self.values(reference)?;
         let ratios = values.iter().zip(references).map(|(value, of)| value / of);
         Some((median(ratios.collect()), reference.name()))
@@ -211,7 +211,6 @@ impl Metric {
             Self::MemoryPerStream => "KiB a stream",
             Self::FirstTokenLater => "ms later, p50",
             Self::FirstTokenLaterP99 => "ms later, p99",
-            Self::FirstTokenSlowest => "ms later, slowest",
             Self::Lost => "lost",
         }
     }

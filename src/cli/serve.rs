@@ -36,7 +36,11 @@ impl ServeCommand {
         let config =
             Config::try_from(self.args).map_err(|problem| Failure::Usage(problem.into()))?;
         let runtime = super::runtime(config.worker_threads)?;
-        runtime.block_on(serve(config))?;
+        let served = runtime.block_on(serve(config));
+        // What was to end in order has ended; a check that never ends must not
+        // keep the process.
+        runtime.shutdown_background();
+        served?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -130,8 +130,9 @@ pub enum Retry {
 
 impl Error {
     /// Longer answers are cut in [`Error::OutputNotJson`] and
-    /// [`Error::OutputSchemaMismatch`].
-    pub const MAX_TEXT_BYTES: usize = 64 * 1024;
+    /// [`Error::OutputSchemaMismatch`]: a status travels in headers, and those of
+    /// careful clients take 8 KiB in all.
+    pub const MAX_TEXT_BYTES: usize = 2 * 1024;
 
     /// What happened: the `reason` of `ErrorInfo`, the metric label, the log
     /// field.

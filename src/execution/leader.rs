@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Executor, storage::Storage};
+use super::{Executor, inspection, storage::Storage};
 use crate::{
     admission::Permit,
     credentials::ApiKey,
@@ -55,7 +55,11 @@ impl Mission {
                 Err(Failure::from(outlasted(&publisher, executor.settings.max_total)))
             }
         };
-        match flown.and_then(|finish| self.checked(&mut publisher, finish)) {
+        let flown = match flown {
+            Ok(finish) => self.checked(&mut publisher, finish).await,
+            Err(failure) => Err(failure),
+        };
+        match flown {
             Ok(finish) => {
                 let recording = publisher.record(finish);
                 let stored = match &self.storage {
@@ -94,7 +98,7 @@ impl Mission {
     }
 
     /// An answer that is not what was asked for is a failure that was paid for.
-    fn checked(&self, publisher: &mut Publisher, finish: Finish) -> Result<Finish, Failure> {
+    async fn checked(&self, publisher: &mut Publisher, finish: Finish) -> Result<Finish, Failure> {
         if matches!(self.output, OutputFormat::Text) {
             return Ok(finish);
         }
@@ -103,7 +107,7 @@ impl Mission {
             if !choice.tool_calls.is_empty() && choice.text.trim().is_empty() {
                 continue;
             }
-            if let Err(error) = self.output.check(&choice.text) {
+            if let Err(error) = inspection::inspect(&self.output, choice.text).await {
                 return Err(Failure { error, usage: finish.usage });
             }
         }

@@ -6,6 +6,7 @@
 
 mod check;
 mod clock;
+mod inspection;
 mod leader;
 pub mod order;
 pub mod outcome;
@@ -132,6 +133,11 @@ impl Executor {
             .attach(token.flight, after_sequence, options)
             .or_else(|| self.attach_to_recording(&token, after_sequence, options))
             .ok_or(Error::ExecutionUnknown)?;
+        let last = listener.last();
+        if after_sequence > last {
+            let description = format!("is {after_sequence}; the execution has told {last} so far");
+            return Err(invalid("after_sequence", &description));
+        }
         let clock = self.clock(attachment.arrived, &attachment.limits);
         let found = Found::again(token.status);
         Ok(Session::new(self.clone(), permit, listener, clock, found, execution_token))

@@ -48,14 +48,17 @@ pub struct Deadlines {
 }
 
 impl Settings {
-    /// The deadlines of one call.
+    /// The deadlines of one call. None is beyond `max_total`, which also keeps
+    /// every instant that is counted from them within what a clock can tell.
     pub fn deadlines(&self, limits: &Limits) -> Deadlines {
         let Deadlines { connect, first_token, idle, total } = self.default_deadlines;
+        let bounded =
+            |given: Option<Duration>, usual: Duration| given.unwrap_or(usual).min(self.max_total);
         Deadlines {
-            connect: limits.connect.unwrap_or(connect),
-            first_token: limits.first_token.unwrap_or(first_token),
-            idle: limits.idle.unwrap_or(idle),
-            total: limits.total.unwrap_or(total).min(self.max_total),
+            connect: bounded(limits.connect, connect),
+            first_token: bounded(limits.first_token, first_token),
+            idle: bounded(limits.idle, idle),
+            total: bounded(limits.total, total),
         }
     }
 

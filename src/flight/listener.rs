@@ -95,6 +95,11 @@ impl Listener {
         self.cursor
     }
 
+    /// The number of the last event that was told.
+    pub fn last(&self) -> u64 {
+        self.flight.state().told.log().last()
+    }
+
     /// How the flight stands.
     pub fn outlook(&self) -> Outlook {
         let state = self.flight.state();

@@ -3,6 +3,7 @@
 
 mod codec;
 mod describe;
+mod refusal;
 mod request;
 mod response;
 mod status;
@@ -15,6 +16,7 @@ mod generated {
 pub use self::{
     codec::Codec,
     generated::*,
+    refusal::name_refusal,
     request::{Arrival, Door},
     status::status,
 };

@@ -257,11 +257,18 @@ impl Door {
     }
 
     fn duration(&mut self, field: &str, given: Option<prost_types::Duration>) -> Option<Duration> {
-        let converted = Duration::try_from(given?);
-        if converted.is_err() {
-            self.refuse(field, "is negative or not a duration");
+        const NANOS_PER_SECOND: u32 = 1_000_000_000;
+        let prost_types::Duration { seconds, nanos } = given?;
+        // By hand: the library's conversion overflows on the smallest numbers.
+        match (u64::try_from(seconds), u32::try_from(nanos)) {
+            (Ok(seconds), Ok(nanos)) if nanos < NANOS_PER_SECOND => {
+                Some(Duration::new(seconds, nanos))
+            }
+            _ => {
+                self.refuse(field, "is negative or not a duration");
+                None
+            }
         }
-        converted.ok()
     }
 
     fn unknown_enum<T>(&mut self, field: &str, number: i32) -> Option<T> {

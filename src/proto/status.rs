@@ -19,8 +19,13 @@ const WORKER_DOMAIN: &str = "sparkler";
 /// The domain of what the provider says.
 const PROVIDER_DOMAIN: &str = "fireworks.ai";
 
-/// A longer message does not fit into the headers of every client.
-const MAX_MESSAGE_BYTES: usize = 2048;
+/// Message and details travel in headers, of which careful clients take 8 KiB
+/// in all: beyond that they tell nothing of the failure. So much for the
+/// message, as it is encoded there.
+const MAX_MESSAGE_BYTES: usize = 1536;
+/// So much for violations, in all and each.
+const MAX_VIOLATIONS_BYTES: usize = 2048;
+const MAX_VIOLATION_BYTES: usize = 512;
 
 /// The status of an error that came before anything had begun.
 pub fn status(error: &Error) -> Status {
@@ -41,7 +46,7 @@ impl From<Failed> for Status {
 }
 
 fn make(error: &Error, phase: Option<Phase>, detail: Option<FailureDetail>) -> Status {
-    let message = shorten(&error.public_message(), MAX_MESSAGE_BYTES);
+    let message = shorten_encoded(&error.public_message());
     let code = code(error);
     let mut details = vec![any(&error_info(error, phase))];
     if let Retry::After(wait) = error.retry() {
@@ -121,13 +126,38 @@ fn error_info(error: &Error, phase: Option<Phase>) -> pb::ErrorInfo {
     pb::ErrorInfo { reason: error.reason().to_owned(), domain: domain.to_owned(), metadata }
 }
 
+/// As many violations as there is room for, the first one always.
 fn bad_request(violations: &[Violation]) -> pb::BadRequest {
-    let field_violations = violations.iter().map(|violation| pb::bad_request::FieldViolation {
-        field: violation.field.clone(),
-        description: violation.description.clone(),
-        ..Default::default()
-    });
+    let mut room = MAX_VIOLATIONS_BYTES;
+    let field_violations = violations
+        .iter()
+        .map(|violation| pb::bad_request::FieldViolation {
+            field: shorten(&violation.field, MAX_VIOLATION_BYTES),
+            description: shorten(&violation.description, MAX_VIOLATION_BYTES),
+            ..Default::default()
+        })
+        .take_while(|violation| {
+            let bytes = violation.encoded_len();
+            let fits = bytes <= room;
+            room = room.saturating_sub(bytes);
+            fits
+        });
     pb::BadRequest { field_violations: field_violations.collect() }
+}
+
+/// The beginning of a message, by what it takes in a header, where everything
+/// but printable ASCII is three bytes for one.
+fn shorten_encoded(message: &str) -> String {
+    let mut room = MAX_MESSAGE_BYTES;
+    let fits = message.char_indices().take_while(|(_, character)| {
+        let plain = matches!(character, ' '..='~') && !"\"#%<>`?{}".contains(*character);
+        let bytes = if plain { 1 } else { 3 * character.len_utf8() };
+        let fits = bytes <= room;
+        room = room.saturating_sub(bytes);
+        fits
+    });
+    let end = fits.last().map_or(0, |(start, character)| start + character.len_utf8());
+    shorten(message, end)
 }
 
 /// What gRPC clients with a retry policy wait for. Only the worker's own

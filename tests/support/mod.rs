@@ -11,7 +11,8 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 
 use sparkler::{
     config::Config,
-    server::Server,
+    node::Registry,
+    server::{self, Server},
     simulator::{Handle, Options, Simulator},
 };
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
@@ -47,6 +48,15 @@ impl World {
 
     /// With a provider of its own kind, and a worker set up otherwise.
     pub async fn with(options: Options, configure: impl FnOnce(&mut Config)) -> World {
+        World::with_nodes(options, configure, |nodes| nodes).await
+    }
+
+    /// The same, and the worker has other nodes.
+    pub async fn with_nodes(
+        options: Options,
+        configure: impl FnOnce(&mut Config),
+        nodes: impl FnOnce(Registry) -> Registry,
+    ) -> World {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let simulator = Simulator::bind(loopback, options).await.expect("a free port");
         let base_url = simulator.base_url().parse().expect("a URL");
@@ -55,7 +65,9 @@ impl World {
 
         let mut config = Config::local(base_url);
         configure(&mut config);
-        let server = Server::bind(config).await.expect("a worker");
+        let mut executor = server::executor(&config).expect("a worker");
+        executor.registry = nodes(executor.registry);
+        let server = Server::bind_with(config, executor).await.expect("a worker");
         let (worker, admin) = (server.local_addr(), server.admin_addr());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = spawn(server.run(async move {
