@@ -362,7 +362,7 @@ async fn a_check_says_yes_no_or_unknown_and_spends_nothing() {
         ("bad field", ask("").set("topP", json!(7)), [No, Unknown, Unknown], "INVALID_NODE_CONFIG"),
     ] {
         let response = caller.check(check_of(asked)).await.expect(name);
-        let told: Vec<Verdict> = response.findings.iter().map(Finding::verdict).collect();
+        let told: Vec<Verdict> = response.findings.iter().map(sparkler::proto::Finding::verdict).collect();
         assert_eq!(told, verdicts, "{name}: {:?}", response.findings);
         let subjects: Vec<&str> =
             response.findings.iter().map(|finding| finding.subject.as_str()).collect();
@@ -385,7 +385,7 @@ async fn a_check_of_a_provider_that_is_down_says_unknown() {
         world.simulator.clear_script();
         world.simulator.script(Rule::always(fault.clone()));
         let response = caller.check(check_of(ask("").key(KEY))).await.expect("findings");
-        let told: Vec<Verdict> = response.findings.iter().map(Finding::verdict).collect();
+        let told: Vec<Verdict> = response.findings.iter().map(sparkler::proto::Finding::verdict).collect();
         assert_eq!(told, [Verdict::Yes, Verdict::Unknown, Verdict::Unknown], "{fault:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Clients that nobody here wrote take the simulator for Fireworks: the official
 //! Python SDK, LangChain and the AI SDK, streaming and not, with tools and JSON.
 //!
-//! They are installed by `tests/sdks/setup`; a missing one fails, it is never
+//! They are installed by `tests/setup`; a missing one fails, it is never
 //! skipped.
 
 use std::{path::Path, process::Stdio, time::Duration};
@@ -17,7 +17,7 @@ async fn run(interpreter: &str, script: &str) {
     let installed = if interpreter == "node" { "node_modules/pins" } else { ".venv/pins" };
     assert!(
         folder.join(installed).exists(),
-        "tests/sdks/{installed} is missing: run ./test, which installs the SDKs (or tests/sdks/setup)"
+        "tests/sdks/{installed} is missing: run ./test, which installs it (or tests/setup)"
     );
     let interpreter = match interpreter {
         "node" => "node".into(),

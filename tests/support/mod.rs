@@ -81,6 +81,11 @@ impl World {
         Caller::connect(self.worker).await
     }
 
+    /// Where the worker is, for callers that are not of this process.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.worker)
+    }
+
     /// Tells the worker to stop.
     pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {

@@ -151,14 +151,15 @@ impl Stage {
         let (one, other) = (self.silently(SHARED_QUESTION), self.silently(SHARED_QUESTION));
         let pair = line.during(async { tokio::join!(one, other) }).await;
         line.end();
-        let pair = [pair.0?, pair.1?];
-        let mut statuses = pair.each_ref().map(status);
+        let mut pair = [pair.0?, pair.1?];
+        // Either may have come first: tell of the one that did.
+        pair.sort_by_key(status);
+        let statuses = pair.each_ref().map(status);
         for (name, completed) in ["first", "second"].iter().zip(&pair) {
             let text = completed.choices.first().map_or("", |choice| &choice.text);
             writeln!(self.out, "{DIM}the {name} caller:{DIM:#} {text}")?;
             summary::write(completed, &mut self.out)?;
         }
-        statuses.sort();
         if statuses != [CacheStatus::Miss, CacheStatus::Joined] {
             return Err(Failure::Other(anyhow!("the two did not share a flight: {statuses:?}")));
         }

@@ -1,0 +1,57 @@
+//! Failures, with all that the worker says of them.
+
+use sparkler::simulator::{Fault, Options, Refusal, Rule};
+
+use crate::{client::Client, support::World};
+
+async fn world(fault: Fault) -> World {
+    let rules = vec![Rule::always(fault)];
+    World::with(Options { rules, ..Options::instant() }, |_| {}).await
+}
+
+#[tokio::test]
+async fn a_failure_is_decoded_with_its_details() {
+    for client in Client::ALL {
+        let world = world(Fault::stall(0)).await;
+        let run = client.run(&world.url(), &["failures"]).await;
+        run.output();
+        run.says(&[
+            "INVALID_ARGUMENT INVALID_NODE_CONFIG: ",
+            "did you mean temperature?\n  config.temprature: ",
+            "said by sparkler; safe to retry: false",
+        ]);
+        run.says(&[
+            "FAILED_PRECONDITION CREDENTIAL_REJECTED: ",
+            "said by fireworks.ai; safe to retry: false\n  attempts so far: 1\n",
+        ]);
+        run.says(&[
+            "DEADLINE_EXCEEDED TOTAL_TIMEOUT: ",
+            "said by sparkler; safe to retry: true\n  attempts so far: 1\n",
+        ]);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_says_how_long_to_wait() {
+    for client in Client::ALL {
+        let limited = Refusal::rate_limited().header("retry-after", "7");
+        let options = Options { rules: vec![Rule::always(limited)], ..Options::instant() };
+        let world = World::with(options, |config| config.execution.max_attempts = 1).await;
+        let run = client.run(&world.url(), &["stream"]).await;
+        assert!(!run.succeeded, "{run:#?}");
+        run.says(&[
+            "RESOURCE_EXHAUSTED PROVIDER_RATE_LIMITED: ",
+            "said by fireworks.ai; safe to retry: true\n  retry after 7 s\n",
+        ]);
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_of_the_call_ends_it() {
+    for client in Client::ALL {
+        let world = world(Fault::stall(0)).await;
+        let run = client.run(&world.url(), &["stream", "--timeout", "0.3"]).await;
+        assert!(!run.succeeded, "{run:#?}");
+        run.says(&["DEADLINE_EXCEEDED"]);
+    }
+}

@@ -1,0 +1,17 @@
+//! The clients of `examples/` against a whole worker: what an orchestrator's
+//! author copies works, and works alike in each language.
+//!
+//! They are installed by `tests/setup`; a missing one fails, it is never
+//! skipped.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod client;
+mod failing;
+mod leaving;
+mod link;
+mod reflection;
+mod streaming;
+mod wire;
+mod witness;
