@@ -114,14 +114,20 @@ impl Server {
             shutdown.await;
             stop(&executor, &health, drain).await;
         };
-        tokio::pin!(serving);
+        tokio::pin!(serving, stopping);
         tokio::select! {
-            served = &mut serving => served.context("the gRPC server failed")?,
+            served = &mut serving => {
+                served.context("the gRPC server failed")?;
+                // Every connection has gone while the worker was draining.
+                stopping.await;
+            }
             served = pages => served.context("the admin server failed")?,
-            () = stopping => {}
+            () = &mut stopping => {
+                // All executions have ended; what hangs now is sockets and
+                // watches.
+                let _ = timeout(FAREWELL, serving).await;
+            }
         }
-        // All executions have ended; what hangs now is sockets and watches.
-        let _ = timeout(FAREWELL, serving).await;
         lifecycle.abort();
         Ok(())
     }
