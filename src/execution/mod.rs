@@ -301,9 +301,8 @@ impl Executor {
                 return Err(invalid("credential", "is missing: give api_key or secret_name"));
             }
         };
-        self.secrets.read(&name).map_err(|error| {
-            invalid(field, &format!("{:?} {error}", crate::error::shorten(&name, 64)))
-        })
+        // Without the name: it may be the key itself, pasted into the wrong field.
+        self.secrets.read(&name).map_err(|error| invalid(field, &error.to_string()))
     }
 
     fn key(&self, order: &Order, plan: &Plan, scope: &Scope) -> crate::recording::Key {
