@@ -156,7 +156,7 @@ impl Call {
         }
         match self.next().await {
             Some(Ok(Event::Started(started))) => started,
-            other => panic!("not started: {:?}", other.map(|event| event.err())),
+            other => panic!("not started: {:?}", other.map(Result::err)),
         }
     }
 

@@ -86,7 +86,8 @@ fn a_wait_is_read_in_every_form_and_believed_within_reason() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let in_a_minute = httpdate::fmt_http_date(now + Duration::from_secs(60));
     let yesterday = httpdate::fmt_http_date(now - Duration::from_secs(86_400));
-    let rows: &[(&[(&str, &str)], Option<u64>)] = &[
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let rows: &[(Headers<'_>, Option<u64>)] = &[
         (&[], None),
         (&[("retry-after", "1.5")], Some(1500)),
         (&[("retry-after", " 600 ")], Some(600_000)),
