@@ -1,8 +1,13 @@
 //! The RPCs: convert → execute → convert back. No policy here.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
-use futures_util::{Stream, stream};
+use futures_util::{FutureExt, Stream, stream};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
@@ -42,10 +47,11 @@ impl WorkerService for Service {
         request: Request<ExecuteNodeRequest>,
     ) -> Result<Response<Events>, Status> {
         let arrival = arrival(&request);
-        let session = Door::default()
-            .order(request.into_inner(), arrival)
-            .and_then(|order| self.executor.execute(order))
-            .map_err(refuse)?;
+        let begin = || {
+            let order = Door::default().order(request.into_inner(), arrival)?;
+            self.executor.execute(order)
+        };
+        let session = guarded(begin).map_err(refuse)?;
         Ok(Response::new(events(session)))
     }
 
@@ -54,10 +60,11 @@ impl WorkerService for Service {
         request: Request<AttachExecutionRequest>,
     ) -> Result<Response<Events>, Status> {
         let arrival = arrival(&request);
-        let session = Door::default()
-            .attachment(request.into_inner(), arrival)
-            .and_then(|attachment| self.executor.attach(attachment))
-            .map_err(refuse)?;
+        let begin = || {
+            let attachment = Door::default().attachment(request.into_inner(), arrival)?;
+            self.executor.attach(attachment)
+        };
+        let session = guarded(begin).map_err(refuse)?;
         Ok(Response::new(events(session)))
     }
 
@@ -74,10 +81,22 @@ impl WorkerService for Service {
         request: Request<CheckNodeRequest>,
     ) -> Result<Response<CheckNodeResponse>, Status> {
         let arrival = arrival(&request);
-        let check = Door::default().check(request.into_inner(), arrival).map_err(refuse)?;
-        let findings = self.executor.check(check).await.map_err(refuse)?;
+        let check = guarded(|| Door::default().check(request.into_inner(), arrival));
+        let checking = self.executor.check(check.map_err(refuse)?);
+        let checked = AssertUnwindSafe(checking).catch_unwind().await;
+        let findings = checked.unwrap_or(Err(PANICKED)).map_err(refuse)?;
         Ok(Response::new(findings.into()))
     }
+}
+
+/// What a caller is told of a panic; its words stay inside.
+const PANICKED: Error = Error::Internal("it panicked before the execution had begun");
+
+/// Does what comes before an execution. A panic there would end the call in a
+/// reset stream that says nothing. Nothing is left half done by one: places and
+/// listeners are given back by their drops, and no lock minds being poisoned.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(PANICKED))
 }
 
 /// A session as a stream. Dropped with the call, it leaves the flight; the item
