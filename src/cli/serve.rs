@@ -50,7 +50,11 @@ fn logs(args: &ServeArgs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| {
         format!("--log {:?} is no filter, such as info or sparkler=debug", args.log)
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // It would be told on stderr, and panic where nobody reads that any more.
+        .log_internal_errors(false);
     match args.log_format {
         LogFormat::Json => lines.json().flatten_event(true).init(),
         LogFormat::Text => {
