@@ -81,6 +81,8 @@ impl Lifecycle {
     #[expect(clippy::disallowed_methods, reason = "this is the place that spawns")]
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let aborted = self.aborted.clone();
+        // On the heap at once: what wraps it is then moved without it.
+        let task = Box::pin(task);
         let task = async move {
             tokio::select! {
                 () = task => {}

@@ -15,7 +15,7 @@ pub struct Secrets {
     folder: Option<PathBuf>,
 }
 
-/// Why a named credential cannot be used. Fits after the name.
+/// Why a named credential cannot be used, as a sentence without its subject.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// A name that is not one, such as `../key`.

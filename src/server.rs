@@ -11,7 +11,6 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, http::StatusCode, middleware::map_response, routing::get};
-use futures_util::FutureExt;
 use tokio::{net::TcpListener, time::timeout};
 use tonic::transport::{self, server::TcpIncoming};
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -115,17 +114,20 @@ impl Server {
             shutdown.await;
             stop(&executor, &health, drain).await;
         };
-        // Fused: it ends by itself once the last connection closes, and is waited
-        // for again below.
-        let serving = serving.fuse();
-        tokio::pin!(serving);
+        tokio::pin!(serving, stopping);
         tokio::select! {
-            served = &mut serving => served.context("the gRPC server failed")?,
+            served = &mut serving => {
+                served.context("the gRPC server failed")?;
+                // Every connection has gone while the worker was draining.
+                stopping.await;
+            }
             served = pages => served.context("the admin server failed")?,
-            () = stopping => {}
+            () = &mut stopping => {
+                // All executions have ended; what hangs now is sockets and
+                // watches.
+                let _ = timeout(FAREWELL, serving).await;
+            }
         }
-        // What hangs now is sockets and watches.
-        let _ = timeout(FAREWELL, serving).await;
         lifecycle.abort();
         let _ = timeout(FAREWELL, lifecycle.idle()).await;
         Ok(())

@@ -1,6 +1,11 @@
 //! The RPCs: convert → execute → convert back. No policy here.
 
-use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{FutureExt, Stream, stream};
 use tokio::time::Instant;
@@ -42,12 +47,12 @@ impl WorkerService for Service {
         request: Request<ExecuteNodeRequest>,
     ) -> Result<Response<Events>, Status> {
         let arrival = arrival(&request);
-        let permit = self.executor.admit().map_err(refuse)?;
-        let session = Door::default()
-            .order(request.into_inner(), arrival)
-            .and_then(|order| self.executor.execute(permit, order))
-            .map_err(refuse)?;
-        Ok(Response::new(events(session)))
+        let begin = || {
+            let permit = self.executor.admit()?;
+            let order = Door::default().order(request.into_inner(), arrival)?;
+            self.executor.execute(permit, order)
+        };
+        answer(guarded(begin).map_err(refuse)?).await
     }
 
     async fn attach_execution(
@@ -55,12 +60,12 @@ impl WorkerService for Service {
         request: Request<AttachExecutionRequest>,
     ) -> Result<Response<Events>, Status> {
         let arrival = arrival(&request);
-        let permit = self.executor.admit().map_err(refuse)?;
-        let session = Door::default()
-            .attachment(request.into_inner(), arrival)
-            .and_then(|attachment| self.executor.attach(permit, attachment))
-            .map_err(refuse)?;
-        Ok(Response::new(events(session)))
+        let begin = || {
+            let permit = self.executor.admit()?;
+            let attachment = Door::default().attachment(request.into_inner(), arrival)?;
+            self.executor.attach(permit, attachment)
+        };
+        answer(guarded(begin).map_err(refuse)?).await
     }
 
     async fn list_node_types(
@@ -77,31 +82,58 @@ impl WorkerService for Service {
     ) -> Result<Response<CheckNodeResponse>, Status> {
         let arrival = arrival(&request);
         let _permit = self.executor.admit().map_err(refuse)?;
-        let check = Door::default().check(request.into_inner(), arrival).map_err(refuse)?;
-        let findings = self.executor.check(check).await.map_err(refuse)?;
+        let check = guarded(|| Door::default().check(request.into_inner(), arrival));
+        let checking = self.executor.check(check.map_err(refuse)?);
+        let checked = AssertUnwindSafe(checking).catch_unwind().await;
+        let findings = checked.unwrap_or(Err(PANICKED)).map_err(refuse)?;
         Ok(Response::new(findings.into()))
     }
 }
 
-/// A session as a stream. Dropped with the call, it leaves the flight; the item
-/// under way is then lost together with the caller who would have had it.
-///
-/// A panic ends this stream with a status, and nothing else: the gRPC stack
-/// alone would reset it without a word.
-fn events(session: Session) -> Events {
-    Box::pin(stream::unfold(Some(session), |session| async move {
-        let mut session = session?;
-        match AssertUnwindSafe(session.next()).catch_unwind().await {
-            Ok(item) => {
-                let item = item?.map(ExecuteNodeResponse::from).map_err(|failed| fail(*failed));
-                Some((item, Some(session)))
-            }
-            Err(_panic) => Some((Err(refuse(PANICKED)), None)),
-        }
-    }))
+/// What a caller is told of a panic; its words stay inside.
+const PANICKED: Error = Error::Internal("it panicked; its log has the place");
+
+/// Does what comes before an execution. A panic there would end the call in a
+/// reset stream that says nothing. Nothing is left half done by one: places and
+/// listeners are given back by their drops, and no lock minds being poisoned.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(PANICKED))
 }
 
-const PANICKED: Error = Error::Internal("it panicked; its log has the place");
+/// A call under way.
+struct Telling {
+    /// Told when the head goes out.
+    first: Option<ExecuteNodeResponse>,
+    session: Session,
+}
+
+/// The head of the response goes out with the first event: a call that fails
+/// before it ends without one, and gRPC clients may then retry it by
+/// themselves.
+async fn answer(mut session: Session) -> Result<Response<Events>, Status> {
+    let first = told(&mut session).await.transpose()?;
+    let telling = Telling { first, session };
+    Ok(Response::new(Box::pin(stream::unfold(telling, |mut telling| async move {
+        let item = match telling.first.take() {
+            Some(first) => Ok(first),
+            None => told(&mut telling.session).await?,
+        };
+        Some((item, telling))
+    }))))
+}
+
+/// The next event of a session. Dropped with the call, the session leaves its
+/// flight; the event under way is then lost together with the caller who would
+/// have had it. A panic ends this call with a status, and nothing else.
+async fn told(session: &mut Session) -> Option<Result<ExecuteNodeResponse, Status>> {
+    match AssertUnwindSafe(session.next()).catch_unwind().await {
+        Ok(item) => Some(item?.map(ExecuteNodeResponse::from).map_err(|failed| fail(*failed))),
+        Err(_panic) => {
+            session.end();
+            Some(Err(refuse(PANICKED)))
+        }
+    }
+}
 
 fn arrival<T>(request: &Request<T>) -> Arrival {
     Arrival {

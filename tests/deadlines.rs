@@ -123,6 +123,18 @@ async fn output_moves_the_deadlines_also_where_nobody_wants_deltas() {
 }
 
 #[tokio::test]
+async fn a_keepalive_moves_no_deadline() {
+    let world = World::with(Options::instant(), |config| {
+        config.execution.progress_interval = milliseconds(50);
+    })
+    .await;
+    world.simulator.script(Rule::always(Fault::SlowHead { delay: PATIENCE }));
+    let heard = world.caller().await.hear(ask("Well?").first_token(milliseconds(400))).await;
+    assert!((3..=8).contains(&heard.progress), "{} progress events", heard.progress);
+    assert_deadline(&heard.end.expect_err("it is over"), "FIRST_TOKEN_TIMEOUT", "waiting");
+}
+
+#[tokio::test]
 async fn a_deadline_beyond_all_time_is_lowered_to_the_workers() {
     let world = World::start().await;
     let for_ever = Some(prost_types::Duration { seconds: i64::MAX, nanos: 0 });

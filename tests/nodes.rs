@@ -6,15 +6,15 @@ mod support;
 use serde_json::{Value, json};
 use sparkler::{
     proto::{
-        ChatMessage, CheckNodeRequest, Completed, ContentPart, ImageUrl, ToolCall, content_part,
-        finding::Verdict,
+        ChatMessage, CheckNodeRequest, Completed, ContentPart, Finding, ImageUrl, ToolCall,
+        content_part, finding::Verdict,
     },
     simulator::{
         Endpoint, FORBIDDEN_KEY, Fault, Options, Rule, SUSPENDED_KEY, ScriptedToolCall, Seen,
         UNKNOWN_KEY, UNPAID_KEY,
     },
 };
-use tonic::Code;
+use tonic::{Code, Request};
 
 use self::support::{Ask, KEY, MODEL, World, ask};
 
@@ -362,7 +362,7 @@ async fn a_check_says_yes_no_or_unknown_and_spends_nothing() {
         ("bad field", ask("").set("topP", json!(7)), [No, Unknown, Unknown], "INVALID_NODE_CONFIG"),
     ] {
         let response = caller.check(check_of(asked)).await.expect(name);
-        let told: Vec<Verdict> = response.findings.iter().map(sparkler::proto::Finding::verdict).collect();
+        let told: Vec<Verdict> = response.findings.iter().map(Finding::verdict).collect();
         assert_eq!(told, verdicts, "{name}: {:?}", response.findings);
         let subjects: Vec<&str> =
             response.findings.iter().map(|finding| finding.subject.as_str()).collect();
@@ -385,9 +385,21 @@ async fn a_check_of_a_provider_that_is_down_says_unknown() {
         world.simulator.clear_script();
         world.simulator.script(Rule::always(fault.clone()));
         let response = caller.check(check_of(ask("").key(KEY))).await.expect("findings");
-        let told: Vec<Verdict> = response.findings.iter().map(sparkler::proto::Finding::verdict).collect();
+        let told: Vec<Verdict> = response.findings.iter().map(Finding::verdict).collect();
         assert_eq!(told, [Verdict::Yes, Verdict::Unknown, Verdict::Unknown], "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn a_check_answers_within_the_callers_deadline() {
+    let world = World::start().await;
+    world.simulator.script(Rule::always(Fault::SlowHead { delay: support::PATIENCE }));
+    let mut request = Request::new(check_of(ask("")));
+    request.metadata_mut().insert("grpc-timeout", "500m".parse().expect("a header value"));
+    let response = world.caller().await.client().check_node(request).await.expect("findings");
+    let findings = response.into_inner().findings;
+    assert_eq!(findings[1].verdict(), Verdict::Unknown);
+    assert!(findings[1].basis.contains("in time"), "{}", findings[1].basis);
 }
 
 #[tokio::test]

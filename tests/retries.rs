@@ -189,6 +189,19 @@ async fn who_had_output_ends_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn who_leaves_between_two_attempts_is_not_waited_for() {
+    let world = quick().await;
+    let refusal = Refusal::status(503).header("retry-after-ms", "300");
+    world.simulator.script(Rule::always(refusal));
+    let call = world.caller().await.execute(ask("Gone")).await.expect("it begins");
+    let refused = world.simulator.wait_until(|report| report.refused == 1, support::PATIENCE);
+    refused.await.expect("the provider was asked");
+    drop(call);
+    let again = world.simulator.wait_until(|report| report.calls > 1, Duration::from_millis(700));
+    again.await.expect_err("nobody is there to ask for");
+}
+
+#[tokio::test]
 async fn a_cached_answer_does_not_tell_of_the_restarts_it_took() {
     let world = quick().await;
     let caller = world.caller().await;

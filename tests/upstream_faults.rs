@@ -6,6 +6,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::json;
+use sparkler::fireworks::Protocol;
 use sparkler::simulator::{BodyForm, Fault, Options, Refusal, Rule, ScriptedToolCall};
 use tonic::Code;
 
@@ -73,7 +74,12 @@ impl Told {
 
 /// A worker that does not wait between attempts, and has small bounds.
 async fn impatient() -> World {
+    impatiently(Protocol::Http1).await
+}
+
+async fn impatiently(protocol: Protocol) -> World {
     World::with(Options::instant(), |config| {
+        config.fireworks.protocol = protocol;
         config.retry.base = Duration::from_millis(1);
         config.retry.scaling_up_poll = Duration::from_millis(1);
         config.retry.scaling_up_budget = Duration::ZERO;
@@ -87,17 +93,20 @@ fn all(faults: impl IntoIterator<Item = Fault>) -> Rule {
     Rule { faults: faults.into_iter().collect(), ..Rule::always(Fault::NoDone) }
 }
 
-/// Runs a table: every row's failure, then a good call on the same worker.
+/// Runs a table over both protocols: every row's failure, then a good call on
+/// the same worker.
 async fn check(rows: impl IntoIterator<Item = (&str, Rule, Told)>, ask: impl Fn(&str) -> Ask) {
-    let world = impatient().await;
-    let caller = world.caller().await;
+    let worlds = [impatiently(Protocol::Http1).await, impatiently(Protocol::Http2).await];
     let mut wrong = Vec::new();
     for (name, rule, expected) in rows {
-        let told = fail(&world, &caller, rule, ask(name)).await;
-        if told != expected {
-            wrong.push(format!("{name}:\n  told     {told:?}\n  expected {expected:?}"));
+        for world in &worlds {
+            let caller = world.caller().await;
+            let told = fail(world, &caller, rule.clone(), ask(name)).await;
+            if told != expected {
+                wrong.push(format!("{name}:\n  told     {told:?}\n  expected {expected:?}"));
+            }
+            caller.answer(ask(name)).await;
         }
-        caller.answer(ask(name)).await;
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -125,6 +134,10 @@ async fn fail(world: &World, caller: &Caller, rule: Rule, ask: Ask) -> Told {
 
 fn refuse(status: u16, body: BodyForm) -> Fault {
     Refusal::status(status).body(body).into()
+}
+
+fn as_stream(body: BodyForm) -> Fault {
+    Refusal::status(200).body(body).header("content-type", "text/event-stream").into()
 }
 
 fn model_server(message: &str) -> BodyForm {
@@ -296,6 +309,7 @@ async fn a_stream_that_fails_before_any_output_is_tried_again() {
         ("finish reason nobody knows", finish("\u{1b}[2Jboom"), Told::interrupted()),
         ("late error", Fault::LateError { message: "late".to_owned() }, Told::unavailable(500)),
         ("HTML", refuse(200, BodyForm::Html), Told::interrupted()),
+        ("HTML as a stream", as_stream(BodyForm::Html), Told::interrupted()),
         ("nothing", refuse(200, BodyForm::Empty), Told::interrupted()),
         ("JSON that is no answer", refuse(200, BodyForm::Json(json!([]))), Told::interrupted()),
         (
@@ -374,6 +388,24 @@ async fn what_looks_odd_is_no_failure() {
         assert_eq!(completed.choices[0].text, whole, "{faults:?}");
         assert_eq!(completed.attempts, 1, "{faults:?}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_whole_is_taken() {
+    let world = impatient().await;
+    let whole = json!({
+        "id": "chatcmpl-1",
+        "choices": [{
+            "index": 0,
+            "message": {"role": "assistant", "content": "All at once."},
+            "finish_reason": "stop",
+        }],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4},
+    });
+    world.simulator.script(Rule::once(refuse(200, BodyForm::Json(whole))));
+    let heard = world.caller().await.hear(ask("x")).await;
+    assert_eq!(heard.text, "All at once.");
+    assert_eq!(heard.completed().usage.expect("usage").total_tokens, Some(4));
 }
 
 #[tokio::test]

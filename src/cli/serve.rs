@@ -53,7 +53,7 @@ fn logs(args: &ServeArgs) -> anyhow::Result<()> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        // It would panic where nobody reads stderr any more.
+        // It would be told on stderr, and panic where nobody reads that any more.
         .log_internal_errors(false);
     match args.log_format {
         LogFormat::Json => lines.json().flatten_event(true).init(),

@@ -45,7 +45,7 @@ pub enum OutputEvent {
 }
 
 /// The execution is under way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Started {
     /// Names the execution to AttachExecution.
     pub execution_token: String,

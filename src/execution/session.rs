@@ -56,6 +56,10 @@ impl Found {
 }
 
 impl Session {
+    /// How long `started` waits for news to go with: one write less for whatever
+    /// is quick, and no time that a person would notice.
+    const NEWS_WITHIN: Duration = Duration::from_millis(20);
+
     pub(super) fn new(
         executor: Arc<Executor>,
         permit: Permit,
@@ -87,8 +91,8 @@ impl Session {
         if self.ended {
             return None;
         }
-        if let Some(started) = self.started.take() {
-            return Some(Ok(self.output(self.listener.cursor(), OutputEvent::Started(started))));
+        if let Some(started) = self.started.clone() {
+            return Some(self.start(started).await);
         }
         loop {
             match self.hear() {
@@ -108,6 +112,27 @@ impl Session {
                     self.fail(Failure::from(Error::Deadline { deadline, limit, phase }))
                 }
             });
+        }
+    }
+
+    /// Ends it here, whatever its flight does.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// `started` goes out together with the first news, or after a moment
+    /// without any. Where the first news is that nothing will come, it does not
+    /// go out at all.
+    async fn start(&mut self, started: Started) -> Result<Output, Box<Failed>> {
+        tokio::select! {
+            biased;
+            () = self.listener.changed() => {}
+            () = tokio::time::sleep(Session::NEWS_WITHIN) => {}
+        }
+        self.started = None;
+        match self.listener.failure_before_output() {
+            Some(failure) => self.fail(failure),
+            None => Ok(self.output(self.listener.cursor(), OutputEvent::Started(started))),
         }
     }
 

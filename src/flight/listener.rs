@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Flight, Landing, Told};
+use super::{Failure, Flight, Landing, Told};
 use crate::{
     error::{Error, ProviderError},
     event::Phase,
@@ -111,6 +111,15 @@ impl Listener {
         match &self.flight.state().told {
             Told::Growing(_) => None,
             Told::Recorded(recording) => Some(recording.clone()),
+        }
+    }
+
+    /// Why the flight failed, where it did before it had told anything.
+    pub fn failure_before_output(&self) -> Option<Failure> {
+        let state = self.flight.state();
+        match &state.landing {
+            Some(Landing::Failed(failure)) if state.told.log().is_empty() => Some(failure.clone()),
+            _ => None,
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Log {
     /// The sequence number of the last event; 0 before the first.
     last: u64,
     bytes: usize,
+    /// The buffers of a run that was absorbed, for the next one.
+    spare: Option<Run>,
 }
 
 /// Consecutive events of one choice that can be told as one.
@@ -41,7 +43,7 @@ enum Content {
     Restarted { attempt: u32, reason: &'static str },
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Run {
     choice: u32,
     kind: RunKind,
@@ -50,8 +52,9 @@ struct Run {
     ends: Vec<u32>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum RunKind {
+    #[default]
     Text,
     Reasoning,
 }
@@ -136,18 +139,21 @@ impl Log {
     /// Moves the events of `staged` to the end of this log and empties it;
     /// its buffers stay for the next time.
     pub fn absorb(&mut self, staged: &mut Log) {
+        let mut spare = None;
         for entry in staged.entries.drain(..) {
             match (entry.content, self.entries.last_mut().map(|last| &mut last.content)) {
                 (Content::Run(run), Some(Content::Run(last))) if last.continues(&run) => {
                     self.last += run.ends.len() as u64;
                     self.bytes += run.bytes();
                     last.extend(&run);
+                    spare = Some(run);
                 }
                 (content, _) => self.push(content),
             }
         }
         staged.last = 0;
         staged.bytes = 0;
+        staged.spare = spare;
     }
 
     /// The events after number `cursor`, told as one, with the number of the
@@ -210,12 +216,9 @@ impl Log {
             self.bytes += text.len() + Run::MARK_BYTES;
             return;
         }
-        self.push(Content::Run(Run {
-            choice,
-            kind,
-            text: text.to_owned(),
-            ends: vec![text.len() as u32],
-        }));
+        let mut run = self.spare.take().unwrap_or_default();
+        run.begin(choice, kind, text);
+        self.push(Content::Run(run));
     }
 
     fn push(&mut self, content: Content) {
@@ -305,6 +308,14 @@ impl Run {
 
     fn bytes(&self) -> usize {
         self.text.len() + self.ends.len() * Run::MARK_BYTES
+    }
+
+    fn begin(&mut self, choice: u32, kind: RunKind, text: &str) {
+        (self.choice, self.kind) = (choice, kind);
+        self.text.clear();
+        self.text.push_str(text);
+        self.ends.clear();
+        self.ends.push(text.len() as u32);
     }
 
     fn continues(&self, other: &Run) -> bool {

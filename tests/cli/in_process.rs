@@ -74,7 +74,9 @@ async fn the_events_begin_with_started_and_end_with_completed() {
     let run = fireworks.program(&["execute", "--events", "-q", "Hello."]).run().await;
     let lines: Vec<&str> = run.stdout.lines().collect();
     assert!(lines[0].starts_with(r#"{"started":{"executionToken":""#), "{}", lines[0]);
-    assert!(lines[1].contains(r#","delta":{"text":""#), "{}", lines[1]);
+    // Merged deltas carry the last one's number.
+    assert!(lines[1].starts_with(r#"{"sequence":""#), "{}", lines[1]);
+    assert!(lines[1].contains(r#","delta":{"#), "{}", lines[1]);
     let last = lines.last().expect("lines");
     assert!(last.contains(r#""completed":{"choices":[{"text":""#), "{last}");
 }

@@ -1,0 +1,202 @@
+//! What the worker itself costs, without a network: the cache key of a request,
+//! a token on its way through a flight, and a hit from order to completed.
+//!
+//! `cargo bench --bench execution`. For `flight`, the time per element is the
+//! time per token, all its listeners included.
+
+use std::{collections::BTreeMap, hint::black_box, sync::Arc, time::Duration};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::FutureExt;
+use serde_json::{Map, json};
+use sparkler::{
+    cache::key::{CacheSecret, KeyParts, Scope},
+    config::Config,
+    credentials::ApiKey,
+    event::{Delta, Emit, Finish, Piece},
+    execution::{
+        Executor,
+        order::{
+            CacheMode, CachePolicy, Caller, Context, CredentialSource, Limits, Order, ScopeKind,
+        },
+        outcome::OutputEvent,
+    },
+    flight::{
+        Flights, FlightsConfig, Heard, Join, JoinRequest, Landing, Listener, ListenerOptions,
+        Publisher, Stored,
+    },
+    node::Input,
+    output::OutputFormat,
+    price::Tier,
+    recording::Subject,
+    server,
+    simulator::{Options, Simulator},
+};
+use tokio::{runtime::Runtime, time::Instant};
+
+const TOKENS: u64 = 1000;
+const MODEL: &str = "accounts/fireworks/models/glm-5p3";
+
+fn key(criterion: &mut Criterion) {
+    let secret = CacheSecret::random();
+    let mut group = criterion.benchmark_group("cache_key");
+    for (name, bytes) in [("1_KiB", 1 << 10), ("16_KiB", 16 << 10), ("1_MiB", 1 << 20)] {
+        let canonical_request = vec![b'x'; bytes];
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_with_input(name, &canonical_request, |bencher, canonical_request| {
+            bencher.iter(|| {
+                secret.key(black_box(KeyParts {
+                    scope: &Scope::Shared,
+                    node_type: "chatFireworks",
+                    base_url: "https://api.fireworks.ai/inference/v1",
+                    endpoint: "chat_completions",
+                    canonical_request,
+                    salt: "",
+                }))
+            });
+        });
+    }
+    group.finish();
+}
+
+fn flights() -> Arc<Flights> {
+    Flights::new(FlightsConfig {
+        retention: Duration::from_secs(60),
+        retention_bytes: 1 << 20,
+        max_answer_bytes: 16 << 20,
+    })
+}
+
+/// A new flight and everybody who listens to it.
+fn board(flights: &Arc<Flights>, listeners: usize) -> (Publisher, Vec<Listener>) {
+    let request = JoinRequest {
+        subject: Arc::new(Subject { model: MODEL.to_owned(), tier: Tier::Standard, json: false }),
+        shared: Some([1; 32]),
+        idempotency: None,
+    };
+    let options = ListenerOptions { deltas: true, allows_restart: false, drains: false };
+    let Ok(Join::Leader(publisher, first)) = flights.join(&request, options) else {
+        unreachable!("no flight is under way");
+    };
+    let mut all = vec![first];
+    while all.len() < listeners {
+        let Ok(Join::Follower(listener)) = flights.join(&request, options) else {
+            unreachable!("the flight is under way");
+        };
+        all.push(listener);
+    }
+    (publisher, all)
+}
+
+/// Every token is told and flushed by itself and heard by everybody at once:
+/// the most that a token can cost.
+fn fly(flights: &Arc<Flights>, listeners: usize) {
+    let (mut publisher, mut all) = board(flights, listeners);
+    for _ in 0..TOKENS {
+        let delta = Delta { choice: 0, piece: Piece::Text(" token".into()) };
+        publisher.delta(delta).expect("within the bound");
+        publisher.flush();
+        for listener in &mut all {
+            match listener.hear() {
+                Ok(Some(Heard::Delta(sequence, delta))) => black_box((sequence, delta)),
+                other => unreachable!("{other:?}"),
+            };
+        }
+    }
+    publisher.record(Finish::default());
+    publisher.land(Landing::Completed(Stored::NotStored("mode")));
+}
+
+fn flight(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("flight");
+    group.throughput(Throughput::Elements(TOKENS));
+    for listeners in [1, 100] {
+        let id = BenchmarkId::new("token", format!("{listeners}_listeners"));
+        let flights = flights();
+        group.bench_function(id, |bencher| bencher.iter(|| fly(&flights, listeners)));
+    }
+    group.finish();
+}
+
+/// An executor with a simulated provider behind it.
+fn executor(runtime: &Runtime) -> Arc<Executor> {
+    runtime.block_on(async {
+        let loopback = ([127, 0, 0, 1], 0).into();
+        let simulator = Simulator::bind(loopback, Options::instant()).await.expect("a free port");
+        let config = Config::local(simulator.base_url().parse().expect("a URL"));
+        let executor = Arc::new(server::executor(&config).expect("an executor"));
+        executor.lifecycle.spawn(async move {
+            simulator.run(std::future::pending()).await.expect("it serves");
+        });
+        executor
+    })
+}
+
+fn order(prompt: &str, deltas: bool) -> Order {
+    let mut config = Map::new();
+    config.insert("modelName".to_owned(), json!(MODEL));
+    config.insert("temperature".to_owned(), json!(0.2));
+    config.insert("maxTokens".to_owned(), json!(1000));
+    let credential = ApiKey::new("fw_of_the_benchmark".to_owned()).expect("a key");
+    Order {
+        node_type: "chatFireworks".to_owned(),
+        config,
+        input: Input::Prompt(prompt.to_owned()),
+        input_bytes: prompt.len(),
+        credential: Some(CredentialSource::ApiKey(credential)),
+        context: Context { labels: BTreeMap::new(), ..Context::default() },
+        caller: Caller::default(),
+        cache: CachePolicy {
+            mode: Some(CacheMode::ReadWrite),
+            scope: ScopeKind::Credential,
+            ttl: None,
+            salt: String::new(),
+        },
+        output: OutputFormat::Text,
+        deltas: Some(deltas),
+        limits: Limits::default(),
+        idempotency_key: None,
+        arrived: Instant::now(),
+    }
+}
+
+/// Executes to the end, and returns how many events there were.
+async fn execute(executor: &Arc<Executor>, order: Order) -> usize {
+    let permit = executor.admit().expect("a place");
+    let mut session = executor.execute(permit, order).expect("it is taken");
+    let mut events = 0;
+    let mut completed = false;
+    while let Some(output) = session.next().await {
+        let output = output.expect("it does not fail");
+        completed |= matches!(output.event, OutputEvent::Completed(_));
+        events += 1;
+        black_box(output);
+    }
+    assert!(completed);
+    events
+}
+
+fn hit(criterion: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime");
+    let executor = executor(&runtime);
+    let _entered = runtime.enter();
+    let mut group = criterion.benchmark_group("hit");
+    for (name, bytes) in [("1_KiB_prompt", 1 << 10), ("64_KiB_prompt", 64 << 10)] {
+        let prompt = "word ".repeat(bytes / 5);
+        runtime.block_on(execute(&executor, order(&prompt, true)));
+        for (form, deltas) in [("deltas", true), ("final_only", false)] {
+            group.bench_function(BenchmarkId::new(form, name), |bencher| {
+                bencher.iter(|| {
+                    // A hit waits for nothing: one poll is all of it.
+                    let hit = execute(&executor, order(&prompt, deltas));
+                    hit.now_or_never().expect("a hit is ready at once")
+                });
+            });
+        }
+    }
+    group.finish();
+    executor.lifecycle.abort();
+}
+
+criterion_group!(benches, key, flight, hit);
+criterion_main!(benches);

@@ -1,0 +1,287 @@
+//! The drawing of the architecture, held to: arrows between modules only go
+//! down. Reads the paths that start with `crate` in every file under `src`.
+
+use std::{
+    collections::BTreeSet,
+    fs, mem,
+    path::{Path, PathBuf},
+};
+
+/// The layers from the top. A module may use those of every layer below its
+/// own, and none beside it.
+const LAYERS: &[&[&str]] = &[
+    &["cli"],
+    &["server", "simulator"],
+    &["service", "config"],
+    &["proto", "report"],
+    &["execution"],
+    &["node", "cache", "flight"],
+    &["fireworks", "recording"],
+    &["admission", "lifecycle", "output", "price", "secrets"],
+    &["credentials", "error", "event"],
+];
+
+/// Modules that not everybody above may use, and who may.
+const ONLY_FOR: &[(&str, &[&str])] = &[
+    // Protobuf stops at the door.
+    ("proto", &["service", "server", "cli"]),
+    // The provider is the nodes' affair; who puts them together sets it up, and
+    // who checks a node asks it.
+    ("fireworks", &["node", "execution", "proto", "config", "server"]),
+    // A stand-in for tests and trials, no part of the worker.
+    ("simulator", &["cli"]),
+];
+
+/// Modules that stand alone: they use none of the others.
+const ALONE: &[&str] = &["simulator", "lifecycle"];
+
+/// The plain values at the bottom know each other.
+const VALUES: &[&str] = &["credentials", "error", "event"];
+
+/// Files that are the crate itself.
+const ROOTS: &[&str] = &["lib", "main"];
+
+#[test]
+fn arrows_between_modules_only_go_down() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    for file in files(&source) {
+        let place = file.strip_prefix(&source).expect("under src");
+        let from = module_of(place);
+        if ROOTS.contains(&from.as_str()) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("a file");
+        for to in used_modules(&text, depth_of(place)) {
+            if let Some(why) = objection(&from, &to) {
+                wrong.push(format!("src/{}: {why}", place.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_has_its_layer() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let there: BTreeSet<String> = files(&source)
+        .iter()
+        .map(|file| module_of(file.strip_prefix(&source).expect("under src")))
+        .filter(|module| !ROOTS.contains(&module.as_str()))
+        .collect();
+    let drawn: BTreeSet<String> =
+        LAYERS.iter().flat_map(|layer| layer.iter()).map(|module| (*module).to_owned()).collect();
+    assert_eq!(there, drawn, "left: the modules there are; right: those in the drawing");
+}
+
+/// What is wrong with one module using another, in a sentence.
+fn objection(from: &str, to: &str) -> Option<String> {
+    if from == to || VALUES.contains(&from) && VALUES.contains(&to) {
+        return None;
+    }
+    let (Some(above), Some(below)) = (layer_of(from), layer_of(to)) else {
+        return Some(format!("`{from}` uses `{to}`, and one of them is in no layer"));
+    };
+    if above >= below {
+        let direction = if above == below { "stands beside" } else { "is above" };
+        return Some(format!("`{from}` uses `{to}`, which {direction} it; arrows only go down"));
+    }
+    if ALONE.contains(&from) {
+        return Some(format!("`{from}` uses `{to}`, and is to stand alone"));
+    }
+    let users = ONLY_FOR.iter().find(|(module, _)| *module == to).map(|(_, users)| *users);
+    match users {
+        Some(users) if !users.contains(&from) => {
+            Some(format!("`{from}` uses `{to}`, which is only for {}", users.join(", ")))
+        }
+        _ => None,
+    }
+}
+
+fn layer_of(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+/// All Rust files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The module at the root of the crate that a file belongs to.
+fn module_of(place: &Path) -> String {
+    let first = place.components().next().expect("a name");
+    let name = Path::new(first.as_os_str()).file_stem().expect("a name");
+    name.to_str().expect("text").to_owned()
+}
+
+/// How deep a file's module is below the root of the crate.
+fn depth_of(place: &Path) -> usize {
+    let parts = place.components().count();
+    if place.file_stem().is_some_and(|stem| stem == "mod") { parts - 1 } else { parts }
+}
+
+/// The modules at the root of the crate that a file names after `crate`, or
+/// after as many `super` as lead there.
+fn used_modules(text: &str, depth: usize) -> BTreeSet<String> {
+    let tokens = tokens(text);
+    let mut used = BTreeSet::new();
+    let mut nesting = Nesting::default();
+    let mut at = 0;
+    while at < tokens.len() {
+        nesting.step(&tokens[at..]);
+        let supers = tokens[at..].chunks(2).take_while(|pair| **pair == ["super", "::"]).count();
+        let is_root = tokens[at] == "crate" || (supers > 0 && supers == depth + nesting.modules());
+        let steps = if supers > 0 { supers * 2 } else { 2 };
+        if is_root && (supers > 0 || tokens.get(at + 1) == Some(&"::")) {
+            used.extend(heads(&tokens[at + steps..]));
+        }
+        at += if supers > 0 { steps } else { 1 };
+    }
+    used
+}
+
+/// The first names of a path, or of each path in braces.
+fn heads(tokens: &[&str]) -> Vec<String> {
+    let Some((first, rest)) = tokens.split_first() else {
+        return Vec::new();
+    };
+    if *first != "{" {
+        return vec![(*first).to_owned()];
+    }
+    let mut heads = Vec::new();
+    let mut depth = 1;
+    let mut expects_head = true;
+    for token in rest {
+        match *token {
+            "{" => depth += 1,
+            "}" if depth == 1 => break,
+            "}" => depth -= 1,
+            "," if depth == 1 => expects_head = true,
+            name if expects_head => {
+                heads.push(name.to_owned());
+                expects_head = false;
+            }
+            _ => {}
+        }
+    }
+    heads
+}
+
+/// Which of the open braces are modules in the file.
+#[derive(Default)]
+struct Nesting {
+    braces: Vec<bool>,
+    /// The next brace is a module's.
+    announced: bool,
+}
+
+impl Nesting {
+    fn step(&mut self, tokens: &[&str]) {
+        match tokens {
+            ["mod", _, "{", ..] => self.announced = true,
+            ["{", ..] => self.braces.push(mem::take(&mut self.announced)),
+            ["}", ..] => {
+                self.braces.pop();
+            }
+            _ => {}
+        }
+    }
+
+    fn modules(&self) -> usize {
+        self.braces.iter().filter(|is_module| **is_module).count()
+    }
+}
+
+/// Names and marks, without comments and texts.
+fn tokens(text: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            '"' => text_length(rest),
+            'r' if rest.starts_with("r#\"") => rest.find("\"#").map_or(rest.len(), |end| end + 2),
+            ':' if rest.starts_with("::") => 2,
+            '\'' => character_length(rest),
+            letter if letter.is_alphanumeric() || letter == '_' => rest
+                .find(|letter: char| !letter.is_alphanumeric() && letter != '_')
+                .unwrap_or(rest.len()),
+            other => other.len_utf8(),
+        };
+        let (token, after) = rest.split_at(length);
+        let is_code = !token.starts_with("//")
+            && !token.starts_with('"')
+            && !token.starts_with("r#\"")
+            && !token.starts_with('\'');
+        if is_code && !first.is_whitespace() {
+            tokens.push(token);
+        }
+        rest = after;
+    }
+    tokens
+}
+
+fn text_length(rest: &str) -> usize {
+    let mut escaped = false;
+    for (at, letter) in rest.char_indices().skip(1) {
+        match letter {
+            '\\' if !escaped => escaped = true,
+            '"' if !escaped => return at + 1,
+            _ => escaped = false,
+        }
+    }
+    rest.len()
+}
+
+/// Of a character in quotes; or of the quote alone, where it begins a lifetime.
+fn character_length(rest: &str) -> usize {
+    let mut letters = rest.char_indices().skip(1);
+    match letters.next() {
+        Some((_, '\\')) => rest[3..].find('\'').map_or(1, |end| end + 4),
+        Some((at, letter)) if rest[at + letter.len_utf8()..].starts_with('\'') => {
+            at + letter.len_utf8() + 1
+        }
+        _ => 1,
+    }
+}
+
+#[test]
+fn arrows_that_do_not_go_down_are_objected_to() {
+    for (from, to) in [
+        ("fireworks", "node"),
+        ("cache", "flight"),
+        ("execution", "proto"),
+        ("flight", "fireworks"),
+        ("lifecycle", "error"),
+        ("server", "simulator"),
+        ("error", "nobody"),
+    ] {
+        assert!(objection(from, to).is_some(), "`{from}` may use `{to}`");
+    }
+    assert_eq!(objection("execution", "flight"), None);
+}
+
+#[test]
+fn paths_are_found_however_they_are_written() {
+    let text = r##"
+        //! crate::comment
+        use crate::{a::B, c, d::{e, f}};
+        fn g(x: &'static str) -> crate::h::I { "crate::text {" ; '{'; r#"crate::raw"#; super::j() }
+        mod inner { use super::super::k; use super::l; }
+        use super::m::N;
+    "##;
+    let expected = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let deep: BTreeSet<String> = expected(&["a", "c", "d", "h"]);
+    assert_eq!(used_modules(text, 2), deep);
+    let at_the_top: BTreeSet<String> = expected(&["a", "c", "d", "h", "j", "k", "m"]);
+    assert_eq!(used_modules(text, 1), at_the_top);
+}

@@ -1,0 +1,63 @@
+//! The worker's life: what it says of itself, how it stops, when it is full,
+//! and that it outlives a node that does not.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod health;
+mod panicking;
+mod saturation;
+mod stopping;
+
+use std::{net::SocketAddr, time::Duration};
+
+use sparkler::simulator::{Fault, Options, Rule};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+/// The names that health knows.
+const NAMES: [&str; 2] = ["", "sparkler.worker.v1.WorkerService"];
+
+/// A prompt whose answer stands still on the way.
+const STALLS: &str = "Stand still";
+
+fn some_stall() -> Options {
+    let rules = vec![Rule::always(Fault::stall(30)).prompt(STALLS)];
+    Options { rules, ..Options::instant() }
+}
+
+async fn channel(worker: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{worker}")).expect("a URL");
+    endpoint.connect().await.expect("the worker listens")
+}
+
+fn question(name: &str) -> HealthCheckRequest {
+    HealthCheckRequest { service: name.to_owned() }
+}
+
+async fn health(worker: SocketAddr, name: &str) -> ServingStatus {
+    let mut client = HealthClient::new(channel(worker).await);
+    client.check(question(name)).await.expect("a known name").into_inner().status()
+}
+
+/// The status and the body of a page.
+async fn page(admin: SocketAddr, path: &str) -> (u16, String) {
+    let mut socket = TcpStream::connect(admin).await.expect("it listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.expect("it reads");
+    let mut response = String::new();
+    socket.read_to_string(&mut response).await.expect("it answers");
+    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).expect("a status");
+    (status.parse().expect("a number"), body.to_owned())
+}
+
+fn drains_within(limit: Duration) -> impl FnOnce(&mut sparkler::config::Config) {
+    move |config| config.drain.drain_limit = limit
+}
