@@ -1,5 +1,7 @@
 //! The RPCs: convert → execute → convert back. No policy here.
 
+mod lease;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -11,6 +13,7 @@ use futures_util::{FutureExt, Stream, stream};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
+use self::lease::Lease;
 use crate::{
     error::Error,
     execution::{Executor, Session, order::Caller, outcome::Failed},
@@ -35,6 +38,13 @@ impl Service {
     pub fn new(executor: Arc<Executor>) -> Service {
         Service { executor }
     }
+
+    /// A session as a stream that cannot be kept beyond its deadline.
+    fn lend(&self, session: Session) -> Events {
+        let (deadline, error) = session.deadline();
+        let lifecycle = &self.executor.lifecycle;
+        Box::pin(Lease::new(events(session), deadline, || refuse(error), lifecycle))
+    }
 }
 
 #[tonic::async_trait]
@@ -52,7 +62,7 @@ impl WorkerService for Service {
             self.executor.execute(order)
         };
         let session = guarded(begin).map_err(refuse)?;
-        Ok(Response::new(events(session)))
+        Ok(Response::new(self.lend(session)))
     }
 
     async fn attach_execution(
@@ -65,7 +75,7 @@ impl WorkerService for Service {
             self.executor.attach(attachment)
         };
         let session = guarded(begin).map_err(refuse)?;
-        Ok(Response::new(events(session)))
+        Ok(Response::new(self.lend(session)))
     }
 
     async fn list_node_types(

@@ -3,6 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{
     Executor,
     clock::{Alarm, Clock},
@@ -14,7 +16,7 @@ use super::{
 use crate::{
     admission::Permit,
     cache::key::short,
-    error::Error,
+    error::{Deadline, Error},
     event::{Finish, Usage},
     flight::{Failure, Heard, Landing, Listener, Stored},
     recording::{Joined, Recording, Subject},
@@ -70,6 +72,13 @@ impl Session {
             ended: false,
             _permit: permit,
         }
+    }
+
+    /// When it ends at the latest, and why it then does.
+    pub fn deadline(&self) -> (Instant, Error) {
+        let (at, limit) = self.clock.end();
+        let phase = self.listener.outlook().phase;
+        (at, Error::Deadline { deadline: Deadline::Total, limit, phase })
     }
 
     /// The next event; `None` after the end. Cancel safe: what was not
