@@ -45,6 +45,9 @@ fn stream(text: &str) -> Vec<u8> {
     event.repeat(TOKENS as usize).into_bytes()
 }
 
+/// A way from a body, read in pieces of so many bytes, to how much was told.
+type Way = fn(&[u8], usize) -> usize;
+
 fn decode(body: &[u8], read_bytes: usize) -> usize {
     let mut decoder = Decoder::new(MAX_EVENT_BYTES);
     let mut bytes = 0;
@@ -90,7 +93,7 @@ fn naive(body: &[u8], read_bytes: usize) -> usize {
 fn benchmark(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("per_token");
     group.throughput(Throughput::Elements(TOKENS));
-    let ways: [(&str, fn(&[u8], usize) -> usize); 3] =
+    let ways: [(&str, Way); 3] =
         [("decode", decode), ("decode_parse_emit", decode_and_tell), ("naive", naive)];
     let plain = stream(" token");
     let one_event = plain.len() / TOKENS as usize;
