@@ -235,6 +235,13 @@ async fn an_error_fits_into_headers_whatever_is_wrong() {
         let fields = (0..count).map(|field| format!("unknown field {field}"));
         fields.fold(ask("x"), |asked, field| asked.set(&field, json!(1)))
     };
+    let no_numbers = |count: usize| {
+        let infinite = || ProtoValue { kind: Some(Kind::NumberValue(f64::INFINITY)) };
+        let mut request = ask("x").request();
+        let config = request.config.get_or_insert_default();
+        config.fields.extend((0..count).map(|field| (format!("{field}").repeat(99), infinite())));
+        request
+    };
     let rows: [(&str, Ask); 5] = [
         ("many fields", many(1000)),
         ("a long key", ask("x").set(&"k".repeat(100_000), json!(1))),
@@ -242,9 +249,10 @@ async fn an_error_fits_into_headers_whatever_is_wrong() {
         ("a long name", ask("x").secret(&"n".repeat(100_000))),
         ("many messages", ask("x").chat((0..2000).map(|_| message("nobody", "x")).collect())),
     ];
-    for (name, asked) in rows {
+    let rows = rows.map(|(name, asked)| (name, asked.request()));
+    for (name, request) in rows.into_iter().chain([("no numbers", no_numbers(1000))]) {
         let mut client = world.caller().await.client();
-        let status = client.execute_node(asked.request()).await.expect_err(name);
+        let status = client.execute_node(request).await.expect_err(name);
         let size = header_bytes(&status);
         let failure = Failure::from(status);
         assert_eq!(failure.reason, "INVALID_NODE_CONFIG", "{name}: {failure:?}");
@@ -380,6 +388,32 @@ async fn a_frame_that_is_no_request_is_refused_by_name() {
         assert!(!failure.violations.is_empty(), "{name}: {failure:?}");
     }
     send(&world, good).await.expect("a good frame");
+    world.caller().await.answer(ask("and now well")).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_frame_is_refused_by_name() {
+    let world = World::start().await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build();
+    let client = client.expect("a client");
+    let url = format!("http://{}/sparkler.worker.v1.WorkerService/ExecuteNode", world.worker);
+    for (name, body) in [
+        ("an unknown flag", &[7, 0, 0, 0, 1, 0][..]),
+        ("compressed, and not said how", &[1, 0, 0, 0, 1, 0]),
+        ("shorter than it says", &[0, 0, 0, 0, 9, 0]),
+        ("half a head", &[0, 0]),
+        ("nothing", &[]),
+        ("four gigabytes", &[0, 0xff, 0xff, 0xff, 0xff, 0]),
+    ] {
+        let request = client.post(&url).header("content-type", "application/grpc");
+        let response = request.header("te", "trailers").body(body.to_vec()).send().await;
+        let response = response.expect(name);
+        let status = Status::from_header_map(response.headers()).expect(name);
+        let failure = Failure::from(status);
+        assert_eq!(failure.code, Code::InvalidArgument, "{name}: {failure:?}");
+        assert_eq!(failure.reason, "INVALID_NODE_CONFIG", "{name}: {failure:?}");
+        assert_eq!(failure.violations[0].0, "request", "{name}: {failure:?}");
+    }
     world.caller().await.answer(ask("and now well")).await;
 }
 
