@@ -1,5 +1,7 @@
 //! The RPCs: convert → execute → convert back. No policy here.
 
+mod lease;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -11,6 +13,7 @@ use futures_util::{FutureExt, Stream, stream};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
+use self::lease::Lease;
 use crate::{
     error::Error,
     execution::{Executor, Session, order::Caller, outcome::Failed},
@@ -35,6 +38,21 @@ impl Service {
     pub fn new(executor: Arc<Executor>) -> Service {
         Service { executor }
     }
+
+    /// The head of the response goes out with the first event: a call that
+    /// fails before it ends without one, and gRPC clients may then retry it by
+    /// themselves. What follows cannot be kept beyond the call's deadline.
+    async fn answer(&self, mut session: Session) -> Result<Response<Events>, Status> {
+        let first = told(&mut session).await.transpose()?;
+        let (deadline, error) = session.deadline();
+        let is_at_hand = session.is_at_hand();
+        let events = events(Telling { first, session });
+        if is_at_hand {
+            return Ok(Response::new(events));
+        }
+        let lease = Lease::new(events, deadline, || refuse(error), &self.executor.lifecycle);
+        Ok(Response::new(Box::pin(lease)))
+    }
 }
 
 #[tonic::async_trait]
@@ -52,7 +70,7 @@ impl WorkerService for Service {
             let order = Door::default().order(request.into_inner(), arrival)?;
             self.executor.execute(permit, order)
         };
-        answer(guarded(begin).map_err(refuse)?).await
+        self.answer(guarded(begin).map_err(refuse)?).await
     }
 
     async fn attach_execution(
@@ -65,7 +83,7 @@ impl WorkerService for Service {
             let attachment = Door::default().attachment(request.into_inner(), arrival)?;
             self.executor.attach(permit, attachment)
         };
-        answer(guarded(begin).map_err(refuse)?).await
+        self.answer(guarded(begin).map_err(refuse)?).await
     }
 
     async fn list_node_types(
@@ -107,19 +125,14 @@ struct Telling {
     session: Session,
 }
 
-/// The head of the response goes out with the first event: a call that fails
-/// before it ends without one, and gRPC clients may then retry it by
-/// themselves.
-async fn answer(mut session: Session) -> Result<Response<Events>, Status> {
-    let first = told(&mut session).await.transpose()?;
-    let telling = Telling { first, session };
-    Ok(Response::new(Box::pin(stream::unfold(telling, |mut telling| async move {
+fn events(telling: Telling) -> Events {
+    Box::pin(stream::unfold(telling, |mut telling| async move {
         let item = match telling.first.take() {
             Some(first) => Ok(first),
             None => told(&mut telling.session).await?,
         };
         Some((item, telling))
-    }))))
+    }))
 }
 
 /// The next event of a session. Dropped with the call, the session leaves its

@@ -72,6 +72,12 @@ impl Clock {
         self.last_event = Instant::now();
     }
 
+    /// When the whole call is over, and how long that is.
+    pub(super) fn end(&self) -> (Instant, Duration) {
+        let total = self.deadlines.total;
+        (self.arrived + total, total)
+    }
+
     /// Since the call arrived.
     pub(super) fn elapsed(&self) -> Duration {
         self.arrived.elapsed()

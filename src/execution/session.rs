@@ -3,6 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{
     Executor,
     clock::{Alarm, Clock},
@@ -14,7 +16,7 @@ use super::{
 use crate::{
     admission::Permit,
     cache::key::short,
-    error::{Error, ProviderError},
+    error::{Deadline, Error, ProviderError},
     event::{Finish, Usage},
     flight::{Failure, Heard, Landing, Listener, Stored},
     recording::{Joined, Recording, Subject},
@@ -60,6 +62,9 @@ impl Session {
     /// is quick, and no time that a person would notice.
     const NEWS_WITHIN: Duration = Duration::from_millis(20);
 
+    /// Told twice, as deltas and in `completed`, this is under 64 KiB.
+    const BRIEF_BYTES: usize = 24 * 1024;
+
     pub(super) fn new(
         executor: Arc<Executor>,
         permit: Permit,
@@ -83,6 +88,20 @@ impl Session {
             ended: false,
             _permit: permit,
         }
+    }
+
+    /// Whether all that is to come is there, and fits into the window that an
+    /// HTTP/2 stream begins with: nobody can hold it up.
+    pub fn is_at_hand(&self) -> bool {
+        let brief = |recording: Arc<Recording>| recording.bytes() <= Session::BRIEF_BYTES;
+        self.listener.recording().is_some_and(brief)
+    }
+
+    /// When it ends at the latest, and why it then does.
+    pub fn deadline(&self) -> (Instant, Error) {
+        let (at, limit) = self.clock.end();
+        let phase = self.listener.outlook().phase;
+        (at, Error::Deadline { deadline: Deadline::Total, limit, phase })
     }
 
     /// The next event; `None` after the end. Cancel safe: what was not

@@ -1,8 +1,8 @@
 //! A worker that is full says so, and when to come again.
 
-use sparkler::proto::AttachExecutionRequest;
+use sparkler::proto::{AttachExecutionRequest, worker_service_client::WorkerServiceClient};
 use tokio::time::{Duration, Instant};
-use tonic::Code;
+use tonic::{Code, transport::Endpoint};
 
 use super::{
     STALLS, some_stall,
@@ -74,4 +74,25 @@ async fn the_place_comes_back_when_an_execution_ends_or_is_refused() {
             assert!(began.elapsed() < PATIENCE, "the place does not come back");
         }
     }
+}
+
+#[tokio::test]
+async fn the_place_comes_back_from_a_caller_that_stops_reading_when_its_time_is_over() {
+    let (world, caller) = full_world().await;
+    let endpoint = Endpoint::from_shared(format!("http://{}", world.worker)).expect("a URL");
+    let channel = endpoint.initial_stream_window_size(64).connect().await.expect("it listens");
+    let brief = ask(STALLS).total(Duration::from_millis(300));
+    let unread = WorkerServiceClient::new(channel).execute_node(brief.request()).await;
+    let mut unread = unread.expect("it runs").into_inner();
+    until_answered(&caller).await;
+    world.simulator.wait_until(|report| report.aborted == 1, PATIENCE).await.expect("an abort");
+    // It reads on after all, and is told.
+    let end = loop {
+        match unread.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ended as if whole"),
+            Err(status) => break Failure::decode(&status),
+        }
+    };
+    assert_eq!((end.code, end.reason.as_str()), (Code::DeadlineExceeded, "TOTAL_TIMEOUT"));
 }

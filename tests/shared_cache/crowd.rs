@@ -8,7 +8,7 @@ use sparkler::{
         CacheStatus, StoreStatus, cache_policy::Mode, execute_node_response::Event,
         worker_service_client::WorkerServiceClient,
     },
-    simulator::{Options, Pace},
+    simulator::{Fault, Options, Pace, Rule},
 };
 use tonic::transport::Endpoint;
 
@@ -219,5 +219,20 @@ async fn each_follower_has_limits_of_its_own() {
     let (hasty, patient) = tokio::join!(hasty.finish(), patient.finish());
     assert_eq!(hasty.end.expect_err("too late").reason, "TOTAL_TIMEOUT");
     assert_eq!(status(&patient.completed()), CacheStatus::Joined);
+    assert_eq!(world.upstream_calls(), 2);
+}
+
+#[tokio::test]
+async fn when_the_one_call_fails_everybody_is_told_and_the_next_runs_again() {
+    let world = World::with(unhurried(), |_| {}).await;
+    world.simulator.script(Rule::once(Fault::Cut { after_deltas: 20 }));
+    let same = || ask("Who is unlucky?").cached().attempts(1);
+    let heard = crowd(&callers(&world).await, same).await;
+    assert_eq!(world.upstream_calls(), 1);
+    for heard in heard {
+        let failure = heard.end.expect_err("it was cut");
+        assert_eq!(failure.reason, "STREAM_INTERRUPTED");
+    }
+    world.caller().await.answer(same()).await;
     assert_eq!(world.upstream_calls(), 2);
 }

@@ -11,6 +11,7 @@ mod keys;
 mod modes;
 mod scopes;
 mod storing;
+mod storm;
 
 use sparkler::proto::{CacheOutcome, CacheStatus, Completed};
 

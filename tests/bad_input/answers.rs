@@ -1,0 +1,52 @@
+//! Answers, and schemas for them, that go too deep.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sparkler::simulator::{Fault, Rule};
+
+use super::support::{World, ask};
+
+#[tokio::test]
+async fn an_answer_of_a_thousand_levels_is_no_json() {
+    let world = World::start().await;
+    let deep = "[".repeat(1000) + &"]".repeat(1000);
+    world.simulator.script(Rule::once(Fault::answer([deep.clone()])));
+    let failure = world.caller().await.failure(ask("x").json()).await;
+    assert_eq!(failure.reason, "OUTPUT_NOT_JSON");
+    world.simulator.script(Rule::once(Fault::answer([deep.clone()])));
+    assert_eq!(world.caller().await.answer(ask("x")).await.choices[0].text, deep);
+}
+
+#[test]
+fn a_schema_that_takes_for_ever_does_not_hold_the_worker() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().expect("a runtime");
+    runtime.block_on(check_for_ever());
+    // The check still runs, and would keep a runtime that waits for it.
+    runtime.shutdown_background();
+}
+
+async fn check_for_ever() {
+    let world = World::start().await;
+    // Two branches at every level, and the difference only at the bottom.
+    let schema = json!({
+        "anyOf": [
+            {"type": "object", "properties": {"a": {"$ref": "#"}, "b": false}},
+            {"type": "object", "properties": {"a": {"$ref": "#"}, "c": false}},
+        ]
+    });
+    let answer = r#"{"a":"#.repeat(60) + "1" + &"}".repeat(60);
+    world.simulator.script(Rule::once(Fault::answer([answer])).prompt("for ever"));
+    let caller = world.caller().await;
+    let checked = caller.failure(ask("for ever").schema(&schema));
+    let others = async {
+        for _ in 0..5 {
+            caller.answer(ask("meanwhile")).await;
+        }
+    };
+    let both = async { tokio::join!(checked, others).0 };
+    let failure = tokio::time::timeout(Duration::from_secs(15), both).await.expect("it ends");
+    assert_eq!(failure.reason, "OUTPUT_SCHEMA_MISMATCH", "{failure:?}");
+    assert!(failure.message.contains("longer than 5s"), "{}", failure.message);
+}

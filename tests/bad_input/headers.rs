@@ -1,0 +1,86 @@
+//! A failure must fit into the headers it travels in, whatever is wrong.
+
+use prost_types::{Value as ProtoValue, value::Kind};
+use serde_json::json;
+use sparkler::simulator::{Fault, Options, Rule};
+use tonic::{Code, Status};
+
+use super::{
+    message,
+    support::{Ask, Failure, World, ask},
+};
+
+/// Status and details together must fit into the headers that careful clients
+/// allow.
+const MOST_HEADER_BYTES: usize = 8 * 1024;
+
+#[tokio::test]
+async fn an_error_fits_into_headers_whatever_is_wrong() {
+    let world = World::start().await;
+    let many = |count: usize| {
+        let fields = (0..count).map(|field| format!("unknown field {field}"));
+        fields.fold(ask("x"), |asked, field| asked.set(&field, json!(1)))
+    };
+    let no_numbers = |count: usize| {
+        let infinite = || ProtoValue { kind: Some(Kind::NumberValue(f64::INFINITY)) };
+        let mut request = ask("x").request();
+        let config = request.config.get_or_insert_default();
+        config.fields.extend((0..count).map(|field| (format!("{field}").repeat(99), infinite())));
+        request
+    };
+    let rows: [(&str, Ask); 5] = [
+        ("many fields", many(1000)),
+        ("a long key", ask("x").set(&"k".repeat(100_000), json!(1))),
+        ("a key that needs escapes", ask("x").set(&"\u{1F388}\n".repeat(5000), json!(1))),
+        ("a long name", ask("x").secret(&"n".repeat(100_000))),
+        ("many messages", ask("x").chat((0..2000).map(|_| message("nobody", "x")).collect())),
+    ];
+    let rows = rows.map(|(name, asked)| (name, asked.request()));
+    for (name, request) in rows.into_iter().chain([("no numbers", no_numbers(1000))]) {
+        let mut client = world.caller().await.client();
+        let status = client.execute_node(request).await.expect_err(name);
+        let size = header_bytes(&status);
+        let failure = Failure::from(status);
+        assert_eq!(failure.reason, "INVALID_NODE_CONFIG", "{name}: {failure:?}");
+        assert!(!failure.violations.is_empty(), "{name}");
+        assert!(size <= MOST_HEADER_BYTES, "{name}: {size} bytes");
+    }
+}
+
+/// About what a status takes in headers: the message percent-encoded, the
+/// details in base64.
+fn header_bytes(status: &Status) -> usize {
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte) && !b"\"#<>`?{}%".contains(&byte);
+    let message: usize = status.message().bytes().map(|byte| if plain(byte) { 1 } else { 3 }).sum();
+    message + status.details().len().div_ceil(3) * 4
+}
+
+#[tokio::test]
+async fn a_failed_answer_fits_into_headers_too() {
+    let world = World::start().await;
+    for text in ["prose ".repeat(20_000), "\"\u{1F388}".repeat(10_000), "[\n".repeat(300)] {
+        world.simulator.clear_script();
+        world.simulator.script(Rule::always(Fault::answer([text.clone()])));
+        let failure = world.caller().await.failure(ask("x").json()).await;
+        assert_eq!(failure.reason, "OUTPUT_NOT_JSON", "{failure:?}");
+        let detail = failure.detail.expect("a detail");
+        let told = detail.text.trim_end_matches('…');
+        assert!(told.len() > 500 && text.starts_with(told), "{} bytes", told.len());
+        assert!(detail.usage.is_some(), "it was paid for");
+    }
+}
+
+#[tokio::test]
+async fn a_message_beyond_the_bound_is_refused_by_name() {
+    let world = World::with(Options::instant(), |config| {
+        config.execution.max_input_bytes = 64 * 1024;
+    })
+    .await;
+    for bytes in [70 * 1024, 1 << 20] {
+        let failure = world.caller().await.failure(ask(&"x".repeat(bytes))).await;
+        assert_eq!(failure.code, Code::InvalidArgument, "{bytes}: {failure:?}");
+        assert_eq!(failure.reason, "INVALID_NODE_CONFIG", "{bytes}: {failure:?}");
+        assert!(!failure.violations.is_empty(), "{bytes}: {failure:?}");
+    }
+    world.caller().await.answer(ask("and now short")).await;
+}

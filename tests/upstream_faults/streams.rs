@@ -1,0 +1,140 @@
+//! Streams that fail, early and late, and that are cut anywhere.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sparkler::simulator::{BodyForm, Fault, Refusal, Rule};
+use tonic::Code;
+
+use super::{
+    MAX_ANSWER_BYTES, Told, all, check, fail, impatient, refuse,
+    support::{self, ask},
+};
+
+fn as_stream(body: BodyForm) -> Fault {
+    Refusal::status(200).body(body).header("content-type", "text/event-stream").into()
+}
+
+/// Faults of a stream, the same whether they come early or late.
+fn stream_faults(after: u32) -> Vec<(&'static str, Fault, Told)> {
+    let status = |status: u16| Fault::StreamError {
+        after_deltas: Some(after),
+        status: Some(status),
+        code: None,
+        message: "it failed".to_owned(),
+    };
+    let no_status = |code: Option<&str>| Fault::StreamError {
+        after_deltas: Some(after),
+        status: None,
+        code: code.map(str::to_owned),
+        message: "it failed".to_owned(),
+    };
+    let event = |data: &str| Fault::ErrorEvent { after_deltas: Some(after), data: data.to_owned() };
+    vec![
+        ("cut", Fault::Cut { after_deltas: after }, Told::interrupted()),
+        ("end", Fault::EndEarly { after_deltas: Some(after) }, Told::interrupted()),
+        ("[DONE]", Fault::DoneEarly { after_deltas: Some(after) }, Told::interrupted()),
+        ("no JSON", Fault::NotJsonEvent { after_deltas: after }, Told::interrupted()),
+        ("endless line", Fault::EndlessLine { after_deltas: after }, Told::interrupted()),
+        ("error", no_status(None), Told::interrupted()),
+        ("error 503", status(503), Told::unavailable(503)),
+        (
+            "error 429",
+            status(429),
+            Told::transient(Code::ResourceExhausted, "PROVIDER_RATE_LIMITED", Some(429)),
+        ),
+        ("error 400", status(400), Told::rejected(400)),
+        (
+            "error event",
+            event(r#"{"error":{"message":"no","status":500}}"#),
+            Told::unavailable(500),
+        ),
+        ("error event in text", event("it failed"), Told::interrupted()),
+        ("error event without data", event(""), Told::interrupted()),
+    ]
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_before_any_output_is_tried_again() {
+    let mut rows = stream_faults(0);
+    let finish = |reason: &str| Fault::FinishReason(reason.to_owned());
+    rows.extend([
+        ("cut in a character", Fault::CutInCharacter, Told::interrupted()),
+        ("empty body", Fault::CutAfterBytes { bytes: 0 }, Told::interrupted()),
+        ("finish reason error", finish("error"), Told::interrupted()),
+        ("finish reason content_filter", finish("content_filter"), Told::interrupted()),
+        ("finish reason nobody knows", finish("\u{1b}[2Jboom"), Told::interrupted()),
+        ("late error", Fault::LateError { message: "late".to_owned() }, Told::unavailable(500)),
+        ("HTML", refuse(200, BodyForm::Html), Told::interrupted()),
+        ("HTML as a stream", as_stream(BodyForm::Html), Told::interrupted()),
+        ("nothing", refuse(200, BodyForm::Empty), Told::interrupted()),
+        ("JSON that is no answer", refuse(200, BodyForm::Json(json!([]))), Told::interrupted()),
+        (
+            "an object that is no answer",
+            refuse(200, BodyForm::Json(json!({}))),
+            Told::interrupted(),
+        ),
+    ]);
+    let rows = rows.into_iter().map(|(name, fault, told)| (name, Rule::always(fault), told));
+    // Without deltas nothing has gone to the caller, wherever the fault is.
+    check(rows, |name| ask(name).no_deltas()).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_after_output_is_not_tried_again() {
+    // The pause lets what came before reach the caller.
+    let pause = Fault::Stall { after_deltas: 2, lasting: Some(Duration::from_millis(150)) };
+    let rows = stream_faults(2)
+        .into_iter()
+        .map(|(name, fault, told)| (name, all([pause.clone(), fault]), told.once()));
+    check(rows, ask).await;
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_bound_ends_there_and_the_provider_is_stopped() {
+    let world = impatient().await;
+    let caller = world.caller().await;
+    let whole = Fault::HugeEvent { after_deltas: 1, bytes: MAX_ANSWER_BYTES + 1 };
+    let told = fail(&world, &caller, Rule::always(Fault::EndlessStream), ask("go on")).await;
+    let too_large = Told {
+        code: Code::ResourceExhausted,
+        reason: "OUTPUT_TOO_LARGE".to_owned(),
+        domain: "sparkler".to_owned(),
+        http_status: None,
+        ..Told::rejected(0)
+    };
+    assert_eq!(told, too_large);
+    let stopped = world.simulator.wait_until(|report| report.aborted == 1, support::PATIENCE);
+    stopped.await.expect("the provider is stopped");
+    let told = fail(&world, &caller, Rule::always(whole), ask("at once").no_deltas()).await;
+    assert_eq!(told, Told::interrupted(), "an event beyond the bound cannot be read");
+    caller.answer(ask("and now well")).await;
+}
+
+#[tokio::test]
+async fn wherever_the_connection_breaks_no_part_is_taken_for_the_whole() {
+    let world = impatient().await;
+    let caller = world.caller().await;
+    let answer = || Fault::answer(["One 🎈, ", "two 日本, ", "three."]);
+    let mut completed = 0;
+    let mut bytes = 0;
+    while completed < 2 {
+        world.simulator.clear_script();
+        world.simulator.script(all([answer(), Fault::CutAfterBytes { bytes }]));
+        let heard = caller.hear(ask("Count").attempts(1)).await;
+        assert!("One 🎈, two 日本, three.".starts_with(&heard.text), "{bytes}: {}", heard.text);
+        match heard.end {
+            Ok(whole) => {
+                assert_eq!(whole.choices[0].text, "One 🎈, two 日本, three.", "{bytes}");
+                completed += 1;
+            }
+            Err(failure) => {
+                assert_eq!(completed, 0, "{bytes}: what was whole stays whole");
+                assert_eq!(failure.reason, "STREAM_INTERRUPTED", "{bytes}: {failure:?}");
+            }
+        }
+        bytes += 13;
+        assert!(bytes < 10_000, "the stream never ends");
+    }
+    assert!(bytes > 500, "the cuts went through the whole stream");
+}
