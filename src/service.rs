@@ -42,7 +42,7 @@ impl Service {
     /// The head of the response goes out with the first event: a call that
     /// fails before it ends without one, and gRPC clients may then retry it by
     /// themselves. What follows cannot be kept beyond the call's deadline.
-    async fn answer(&self, mut session: Session) -> Result<Response<Events>, Status> {
+    async fn answer(&self, mut session: Box<Session>) -> Result<Response<Events>, Status> {
         let first = told(&mut session).await.transpose()?;
         let (deadline, error) = session.deadline();
         let is_at_hand = session.is_at_hand();
@@ -122,7 +122,7 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
 struct Telling {
     /// Told when the head goes out.
     first: Option<ExecuteNodeResponse>,
-    session: Session,
+    session: Box<Session>,
 }
 
 fn events(telling: Telling) -> Events {

@@ -79,7 +79,13 @@ impl Executor {
 
     /// Begins an execution, or joins one, or finds one done. Returns before
     /// anything has been asked of the provider.
-    pub fn execute(self: &Arc<Executor>, permit: Permit, order: Order) -> Result<Session, Error> {
+    ///
+    /// Boxed, since it is moved with every event that is told.
+    pub fn execute(
+        self: &Arc<Executor>,
+        permit: Permit,
+        order: Order,
+    ) -> Result<Box<Session>, Error> {
         let mut clock = self.clock(order.arrived, &order.limits);
         let holder = Holder::of(&order.caller, &order.context);
         let prepared = self.prepare(order)?;
@@ -101,7 +107,7 @@ impl Executor {
             status: found.status,
         };
         let token = token.seal(&self.cache_secret, &holder, &fingerprint);
-        Ok(Session::new(self.clone(), permit, listener, clock, found, token))
+        Ok(Box::new(Session::new(self.clone(), permit, listener, clock, found, token)))
     }
 
     /// Picks an execution up again. Never runs anything.
@@ -109,7 +115,7 @@ impl Executor {
         self: &Arc<Executor>,
         permit: Permit,
         attachment: Attachment,
-    ) -> Result<Session, Error> {
+    ) -> Result<Box<Session>, Error> {
         let Attachment { execution_token, after_sequence, credential, context, caller, .. } =
             attachment;
         let credential =
@@ -140,7 +146,7 @@ impl Executor {
         }
         let clock = self.clock(attachment.arrived, &attachment.limits);
         let found = Found::again(token.status);
-        Ok(Session::new(self.clone(), permit, listener, clock, found, execution_token))
+        Ok(Box::new(Session::new(self.clone(), permit, listener, clock, found, execution_token)))
     }
 
     /// Takes a place for a call, before anything of it is looked at. Counted

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{
     Executor,
@@ -143,11 +143,8 @@ impl Session {
     /// without any. Where the first news is that nothing will come, it does not
     /// go out at all.
     async fn start(&mut self, started: Started) -> Result<Output, Box<Failed>> {
-        tokio::select! {
-            biased;
-            () = self.listener.changed() => {}
-            () = tokio::time::sleep(Session::NEWS_WITHIN) => {}
-        }
+        // In time or not, what is there now decides.
+        let _ = timeout(Session::NEWS_WITHIN, self.listener.changed()).await;
         self.started = None;
         match self.listener.failure_before_output() {
             Some(failure) => self.fail(failure),

@@ -147,6 +147,9 @@ impl Listener {
     /// Resolves when there may be something new to [`hear`](Listener::hear).
     /// Cancel safe: nothing is taken here.
     pub async fn changed(&self) {
+        if self.has_news() {
+            return;
+        }
         let changed = self.flight.changed.notified();
         tokio::pin!(changed);
         // Registered before the look, so that what comes between is not missed.
