@@ -112,7 +112,7 @@ export class Sparkler {
   async nodeTypes(options = {}) {
     const { listNodeTypes } = api.WorkerService.method;
     const request = create(api.ListNodeTypesRequestSchema);
-    return (await this.#call(options).answer(listNodeTypes, request)).nodeTypes;
+    return (await this.#call(quick(options)).answer(listNodeTypes, request)).nodeTypes;
   }
 
   /**
@@ -123,7 +123,8 @@ export class Sparkler {
    */
   async check(request, options = {}) {
     const message = create(api.CheckNodeRequestSchema, request);
-    return (await this.#call(options).answer(api.WorkerService.method.checkNode, message)).findings;
+    const { checkNode } = api.WorkerService.method;
+    return (await this.#call(quick(options)).answer(checkNode, message)).findings;
   }
 
   /** @param {CallOptions} options */
@@ -343,6 +344,15 @@ class Call {
     signal.addEventListener("abort", cancel);
     call.on("status", () => signal.removeEventListener("abort", cancel));
   }
+}
+
+/**
+ * For calls that take no time.
+ *
+ * @param {CallOptions} options
+ */
+function quick({ timeout = 30_000, ...options }) {
+  return { timeout, ...options };
 }
 
 /**

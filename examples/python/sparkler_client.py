@@ -108,17 +108,18 @@ class Sparkler:
         call = Call(self._stub, self._metadata(traceparent), deadline(timeout))
         return Execution(call, call.attach(request), request)
 
-    async def node_types(self) -> list[api.NodeType]:
+    async def node_types(self, *, timeout: float = 30) -> list[api.NodeType]:
         """The node types of the worker, with enough of each to draw its form."""
-        return (await self._answer(self._stub.ListNodeTypes, api.ListNodeTypesRequest())).node_types
+        request = api.ListNodeTypesRequest()
+        return (await self._answer(self._stub.ListNodeTypes, request, timeout)).node_types
 
-    async def check(self, request: api.CheckNodeRequest) -> list[api.Finding]:
+    async def check(self, request: api.CheckNodeRequest, *, timeout: float = 30) -> list[api.Finding]:
         """Whether a node would run: its fields, its credential, its model."""
-        return (await self._answer(self._stub.CheckNode, request)).findings
+        return (await self._answer(self._stub.CheckNode, request, timeout)).findings
 
-    async def _answer(self, method, request):
+    async def _answer(self, method, request, timeout: float):
         try:
-            return await method(request, metadata=self._metadata(None), timeout=30)
+            return await method(request, metadata=self._metadata(None), timeout=timeout)
         except grpc.aio.AioRpcError as error:
             raise Failure.decode(error) from None
 
