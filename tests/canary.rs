@@ -4,80 +4,17 @@
 
 mod support;
 
-use std::{net::SocketAddr, process::Stdio, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
+use self::support::{Ask, Caller, Failure, MODEL, Program, spawn};
 use serde_json::json;
 use sparkler::simulator::{BodyForm, Fault, Handle, Options, Refusal, Rule, Simulator};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStderr, Command},
-    task::JoinHandle,
-};
-
-use self::support::{Ask, Caller, Failure, MODEL, PATIENCE, spawn};
 
 const KEY: &str = "fw_c4n4ry7d1e5b0c9a8f6e3d2c1b0a9f8e";
 const PROMPT: &str = "the canary of the prompt sings at dawn";
 
 fn ask() -> Ask {
     support::ask(PROMPT).key(KEY)
-}
-
-/// The program as a worker, its log collected.
-struct Program {
-    child: Child,
-    address: SocketAddr,
-    log: JoinHandle<Vec<String>>,
-}
-
-impl Program {
-    async fn serve(base_url: &str, protocol: &str, secrets: &str) -> Program {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sparkler"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .args(["--log", "trace", "--log-format", "json", "--leave-grace", "0s"])
-            .args(["--fireworks-base-url", base_url, "--fireworks-protocol", protocol])
-            .args(["--secrets-dir", secrets])
-            .env_clear()
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the program starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let mut begun = Vec::new();
-        let address = listening(&mut lines, &mut begun).await;
-        // Read on all the while: a full pipe would hold the program.
-        let log = spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                begun.push(line);
-            }
-            begun
-        });
-        Program { child, address, log }
-    }
-
-    /// Stops it; what it has logged.
-    async fn stop(mut self) -> Vec<String> {
-        let id = i32::try_from(self.child.id().expect("it runs")).expect("a process id");
-        let process = rustix::process::Pid::from_raw(id).expect("a process id");
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("sent");
-        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        assert!(ended.expect("it stops").expect("it was waited for").success());
-        self.log.await.expect("the log was read")
-    }
-}
-
-async fn listening(
-    lines: &mut Lines<BufReader<ChildStderr>>,
-    begun: &mut Vec<String>,
-) -> SocketAddr {
-    loop {
-        let line = lines.next_line().await.expect("readable").expect("it listens before it ends");
-        let value: serde_json::Value = serde_json::from_str(&line).expect("a log line is JSON");
-        begun.push(line);
-        if value["message"] == "listening" {
-            return value["listen"].as_str().expect("an address").parse().expect("an address");
-        }
-    }
 }
 
 /// Everything the provider can say, with the key in it.
@@ -192,7 +129,8 @@ async fn the_credential_and_the_prompt_stay_where_they_belong() {
         let simulator = Simulator::bind(address, Options::instant()).await.expect("a free port");
         let (base_url, provider) = (simulator.base_url(), simulator.handle());
         let simulating = spawn(simulator.run(std::future::pending()));
-        let program = Program::serve(&base_url, protocol, secrets).await;
+        let more = ["--log", "trace", "--fireworks-protocol", protocol, "--secrets-dir", secrets];
+        let program = Program::serve(&base_url, &more).await;
         let caller = Caller::connect(program.address).await;
         fail_in_every_way(&caller, &provider).await;
         provider.clear_script();

@@ -14,7 +14,7 @@ use crate::{
 const WORDS: usize = 100;
 
 /// `word1 word2 …`, one delta each.
-fn words() -> Vec<String> {
+pub(crate) fn words() -> Vec<String> {
     (1..=WORDS).map(|number| format!("word{number} ")).collect()
 }
 

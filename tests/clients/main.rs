@@ -11,6 +11,7 @@ mod client;
 mod failing;
 mod leaving;
 mod link;
+mod program;
 mod reflection;
 mod streaming;
 mod wire;

@@ -6,6 +6,7 @@
 mod ask;
 mod caller;
 mod failure;
+mod program;
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
@@ -21,6 +22,7 @@ pub use self::{
     ask::{Ask, ask},
     caller::{Call, Caller, Heard},
     failure::Failure,
+    program::Program,
 };
 
 /// A model of the simulator that answers plainly, and has a price.

@@ -1,0 +1,71 @@
+//! The program as a worker, its log collected.
+
+use std::{net::SocketAddr, process::Stdio};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{PATIENCE, spawn};
+
+/// A `sparkler serve` of its own process.
+pub struct Program {
+    child: Child,
+    pub address: SocketAddr,
+    log: JoinHandle<Vec<String>>,
+}
+
+impl Program {
+    /// Starts it on a free port, with more arguments, and waits until it
+    /// listens.
+    pub async fn serve(base_url: &str, more: &[&str]) -> Program {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sparkler"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args(["--log-format", "json", "--leave-grace", "0s"])
+            .args(["--fireworks-base-url", base_url])
+            .args(more)
+            .env_clear()
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let mut begun = Vec::new();
+        let address = listening(&mut lines, &mut begun).await;
+        // Read on all the while: a full pipe would hold the program.
+        let log = spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                begun.push(line);
+            }
+            begun
+        });
+        Program { child, address, log }
+    }
+
+    /// Stops it; what it has logged.
+    pub async fn stop(mut self) -> Vec<String> {
+        let id = i32::try_from(self.child.id().expect("it runs")).expect("a process id");
+        let process = rustix::process::Pid::from_raw(id).expect("a process id");
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("sent");
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        assert!(ended.expect("it stops").expect("it was waited for").success());
+        self.log.await.expect("the log was read")
+    }
+}
+
+async fn listening(
+    lines: &mut Lines<BufReader<ChildStderr>>,
+    begun: &mut Vec<String>,
+) -> SocketAddr {
+    loop {
+        let line = lines.next_line().await.expect("readable").expect("it listens before it ends");
+        let value: serde_json::Value = serde_json::from_str(&line).expect("a log line is JSON");
+        begun.push(line);
+        if value["message"] == "listening" {
+            return value["listen"].as_str().expect("an address").parse().expect("an address");
+        }
+    }
+}
