@@ -16,7 +16,7 @@ use crate::{
     credentials::ApiKey,
     error::{Deadline, Error},
     event::{Emit, Finish, Phase},
-    fireworks::{Attempt, RetryPolicy},
+    fireworks::{Attempt, Interrupted, RetryPolicy},
     flight::{Failure, Landing, Publisher, Stored},
     lifecycle::Stage,
     node::Plan,
@@ -84,13 +84,13 @@ impl Mission {
             };
             let wait = retry.next(attempt, began.elapsed(), &interrupted.error);
             let Some(wait) = wait.filter(|_| publisher.may_restart()) else {
-                return Err(Failure { error: interrupted.error, usage: interrupted.usage });
+                return Err(interrupted.into());
             };
             publisher.phase(Phase::Retrying);
             tokio::time::sleep(wait).await;
             if publisher.has_shown() {
                 if !publisher.may_restart() {
-                    return Err(Failure { error: interrupted.error, usage: interrupted.usage });
+                    return Err(interrupted.into());
                 }
                 publisher.restart(attempt + 1, interrupted.error.reason());
             }
@@ -112,6 +112,12 @@ impl Mission {
             }
         }
         Ok(finish)
+    }
+}
+
+impl From<Interrupted> for Failure {
+    fn from(Interrupted { error, usage }: Interrupted) -> Failure {
+        Failure { error, usage }
     }
 }
 

@@ -1,12 +1,6 @@
 //! Finds flights: by what they execute, by idempotency key, by their name.
 
-use std::{
-    fmt,
-    hash::Hash,
-    mem,
-    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
-    time::Duration,
-};
+use std::{fmt, hash::Hash, mem, sync::Arc, time::Duration};
 
 use dashmap::{DashMap, mapref::entry::Entry};
 use moka::{policy::EvictionPolicy, sync::Cache};
@@ -66,7 +60,6 @@ pub struct Flights {
     idempotent: DashMap<Key, Replay>,
     landed: Cache<FlightId, Arc<Flight>>,
     replays: Cache<Key, Replay>,
-    count: AtomicUsize,
     config: FlightsConfig,
 }
 
@@ -86,14 +79,13 @@ impl Flights {
             idempotent: DashMap::new(),
             landed: kept(&config, weight),
             replays: kept(&config, |replay: &Replay| weight(&replay.flight)),
-            count: AtomicUsize::new(0),
             config,
         })
     }
 
     /// Flights under way.
     pub fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.under_way.len()
     }
 
     /// Joins the flight of an identical execution, or begins one. Synchronous:
@@ -171,13 +163,12 @@ impl Flights {
     /// Takes a landed flight off the maps; keeps it for those who come back.
     /// A flight that failed is not replayed for its idempotency keys: the
     /// retry shall run.
+    ///
     /// It is kept first, so that nobody who looks at the maps and then at what
     /// is kept misses it.
     pub(super) fn remove(&self, flight: &Arc<Flight>) {
         self.landed.insert(flight.id, flight.clone());
-        if self.under_way.remove(&flight.id).is_some() {
-            self.count.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.under_way.remove(&flight.id);
         if let Some(key) = flight.shared {
             self.shared.remove_if(&key, |_, known| Arc::ptr_eq(known, flight));
         }
@@ -254,7 +245,6 @@ impl Flights {
         let flight = Flight::new(request.subject.clone(), request.shared);
         let listener = flight.listen(0, options).expect("a new flight is not abandoned");
         self.under_way.insert(flight.id, flight.clone());
-        self.count.fetch_add(1, Ordering::Relaxed);
         let publisher = Publisher::new(flight.clone(), self.clone(), self.config.max_answer_bytes);
         (Join::Leader(publisher, listener), flight)
     }
