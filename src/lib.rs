@@ -18,6 +18,7 @@
 //! | [`fireworks`] | the provider's client: one attempt, streamed |
 //! | [`proto`], [`service`], [`server`] | the door, the RPCs, the ports |
 //! | [`lifecycle`], [`admission`], [`config`] | stopping, places, settings |
+//! | [`telemetry`] | traces, and where they go |
 //! | [`output`], [`price`], [`secrets`] | what form, what cost, whose key |
 //! | [`simulator`], [`cli`] | a local Fireworks; the program |
 //!
@@ -44,7 +45,7 @@
 //! fireworks        ▼
 //!  │           recording ──► price
 //!  ▼               │
-//! event, error, credentials, output, lifecycle, admission, secrets
+//! event, error, credentials, output, lifecycle, admission, secrets, telemetry
 //! ```
 
 pub mod admission;
@@ -68,3 +69,4 @@ pub mod secrets;
 pub mod server;
 pub mod service;
 pub mod simulator;
+pub mod telemetry;

@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["execution"],
     &["node", "cache", "flight"],
     &["fireworks", "recording"],
-    &["admission", "lifecycle", "output", "price", "secrets"],
+    &["admission", "lifecycle", "output", "price", "secrets", "telemetry"],
     &["credentials", "error", "event"],
 ];
 
@@ -33,7 +33,7 @@ const ONLY_FOR: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that stand alone: they use none of the others.
-const ALONE: &[&str] = &["simulator", "lifecycle"];
+const ALONE: &[&str] = &["simulator", "lifecycle", "telemetry"];
 
 /// The plain values at the bottom know each other.
 const VALUES: &[&str] = &["credentials", "error", "event"];

@@ -101,6 +101,7 @@ mod tests {
             finish: Finish::default(),
             attempts: 1,
             recorded_at: SystemTime::now(),
+            span: None,
         })
     }
 

@@ -9,6 +9,7 @@ use crate::{
     error::{Error, ProviderError},
     event::Phase,
     recording::{FlightId, MergedDelta, Reading, Recording, Subject},
+    telemetry::SpanRef,
 };
 
 /// How an execution listens.
@@ -111,6 +112,16 @@ impl Listener {
         match &self.flight.state().told {
             Told::Growing(_) => None,
             Told::Recorded(recording) => Some(recording.clone()),
+        }
+    }
+
+    /// The span of the flight that produced what is heard, where one was
+    /// recorded.
+    pub fn span(&self) -> Option<SpanRef> {
+        let state = self.flight.state();
+        match &state.told {
+            Told::Growing(_) => state.span,
+            Told::Recorded(recording) => recording.span,
         }
     }
 

@@ -36,6 +36,7 @@ use crate::{
     error::Error,
     event::{Phase, Usage},
     recording::{FlightId, Key, Log, Recording, Subject},
+    telemetry::SpanRef,
 };
 
 /// How a flight ended without an answer.
@@ -99,6 +100,8 @@ struct State {
     drains: bool,
     /// Since when nobody listens.
     alone_since: Option<Instant>,
+    /// The span of the flight, where one is recorded.
+    span: Option<SpanRef>,
     /// The idempotency keys it is registered under.
     replayed_for: Vec<Idempotency>,
 }
@@ -152,6 +155,7 @@ impl Flight {
                 unforgiving: 0,
                 drains: false,
                 alone_since: None,
+                span: None,
                 replayed_for: Vec::new(),
             }),
             changed: Notify::new(),

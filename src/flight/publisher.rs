@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     event::{Delta, Emit, Finish, Phase},
     recording::{FlightId, Joined, Log, Recording},
+    telemetry::SpanRef,
 };
 
 /// The only writer of a flight.
@@ -48,6 +49,11 @@ impl Publisher {
     /// The flight's name.
     pub fn id(&self) -> FlightId {
         self.flight.id()
+    }
+
+    /// Notes the span of the flight: what its listeners link to.
+    pub fn traced_as(&self, span: SpanRef) {
+        self.flight.state().span = Some(span);
     }
 
     /// Resolves when nobody wants the flight any more: its last listener has
@@ -123,6 +129,7 @@ impl Publisher {
             finish,
             attempts: state.attempts,
             recorded_at: SystemTime::now(),
+            span: state.span,
         });
         state.told = Told::Recorded(recording.clone());
         recording

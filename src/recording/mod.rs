@@ -8,7 +8,7 @@ mod log;
 use std::{fmt, sync::Arc, time::SystemTime};
 
 pub use self::log::{Joined, Log, MergedDelta, Reading};
-use crate::{event::Finish, price::Tier};
+use crate::{event::Finish, price::Tier, telemetry::SpanRef};
 
 /// A 256-bit keyed hash that names what is executed, and so its recording.
 pub type Key = [u8; 32];
@@ -75,6 +75,9 @@ pub struct Recording {
     pub attempts: u32,
     /// When it ended.
     pub recorded_at: SystemTime,
+    /// The span of the flight, where one was recorded: what those who are
+    /// answered from here link to.
+    pub span: Option<SpanRef>,
 }
 
 impl Recording {

@@ -1,0 +1,175 @@
+//! The names of spans, events and attributes, each written once.
+//!
+//! They follow the OpenTelemetry semantic conventions: those for generative AI
+//! as of 1.42 with the token names of the newest development text (the dev
+//! release has no stable form yet), those for RPC as of 1.44, where a status is
+//! `rpc.response.status_code`. What no convention names is `sparkler.…`.
+
+/// The release of the conventions that the resource names as its schema.
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
+/// What the spans' instrumentation scope is called.
+pub const SCOPE: &str = "sparkler";
+
+/// Spans. A SERVER span is called as its method, a CLIENT span
+/// `{operation} {model}`.
+pub mod span {
+    /// Looking an answer up.
+    pub const LOOKUP: &str = "cache lookup";
+    /// A real invocation, from its first attempt to its landing.
+    pub const FLIGHT: &str = "flight";
+}
+
+/// Events on spans; never one per token.
+pub mod event {
+    /// An attempt has its connection.
+    pub const CONNECTED: &str = "connected";
+    /// An attempt has brought its first piece of output.
+    pub const FIRST_TOKEN: &str = "first_token";
+    /// An attempt has failed, and another follows after a wait.
+    pub const RETRY: &str = "retry";
+    /// What was told is void; the flight begins anew.
+    pub const RESTARTED: &str = "restarted";
+}
+
+/// Attributes of the OpenTelemetry conventions.
+pub mod otel {
+    /// Why it failed: a reason of the API.
+    pub const ERROR_TYPE: &str = "error.type";
+    /// The host that was asked.
+    pub const SERVER_ADDRESS: &str = "server.address";
+    /// Its port.
+    pub const SERVER_PORT: &str = "server.port";
+    /// The caller's address.
+    pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
+    /// The caller's port.
+    pub const NETWORK_PEER_PORT: &str = "network.peer.port";
+    /// The provider's HTTP status.
+    pub const HTTP_STATUS: &str = "http.response.status_code";
+
+    /// `grpc`.
+    pub const RPC_SYSTEM: &str = "rpc.system.name";
+    /// The method, as `package.Service/Method`.
+    pub const RPC_METHOD: &str = "rpc.method";
+    /// The method that was asked for, where there is none such.
+    pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
+    /// The name of the gRPC status.
+    pub const RPC_STATUS: &str = "rpc.response.status_code";
+    /// The value for what is none of the known.
+    pub const OTHER: &str = "_OTHER";
+
+    /// `chat` or `text_completion`.
+    pub const OPERATION: &str = "gen_ai.operation.name";
+    /// Who provides the model.
+    pub const PROVIDER: &str = "gen_ai.provider.name";
+    /// The model that was asked.
+    pub const REQUEST_MODEL: &str = "gen_ai.request.model";
+    /// Whether a stream was asked for.
+    pub const REQUEST_STREAM: &str = "gen_ai.request.stream";
+    /// Choices that were asked for, where not one.
+    pub const REQUEST_CHOICES: &str = "gen_ai.request.choice.count";
+    /// The bound of the answer, in tokens.
+    pub const REQUEST_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
+    /// The temperature.
+    pub const REQUEST_TEMPERATURE: &str = "gen_ai.request.temperature";
+    /// The share of likely tokens.
+    pub const REQUEST_TOP_P: &str = "gen_ai.request.top_p";
+    /// The count of likely tokens.
+    pub const REQUEST_TOP_K: &str = "gen_ai.request.top_k";
+    /// The penalty by frequency.
+    pub const REQUEST_FREQUENCY_PENALTY: &str = "gen_ai.request.frequency_penalty";
+    /// The penalty by presence.
+    pub const REQUEST_PRESENCE_PENALTY: &str = "gen_ai.request.presence_penalty";
+    /// The sequences that end the answer.
+    pub const REQUEST_STOP: &str = "gen_ai.request.stop_sequences";
+    /// The seed.
+    pub const REQUEST_SEED: &str = "gen_ai.request.seed";
+    /// How much the model is to think.
+    pub const REQUEST_REASONING: &str = "gen_ai.request.reasoning.level";
+    /// `text` or `json`, where the request asks for a form.
+    pub const OUTPUT_TYPE: &str = "gen_ai.output.type";
+    /// The conversation, where the caller names one.
+    pub const CONVERSATION: &str = "gen_ai.conversation.id";
+    /// The provider's id of the answer.
+    pub const RESPONSE_ID: &str = "gen_ai.response.id";
+    /// The model that answered.
+    pub const RESPONSE_MODEL: &str = "gen_ai.response.model";
+    /// Why each choice ended; `error` where the stream broke before.
+    pub const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
+    /// Seconds from the request to the first piece of output.
+    pub const TIME_TO_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
+    /// Tokens of the prompt, cached ones included.
+    pub const INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
+    /// Tokens of the answer, reasoning included.
+    pub const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
+    /// Of the prompt, those from the provider's own prompt cache.
+    pub const CACHED_TOKENS: &str = "gen_ai.usage.cache_read.input_tokens";
+    /// Of the answer, reasoning.
+    pub const REASONING_TOKENS: &str = "gen_ai.usage.reasoning.output_tokens";
+    /// The conversation as it was sent; only where the operator opted in.
+    pub const INPUT_MESSAGES: &str = "gen_ai.input.messages";
+    /// The answer; only where the operator opted in.
+    pub const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
+
+    /// What is exported by.
+    pub const SERVICE_NAME: &str = "service.name";
+    /// Its version.
+    pub const SERVICE_VERSION: &str = "service.version";
+    /// Which process of it.
+    pub const SERVICE_INSTANCE: &str = "service.instance.id";
+}
+
+/// Attributes of our own.
+pub mod sparkler {
+    /// The node's type.
+    pub const NODE_TYPE: &str = "sparkler.node.type";
+    /// The worker's name.
+    pub const WORKER: &str = "sparkler.worker.id";
+    /// The flow's definition.
+    pub const FLOW: &str = "sparkler.flow.id";
+    /// The flow's run.
+    pub const RUN: &str = "sparkler.run.id";
+    /// The node within the flow.
+    pub const NODE: &str = "sparkler.node.id";
+    /// On whose behalf.
+    pub const TENANT: &str = "sparkler.tenant";
+    /// Which attempt of the orchestrator this is.
+    pub const ORCHESTRATOR_ATTEMPT: &str = "sparkler.run.attempt";
+    /// A label of the caller: the prefix of its key.
+    pub const LABEL_PREFIX: &str = "sparkler.label.";
+    /// A baggage entry that the operator lets in: the prefix of its key.
+    pub const BAGGAGE_PREFIX: &str = "baggage.";
+    /// How it ended: `OK`, or the reason of the failure.
+    pub const REASON: &str = "sparkler.reason";
+    /// What the look-up came to.
+    pub const CACHE_STATUS: &str = "sparkler.cache.status";
+    /// What one look-up brought: `hit` or `miss`.
+    pub const CACHE_RESULT: &str = "sparkler.cache.result";
+    /// The beginning of the cache key.
+    pub const CACHE_KEY: &str = "sparkler.cache.key";
+    /// How old a hit is, in seconds.
+    pub const CACHE_AGE: &str = "sparkler.cache.age";
+    /// Whether the answer was stored, or why not.
+    pub const CACHE_STORED: &str = "sparkler.cache.stored";
+    /// The flight's name.
+    pub const FLIGHT: &str = "sparkler.flight.id";
+    /// `leader` or `follower`.
+    pub const FLIGHT_ROLE: &str = "sparkler.flight.role";
+    /// Calls of the provider.
+    pub const ATTEMPTS: &str = "sparkler.attempts";
+    /// Which call of the provider this is, from 1.
+    pub const ATTEMPT: &str = "sparkler.attempt";
+    /// How long a retry waits, in seconds.
+    pub const WAIT: &str = "sparkler.wait";
+    /// Seconds from the call's arrival to the first output.
+    pub const TIME_TO_FIRST_TOKEN: &str = "sparkler.time_to_first_token";
+    /// What this execution spent, in US dollars.
+    pub const COST_SPENT: &str = "sparkler.cost.spent";
+    /// What sharing or the cache saved, in US dollars.
+    pub const COST_SAVED: &str = "sparkler.cost.saved";
+    /// What an execution was waiting for when it failed.
+    pub const PHASE: &str = "sparkler.phase";
+    /// Whether content was cut to its bound.
+    pub const CONTENT_CUT: &str = "sparkler.content.cut";
+    /// How a linked span has to do with this one: it produced the answer.
+    pub const LINK: &str = "sparkler.link";
+}
