@@ -73,6 +73,7 @@ fn board(flights: &Arc<Flights>, listeners: usize) -> (Publisher, Vec<Listener>)
         subject: Arc::new(Subject { model: MODEL.to_owned(), tier: Tier::Standard, json: false }),
         shared: Some([1; 32]),
         idempotency: None,
+        boards: false,
     };
     let options = ListenerOptions { deltas: true, allows_restart: false, drains: false };
     let Ok(Join::Leader(publisher, first)) = flights.join(&request, options) else {

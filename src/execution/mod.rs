@@ -32,14 +32,14 @@ use self::{
     outcome::CacheStatus,
     preparation::Prepared,
     session::Found,
-    token::{ExecutionToken, Holder},
+    token::{ExecutionToken, Holder, SessionToken},
 };
 use crate::{
     admission::{Admission, Permit},
     cache::{Hit, Memory, key::CacheSecret},
     error::{Error, Violation},
     fireworks::{Client, RetryPolicy},
-    flight::{Flight, Flights, Join, Landing, Listener, ListenerOptions, Stored},
+    flight::{Flight, Flights, Join, Listener, ListenerOptions},
     lifecycle::{Lifecycle, Stage},
     node::Registry,
     price::Prices,
@@ -101,12 +101,7 @@ impl Executor {
             None if prepared.mode == CacheMode::OnlyIfCached => return Err(Error::NotCached),
             None => self.join_or_lead(prepared, &permit)?,
         };
-        let token = ExecutionToken {
-            flight: listener.flight(),
-            recording: found.storage.map(|storage| storage.key),
-            status: found.status,
-        };
-        let token = token.seal(&self.cache_secret, &holder, &fingerprint);
+        let token = SessionToken::New(holder, fingerprint);
         Ok(Box::new(Session::new(self.clone(), permit, listener, clock, found, token)))
     }
 
@@ -146,7 +141,8 @@ impl Executor {
         }
         let clock = self.clock(attachment.arrived, &attachment.limits);
         let found = Found::again(token.status);
-        Ok(Box::new(Session::new(self.clone(), permit, listener, clock, found, execution_token)))
+        let token = SessionToken::Given(execution_token);
+        Ok(Box::new(Session::new(self.clone(), permit, listener, clock, found, token)))
     }
 
     /// Takes a place for a call, before anything of it is looked at. Counted
@@ -179,10 +175,14 @@ impl Executor {
 
     /// The answer in memory, where it may be used.
     fn hit(&self, prepared: &Prepared) -> Option<(Listener, Found)> {
-        let storage = prepared.storage.filter(|_| prepared.mode.reads())?;
-        let Hit { recording, age } = self.memory.get(&storage.key)?;
+        let Hit { recording, age } = self.recorded(prepared)?;
         let listener = Flight::replay(recording).listen(0, prepared.listening)?;
         Some((listener, Found { age: Some(age), ..prepared.found(CacheStatus::Hit) }))
+    }
+
+    fn recorded(&self, prepared: &Prepared) -> Option<Hit> {
+        let storage = prepared.storage.filter(|_| prepared.mode.reads())?;
+        self.memory.get(&storage.key)
     }
 
     /// Joins the flight of an identical execution under way, or begins one.
@@ -198,11 +198,9 @@ impl Executor {
             Join::Leader(publisher, listener) => (publisher, listener),
         };
         // Another flight may have landed since the look-up.
-        if let Some((listener, found)) = self.hit(&prepared)
-            && let Some(recording) = listener.recording()
-        {
-            publisher.land_with(recording, Landing::Completed(Stored::Stored));
-            return Ok((listener, found));
+        if let Some(Hit { recording, age }) = self.recorded(&prepared) {
+            publisher.land_with(recording, age);
+            return Ok((listener, prepared.found(prepared.led_status())));
         }
         let found = prepared.found(prepared.led_status());
         let mission = prepared.into_mission(permit.clone());

@@ -83,6 +83,7 @@ impl Executor {
                 subject: subject(&plan, &output),
                 shared: storage.map(|storage| storage.key),
                 idempotency,
+                boards: false,
             },
             listening: ListenerOptions {
                 deltas: order.deltas.unwrap_or(plan.deltas),
@@ -158,7 +159,13 @@ impl Prepared {
 
     /// How this execution came by its flight.
     pub(super) fn found(&self, status: CacheStatus) -> Found {
-        Found { own_credential: self.own_credential, storage: self.storage, ..Found::again(status) }
+        Found {
+            age: None,
+            storage: self.storage,
+            own_credential: self.own_credential,
+            is_new: true,
+            status,
+        }
     }
 
     /// What the look-up came to, should this execution lead.

@@ -12,13 +12,14 @@ use super::{
         CacheOutcome, CacheStatus, Choice, Completed, Cost, Failed, Output, OutputEvent, Started,
     },
     storage::Storage,
+    token::{ExecutionToken, SessionToken},
 };
 use crate::{
     admission::Permit,
     cache::key::short,
     error::{Deadline, Error, ProviderError},
     event::{Finish, Usage},
-    flight::{Failure, Heard, Landing, Listener, Stored},
+    flight::{Course, Failure, Heard, Landing, Listener, Stored},
     recording::{Joined, Recording, Subject},
 };
 
@@ -32,7 +33,8 @@ pub struct Session {
     listener: Listener,
     clock: Clock,
     found: Found,
-    started: Option<Started>,
+    token: SessionToken,
+    started: bool,
     ended: bool,
     _permit: Permit,
 }
@@ -40,7 +42,7 @@ pub struct Session {
 /// How an execution came by its flight.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
-    /// What the look-up came to.
+    /// What the look-up here came to; see [`Session::status`] for the whole.
     pub(super) status: CacheStatus,
     /// How old a hit is.
     pub(super) age: Option<Duration>,
@@ -48,12 +50,15 @@ pub(super) struct Found {
     pub(super) storage: Option<Storage>,
     /// Whether the flight is paid with the credential of this execution.
     pub(super) own_credential: bool,
+    /// Whether it began with this call. One that is listened to again was paid
+    /// or not when it began.
+    pub(super) is_new: bool,
 }
 
 impl Found {
     /// An execution that is listened to again.
     pub(super) fn again(status: CacheStatus) -> Found {
-        Found { status, age: None, storage: None, own_credential: true }
+        Found { status, age: None, storage: None, own_credential: true, is_new: false }
     }
 }
 
@@ -71,20 +76,15 @@ impl Session {
         listener: Listener,
         clock: Clock,
         found: Found,
-        execution_token: String,
+        token: SessionToken,
     ) -> Session {
-        let started = Started {
-            execution_token,
-            worker_id: executor.settings.worker_id.clone(),
-            model: listener.subject().model.clone(),
-            cache_status: found.status,
-        };
         Session {
             executor,
             listener,
             clock,
             found,
-            started: Some(started),
+            token,
+            started: false,
             ended: false,
             _permit: permit,
         }
@@ -110,8 +110,8 @@ impl Session {
         if self.ended {
             return None;
         }
-        if let Some(started) = self.started.clone() {
-            return Some(self.start(started).await);
+        if !self.started {
+            return Some(self.start().await);
         }
         loop {
             match self.hear() {
@@ -139,16 +139,56 @@ impl Session {
         self.ended = true;
     }
 
-    /// `started` goes out together with the first news, or after a moment
-    /// without any. Where the first news is that nothing will come, it does not
-    /// go out at all.
-    async fn start(&mut self, started: Started) -> Result<Output, Box<Failed>> {
+    /// `started` goes out once the flight has its name, together with the first
+    /// news, or after a moment without any. Where the first news is that nothing
+    /// will come, it does not go out at all.
+    async fn start(&mut self) -> Result<Output, Box<Failed>> {
+        self.listener.named().await;
         // In time or not, what is there now decides.
         let _ = timeout(Session::NEWS_WITHIN, self.listener.changed()).await;
-        self.started = None;
-        match self.listener.failure_before_output() {
-            Some(failure) => self.fail(failure),
-            None => Ok(self.output(self.listener.cursor(), OutputEvent::Started(started))),
+        self.started = true;
+        if let Some(failure) = self.listener.failure_before_output() {
+            return self.fail(failure);
+        }
+        let started = Started {
+            execution_token: self.token(),
+            worker_id: self.executor.settings.worker_id.clone(),
+            model: self.listener.subject().model.clone(),
+            cache_status: self.status(),
+        };
+        Ok(self.output(self.listener.cursor(), OutputEvent::Started(started)))
+    }
+
+    fn token(&self) -> String {
+        match &self.token {
+            SessionToken::Given(text) => text.clone(),
+            SessionToken::New(holder, credential) => ExecutionToken {
+                flight: self.listener.flight(),
+                berth: self.listener.berth(),
+                recording: self.found.storage.map(|storage| storage.key),
+                status: self.status(),
+            }
+            .seal(&self.executor.cache_secret, holder, credential),
+        }
+    }
+
+    /// What the look-up came to, here and in the fleet.
+    fn status(&self) -> CacheStatus {
+        let found = self.found.status;
+        match self.listener.course() {
+            _ if !self.found.is_new => found,
+            Course::Recorded { .. } => CacheStatus::Hit,
+            Course::Relayed if found.pays() => CacheStatus::Joined,
+            Course::LedUnsearched if found == CacheStatus::Miss => CacheStatus::LookupFailed,
+            Course::Led | Course::LedUnsearched | Course::Relayed => found,
+        }
+    }
+
+    /// How old a hit is.
+    fn age(&self) -> Option<Duration> {
+        match self.listener.course() {
+            Course::Recorded { age } if self.found.is_new => Some(age),
+            _ => self.found.age,
         }
     }
 
@@ -190,17 +230,12 @@ impl Session {
                 .fail(Failure::from(Error::Internal("a flight landed without a recording")));
         };
         self.ended = true;
-        if recording.flight != self.listener.flight() {
-            // Another flight had landed just before: nothing was asked, and
-            // nothing is paid.
-            self.found.status = CacheStatus::Hit;
-        }
         let completed = Completed {
             choices: choices(&recording),
             usage: recording.finish.usage,
             cost: self.cost(&recording.subject, recording.finish.usage.as_ref()),
             timing: self.clock.timing(self.connect()),
-            attempts: if self.found.status == CacheStatus::Hit { 0 } else { recording.attempts },
+            attempts: if self.status() == CacheStatus::Hit { 0 } else { recording.attempts },
             cache: self.cache_outcome(&recording, stored),
             provider_request_id: recording.finish.provider_request_id.clone(),
             model: answered_by(&recording),
@@ -225,7 +260,7 @@ impl Session {
     /// What another's credential is refused for is not this caller's news, nor
     /// does it mean that its own would be.
     fn told(&self, error: Error) -> Error {
-        let of_another = self.found.status == CacheStatus::Joined && !self.found.own_credential;
+        let of_another = self.status() == CacheStatus::Joined && !self.found.own_credential;
         match error {
             Error::Provider(provider) if of_another && provider.kind.is_about_the_credential() => {
                 Error::from(ProviderError {
@@ -239,19 +274,19 @@ impl Session {
 
     /// A connection counts for the execution that had it made.
     fn connect(&self) -> Option<Duration> {
-        self.found.status.pays().then(|| self.listener.outlook().connect).flatten()
+        self.status().pays().then(|| self.listener.outlook().connect).flatten()
     }
 
     fn cost(&self, subject: &Subject, usage: Option<&Usage>) -> Option<Cost> {
         let prices = &self.executor.prices;
         let original = prices.cost(&subject.model, subject.tier, usage?)?;
-        let spent = if self.found.status.pays() { original } else { 0 };
+        let spent = if self.status().pays() { original } else { 0 };
         Some(Cost { spent, original, price_date: prices.date().clone() })
     }
 
     /// A hit is stored already; without caching there is nothing to store.
     fn wants_storing(&self) -> bool {
-        self.found.storage.is_some() && self.found.status != CacheStatus::Hit
+        self.found.storage.is_some() && self.status() != CacheStatus::Hit
     }
 
     /// A follower that wants the answer stored sees to it where its leader did
@@ -264,14 +299,14 @@ impl Session {
             (_, stored) => stored,
         };
         CacheOutcome {
-            status: self.found.status,
+            status: self.status(),
             stored: self.wants_storing().then_some(stored),
             key_fingerprint: self
                 .found
                 .storage
                 .as_ref()
                 .map_or_else(String::new, |storage| short(&storage.key)),
-            age: self.found.age,
+            age: self.age(),
             source_execution: recording.flight,
         }
     }

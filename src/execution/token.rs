@@ -1,7 +1,7 @@
 //! Execution tokens: what AttachExecution is called with.
 //!
-//! A token names a flight, on whatever worker it runs, and the recording it may
-//! have become. It proves itself with a keyed hash over its content, the caller
+//! A token names a flight, on whatever worker it runs, what the fleet finds it
+//! by, and the recording it may have become. It proves itself with a keyed hash over its content, the caller
 //! and the tenant it was given to; so it cannot be guessed, changed, or used by
 //! somebody else, and no worker has to remember it.
 
@@ -21,10 +21,22 @@ use crate::{
 pub(super) struct ExecutionToken {
     /// The flight.
     pub(super) flight: FlightId,
+    /// What the fleet finds it by, if it does.
+    pub(super) berth: Option<Key>,
     /// Where its recording is kept, if it is.
     pub(super) recording: Option<Key>,
     /// How the execution came by the flight.
     pub(super) status: CacheStatus,
+}
+
+/// A session's token: the one it came with, or one to be made once the flight
+/// has its name.
+#[derive(Debug)]
+pub(super) enum SessionToken {
+    /// As the caller gave it.
+    Given(String),
+    /// To be made for this holder, bound to this credential.
+    New(Holder, Fingerprint),
 }
 
 /// Whom a token is for.
@@ -34,11 +46,11 @@ pub(super) struct Holder {
     tenant: String,
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const MAC_BYTES: usize = 16;
 const FINGERPRINT_BYTES: usize = 16;
-const BODY_BYTES: usize = 2 + 16 + 32 + FINGERPRINT_BYTES;
-const NO_RECORDING: Key = [0; 32];
+const BODY_BYTES: usize = 2 + 16 + 32 + 32 + FINGERPRINT_BYTES;
+const NO_KEY: Key = [0; 32];
 
 impl ExecutionToken {
     /// The token's text for one holder, bound to the credential that paid.
@@ -52,7 +64,8 @@ impl ExecutionToken {
         bytes.push(VERSION);
         bytes.push(self.status.as_u8());
         bytes.extend_from_slice(self.flight.as_bytes());
-        bytes.extend_from_slice(&self.recording.unwrap_or(NO_RECORDING));
+        bytes.extend_from_slice(&self.berth.unwrap_or(NO_KEY));
+        bytes.extend_from_slice(&self.recording.unwrap_or(NO_KEY));
         bytes.extend_from_slice(&credential.as_bytes()[..FINGERPRINT_BYTES]);
         let mac = holder.authenticate(secret, &bytes);
         bytes.extend_from_slice(&mac);
@@ -75,13 +88,15 @@ impl ExecutionToken {
             return None;
         }
         let (flight, rest) = body[2..].split_first_chunk::<16>()?;
+        let (berth, rest) = rest.split_first_chunk::<32>()?;
         let (recording, fingerprint) = rest.split_first_chunk::<32>()?;
         if credential.is_some_and(|own| own.as_bytes()[..FINGERPRINT_BYTES] != *fingerprint) {
             return None;
         }
         Some(ExecutionToken {
             flight: FlightId::from_bytes(*flight),
-            recording: (*recording != NO_RECORDING).then_some(*recording),
+            berth: (*berth != NO_KEY).then_some(*berth),
+            recording: (*recording != NO_KEY).then_some(*recording),
             status: CacheStatus::from_u8(body[1])?,
         })
     }
@@ -120,6 +135,7 @@ mod tests {
     fn token() -> ExecutionToken {
         ExecutionToken {
             flight: FlightId::random(),
+            berth: Some([8; 32]),
             recording: Some([7; 32]),
             status: CacheStatus::Miss,
         }

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Failure, Flight, Landing, Told};
+use super::{Course, Failure, Flight, Landing, Told};
 use crate::{
     error::{Error, ProviderError},
     event::Phase,
-    recording::{FlightId, MergedDelta, Reading, Recording, Subject},
+    recording::{FlightId, Key, MergedDelta, Reading, Recording, Subject},
     telemetry::SpanRef,
 };
 
@@ -81,9 +81,19 @@ impl Listener {
         listener
     }
 
-    /// The flight's name.
+    /// The flight's name; final once [`named`](Listener::named).
     pub fn flight(&self) -> FlightId {
         self.flight.id()
+    }
+
+    /// What the fleet finds the flight by, where it does.
+    pub fn berth(&self) -> Option<Key> {
+        self.flight.state().berth
+    }
+
+    /// How the flight comes by its events.
+    pub fn course(&self) -> Course {
+        self.flight.state().course
     }
 
     /// What it executes.
@@ -169,6 +179,23 @@ impl Listener {
             return;
         }
         changed.await;
+    }
+
+    /// Resolves when the flight has its final name, or has landed. Cancel safe.
+    pub async fn named(&self) {
+        let is_named = || {
+            let state = self.flight.state();
+            state.named || state.landing.is_some()
+        };
+        loop {
+            let changed = self.flight.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if is_named() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     fn has_news(&self) -> bool {

@@ -72,9 +72,35 @@ pub enum Landing {
     Failed(Failure),
 }
 
+/// How a flight comes by its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course {
+    /// This worker runs the node, after whatever look-up was due.
+    Led,
+    /// The same, and the look-up failed.
+    LedUnsearched,
+    /// Another worker runs it; its events are passed on.
+    Relayed,
+    /// Nothing runs: the answer was recorded this long ago.
+    Recorded {
+        /// Since it was stored.
+        age: Duration,
+    },
+}
+
+/// What is known of a flight once its leader has found its place.
+#[derive(Debug, Clone, Copy)]
+pub struct Boarded {
+    /// The flight's name, on every worker.
+    pub flight: FlightId,
+    /// What the fleet finds it by; `None` where only this worker knows it.
+    pub berth: Option<Key>,
+    /// How it comes by its events.
+    pub course: Course,
+}
+
 /// One real invocation.
 pub struct Flight {
-    id: FlightId,
     subject: Arc<Subject>,
     /// What identical executions find it by.
     shared: Option<Key>,
@@ -88,6 +114,13 @@ pub struct Flight {
 }
 
 struct State {
+    /// Its name; a stopgap until `named`.
+    id: FlightId,
+    /// Whether the name is final: the leader may yet find that the flight runs
+    /// elsewhere, under a name that it has there.
+    named: bool,
+    berth: Option<Key>,
+    course: Course,
     told: Told,
     landing: Option<Landing>,
     phase: Phase,
@@ -122,9 +155,11 @@ impl Told {
 }
 
 impl Flight {
-    fn new(subject: Arc<Subject>, shared: Option<Key>) -> Arc<Flight> {
+    fn new(subject: Arc<Subject>, shared: Option<Key>, named: bool) -> Arc<Flight> {
         let told = Told::Growing(Log::default());
-        Flight::with(FlightId::random(), subject, shared, told, None)
+        let flight = Flight::with(FlightId::random(), subject, shared, told, None);
+        flight.state().named = named;
+        flight
     }
 
     /// A flight that has landed already: how a recording is listened to.
@@ -142,10 +177,13 @@ impl Flight {
         landing: Option<Landing>,
     ) -> Arc<Flight> {
         Arc::new(Flight {
-            id,
             subject,
             shared,
             state: Mutex::new(State {
+                id,
+                named: true,
+                berth: None,
+                course: Course::Led,
                 told,
                 landing,
                 phase: Phase::Queued,
@@ -164,9 +202,9 @@ impl Flight {
         })
     }
 
-    /// Its name.
+    /// Its name; a stopgap until its leader has found its place.
     pub fn id(&self) -> FlightId {
-        self.id
+        self.state().id
     }
 
     /// Begins to listen after event number `after`, also to a flight that has
@@ -236,6 +274,6 @@ impl Flight {
 
 impl fmt::Debug for Flight {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Flight").field("id", &self.id).finish_non_exhaustive()
+        formatter.debug_struct("Flight").field("id", &self.id()).finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Failure, Flight, Flights, Landing, Told};
+use super::{Boarded, Course, Failure, Flight, Flights, Landing, Stored, Told};
 use crate::{
     error::Error,
     event::{Delta, Emit, Finish, Phase},
@@ -54,6 +54,19 @@ impl Publisher {
     /// Notes the span of the flight: what its listeners link to.
     pub fn traced_as(&self, span: SpanRef) {
         self.flight.state().span = Some(span);
+    }
+
+    /// Settles the flight's name and how it comes by its events; more than
+    /// once, where the course changes on the way.
+    pub fn board(&mut self, boarded: Boarded) {
+        self.flights.rename(&self.flight, boarded.flight);
+        {
+            let mut state = self.flight.state();
+            state.named = true;
+            state.berth = boarded.berth;
+            state.course = boarded.course;
+        }
+        self.flight.changed.notify_waiters();
     }
 
     /// Resolves when nobody wants the flight any more: its last listener has
@@ -123,7 +136,7 @@ impl Publisher {
             Told::Recorded(recording) => return recording.clone(),
         };
         let recording = Arc::new(Recording {
-            flight: self.flight.id,
+            flight: state.id,
             subject: self.flight.subject.clone(),
             log,
             finish,
@@ -136,10 +149,15 @@ impl Publisher {
     }
 
     /// Ends the flight with an answer that somebody else has recorded in the
-    /// meantime.
-    pub fn land_with(mut self, recording: Arc<Recording>, landing: Landing) {
-        self.flight.state().told = Told::Recorded(recording);
-        self.settle(landing);
+    /// meantime, `age` ago.
+    pub fn land_with(mut self, recording: Arc<Recording>, age: Duration) {
+        {
+            let mut state = self.flight.state();
+            state.named = true;
+            state.course = Course::Recorded { age };
+            state.told = Told::Recorded(recording);
+        }
+        self.settle(Landing::Completed(Stored::Stored));
     }
 
     /// Ends the flight: tells the listeners, then takes it off the registry.

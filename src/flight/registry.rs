@@ -32,6 +32,9 @@ pub struct JoinRequest {
     pub shared: Option<Key>,
     /// The idempotency key within its scope, and what is executed under it.
     pub idempotency: Option<Idempotency>,
+    /// Whether its leader looks for its place in the fleet first: until then
+    /// the flight has no name.
+    pub boards: bool,
 }
 
 /// An idempotency key, and the request it stands for.
@@ -160,6 +163,17 @@ impl Flights {
         }
     }
 
+    /// Lets a flight be found by another name from now on. Under the new one
+    /// first, so that it is never missed.
+    pub(super) fn rename(&self, flight: &Arc<Flight>, id: FlightId) {
+        let former = flight.id();
+        if former != id {
+            self.under_way.insert(id, flight.clone());
+            flight.state().id = id;
+            self.under_way.remove_if(&former, |_, known| Arc::ptr_eq(known, flight));
+        }
+    }
+
     /// Takes a landed flight off the maps; keeps it for those who come back.
     /// A flight that failed is not replayed for its idempotency keys: the
     /// retry shall run.
@@ -167,8 +181,9 @@ impl Flights {
     /// It is kept first, so that nobody who looks at the maps and then at what
     /// is kept misses it.
     pub(super) fn remove(&self, flight: &Arc<Flight>) {
-        self.landed.insert(flight.id, flight.clone());
-        self.under_way.remove(&flight.id);
+        let id = flight.id();
+        self.landed.insert(id, flight.clone());
+        self.under_way.remove_if(&id, |_, known| Arc::ptr_eq(known, flight));
         if let Some(key) = flight.shared {
             self.shared.remove_if(&key, |_, known| Arc::ptr_eq(known, flight));
         }
@@ -242,9 +257,9 @@ impl Flights {
         request: &JoinRequest,
         options: ListenerOptions,
     ) -> (Join, Arc<Flight>) {
-        let flight = Flight::new(request.subject.clone(), request.shared);
+        let flight = Flight::new(request.subject.clone(), request.shared, !request.boards);
         let listener = flight.listen(0, options).expect("a new flight is not abandoned");
-        self.under_way.insert(flight.id, flight.clone());
+        self.under_way.insert(flight.id(), flight.clone());
         let publisher = Publisher::new(flight.clone(), self.clone(), self.config.max_answer_bytes);
         (Join::Leader(publisher, listener), flight)
     }
