@@ -1,0 +1,32 @@
+{{/* What is mounted, as a list of name and Secrets. Whole folders, never a
+     subPath: only those follow a Secret that changes. */}}
+{{- define "sparkler.mounts" -}}
+{{- $mounts := list -}}
+{{- with .Values -}}
+{{- if ne .transport.mode "plainText" -}}
+{{- $mounts = append $mounts (dict "name" "tls" "secrets" (list .transport.secretName)) -}}
+{{- end -}}
+{{- if eq .transport.mode "mtls" -}}
+{{- $mounts = append $mounts (dict "name" "client-ca" "secrets" (list (.transport.clientCaSecretName | default .transport.secretName)) "key" .transport.clientCaKey) -}}
+{{- end -}}
+{{- if .callers.secretName -}}
+{{- $mounts = append $mounts (dict "name" "callers" "secrets" (list .callers.secretName) "key" .callers.key) -}}
+{{- end -}}
+{{- if .credentials.secretNames -}}
+{{- $mounts = append $mounts (dict "name" "credentials" "secrets" .credentials.secretNames) -}}
+{{- end -}}
+{{- if .cache.secretName -}}
+{{- $mounts = append $mounts (dict "name" "cache" "secrets" (list .cache.secretName) "key" .cache.secretKey) -}}
+{{- end -}}
+{{- if and .redis.url .redis.passwordSecretName -}}
+{{- $mounts = append $mounts (dict "name" "redis" "secrets" (list .redis.passwordSecretName) "key" .redis.passwordSecretKey) -}}
+{{- end -}}
+{{- if and .redis.url .redis.caSecretName -}}
+{{- $mounts = append $mounts (dict "name" "redis-ca" "secrets" (list .redis.caSecretName) "key" .redis.caSecretKey) -}}
+{{- end -}}
+{{- if .admission.limitsSecretName -}}
+{{- $mounts = append $mounts (dict "name" "limits" "secrets" (list .admission.limitsSecretName) "key" .admission.limitsSecretKey) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $mounts -}}
+{{- end -}}
