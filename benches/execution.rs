@@ -10,6 +10,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use futures_util::FutureExt;
 use serde_json::{Map, json};
 use sparkler::{
+    admission::Entry,
     cache::key::{CacheSecret, KeyParts, Scope},
     config::Config,
     credentials::ApiKey,
@@ -163,7 +164,9 @@ fn order(prompt: &str, deltas: bool) -> Order {
 
 /// Executes to the end, and returns how many events there were.
 async fn execute(executor: &Arc<Executor>, order: Order) -> usize {
-    let permit = executor.admit().expect("a place");
+    let Ok(Entry::Seated(permit)) = executor.admit(&Caller::default(), "") else {
+        unreachable!("there are places enough");
+    };
     let mut session = executor.execute(permit, order).expect("it is taken");
     let mut events = 0;
     let mut completed = false;

@@ -145,7 +145,7 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
         prices: config.prices.clone(),
         secrets: Secrets::new(config.secrets_dir.clone()),
         cache_secret: config.cache_secret.clone(),
-        admission: Admission::new(config.max_executions),
+        admission: Admission::new(config.admission),
         lifecycle: Lifecycle::new(),
         retry: config.retry.clone(),
         settings: config.execution.clone(),

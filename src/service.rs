@@ -1,26 +1,30 @@
-//! The RPCs: convert → execute → convert back. No policy here.
+//! The RPCs: admit → convert → execute → convert back. No policy here.
 
 mod lease;
+mod telling;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, Stream, stream};
+use futures_util::{FutureExt, Stream};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-use self::lease::Lease;
+use self::{
+    lease::Lease,
+    telling::{Begin, PANICKED, Telling, guarded, told},
+};
 use crate::{
+    admission::{Entry, Permit},
     error::Error,
-    execution::{Executor, Session, order::Caller, outcome::Failed},
+    execution::{
+        Executor, InLine, News, Session,
+        order::{Caller, Limits},
+        outcome::Failed,
+    },
     proto::{
         Arrival, AttachExecutionRequest, CheckNodeRequest, CheckNodeResponse, Door,
-        ExecuteNodeRequest, ExecuteNodeResponse, ListNodeTypesRequest, ListNodeTypesResponse,
-        NodeType, status, worker_service_server::WorkerService,
+        ExecuteNodeRequest, ExecuteNodeResponse, ExecutionContext, ListNodeTypesRequest,
+        ListNodeTypesResponse, NodeType, status, worker_service_server::WorkerService,
     },
     report,
 };
@@ -33,10 +37,40 @@ pub struct Service {
 
 type Events = Pin<Box<dyn Stream<Item = Result<ExecuteNodeResponse, Status>> + Send>>;
 
+/// How a call with a place begins.
+type Beginning<M> = fn(&Arc<Executor>, Permit, M, Arrival) -> Result<Box<Session>, Error>;
+
 impl Service {
     /// The service of an executor.
     pub fn new(executor: Arc<Executor>) -> Service {
         Service { executor }
+    }
+
+    /// Takes a place for a call, waits for one where there is none, and
+    /// executes.
+    async fn take<M>(
+        &self,
+        request: Request<M>,
+        begin: Beginning<M>,
+    ) -> Result<Response<Events>, Status>
+    where
+        M: Called + Send + 'static,
+    {
+        let arrival = arrival(&request);
+        let message = request.into_inner();
+        match self.executor.admit(&arrival.caller, message.tenant()).map_err(refuse)? {
+            Entry::Seated(permit) => {
+                let session = guarded(|| begin(&self.executor, permit, message, arrival));
+                self.answer(session.map_err(refuse)?).await
+            }
+            Entry::InLine(waiting) => {
+                let limits = message.limits(arrival.in_line());
+                let in_line = self.executor.in_line(waiting, arrival.arrived, &limits);
+                let executor = self.executor.clone();
+                let begin = move |permit| begin(&executor, permit, message, arrival);
+                self.answer_in_turn(in_line, Box::new(begin)).await
+            }
+        }
     }
 
     /// The head of the response goes out with the first event: a call that
@@ -46,13 +80,65 @@ impl Service {
         let first = told(&mut session).await.transpose()?;
         let (deadline, error) = session.deadline();
         let is_at_hand = session.is_at_hand();
-        let events = events(Telling { first, session });
+        let events = Telling::under_way(session, first).into_events();
         if is_at_hand {
             return Ok(Response::new(events));
         }
-        let lease = Lease::new(events, deadline, || refuse(error), &self.executor.lifecycle);
-        Ok(Response::new(Box::pin(lease)))
+        Ok(self.lend(events, deadline, error))
     }
+
+    /// The same of a call in line, which is told nothing for as long as silence
+    /// can be borne.
+    async fn answer_in_turn(
+        &self,
+        mut in_line: InLine,
+        begin: Begin,
+    ) -> Result<Response<Events>, Status> {
+        match in_line.next().await.map_err(refuse)? {
+            News::Seated(permit) => {
+                drop(in_line);
+                self.answer(guarded(|| begin(permit)).map_err(refuse)?).await
+            }
+            News::Progress(progress) => {
+                let (deadline, error) = in_line.deadline();
+                let events = Telling::in_line(in_line, begin, progress.into()).into_events();
+                Ok(self.lend(events, deadline, error))
+            }
+        }
+    }
+
+    fn lend(&self, events: Events, deadline: Instant, error: Error) -> Response<Events> {
+        let lease = Lease::new(events, deadline, || refuse(error), &self.executor.lifecycle);
+        Response::new(Box::pin(lease))
+    }
+}
+
+/// A message with what is looked at before there is a place for it.
+trait Called {
+    /// The tenant that it names.
+    fn tenant(&self) -> &str;
+    /// Its own limits.
+    fn limits(&self, deadline: Option<Duration>) -> Limits;
+}
+
+macro_rules! called {
+    ($($message:ty),*) => {
+        $(impl Called for $message {
+            fn tenant(&self) -> &str {
+                named(self.context.as_ref())
+            }
+
+            fn limits(&self, deadline: Option<Duration>) -> Limits {
+                Door::limits_of(self.limits, deadline)
+            }
+        })*
+    };
+}
+
+called!(ExecuteNodeRequest, AttachExecutionRequest);
+
+fn named(context: Option<&ExecutionContext>) -> &str {
+    context.map_or("", |context| &context.tenant)
 }
 
 #[tonic::async_trait]
@@ -64,26 +150,20 @@ impl WorkerService for Service {
         &self,
         request: Request<ExecuteNodeRequest>,
     ) -> Result<Response<Events>, Status> {
-        let arrival = arrival(&request);
-        let begin = || {
-            let permit = self.executor.admit()?;
-            let order = Door::default().order(request.into_inner(), arrival)?;
-            self.executor.execute(permit, order)
-        };
-        self.answer(guarded(begin).map_err(refuse)?).await
+        self.take(request, |executor, permit, message, arrival| {
+            executor.execute(permit, Door::default().order(message, arrival)?)
+        })
+        .await
     }
 
     async fn attach_execution(
         &self,
         request: Request<AttachExecutionRequest>,
     ) -> Result<Response<Events>, Status> {
-        let arrival = arrival(&request);
-        let begin = || {
-            let permit = self.executor.admit()?;
-            let attachment = Door::default().attachment(request.into_inner(), arrival)?;
-            self.executor.attach(permit, attachment)
-        };
-        self.answer(guarded(begin).map_err(refuse)?).await
+        self.take(request, |executor, permit, message, arrival| {
+            executor.attach(permit, Door::default().attachment(message, arrival)?)
+        })
+        .await
     }
 
     async fn list_node_types(
@@ -99,52 +179,21 @@ impl WorkerService for Service {
         request: Request<CheckNodeRequest>,
     ) -> Result<Response<CheckNodeResponse>, Status> {
         let arrival = arrival(&request);
-        let _permit = self.executor.admit().map_err(refuse)?;
-        let check = guarded(|| Door::default().check(request.into_inner(), arrival));
+        let message = request.into_inner();
+        let tenant = named(message.context.as_ref());
+        let _permit = match self.executor.admit(&arrival.caller, tenant).map_err(refuse)? {
+            Entry::Seated(permit) => permit,
+            Entry::InLine(waiting) => {
+                let limits = Door::limits_of(None, arrival.in_line());
+                let mut in_line = self.executor.in_line(waiting, arrival.arrived, &limits);
+                in_line.seated().await.map_err(refuse)?
+            }
+        };
+        let check = guarded(|| Door::default().check(message, arrival));
         let checking = self.executor.check(check.map_err(refuse)?);
         let checked = AssertUnwindSafe(checking).catch_unwind().await;
         let findings = checked.unwrap_or(Err(PANICKED)).map_err(refuse)?;
         Ok(Response::new(findings.into()))
-    }
-}
-
-/// What a caller is told of a panic; its words stay inside.
-const PANICKED: Error = Error::Internal("it panicked; its log has the place");
-
-/// Does what comes before an execution. A panic there would end the call in a
-/// reset stream that says nothing. Nothing is left half done by one: places and
-/// listeners are given back by their drops, and no lock minds being poisoned.
-fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(PANICKED))
-}
-
-/// A call under way.
-struct Telling {
-    /// Told when the head goes out.
-    first: Option<ExecuteNodeResponse>,
-    session: Box<Session>,
-}
-
-fn events(telling: Telling) -> Events {
-    Box::pin(stream::unfold(telling, |mut telling| async move {
-        let item = match telling.first.take() {
-            Some(first) => Ok(first),
-            None => told(&mut telling.session).await?,
-        };
-        Some((item, telling))
-    }))
-}
-
-/// The next event of a session. Dropped with the call, the session leaves its
-/// flight; the event under way is then lost together with the caller who would
-/// have had it. A panic ends this call with a status, and nothing else.
-async fn told(session: &mut Session) -> Option<Result<ExecuteNodeResponse, Status>> {
-    match AssertUnwindSafe(session.next()).catch_unwind().await {
-        Ok(item) => Some(item?.map(ExecuteNodeResponse::from).map_err(|failed| fail(*failed))),
-        Err(_panic) => {
-            session.end();
-            Some(Err(refuse(PANICKED)))
-        }
     }
 }
 

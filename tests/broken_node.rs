@@ -65,7 +65,7 @@ fn assert_worker_failed(failure: &Failure) {
 
 #[tokio::test]
 async fn a_panic_before_the_execution_is_a_failure_with_a_name() {
-    let configure = |config: &mut sparkler::config::Config| config.max_executions = 1;
+    let configure = |config: &mut sparkler::config::Config| config.admission.executions = 1;
     let nodes = |nodes: sparkler::node::Registry| nodes.with(Broken);
     let world = World::with_nodes(Options::instant(), configure, nodes).await;
     let caller = world.caller().await;

@@ -4,7 +4,7 @@
 use std::{fmt::Write, time::Duration};
 
 use sparkler::{
-    error::{Deadline, Error, ProviderError, ProviderErrorKind, Violation},
+    error::{Deadline, Error, Limit, ProviderError, ProviderErrorKind, Violation},
     event::Phase,
     proto::status,
 };
@@ -26,6 +26,10 @@ fn deadline(deadline: Deadline) -> Error {
     Error::Deadline { deadline, limit: Duration::from_secs(1), phase: Phase::Waiting }
 }
 
+fn of_a_tenant() -> Limit {
+    Limit::Tenant { tenant: "acme".to_owned(), executions: 10 }
+}
+
 /// Every failure there is. The match beside it does not compile when one is
 /// missing here.
 fn every_failure() -> Vec<Error> {
@@ -38,7 +42,7 @@ fn every_failure() -> Vec<Error> {
         Error::ExecutionUnknown,
         Error::IdempotencyMismatch,
         Error::CallerUnauthenticated,
-        Error::Saturated { retry_after },
+        Error::Saturated { limit: Limit::Executions, retry_after },
         Error::Draining { retry_after },
         Error::OutputNotJson { problem: text(), text: text() },
         Error::OutputSchemaMismatch { problem: text(), text: text() },
@@ -110,9 +114,19 @@ fn every_message_says_what_happened_and_what_to_do() {
 
 #[test]
 fn a_known_wait_is_told_and_the_workers_own_is_a_pushback() {
-    let saturated = Error::Saturated { retry_after: Duration::from_millis(1500) };
+    let retry_after = Duration::from_millis(1500);
+    let saturated = Error::Saturated { limit: Limit::Executions, retry_after };
     let status = status(&saturated);
     let wait = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
     assert_eq!(wait, Some(Duration::from_millis(1500)));
     assert_eq!(status.metadata().get("grpc-retry-pushback-ms").expect("a pushback"), "1500");
+}
+
+#[test]
+fn the_limit_of_a_tenant_is_told_as_its_quota() {
+    let limited = Error::Saturated { limit: of_a_tenant(), retry_after: Duration::from_secs(1) };
+    let quota = status(&limited).get_details_quota_failure().expect("a QuotaFailure");
+    let violation = &quota.violations[0];
+    assert_eq!(violation.subject, "tenant:acme");
+    assert_eq!(violation.description, "10 executions at a time");
 }

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use super::admission::AdmissionArgs;
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
 /// `sparkler serve`, as typed. Sizes are in bytes and take `KiB`, `MiB`, `GiB`;
@@ -126,9 +127,9 @@ pub struct ServeArgs {
     #[arg(long, env = "SPARKLER_ALLOW_SHARED_CACHE", value_parser = BoolishValueParser::new())]
     pub allow_shared_cache: bool,
 
-    /// Executions at a time; more are refused with a wait.
-    #[arg(long, env = "SPARKLER_MAX_EXECUTIONS", default_value_t = 10_000, value_name = "N")]
-    pub max_executions: usize,
+    /// How many may execute, and wait.
+    #[command(flatten)]
+    pub admission: AdmissionArgs,
 
     /// The longest prompt or conversation that is taken.
     #[arg(

@@ -2,6 +2,7 @@
 //! The only reader of the worker's environment (through clap). Every problem is
 //! reported at once, before any port is bound.
 
+mod admission;
 mod args;
 
 use std::{
@@ -14,8 +15,12 @@ use std::{
 
 use url::Url;
 
-pub use self::args::{LogFormat, ProtocolArg, ServeArgs};
+pub use self::{
+    admission::AdmissionArgs,
+    args::{LogFormat, ProtocolArg, ServeArgs},
+};
 use crate::{
+    admission::AdmissionConfig,
     cache::{MemoryConfig, key::CacheSecret},
     execution::{Deadlines, Settings},
     fireworks::{ClientConfig, Protocol, RetryPolicy},
@@ -47,8 +52,8 @@ pub struct Config {
     pub memory: MemoryConfig,
     /// The registry of flights.
     pub flights: FlightsConfig,
-    /// Executions at a time.
-    pub max_executions: usize,
+    /// How many may execute, and wait.
+    pub admission: AdmissionConfig,
     /// What is decided about executions.
     pub execution: Settings,
     /// How the worker stops.
@@ -92,7 +97,7 @@ impl Config {
                 retention_bytes: 64 << 20,
                 max_answer_bytes: 16 << 20,
             },
-            max_executions: 10_000,
+            admission: AdmissionConfig::default(),
             execution: Settings { worker_id: "local".to_owned(), ..Settings::default() },
             drain: DrainLimits::default(),
             reflection: true,
@@ -110,7 +115,9 @@ impl TryFrom<ServeArgs> for Config {
         let cache_secret = problems.take(cache_secret(args.cache_secret_file.as_deref()));
         problems.take(folder(args.secrets_dir.as_deref()));
         problems.take(positive_limits(&args));
-        let (Some(base_url), Some(prices), Some(cache_secret)) = (base_url, prices, cache_secret)
+        let admission = problems.take(args.admission.config());
+        let (Some(base_url), Some(prices), Some(cache_secret), Some(admission)) =
+            (base_url, prices, cache_secret, admission)
         else {
             return Err(ConfigError(problems.0));
         };
@@ -132,7 +139,7 @@ impl TryFrom<ServeArgs> for Config {
                 retention_bytes: args.retention_bytes,
                 max_answer_bytes: args.max_answer_bytes as usize,
             },
-            max_executions: args.max_executions,
+            admission,
             drain: DrainLimits { leave_grace: args.leave_grace, drain_limit: args.drain_limit },
             reflection: args.reflection,
             execution: execution(args),
@@ -242,7 +249,6 @@ fn folder(folder: Option<&Path>) -> Result<(), String> {
 
 fn positive_limits(args: &ServeArgs) -> Result<(), String> {
     let zero = [
-        ("--max-executions", args.max_executions == 0),
         ("--max-attempts", args.max_attempts == 0),
         ("--worker-threads", args.worker_threads == Some(0)),
         ("--fireworks-connections", args.fireworks_connections == 0),

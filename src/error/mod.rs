@@ -8,12 +8,14 @@
 //! in `proto`.
 
 mod deadline;
+mod limit;
 mod provider;
 
 use std::{fmt, time::Duration};
 
 pub use self::{
     deadline::Deadline,
+    limit::{Limit, Quota},
     provider::{ProviderError, ProviderErrorKind},
 };
 
@@ -51,8 +53,10 @@ pub enum Error {
         /// What the execution was waiting for.
         phase: Phase,
     },
-    /// The worker has no place left.
+    /// A limit of the worker is met.
     Saturated {
+        /// Which.
+        limit: Limit,
         /// When to try again.
         retry_after: Duration,
     },
@@ -192,10 +196,18 @@ impl Error {
             | Error::OutputTooLarge { .. }
             | Error::Internal(_) => Retry::No,
             Error::Deadline { .. } | Error::Cancelled => Retry::Yes,
-            Error::Saturated { retry_after } | Error::Draining { retry_after } => {
+            Error::Saturated { retry_after, .. } | Error::Draining { retry_after } => {
                 Retry::After(*retry_after)
             }
             Error::Provider(provider) => provider.retry(),
+        }
+    }
+
+    /// Whose quota is used up, where that is why.
+    pub fn quota(&self) -> Option<Quota> {
+        match self {
+            Error::Saturated { limit, .. } => limit.quota(),
+            _ => None,
         }
     }
 
@@ -225,11 +237,7 @@ impl Error {
             }
             Error::Provider(provider) => provider.public_message(),
             Error::Deadline { deadline, limit, phase } => deadline.public_message(*limit, *phase),
-            Error::Saturated { .. } => {
-                "the worker has no place for another execution; try again after the wait, or on \
-                 another worker"
-                    .to_owned()
-            }
+            Error::Saturated { limit, .. } => limit.public_message(),
             Error::Draining { .. } => {
                 "the worker is stopping; try again on another worker".to_owned()
             }

@@ -17,6 +17,7 @@ pub(super) struct Clock {
     arrived: Instant,
     deadlines: Deadlines,
     progress_interval: Duration,
+    queued: Option<Duration>,
     looked_up: Option<Duration>,
     first_output: Option<Instant>,
     last_output: Instant,
@@ -44,6 +45,7 @@ impl Clock {
             arrived,
             deadlines,
             progress_interval,
+            queued: None,
             looked_up: None,
             first_output: None,
             last_output: arrived,
@@ -53,6 +55,11 @@ impl Clock {
         let (at, _) = clock.next_alarm();
         clock.timer.as_mut().reset(at);
         clock
+    }
+
+    /// Notes how long the place was waited for.
+    pub(super) fn queued(&mut self, waited: Option<Duration>) {
+        self.queued = waited;
     }
 
     /// Notes how long the look-up took.
@@ -86,7 +93,7 @@ impl Clock {
     /// What was measured so far.
     pub(super) fn timing(&self, connect: Option<Duration>) -> Timing {
         Timing {
-            queue: None,
+            queue: self.queued,
             cache: self.looked_up,
             connect,
             first_token: self.first_output.map(|at| at.duration_since(self.arrived)),

@@ -129,7 +129,7 @@ fn outlasted(publisher: &Publisher, limit: Duration) -> Error {
 /// Why an abandoned flight ends: its listeners have gone, or the worker goes.
 fn stopped(executor: &Executor) -> Error {
     if executor.lifecycle.stage() >= Stage::Draining {
-        Error::Draining { retry_after: Executor::DRAIN_RETRY_AFTER }
+        Executor::draining()
     } else {
         Error::Cancelled
     }

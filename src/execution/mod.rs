@@ -16,6 +16,7 @@ mod session;
 mod settings;
 mod storage;
 mod token;
+mod waiting;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -25,17 +26,18 @@ pub use self::{
     check::{Findings, Question},
     session::Session,
     settings::{Deadlines, Settings},
+    waiting::{InLine, News},
 };
 use self::{
     clock::Clock,
-    order::{Attachment, CacheMode, Limits, Order},
+    order::{Attachment, CacheMode, Caller, Limits, Order},
     outcome::CacheStatus,
     preparation::Prepared,
     session::Found,
     token::{ExecutionToken, Holder, SessionToken},
 };
 use crate::{
-    admission::{Admission, Permit},
+    admission::{Admission, Entry, Permit},
     cache::{Hit, Memory, key::CacheSecret},
     error::{Error, Violation},
     fireworks::{Client, RetryPolicy},
@@ -87,6 +89,7 @@ impl Executor {
         order: Order,
     ) -> Result<Box<Session>, Error> {
         let mut clock = self.clock(order.arrived, &order.limits);
+        clock.queued(permit.waited());
         let holder = Holder::of(&order.caller, &order.context);
         let prepared = self.prepare(order)?;
         let fingerprint = prepared.fingerprint;
@@ -139,20 +142,26 @@ impl Executor {
             let description = format!("is {after_sequence}; the execution has told {last} so far");
             return Err(invalid("after_sequence", &description));
         }
-        let clock = self.clock(attachment.arrived, &attachment.limits);
+        let mut clock = self.clock(attachment.arrived, &attachment.limits);
+        clock.queued(permit.waited());
         let found = Found::again(token.status);
         let token = SessionToken::Given(execution_token);
         Ok(Box::new(Session::new(self.clone(), permit, listener, clock, found, token)))
     }
 
-    /// Takes a place for a call, before anything of it is looked at. Counted
-    /// first, so that stopping waits for whoever got in just before.
-    pub fn admit(&self) -> Result<Permit, Error> {
-        let permit = self.admission.admit()?;
+    /// Takes a place for a call, or one in line, before anything of it is looked
+    /// at. Counted first, so that stopping waits for whoever got in just before.
+    pub fn admit(&self, caller: &Caller, named_tenant: &str) -> Result<Entry, Error> {
+        let tenant = self.tenant(caller.tenant.as_deref(), named_tenant).unwrap_or_default();
+        let entry = self.admission.admit(tenant)?;
         if self.lifecycle.stage() >= Stage::Draining {
-            return Err(Error::Draining { retry_after: Executor::DRAIN_RETRY_AFTER });
+            return Err(Executor::draining());
         }
-        Ok(permit)
+        Ok(entry)
+    }
+
+    fn draining() -> Error {
+        Error::Draining { retry_after: Executor::DRAIN_RETRY_AFTER }
     }
 
     /// The answer of an idempotent call made before, or of the cache.

@@ -23,13 +23,17 @@ impl Executor {
     ) -> Result<Scope, Error> {
         match request.kind {
             ScopeKind::Credential => Ok(Scope::Credential(credential)),
-            ScopeKind::Tenant => self.tenant(request).map(Scope::Tenant).ok_or_else(|| {
-                invalid(
-                    "cache.scope",
-                    "is SCOPE_TENANT, and this worker knows no tenant of this caller; use \
-                     SCOPE_CREDENTIAL, or have the operator bind one or trust context.tenant",
-                )
-            }),
+            ScopeKind::Tenant => {
+                let ScopeRequest { bound_tenant, named_tenant, .. } = request;
+                let tenant = self.tenant(bound_tenant.as_deref(), &named_tenant);
+                tenant.map(|tenant| Scope::Tenant(tenant.to_owned())).ok_or_else(|| {
+                    invalid(
+                        "cache.scope",
+                        "is SCOPE_TENANT, and this worker knows no tenant of this caller; use \
+                         SCOPE_CREDENTIAL, or have the operator bind one or trust context.tenant",
+                    )
+                })
+            }
             ScopeKind::Shared if self.settings.allow_shared_scope => Ok(Scope::Shared),
             ScopeKind::Shared => Err(invalid(
                 "cache.scope",
@@ -70,9 +74,8 @@ impl Executor {
 
     /// That of the authenticated caller; or, where callers are trusted with it
     /// and have none of their own, the one they name.
-    fn tenant(&self, request: ScopeRequest) -> Option<String> {
-        let ScopeRequest { bound_tenant, named_tenant, .. } = request;
-        let trusted = self.settings.trust_tenant && !named_tenant.is_empty();
-        bound_tenant.or_else(|| trusted.then_some(named_tenant))
+    pub(super) fn tenant<'a>(&self, bound: Option<&'a str>, named: &'a str) -> Option<&'a str> {
+        let trusted = self.settings.trust_tenant && !named.is_empty();
+        bound.or_else(|| trusted.then_some(named))
     }
 }

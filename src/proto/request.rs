@@ -35,6 +35,14 @@ pub struct Arrival {
     pub arrived: Instant,
 }
 
+impl Arrival {
+    /// How long the call can wait for its place: a little less than its own
+    /// deadline, at which the gRPC stack would end it as cancelled.
+    pub fn in_line(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.mul_f64(0.9))
+    }
+}
+
 /// The door: turns requests into plain values, and tells everything that is
 /// wrong with them.
 #[derive(Debug, Default)]
@@ -62,6 +70,12 @@ impl Door {
             arrived: arrival.arrived,
         };
         self.close(order)
+    }
+
+    /// The limits of a call by themselves, before the rest of it is looked at;
+    /// what is wrong with them is told later, with everything else.
+    pub fn limits_of(limits: Option<ExecutionLimits>, deadline: Option<Duration>) -> Limits {
+        Door::default().limits(limits.unwrap_or_default(), deadline)
     }
 
     /// An attachment for the executor.

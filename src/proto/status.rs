@@ -9,7 +9,7 @@ use tonic_types::pb;
 
 use super::{Cost, FailureDetail, Timing, Usage};
 use crate::{
-    error::{Error, ProviderError, ProviderErrorKind, Retry, Violation, shorten},
+    error::{Error, ProviderError, ProviderErrorKind, Quota, Retry, Violation, shorten},
     event::Phase,
     execution::outcome::Failed,
 };
@@ -55,6 +55,9 @@ fn make(error: &Error, phase: Option<Phase>, detail: Option<FailureDetail>) -> S
     }
     if let Error::InvalidNodeConfig(violations) = error {
         details.push(any(&bad_request(violations)));
+    }
+    if let Some(quota) = error.quota() {
+        details.push(any(&quota_failure(quota)));
     }
     details.extend(detail.as_ref().map(any));
     let rich = pb::Status { code: code.into(), message: message.clone(), details };
@@ -145,6 +148,12 @@ fn bad_request(violations: &[Violation]) -> pb::BadRequest {
     pb::BadRequest { field_violations: field_violations.collect() }
 }
 
+fn quota_failure(Quota { subject, description }: Quota) -> pb::QuotaFailure {
+    let subject = shorten(&subject, MAX_VIOLATION_BYTES);
+    let violation = pb::quota_failure::Violation { subject, description, ..Default::default() };
+    pb::QuotaFailure { violations: vec![violation] }
+}
+
 /// The beginning of a message, by what it takes in a header, where everything
 /// but printable ASCII is three bytes for one.
 fn shorten_encoded(message: &str) -> String {
@@ -164,7 +173,7 @@ fn shorten_encoded(message: &str) -> String {
 /// refusals: they came before anything was done.
 fn pushback(error: &Error) -> MetadataMap {
     let mut metadata = MetadataMap::new();
-    if let Error::Saturated { retry_after } | Error::Draining { retry_after } = error {
+    if let Error::Saturated { retry_after, .. } | Error::Draining { retry_after } = error {
         metadata.insert("grpc-retry-pushback-ms", milliseconds(*retry_after).into());
     }
     metadata
@@ -204,5 +213,6 @@ type_urls! {
     pb::ErrorInfo => "google.rpc.ErrorInfo",
     pb::RetryInfo => "google.rpc.RetryInfo",
     pb::BadRequest => "google.rpc.BadRequest",
+    pb::QuotaFailure => "google.rpc.QuotaFailure",
     FailureDetail => "sparkler.worker.v1.FailureDetail",
 }

@@ -102,7 +102,7 @@ async fn followers_of_a_flight_that_panicked_are_told_and_do_not_hang() {
 
 #[tokio::test]
 async fn a_place_and_a_key_survive_a_panic() {
-    let configure = |config: &mut sparkler::config::Config| config.max_executions = 2;
+    let configure = |config: &mut sparkler::config::Config| config.admission.executions = 2;
     let world =
         World::with_nodes(Options::instant(), configure, |nodes| nodes.with(Panicking)).await;
     let caller = world.caller().await;

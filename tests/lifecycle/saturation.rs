@@ -10,7 +10,11 @@ use super::{
 };
 
 async fn full_world() -> (World, Caller) {
-    let world = World::with(some_stall(), |config| config.max_executions = 1).await;
+    let world = World::with(some_stall(), |config| {
+        config.admission.executions = 1;
+        config.admission.queue_length = 0;
+    })
+    .await;
     let caller = world.caller().await;
     (world, caller)
 }

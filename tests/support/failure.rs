@@ -18,6 +18,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// Field and description.
     pub violations: Vec<(String, String)>,
+    /// Subject and description.
+    pub quota: Vec<(String, String)>,
     pub detail: Option<FailureDetail>,
     pub pushback: Option<String>,
 }
@@ -37,6 +39,12 @@ impl Failure {
                 let violations = bad_request.field_violations.iter();
                 violations
                     .map(|violation| (violation.field.clone(), violation.description.clone()))
+                    .collect()
+            }),
+            quota: details.quota_failure().map_or_else(Vec::new, |failure| {
+                let violations = failure.violations.iter();
+                violations
+                    .map(|violation| (violation.subject.clone(), violation.description.clone()))
                     .collect()
             }),
             detail: failure_detail(status),

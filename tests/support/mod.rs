@@ -11,6 +11,7 @@ mod program;
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use sparkler::{
+    admission::Admission,
     config::Config,
     node::Registry,
     server::{self, Server},
@@ -37,6 +38,8 @@ pub struct World {
     pub simulator: Handle,
     pub worker: SocketAddr,
     pub admin: SocketAddr,
+    /// The worker's places.
+    pub admission: Admission,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<anyhow::Result<()>>,
     simulating: JoinHandle<std::io::Result<()>>,
@@ -69,13 +72,14 @@ impl World {
         configure(&mut config);
         let mut executor = server::executor(&config).expect("a worker");
         executor.registry = nodes(executor.registry);
+        let admission = executor.admission.clone();
         let server = Server::bind_with(config, executor).await.expect("a worker");
         let (worker, admin) = (server.local_addr(), server.admin_addr());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = spawn(server.run(async move {
             let _ = stopped.await;
         }));
-        World { simulator: handle, worker, admin, stop: Some(stop), running, simulating }
+        World { simulator: handle, worker, admin, admission, stop: Some(stop), running, simulating }
     }
 
     /// Somebody who calls the worker, over a connection of its own.

@@ -1,0 +1,353 @@
+//! Who has a place and who is in line: the arithmetic of admission, with
+//! neither clock nor lock. Generic over what a waiting call is, so that it can
+//! be tested by itself; called by [`Admission`](super::Admission) only.
+//!
+//! Each tenant has a line of its own, first come first served, and the lines
+//! take turns. So a tenant waits for the others' first calls and never for all
+//! of them. When the lines together are full, the newest of the longest gives
+//! way to who has a shorter one.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use super::AdmissionConfig;
+use crate::error::Limit;
+
+/// Places and lines. As long as a line has its turn, no place is free.
+#[derive(Debug)]
+pub(super) struct Floor<W> {
+    config: AdmissionConfig,
+    /// Those who have a place or are in line.
+    tenants: HashMap<Arc<str>, Tenant<W>>,
+    /// Whose first in line may be seated, in the order of their turns.
+    turns: VecDeque<Arc<str>>,
+    seated: usize,
+    queued: usize,
+    tickets: Ticket,
+}
+
+/// A number in line: smaller ones came earlier.
+pub(super) type Ticket = u64;
+
+#[derive(Debug)]
+struct Tenant<W> {
+    seated: usize,
+    line: BTreeMap<Ticket, W>,
+    has_turn: bool,
+}
+
+/// What came of a call that lined up.
+#[derive(Debug)]
+pub(super) struct LinedUp<W> {
+    /// Whose line.
+    pub(super) tenant: Arc<str>,
+    /// Its number.
+    pub(super) ticket: Ticket,
+    /// Who had to give way for it.
+    pub(super) pushed_out: Option<W>,
+}
+
+impl<W> Floor<W> {
+    pub(super) fn new(config: AdmissionConfig) -> Floor<W> {
+        Floor {
+            config,
+            tenants: HashMap::new(),
+            turns: VecDeque::new(),
+            seated: 0,
+            queued: 0,
+            tickets: 0,
+        }
+    }
+
+    pub(super) fn seated(&self) -> usize {
+        self.seated
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.seated == 0 && self.queued == 0
+    }
+
+    /// Takes a place for a tenant, if there is one that it may have.
+    pub(super) fn sit(&mut self, tenant: &str) -> Option<Arc<str>> {
+        let own = self.tenants.get(tenant).map_or(0, |known| known.seated);
+        let AdmissionConfig { executions, executions_per_tenant, .. } = self.config;
+        if self.seated >= executions || own >= executions_per_tenant {
+            return None;
+        }
+        self.seated += 1;
+        let (name, known) = self.known(tenant);
+        known.seated += 1;
+        Some(name)
+    }
+
+    /// Takes a number in line for one who found no place, or says which limit
+    /// is in the way.
+    pub(super) fn line_up(&mut self, tenant: &str, waiter: W) -> Result<LinedUp<W>, Limit> {
+        let pushed_out = self.make_room(tenant)?;
+        self.queued += 1;
+        self.tickets += 1;
+        let ticket = self.tickets;
+        let (tenant, known) = self.known(tenant);
+        known.line.insert(ticket, waiter);
+        self.give_turn(&tenant);
+        Ok(LinedUp { tenant, ticket, pushed_out })
+    }
+
+    /// Gives a place back. Returns who has it now.
+    pub(super) fn vacate(&mut self, tenant: &Arc<str>) -> Option<(Arc<str>, W)> {
+        self.seated -= 1;
+        if let Some(known) = self.tenants.get_mut(tenant) {
+            known.seated -= 1;
+        }
+        self.give_turn(tenant);
+        self.forget_if_gone(tenant);
+        self.call()
+    }
+
+    /// Leaves the line. `None` when it has been called or pushed out already.
+    pub(super) fn leave(&mut self, tenant: &Arc<str>, ticket: Ticket) -> Option<W> {
+        let known = self.tenants.get_mut(tenant)?;
+        let waiter = known.line.remove(&ticket)?;
+        if known.line.is_empty() && known.has_turn {
+            known.has_turn = false;
+            self.turns.retain(|waiting| waiting != tenant);
+        }
+        self.queued -= 1;
+        self.forget_if_gone(tenant);
+        Some(waiter)
+    }
+
+    /// Room for one more in line: what there is, or that of the newest call of
+    /// the longest line, if that is still no shorter afterwards.
+    fn make_room(&mut self, tenant: &str) -> Result<Option<W>, Limit> {
+        if self.queued < self.config.queue_length {
+            return Ok(None);
+        }
+        let own = self.tenants.get(tenant).map_or(0, |known| known.line.len());
+        let longest = self.tenants.iter().max_by_key(|(_, known)| known.line.len());
+        match longest {
+            Some((name, known)) if known.line.len() > own + 1 => {
+                let newest = known.line.last_key_value().map(|(ticket, _)| *ticket);
+                let name = name.clone();
+                Ok(newest.and_then(|ticket| self.leave(&name, ticket)))
+            }
+            _ => Err(self.limit(tenant)),
+        }
+    }
+
+    /// Seats the next whose turn it is, if there is a place.
+    fn call(&mut self) -> Option<(Arc<str>, W)> {
+        if self.seated >= self.config.executions {
+            return None;
+        }
+        let tenant = self.turns.pop_front()?;
+        let known = self.tenants.get_mut(&tenant)?;
+        known.has_turn = false;
+        let (_, waiter) = known.line.pop_first()?;
+        known.seated += 1;
+        self.seated += 1;
+        self.queued -= 1;
+        self.give_turn(&tenant);
+        Some((tenant, waiter))
+    }
+
+    /// Puts a tenant at the end of the turns, where it has somebody to seat and
+    /// may.
+    fn give_turn(&mut self, tenant: &Arc<str>) {
+        let Some(known) = self.tenants.get_mut(tenant) else {
+            return;
+        };
+        let may = !known.line.is_empty() && known.seated < self.config.executions_per_tenant;
+        if may && !known.has_turn {
+            known.has_turn = true;
+            self.turns.push_back(tenant.clone());
+        }
+    }
+
+    fn limit(&self, tenant: &str) -> Limit {
+        let own = self.tenants.get(tenant).map_or(0, |known| known.seated);
+        let executions = self.config.executions_per_tenant;
+        if own < executions {
+            return Limit::Executions;
+        }
+        Limit::Tenant { tenant: tenant.to_owned(), executions }
+    }
+
+    fn known(&mut self, tenant: &str) -> (Arc<str>, &mut Tenant<W>) {
+        let name = match self.tenants.get_key_value(tenant) {
+            Some((name, _)) => name.clone(),
+            None => Arc::from(tenant),
+        };
+        let known = self.tenants.entry(name.clone()).or_insert_with(|| Tenant {
+            seated: 0,
+            line: BTreeMap::new(),
+            has_turn: false,
+        });
+        (name, known)
+    }
+
+    fn forget_if_gone(&mut self, tenant: &Arc<str>) {
+        let known = self.tenants.get(tenant);
+        if known.is_some_and(|known| known.seated == 0 && known.line.is_empty()) {
+            self.tenants.remove(tenant);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn floor(executions: usize, per_tenant: usize, queue_length: usize) -> Floor<u32> {
+        Floor::new(AdmissionConfig {
+            executions,
+            executions_per_tenant: per_tenant,
+            queue_length,
+            queue_timeout: Duration::from_secs(1),
+        })
+    }
+
+    fn seated(floor: &mut Floor<u32>, tenant: &str) -> Arc<str> {
+        floor.sit(tenant).expect("a place")
+    }
+
+    /// Who had to give way.
+    fn in_line(floor: &mut Floor<u32>, tenant: &str, waiter: u32) -> Result<Option<u32>, Limit> {
+        assert!(floor.sit(tenant).is_none(), "there is a place");
+        floor.line_up(tenant, waiter).map(|lined_up| lined_up.pushed_out)
+    }
+
+    #[test]
+    fn lines_take_turns_and_each_is_first_come_first_served() {
+        let mut floor = floor(1, 10, 10);
+        let mut holder = seated(&mut floor, "greedy");
+        for (tenant, waiter) in [("greedy", 1), ("greedy", 2), ("a", 3), ("greedy", 4), ("b", 5)] {
+            assert_eq!(in_line(&mut floor, tenant, waiter), Ok(None));
+        }
+        let mut called = Vec::new();
+        while let Some((tenant, waiter)) = floor.vacate(&holder) {
+            holder = tenant;
+            called.push(waiter);
+        }
+        assert_eq!(called, [1, 3, 5, 2, 4]);
+        assert!(floor.is_empty() && floor.tenants.is_empty() && floor.turns.is_empty());
+    }
+
+    #[test]
+    fn a_tenant_at_its_limit_waits_and_leaves_the_other_places_to_others() {
+        let mut floor = floor(3, 1, 10);
+        let first = seated(&mut floor, "a");
+        assert_eq!(in_line(&mut floor, "a", 1), Ok(None));
+        seated(&mut floor, "b");
+        let (tenant, waiter) = floor.vacate(&first).expect("its own next");
+        assert_eq!((&*tenant, waiter), ("a", 1));
+    }
+
+    #[test]
+    fn a_full_line_is_shared_alike() {
+        let mut floor = floor(1, 1, 4);
+        seated(&mut floor, "greedy");
+        for waiter in 1..=4 {
+            assert_eq!(in_line(&mut floor, "greedy", waiter), Ok(None));
+        }
+        let limit = Limit::Tenant { tenant: "greedy".to_owned(), executions: 1 };
+        assert_eq!(in_line(&mut floor, "greedy", 5), Err(limit));
+        assert_eq!(in_line(&mut floor, "modest", 6), Ok(Some(4)), "the newest gives way");
+        assert_eq!(in_line(&mut floor, "modest", 7), Ok(Some(3)));
+        assert_eq!(in_line(&mut floor, "modest", 8), Err(Limit::Executions));
+        assert_eq!(floor.queued(), 4);
+    }
+
+    #[test]
+    fn without_a_line_who_finds_no_place_is_refused() {
+        let mut floor = floor(1, 1, 0);
+        let holder = seated(&mut floor, "a");
+        assert_eq!(in_line(&mut floor, "b", 1), Err(Limit::Executions));
+        assert!(floor.vacate(&holder).is_none());
+        seated(&mut floor, "b");
+    }
+
+    /// What can happen to a floor.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Enter(u8),
+        Vacate(usize),
+        Leave(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            3 => (0..4u8).prop_map(Step::Enter),
+            2 => (0..8usize).prop_map(Step::Vacate),
+            1 => (0..8usize).prop_map(Step::Leave),
+        ];
+        prop::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order: the limits hold, nobody waits
+        /// beside a free place, and at the end nothing is left over.
+        #[test]
+        fn no_place_is_lost_and_none_is_given_twice(steps in steps()) {
+            let (executions, per_tenant, queue_length) = (4, 2, 5);
+            let mut floor = floor(executions, per_tenant, queue_length);
+            let mut seats: Vec<Arc<str>> = Vec::new();
+            let mut lines: Vec<(Arc<str>, Ticket, u32)> = Vec::new();
+            let mut next = 0;
+            for step in steps {
+                match step {
+                    Step::Enter(tenant) => {
+                        let tenant = tenant.to_string();
+                        next += 1;
+                        if let Some(tenant) = floor.sit(&tenant) {
+                            seats.push(tenant);
+                        } else if let Ok(lined_up) = floor.line_up(&tenant, next) {
+                            lines.retain(|(.., waiter)| Some(*waiter) != lined_up.pushed_out);
+                            lines.push((lined_up.tenant, lined_up.ticket, next));
+                        } else {
+                            prop_assert_eq!(floor.queued(), queue_length);
+                        }
+                    }
+                    Step::Vacate(index) if !seats.is_empty() => {
+                        let left = seats.swap_remove(index % seats.len());
+                        if let Some((tenant, waiter)) = floor.vacate(&left) {
+                            let own = lines.iter().position(|(.., known)| *known == waiter);
+                            lines.remove(own.expect("it was in line"));
+                            seats.push(tenant);
+                        }
+                    }
+                    Step::Leave(index) if !lines.is_empty() => {
+                        let (tenant, ticket, waiter) = lines.swap_remove(index % lines.len());
+                        prop_assert_eq!(floor.leave(&tenant, ticket), Some(waiter));
+                    }
+                    Step::Vacate(_) | Step::Leave(_) => {}
+                }
+                prop_assert_eq!(floor.seated(), seats.len());
+                prop_assert_eq!(floor.queued(), lines.len());
+                prop_assert!(seats.len() <= executions && lines.len() <= queue_length);
+                for (name, tenant) in &floor.tenants {
+                    prop_assert!(tenant.seated <= per_tenant);
+                    let waits_for_others = floor.seated == executions;
+                    let waits_for_itself = tenant.seated == per_tenant;
+                    let waits = !tenant.line.is_empty();
+                    prop_assert!(!waits || waits_for_others || waits_for_itself, "{}", name);
+                    prop_assert_eq!(tenant.has_turn, waits && !waits_for_itself);
+                }
+            }
+            while let Some(left) = seats.pop() {
+                seats.extend(floor.vacate(&left).map(|(tenant, _)| tenant));
+            }
+            prop_assert!(floor.is_empty() && floor.tenants.is_empty() && floor.turns.is_empty());
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Who gets a place: one an execution, held until both its caller's stream and
+//! the flight it leads have ended.
+//!
+//! Limits of the gRPC stack end at the response head; this one does not. Who
+//! finds no place waits in a short line, which is shared alike by the tenants;
+//! who finds no room there either is refused at once, before any work.
+//!
+//! Called by `execution`, which asks it before anything else; who is whose
+//! tenant is decided there.
+
+mod floor;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, oneshot},
+    time::{Instant, timeout_at},
+};
+
+use self::floor::{Floor, LinedUp, Ticket};
+use crate::error::{Error, Limit};
+
+/// How many may execute, and wait.
+#[derive(Debug, Clone, Copy)]
+pub struct AdmissionConfig {
+    /// Executions at a time.
+    pub executions: usize,
+    /// The same of one tenant; those without one count as one.
+    pub executions_per_tenant: usize,
+    /// Calls in line, in all; without any, who finds no place is refused.
+    pub queue_length: usize,
+    /// How long a call waits in line at most.
+    pub queue_timeout: Duration,
+}
+
+impl Default for AdmissionConfig {
+    fn default() -> AdmissionConfig {
+        AdmissionConfig {
+            executions: 10_000,
+            executions_per_tenant: 10_000,
+            queue_length: 1000,
+            queue_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The places of a worker. Clones are one.
+#[derive(Debug, Clone)]
+pub struct Admission(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: AdmissionConfig,
+    floor: Mutex<Floor<Caller>>,
+    /// Rung when the last place was given back and nobody is in line.
+    empty: Notify,
+}
+
+/// Where a call in line is told. A place that it does not take comes back by
+/// its drop.
+type Caller = oneshot::Sender<Result<Place, Limit>>;
+
+/// What came of a call that wants in.
+#[derive(Debug)]
+pub enum Entry {
+    /// It has a place.
+    Seated(Permit),
+    /// It is in line for one.
+    InLine(Waiting),
+}
+
+/// A place, given back when its last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Permit {
+    _place: Arc<Place>,
+    waited: Option<Duration>,
+}
+
+/// A place in line, given up when dropped.
+#[derive(Debug)]
+pub struct Waiting {
+    admission: Admission,
+    tenant: Arc<str>,
+    ticket: Ticket,
+    called: oneshot::Receiver<Result<Place, Limit>>,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Place {
+    admission: Admission,
+    tenant: Arc<str>,
+}
+
+impl Admission {
+    /// The shortest wait that a refused caller is told; it is up to twice as
+    /// long, so that they do not all come back together.
+    const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+    /// A worker with nobody in it.
+    pub fn new(config: AdmissionConfig) -> Admission {
+        let floor = Mutex::new(Floor::new(config));
+        Admission(Arc::new(Shared { config, floor, empty: Notify::new() }))
+    }
+
+    /// Takes a place for a tenant, or lines up for one, or says that there is
+    /// room for neither.
+    pub fn admit(&self, tenant: &str) -> Result<Entry, Error> {
+        let mut floor = self.floor();
+        if let Some(tenant) = floor.sit(tenant) {
+            return Ok(Entry::Seated(self.place(tenant).permit(None)));
+        }
+        let (caller, called) = oneshot::channel();
+        let LinedUp { tenant, ticket, pushed_out } =
+            floor.line_up(tenant, caller).map_err(refusal)?;
+        drop(floor);
+        if let Some(pushed_out) = pushed_out {
+            let _ = pushed_out.send(Err(Limit::Executions));
+        }
+        let (admission, since) = (self.clone(), Instant::now());
+        Ok(Entry::InLine(Waiting { admission, tenant, ticket, called, since }))
+    }
+
+    /// The places there are.
+    pub fn limit(&self) -> usize {
+        self.0.config.executions
+    }
+
+    /// Places taken.
+    pub fn taken(&self) -> usize {
+        self.floor().seated()
+    }
+
+    /// Calls in line.
+    pub fn queued(&self) -> usize {
+        self.floor().queued()
+    }
+
+    /// Resolves when no place is taken and nobody is in line. Cancel safe.
+    pub async fn idle(&self) {
+        loop {
+            let empty = self.0.empty.notified();
+            tokio::pin!(empty);
+            // Registered before the look, so that what comes between is not
+            // missed.
+            empty.as_mut().enable();
+            if self.floor().is_empty() {
+                return;
+            }
+            empty.await;
+        }
+    }
+
+    fn place(&self, tenant: Arc<str>) -> Place {
+        Place { admission: self.clone(), tenant }
+    }
+
+    fn vacate(&self, tenant: &Arc<str>) {
+        let (next, is_empty) = {
+            let mut floor = self.floor();
+            (floor.vacate(tenant), floor.is_empty())
+        };
+        if let Some((tenant, caller)) = next {
+            // One who has just left the line drops the place, and so calls the
+            // next.
+            let _ = caller.send(Ok(self.place(tenant)));
+        } else if is_empty {
+            self.0.empty.notify_waiters();
+        }
+    }
+
+    fn leave(&self, tenant: &Arc<str>, ticket: Ticket) {
+        let is_empty = {
+            let mut floor = self.floor();
+            floor.leave(tenant, ticket);
+            floor.is_empty()
+        };
+        if is_empty {
+            self.0.empty.notify_waiters();
+        }
+    }
+
+    /// Held for a few instructions, which do not panic.
+    fn floor(&self) -> MutexGuard<'_, Floor<Caller>> {
+        self.0.floor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// Resolves when there is a place, or when there is none in time. Cancel
+    /// safe: a place that nobody waits for goes to the next.
+    pub async fn seated(&mut self) -> Result<Permit, Error> {
+        let limit = self.admission.0.config.queue_timeout;
+        match timeout_at(self.since + limit, &mut self.called).await {
+            Ok(Ok(Ok(place))) => Ok(place.permit(Some(self.since.elapsed()))),
+            Ok(Ok(Err(limit))) => Err(refusal(limit)),
+            Ok(Err(_)) => Err(Error::Internal("a call in line was forgotten")),
+            Err(_) => Err(refusal(Limit::Queue { waited: limit })),
+        }
+    }
+}
+
+impl Drop for Waiting {
+    /// Leaves the line first: a place that is sent in this moment then finds
+    /// nobody, and comes back.
+    fn drop(&mut self) {
+        self.admission.leave(&self.tenant, self.ticket);
+    }
+}
+
+impl Permit {
+    /// How long it was waited for; `None` when it was there at once.
+    pub fn waited(&self) -> Option<Duration> {
+        self.waited
+    }
+}
+
+impl Place {
+    fn permit(self, waited: Option<Duration>) -> Permit {
+        Permit { _place: Arc::new(self), waited }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.admission.vacate(&self.tenant);
+    }
+}
+
+fn refusal(limit: Limit) -> Error {
+    let wait = Admission::RETRY_AFTER.mul_f64(1.0 + fastrand::f64());
+    // In whole milliseconds, as the pushback has it.
+    let retry_after = Duration::from_millis(wait.as_millis() as u64);
+    Error::Saturated { limit, retry_after }
+}

@@ -1,0 +1,188 @@
+//! Places, lines and hand-overs, in many interleavings.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use futures_util::{FutureExt, future::join_all, poll};
+
+use super::*;
+
+const EXECUTIONS: usize = 3;
+
+fn admission(executions: usize, queue_length: usize) -> Admission {
+    Admission::new(AdmissionConfig {
+        executions,
+        executions_per_tenant: executions,
+        queue_length,
+        queue_timeout: Duration::from_secs(10),
+    })
+}
+
+fn seated(entry: Result<Entry, Error>) -> Permit {
+    match entry {
+        Ok(Entry::Seated(permit)) => permit,
+        other => panic!("it has no place: {other:?}"),
+    }
+}
+
+fn in_line(entry: Result<Entry, Error>) -> Waiting {
+    match entry {
+        Ok(Entry::InLine(waiting)) => waiting,
+        other => panic!("it is not in line: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_place_is_held_until_its_last_clone_is_dropped() {
+    let admission = admission(1, 0);
+    let permit = seated(admission.admit(""));
+    let of_the_flight = permit.clone();
+    drop(permit);
+    assert_eq!(admission.admit("").expect_err("full").reason(), "WORKER_SATURATED");
+    assert_eq!(admission.taken(), 1);
+    let idle = admission.idle();
+    tokio::pin!(idle);
+    assert!(poll!(&mut idle).is_pending());
+    drop(of_the_flight);
+    idle.await;
+    seated(admission.admit(""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_in_line_is_called_when_a_place_is_free() {
+    let admission = admission(1, 2);
+    let holding = seated(admission.admit("a"));
+    let mut first = in_line(admission.admit("a"));
+    let mut second = in_line(admission.admit("a"));
+    assert_eq!(admission.queued(), 2);
+    assert!(first.seated().now_or_never().is_none());
+    tokio::time::advance(Duration::from_secs(3)).await;
+    drop(holding);
+    let permit = first.seated().await.expect("a place");
+    assert_eq!(permit.waited(), Some(Duration::from_secs(3)));
+    assert!(second.seated().now_or_never().is_none());
+    drop(permit);
+    second.seated().await.expect("a place");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_the_queue_timeout() {
+    let admission = admission(1, 1);
+    let _holding = seated(admission.admit("a"));
+    let began = Instant::now();
+    let refused = in_line(admission.admit("a")).seated().await.expect_err("no place");
+    assert_eq!(began.elapsed(), Duration::from_secs(10));
+    let limit = Limit::Queue { waited: Duration::from_secs(10) };
+    assert!(matches!(refused, Error::Saturated { limit: met, .. } if met == limit));
+    assert_eq!(admission.queued(), 0);
+}
+
+#[tokio::test]
+async fn who_leaves_the_line_frees_its_place_in_it() {
+    let admission = admission(1, 1);
+    let holding = seated(admission.admit("a"));
+    let leaving = in_line(admission.admit("a"));
+    admission.admit("a").expect_err("the line is full");
+    drop(leaving);
+    let mut staying = in_line(admission.admit("a"));
+    drop(holding);
+    staying.seated().await.expect("a place");
+}
+
+#[tokio::test]
+async fn a_place_handed_to_one_who_has_gone_is_handed_on() {
+    let admission = admission(1, 2);
+    let holding = seated(admission.admit("a"));
+    let gone = in_line(admission.admit("a"));
+    let mut next = in_line(admission.admit("a"));
+    // It has been called, and leaves without having looked.
+    drop(holding);
+    drop(gone);
+    next.seated().await.expect("a place");
+    drop(next);
+    admission.idle().await;
+}
+
+#[tokio::test]
+async fn who_is_pushed_out_is_told() {
+    let admission = admission(1, 2);
+    let _holding = seated(admission.admit("greedy"));
+    let _first = in_line(admission.admit("greedy"));
+    let mut newest = in_line(admission.admit("greedy"));
+    let _modest = in_line(admission.admit("modest"));
+    assert_eq!(newest.seated().await.expect_err("pushed out").reason(), "WORKER_SATURATED");
+}
+
+/// Callers of several threads come, wait, lose patience at any moment, and hold
+/// places for any time: never more than there are, and none is lost.
+#[test]
+fn no_interleaving_of_comings_and_goings_loses_a_place() {
+    const THREADS: u64 = 4;
+    let admission = admission(EXECUTIONS, 5);
+    let inside = AtomicUsize::new(0);
+    let served = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for seed in 0..THREADS {
+            let (admission, inside, served) = (&admission, &inside, &served);
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+                let callers = (0..20).map(|caller| {
+                    come_and_go(
+                        admission,
+                        inside,
+                        served,
+                        fastrand::Rng::with_seed(seed * 100 + caller),
+                    )
+                });
+                runtime.expect("a runtime").block_on(join_all(callers));
+            });
+        }
+    });
+    assert!(served.load(Ordering::Relaxed) > EXECUTIONS, "hardly anybody was served");
+    assert_eq!((admission.taken(), admission.queued()), (0, 0));
+    let all: Vec<Permit> = (0..EXECUTIONS).map(|_| seated(admission.admit("after"))).collect();
+    assert_eq!(all.len(), admission.limit());
+}
+
+async fn come_and_go(
+    admission: &Admission,
+    inside: &AtomicUsize,
+    served: &AtomicUsize,
+    mut random: fastrand::Rng,
+) {
+    for _ in 0..200 {
+        let tenant = ["a", "b", "c"][random.usize(..3)];
+        let entry = admission.admit(tenant);
+        let permit = match entry {
+            Ok(Entry::Seated(permit)) => Some(permit),
+            Ok(Entry::InLine(mut waiting)) => patient(&mut waiting, random.u32(..6)).await,
+            Err(_) => None,
+        };
+        if let Some(_permit) = permit {
+            assert!(
+                inside.fetch_add(1, Ordering::SeqCst) < EXECUTIONS,
+                "more than there are places"
+            );
+            served.fetch_add(1, Ordering::Relaxed);
+            for _ in 0..random.u32(..4) {
+                tokio::task::yield_now().await;
+            }
+            inside.fetch_sub(1, Ordering::SeqCst);
+        } else {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Waits for as many looks as its patience has.
+async fn patient(waiting: &mut Waiting, looks: u32) -> Option<Permit> {
+    for _ in 0..looks {
+        if let Some(seated) = waiting.seated().now_or_never() {
+            return seated.ok();
+        }
+        tokio::task::yield_now().await;
+    }
+    None
+}

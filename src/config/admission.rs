@@ -1,0 +1,60 @@
+//! How many executions there may be: what is typed, and what it means.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::admission::AdmissionConfig;
+
+/// Places and lines, as typed.
+#[derive(Debug, Clone, Args)]
+pub struct AdmissionArgs {
+    /// Executions at a time; more wait in line, and beyond that are refused
+    /// with a wait.
+    #[arg(long, env = "SPARKLER_MAX_EXECUTIONS", default_value_t = 10_000, value_name = "N")]
+    pub max_executions: usize,
+
+    /// Executions at a time of one tenant; as many as there are, by default.
+    /// Calls without a tenant count as one tenant's.
+    #[arg(long, env = "SPARKLER_MAX_EXECUTIONS_PER_TENANT", value_name = "N")]
+    pub max_executions_per_tenant: Option<usize>,
+
+    /// Calls that wait for a place, in all. Tenants take turns in it; 0 refuses
+    /// who finds no place at once.
+    #[arg(long, env = "SPARKLER_QUEUE_LENGTH", default_value_t = 1000, value_name = "N")]
+    pub queue_length: usize,
+
+    /// How long a call waits for a place, at most.
+    #[arg(
+        long,
+        env = "SPARKLER_QUEUE_TIMEOUT",
+        default_value = "10s",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub queue_timeout: Duration,
+}
+
+impl AdmissionArgs {
+    /// The settings that were typed, or all that is wrong with them.
+    pub(super) fn config(&self) -> Result<AdmissionConfig, String> {
+        let executions = self.max_executions;
+        let executions_per_tenant = self.max_executions_per_tenant.unwrap_or(executions);
+        let zero = [
+            ("--max-executions", executions == 0),
+            ("--max-executions-per-tenant", self.max_executions_per_tenant == Some(0)),
+            ("--queue-timeout", self.queue_length > 0 && self.queue_timeout.is_zero()),
+        ];
+        let zero: Vec<&str> =
+            zero.iter().filter(|(_, is_zero)| *is_zero).map(|(name, _)| *name).collect();
+        if !zero.is_empty() {
+            return Err(format!("{} must be more than 0", zero.join(", ")));
+        }
+        Ok(AdmissionConfig {
+            executions,
+            executions_per_tenant,
+            queue_length: self.queue_length,
+            queue_timeout: self.queue_timeout,
+        })
+    }
+}

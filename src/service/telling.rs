@@ -1,0 +1,107 @@
+//! A call as its caller hears it: from its place in line to its last event.
+
+use std::{
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use futures_util::{FutureExt, stream};
+use tonic::Status;
+
+use super::{Events, fail, refuse};
+use crate::{
+    admission::Permit,
+    error::Error,
+    execution::{InLine, News, Session},
+    proto::ExecuteNodeResponse,
+};
+
+/// What is done once there is a place.
+pub(super) type Begin = Box<dyn FnOnce(Permit) -> Result<Box<Session>, Error> + Send>;
+
+/// A call under way.
+pub(super) struct Telling {
+    /// Told when the head goes out.
+    first: Option<ExecuteNodeResponse>,
+    stage: Stage,
+}
+
+enum Stage {
+    InLine(Box<InLine>, Begin),
+    UnderWay(Box<Session>),
+    Over,
+}
+
+impl Telling {
+    /// A call with a place, and what it is told first.
+    pub(super) fn under_way(session: Box<Session>, first: Option<ExecuteNodeResponse>) -> Telling {
+        Telling { first, stage: Stage::UnderWay(session) }
+    }
+
+    /// A call that waits on, and is told so first.
+    pub(super) fn in_line(in_line: InLine, begin: Begin, first: ExecuteNodeResponse) -> Telling {
+        Telling { first: Some(first), stage: Stage::InLine(Box::new(in_line), begin) }
+    }
+
+    /// All that it is told, as a stream.
+    pub(super) fn into_events(self) -> Events {
+        Box::pin(stream::unfold(self, |mut telling| async move {
+            let item = match telling.first.take() {
+                Some(first) => Ok(first),
+                None => telling.next().await?,
+            };
+            Some((item, telling))
+        }))
+    }
+
+    async fn next(&mut self) -> Option<Result<ExecuteNodeResponse, Status>> {
+        loop {
+            match &mut self.stage {
+                Stage::UnderWay(session) => return told(session).await,
+                Stage::Over => return None,
+                Stage::InLine(in_line, _) => match in_line.next().await {
+                    Ok(News::Progress(progress)) => return Some(Ok(progress.into())),
+                    Ok(News::Seated(permit)) => {
+                        if let Err(error) = self.begin(permit) {
+                            return Some(Err(refuse(error)));
+                        }
+                    }
+                    Err(error) => {
+                        self.stage = Stage::Over;
+                        return Some(Err(refuse(error)));
+                    }
+                },
+            }
+        }
+    }
+
+    fn begin(&mut self, permit: Permit) -> Result<(), Error> {
+        if let Stage::InLine(_, begin) = mem::replace(&mut self.stage, Stage::Over) {
+            self.stage = Stage::UnderWay(guarded(|| begin(permit))?);
+        }
+        Ok(())
+    }
+}
+
+/// The next event of a session. Dropped with the call, the session leaves its
+/// flight; the event under way is then lost together with the caller who would
+/// have had it. A panic ends this call with a status, and nothing else.
+pub(super) async fn told(session: &mut Session) -> Option<Result<ExecuteNodeResponse, Status>> {
+    match AssertUnwindSafe(session.next()).catch_unwind().await {
+        Ok(item) => Some(item?.map(ExecuteNodeResponse::from).map_err(|failed| fail(*failed))),
+        Err(_panic) => {
+            session.end();
+            Some(Err(refuse(PANICKED)))
+        }
+    }
+}
+
+/// What a caller is told of a panic; its words stay inside.
+pub(super) const PANICKED: Error = Error::Internal("it panicked; its log has the place");
+
+/// Does what comes before an execution. A panic there would end the call in a
+/// reset stream that says nothing. Nothing is left half done by one: places and
+/// listeners are given back by their drops, and no lock minds being poisoned.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(PANICKED))
+}
