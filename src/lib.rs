@@ -20,6 +20,7 @@
 //! | [`lifecycle`], [`admission`], [`config`] | stopping, places, settings |
 //! | [`telemetry`] | traces, and where they go |
 //! | [`output`], [`price`], [`secrets`] | what form, what cost, whose key |
+//! | [`metrics`] | the figures of all that, each defined once |
 //! | [`simulator`], [`cli`] | a local Fireworks; the program |
 //!
 //! # Layers
@@ -45,7 +46,9 @@
 //! fireworks        ▼
 //!  │           recording ──► price
 //!  ▼               │
-//! event, error, credentials, output, lifecycle, admission, secrets, telemetry
+//! output, lifecycle, admission, secrets
+//!                  ▼
+//! metrics ──► telemetry ──► event, error, credentials
 //! ```
 
 pub mod admission;
@@ -59,6 +62,7 @@ pub mod execution;
 pub mod fireworks;
 pub mod flight;
 pub mod lifecycle;
+pub mod metrics;
 pub mod node;
 pub mod output;
 pub mod price;

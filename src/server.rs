@@ -10,7 +10,12 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::{Router, http::StatusCode, middleware::map_response, routing::get};
+use axum::{
+    Router,
+    http::{StatusCode, header::CONTENT_TYPE},
+    middleware::map_response,
+    routing::get,
+};
 use tokio::{net::TcpListener, time::timeout};
 use tonic::transport::{self, server::TcpIncoming};
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -23,6 +28,7 @@ use crate::{
     fireworks::Client,
     flight::Flights,
     lifecycle::{DrainLimits, Lifecycle, Stage},
+    metrics::Metrics,
     node::Registry,
     proto::{FILE_DESCRIPTOR_SET, name_refusal, worker_service_server::WorkerServiceServer},
     secrets::Secrets,
@@ -109,7 +115,7 @@ impl Server {
         let serving = grpc(routes).serve_with_incoming_shutdown(incoming, async move {
             going_away.reached(Stage::Draining).await;
         });
-        let pages = axum::serve(admin, admin_pages(lifecycle.clone()));
+        let pages = axum::serve(admin, admin_pages(lifecycle.clone(), executor.metrics.clone()));
         let stopping = async {
             shutdown.await;
             stop(&executor, &health, drain).await;
@@ -137,7 +143,7 @@ impl Server {
 /// What a worker executes with, put together as configured.
 pub fn executor(config: &Config) -> anyhow::Result<Executor> {
     let client = Client::new(config.fireworks.clone())?;
-    Ok(Executor {
+    let executor = Executor {
         registry: Registry::new(client.clone()),
         fireworks: client,
         memory: Memory::new(config.memory),
@@ -147,9 +153,27 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
         cache_secret: config.cache_secret.clone(),
         admission: Admission::new(config.admission),
         lifecycle: Lifecycle::new(),
+        metrics: Metrics::new(|provider| provider),
         retry: config.retry.clone(),
         settings: config.execution.clone(),
-    })
+    };
+    watch(&executor, config);
+    Ok(executor)
+}
+
+/// Has the figures read what is counted elsewhere. Of the flights only while
+/// there are any to count: the executor owns them, and its figures.
+fn watch(executor: &Executor, config: &Config) {
+    let Executor { metrics, admission, lifecycle, flights, .. } = executor;
+    let (limit, admission) = (config.max_executions as u64, admission.clone());
+    metrics.watch_admission(move || limit, move || admission.taken() as u64, || 0);
+    let lifecycle = lifecycle.clone();
+    metrics.watch_drain(move || lifecycle.stage() as u64);
+    let flights = Arc::downgrade(flights);
+    metrics.watch_flights(move || flights.upgrade().map_or(0, |flights| flights.count() as u64));
+    for model in config.prices.models() {
+        metrics.model_is_real(model);
+    }
 }
 
 /// The transport. Token deltas are tiny: windows stay at their defaults, and
@@ -189,8 +213,9 @@ fn routes(
 }
 
 /// Liveness is that the process answers; readiness is that it takes calls.
-/// Neither depends on the provider.
-fn admin_pages(lifecycle: Lifecycle) -> Router {
+/// Neither depends on the provider. The figures are told as Prometheus reads
+/// them.
+fn admin_pages(lifecycle: Lifecycle, metrics: Metrics) -> Router {
     let ready = move || async move {
         match lifecycle.stage() {
             Stage::Serving => (StatusCode::OK, "ready\n"),
@@ -199,7 +224,11 @@ fn admin_pages(lifecycle: Lifecycle) -> Router {
             }
         }
     };
-    Router::new().route("/livez", get(|| async { "alive\n" })).route("/readyz", get(ready))
+    let figures = move || async move { ([(CONTENT_TYPE, Metrics::PAGE_TYPE)], metrics.page()) };
+    Router::new()
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(figures))
 }
 
 async fn stop(executor: &Executor, health: &HealthReporter, limits: DrainLimits) {

@@ -17,7 +17,9 @@ const LAYERS: &[&[&str]] = &[
     &["execution"],
     &["node", "cache", "flight"],
     &["fireworks", "recording"],
-    &["admission", "lifecycle", "output", "price", "secrets", "telemetry"],
+    &["admission", "lifecycle", "output", "price", "secrets"],
+    &["metrics"],
+    &["telemetry"],
     &["credentials", "error", "event"],
 ];
 

@@ -43,6 +43,7 @@ use crate::{
     fireworks::{Client, RetryPolicy},
     flight::{Flight, Flights, Join, Listener, ListenerOptions},
     lifecycle::{Lifecycle, Stage},
+    metrics::Metrics,
     node::Registry,
     price::Prices,
     secrets::Secrets,
@@ -68,6 +69,8 @@ pub struct Executor {
     pub admission: Admission,
     /// Where the worker stands.
     pub lifecycle: Lifecycle,
+    /// What is counted.
+    pub metrics: Metrics,
     /// When the provider is called again.
     pub retry: RetryPolicy,
     /// What the operator has decided.

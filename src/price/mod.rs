@@ -92,6 +92,11 @@ impl Prices {
         &self.date
     }
 
+    /// The models that have a price, in no order.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.models.keys().map(String::as_str)
+    }
+
     /// What an execution cost; `None` when the model's price or the token
     /// counts are unknown.
     pub fn cost(&self, model: &str, tier: Tier, usage: &Usage) -> Option<Nanodollars> {

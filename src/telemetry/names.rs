@@ -61,6 +61,8 @@ pub mod otel {
     pub const OPERATION: &str = "gen_ai.operation.name";
     /// Who provides the model.
     pub const PROVIDER: &str = "gen_ai.provider.name";
+    /// `input` or `output`; only on metrics.
+    pub const TOKEN_TYPE: &str = "gen_ai.token.type";
     /// The model that was asked.
     pub const REQUEST_MODEL: &str = "gen_ai.request.model";
     /// Whether a stream was asked for.
@@ -170,6 +172,26 @@ pub mod sparkler {
     pub const PHASE: &str = "sparkler.phase";
     /// Whether content was cut to its bound.
     pub const CONTENT_CUT: &str = "sparkler.content.cut";
+    /// Which part of the cache: `memory`, `redis` or `idempotency`.
+    pub const CACHE_TIER: &str = "sparkler.cache.tier";
+    /// In a word, why an answer was not stored.
+    pub const CACHE_NOT_STORED: &str = "sparkler.cache.not_stored_reason";
+    /// `input`, `output`, `cached` (of input) or `reasoning` (of output).
+    pub const TOKEN_TYPE: &str = "sparkler.token.type";
+    /// Whether tokens were paid; else sharing or the cache saved them.
+    pub const TOKEN_PAID: &str = "sparkler.token.paid";
+    /// `spent` or `saved`.
+    pub const COST_KIND: &str = "sparkler.cost.kind";
+    /// Which limit was met.
+    pub const ADMISSION_LIMIT: &str = "sparkler.admission.limit.kind";
+    /// Why the provider is left in peace.
+    pub const COOLDOWN_KIND: &str = "sparkler.cooldown.kind";
+    /// What a command to Redis is for.
+    pub const REDIS_OPERATION: &str = "sparkler.redis.operation";
+    /// How a command to Redis ended.
+    pub const REDIS_RESULT: &str = "sparkler.redis.result";
+    /// `traces`, `metrics` or `logs`.
+    pub const SIGNAL: &str = "sparkler.telemetry.signal";
     /// How a linked span has to do with this one: it produced the answer.
     pub const LINK: &str = "sparkler.link";
 }

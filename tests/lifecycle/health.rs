@@ -4,7 +4,7 @@ use tonic::Code;
 use tonic_health::pb::{health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_reflection::pb;
 
-use super::{NAMES, channel, health, page, question, support::World};
+use super::{NAMES, channel, health, page, question, response, support::World};
 
 #[tokio::test]
 async fn a_worker_that_serves_says_so_under_every_name() {
@@ -42,6 +42,17 @@ async fn the_admin_pages_tell_liveness_and_readiness() {
     assert_eq!(page(world.admin, "/livez").await.0, 200);
     assert_eq!(page(world.admin, "/readyz").await.0, 200);
     assert_eq!(page(world.admin, "/nothing").await.0, 404);
+}
+
+#[tokio::test]
+async fn the_figures_stand_on_a_page_for_prometheus() {
+    let world = World::start().await;
+    let page = response(world.admin, "/metrics").await;
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    let kind = "content-type: text/plain; version=0.0.4";
+    assert!(page.to_ascii_lowercase().contains(kind), "{page}");
+    assert!(page.lines().any(|line| line == "sparkler_drain_stage 0"), "{page}");
+    assert!(page.lines().any(|line| line == "sparkler_admission_limit 10000"), "{page}");
 }
 
 /// Both versions are the same messages in two packages.

@@ -1,0 +1,159 @@
+//! How a row of the table becomes an instrument. Used by the table only.
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter},
+};
+
+/// A metric, as it is defined: once, and for every way out.
+#[derive(Debug)]
+pub struct Definition {
+    /// Its OpenTelemetry name; the Prometheus page derives its own from it.
+    pub name: &'static str,
+    /// Its unit, as OpenTelemetry writes units.
+    pub unit: &'static str,
+    /// What is done with its values.
+    pub kind: Kind,
+    /// What it says, as a sentence.
+    pub description: &'static str,
+    /// The keys that its values may carry.
+    pub attributes: &'static [&'static str],
+    /// The upper bounds of a histogram's buckets.
+    pub buckets: &'static [f64],
+}
+
+/// What is done with a metric's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// They are added, and only grow.
+    Counter,
+    /// They are added, and may be negative.
+    UpDownCounter,
+    /// The last one counts.
+    Gauge,
+    /// They are counted by size.
+    Histogram,
+}
+
+impl Kind {
+    /// The word of the OpenTelemetry specification.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::UpDownCounter => "up-down counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        }
+    }
+}
+
+/// A gauge that is read when somebody looks.
+#[derive(Debug)]
+pub(super) struct Watched {
+    meter: Meter,
+    definition: &'static Definition,
+}
+
+impl Watched {
+    /// From now on `read` tells the value.
+    pub(super) fn with(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.meter
+            .u64_observable_gauge(self.definition.name)
+            .with_unit(self.definition.unit)
+            .with_description(self.definition.description)
+            .with_callback(move |gauge| gauge.observe(read(), &[]))
+            .build();
+    }
+}
+
+/// A counter that somebody else keeps, read when somebody looks.
+#[derive(Debug)]
+pub(super) struct WatchedCounter {
+    meter: Meter,
+    definition: &'static Definition,
+}
+
+impl WatchedCounter {
+    /// From now on `read` tells the count of these.
+    pub(super) fn with(&self, attribute: KeyValue, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.meter
+            .u64_observable_counter(self.definition.name)
+            .with_unit(self.definition.unit)
+            .with_description(self.definition.description)
+            .with_callback(move |counter| counter.observe(read(), std::slice::from_ref(&attribute)))
+            .build();
+    }
+}
+
+/// An instrument that can be made from its definition.
+pub(super) trait Instrument {
+    const KIND: Kind;
+
+    fn made(meter: &Meter, definition: &'static Definition) -> Self;
+}
+
+/// `$instrument` is made by the method `$builder` of a meter.
+macro_rules! made {
+    ($($instrument:ty, $kind:ident, $builder:ident;)*) => { $(
+        impl Instrument for $instrument {
+            const KIND: Kind = Kind::$kind;
+
+            fn made(meter: &Meter, definition: &'static Definition) -> $instrument {
+                meter
+                    .$builder(definition.name)
+                    .with_unit(definition.unit)
+                    .with_description(definition.description)
+                    .build()
+            }
+        }
+    )* };
+}
+
+made! {
+    Counter<u64>, Counter, u64_counter;
+    Counter<f64>, Counter, f64_counter;
+    UpDownCounter<i64>, UpDownCounter, i64_up_down_counter;
+    Gauge<u64>, Gauge, u64_gauge;
+}
+
+impl Instrument for Histogram<f64> {
+    const KIND: Kind = Kind::Histogram;
+
+    fn made(meter: &Meter, definition: &'static Definition) -> Histogram<f64> {
+        meter
+            .f64_histogram(definition.name)
+            .with_unit(definition.unit)
+            .with_description(definition.description)
+            .with_boundaries(definition.buckets.to_vec())
+            .build()
+    }
+}
+
+impl Instrument for Histogram<u64> {
+    const KIND: Kind = Kind::Histogram;
+
+    fn made(meter: &Meter, definition: &'static Definition) -> Histogram<u64> {
+        meter
+            .u64_histogram(definition.name)
+            .with_unit(definition.unit)
+            .with_description(definition.description)
+            .with_boundaries(definition.buckets.to_vec())
+            .build()
+    }
+}
+
+impl Instrument for Watched {
+    const KIND: Kind = Kind::Gauge;
+
+    fn made(meter: &Meter, definition: &'static Definition) -> Watched {
+        Watched { meter: meter.clone(), definition }
+    }
+}
+
+impl Instrument for WatchedCounter {
+    const KIND: Kind = Kind::Counter;
+
+    fn made(meter: &Meter, definition: &'static Definition) -> WatchedCounter {
+        WatchedCounter { meter: meter.clone(), definition }
+    }
+}

@@ -1,0 +1,150 @@
+//! The page says what was told, and the table keeps to its rules.
+
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    process::{Command as Process, Stdio},
+    time::Duration,
+};
+
+use super::*;
+use crate::event::Usage;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Everything there is to tell, told once.
+fn told() -> Metrics {
+    let metrics = Metrics::default();
+    metrics.rpc_ended("sparkler.worker.v1.WorkerService/ExecuteNode", "OK", SECOND);
+    let usage = Usage {
+        prompt_tokens: Some(10),
+        completion_tokens: Some(20),
+        total_tokens: Some(30),
+        cached_tokens: Some(4),
+        reasoning_tokens: Some(5),
+    };
+    let mut call = metrics.call_began(Operation::Chat, "m");
+    call.brought_output();
+    call.brought_output();
+    call.succeeded("m", Some(&usage));
+    metrics.call_began(Operation::TextCompletion, "m").failed("PROVIDER_UNAVAILABLE", None);
+    metrics.execution_ended(Ended {
+        node_type: "chatFireworks",
+        cache_status: "miss",
+        reason: "OK",
+        took: SECOND,
+        first_token: Some(SECOND),
+    });
+    drop(metrics.execution_began());
+    metrics.looked_up(Tier::Memory, Lookup::Miss);
+    metrics.stored(Tier::Memory, Store::NotStored("ttl"));
+    metrics.joined(Role::Leader);
+    metrics.watch_flights(|| 2);
+    metrics.flight_landed(3);
+    metrics.flight_taken_over();
+    metrics.flight_deposed();
+    metrics.tokens(Spending::Saved, &usage);
+    metrics.cost(Spending::Spent, 1_500_000_000);
+    metrics.watch_admission(|| 9, || 8, || 7);
+    metrics.refused(Limit::Executions);
+    metrics.waited(SECOND);
+    metrics.cooled_down(Cooldown::Model);
+    metrics.redis_command("get", Command::Ok, SECOND);
+    metrics.redis_reachable(true);
+    metrics.watch_drain(|| 1);
+    metrics.executions_cut(1);
+    metrics.watch_dropped(Signal::Traces, || 6);
+    metrics.watch_dropped(Signal::Logs, || 5);
+    metrics.certificate_expires(1_900_000_000);
+    metrics.panicked();
+    metrics
+}
+
+/// The metrics of a page, by the lines that say their types.
+fn named(page: &str) -> BTreeSet<&str> {
+    page.lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .filter(|name| *name != "target_info")
+        .collect()
+}
+
+#[test]
+fn every_row_of_the_table_can_be_told_and_is_on_the_page() {
+    let page = told().page();
+    assert_eq!(named(&page).len(), TABLE.len(), "{page}");
+}
+
+#[test]
+fn the_page_has_the_values_with_their_attributes() {
+    let page = told().page();
+    for line in [
+        r#"sparkler_executions_total{sparkler_cache_status="miss",sparkler_node_type="chatFireworks",sparkler_reason="OK"} 1"#,
+        r#"sparkler_execution_duration_seconds_sum{sparkler_cache_status="miss",sparkler_node_type="chatFireworks"} 1"#,
+        r#"sparkler_cost_total{sparkler_cost_kind="spent"} 1.5"#,
+        r#"sparkler_tokens_total{sparkler_token_paid="false",sparkler_token_type="output"} 20"#,
+        r#"sparkler_upstream_attempts_total{sparkler_reason="PROVIDER_UNAVAILABLE"} 1"#,
+        r#"sparkler_cache_stores_total{sparkler_cache_not_stored_reason="ttl",sparkler_cache_result="not_stored",sparkler_cache_tier="memory"} 1"#,
+        r#"sparkler_telemetry_dropped_total{sparkler_telemetry_signal="logs"} 5"#,
+        r#"sparkler_telemetry_dropped_total{sparkler_telemetry_signal="traces"} 6"#,
+        "sparkler_executions_active 0",
+        "sparkler_flights_active 2",
+        "sparkler_admission_queued 7",
+        "sparkler_drain_stage 1",
+        "sparkler_tls_certificate_expiry_seconds 1900000000",
+    ] {
+        assert!(page.lines().any(|there| there == line), "not there: {line}\n{page}");
+    }
+}
+
+#[test]
+fn a_call_that_is_dropped_was_cancelled() {
+    let metrics = Metrics::default();
+    drop(metrics.call_began(Operation::Chat, "m"));
+    let page = metrics.page();
+    let line = r#"sparkler_upstream_attempts_total{sparkler_reason="EXECUTION_CANCELLED"} 1"#;
+    assert!(page.contains(line), "{page}");
+}
+
+#[test]
+fn names_of_models_are_bounded_on_the_page() {
+    let metrics = Metrics::default();
+    for number in 0..1000 {
+        let model = format!("accounts/me/models/{number}");
+        metrics.call_began(Operation::Chat, &model).failed("MODEL_NOT_FOUND", None);
+        metrics.call_began(Operation::Chat, &model).succeeded(&model, None);
+    }
+    let page = metrics.page();
+    let name = "gen_ai_client_operation_duration_seconds_count";
+    let series = page.lines().filter(|line| line.starts_with(name)).count();
+    // And `_OTHER`, failed and not.
+    assert_eq!(series, Models::MOST + 2, "{page}");
+}
+
+#[test]
+fn the_tables_names_are_its_own() {
+    let names: BTreeSet<&str> = TABLE.iter().map(|row| row.name).collect();
+    assert_eq!(names.len(), TABLE.len());
+    for row in TABLE {
+        assert!(row.description.ends_with('.'), "{}", row.name);
+        assert_eq!(row.kind == Kind::Histogram, !row.buckets.is_empty(), "{}", row.name);
+        assert!(row.buckets.is_sorted(), "{}", row.name);
+    }
+}
+
+/// As Prometheus itself sees it.
+#[test]
+fn promtool_finds_nothing_wrong_with_the_page() {
+    let mut promtool = Process::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool, which tests/setup installs");
+    let mut input = promtool.stdin.take().expect("a pipe");
+    input.write_all(told().page().as_bytes()).expect("it reads");
+    drop(input);
+    let output = promtool.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}

@@ -1,0 +1,118 @@
+//! What a call of the provider tells of itself, by the GenAI conventions.
+
+use std::{sync::Arc, time::Duration};
+
+use opentelemetry::KeyValue;
+use tokio::time::Instant;
+
+use super::{Metrics, Operation};
+use crate::{
+    event::Usage,
+    telemetry::names::{otel, sparkler},
+};
+
+/// The provider's name: the conventions list none for it.
+const FIREWORKS: &str = "fireworks_ai";
+
+/// A call of the provider under way. Dropped before it has
+/// [ended](Call::ended), it counts as cancelled.
+#[derive(Debug)]
+pub struct Call {
+    metrics: Metrics,
+    operation: Operation,
+    /// The model's name on the page.
+    model: Arc<str>,
+    began: Instant,
+    last_output: Option<Instant>,
+    ended: bool,
+}
+
+impl Metrics {
+    /// A call of the provider begins.
+    pub fn call_began(&self, operation: Operation, model: &str) -> Call {
+        Call {
+            metrics: self.clone(),
+            operation,
+            model: self.0.models.name(model),
+            began: Instant::now(),
+            last_output: None,
+            ended: false,
+        }
+    }
+
+    /// This model is real: from now on it is told by its name, while there is
+    /// room for names.
+    pub fn model_is_real(&self, model: &str) {
+        self.0.models.name_of_real(model);
+    }
+}
+
+impl Call {
+    /// Why a call that was dropped ended.
+    const CANCELLED: &str = "EXECUTION_CANCELLED";
+
+    /// A network read has brought output.
+    pub fn brought_output(&mut self) {
+        let now = Instant::now();
+        let instruments = self.metrics.instruments();
+        let (histogram, since) = match self.last_output.replace(now) {
+            None => (&instruments.model_first_chunk, self.began),
+            Some(last) => (&instruments.model_chunk, last),
+        };
+        histogram.record(now.duration_since(since).as_secs_f64(), &self.attributes());
+    }
+
+    /// It has ended well: the model is real.
+    pub fn succeeded(mut self, model: &str, usage: Option<&Usage>) {
+        self.model = self.metrics.0.models.name_of_real(model);
+        self.tell("OK", usage);
+    }
+
+    /// It has failed, for a reason.
+    pub fn failed(mut self, reason: &'static str, usage: Option<&Usage>) {
+        self.tell(reason, usage);
+    }
+
+    fn tell(&mut self, reason: &'static str, usage: Option<&Usage>) {
+        self.ended = true;
+        let instruments = self.metrics.instruments();
+        instruments.upstream_attempts.add(1, &[KeyValue::new(sparkler::REASON, reason)]);
+        self.tell_duration(reason, self.began.elapsed());
+        let (input, output) =
+            usage.map_or((None, None), |usage| (usage.prompt_tokens, usage.completion_tokens));
+        for (kind, count) in [("input", input), ("output", output)] {
+            let Some(count) = count else { continue };
+            let [operation, provider, model] = self.attributes();
+            let kind = KeyValue::new(otel::TOKEN_TYPE, kind);
+            instruments.model_tokens.record(count, &[operation, provider, model, kind]);
+        }
+    }
+
+    fn tell_duration(&self, reason: &'static str, took: Duration) {
+        let duration = &self.metrics.instruments().model_duration;
+        let seconds = took.as_secs_f64();
+        let [operation, provider, model] = self.attributes();
+        if reason == "OK" {
+            duration.record(seconds, &[operation, provider, model]);
+        } else {
+            let error = KeyValue::new(otel::ERROR_TYPE, reason);
+            duration.record(seconds, &[operation, provider, model, error]);
+        }
+    }
+
+    fn attributes(&self) -> [KeyValue; 3] {
+        [
+            KeyValue::new(otel::OPERATION, self.operation.as_str()),
+            KeyValue::new(otel::PROVIDER, FIREWORKS),
+            KeyValue::new(otel::REQUEST_MODEL, self.model.clone()),
+        ]
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tell(Call::CANCELLED, None);
+        }
+    }
+}
