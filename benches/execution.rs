@@ -12,14 +12,13 @@ use serde_json::{Map, json};
 use sparkler::{
     admission::Entry,
     cache::key::{CacheSecret, KeyParts, Scope},
+    callers::Caller,
     config::Config,
     credentials::ApiKey,
     event::{Delta, Emit, Finish, Piece},
     execution::{
         Executor,
-        order::{
-            CacheMode, CachePolicy, Caller, Context, CredentialSource, Limits, Order, ScopeKind,
-        },
+        order::{CacheMode, CachePolicy, Context, CredentialSource, Limits, Order, ScopeKind},
         outcome::OutputEvent,
     },
     flight::{
@@ -147,7 +146,7 @@ fn order(prompt: &str, deltas: bool) -> Order {
         input_bytes: prompt.len(),
         credential: Some(CredentialSource::ApiKey(credential)),
         context: Context { labels: BTreeMap::new(), ..Context::default() },
-        caller: Caller::default(),
+        caller: Caller::anyone(),
         cache: CachePolicy {
             mode: Some(CacheMode::ReadWrite),
             scope: ScopeKind::Credential,
@@ -164,7 +163,7 @@ fn order(prompt: &str, deltas: bool) -> Order {
 
 /// Executes to the end, and returns how many events there were.
 async fn execute(executor: &Arc<Executor>, order: Order) -> usize {
-    let Ok(Entry::Seated(permit)) = executor.admit(&Caller::default(), "") else {
+    let Ok(Entry::Seated(permit)) = executor.admit(&Caller::anyone(), "") else {
         unreachable!("there are places enough");
     };
     let mut session = executor.execute(permit, order).expect("it is taken");

@@ -19,7 +19,8 @@
 //! | [`proto`], [`service`], [`server`] | the door, the RPCs, the ports |
 //! | [`lifecycle`], [`admission`], [`config`] | stopping, places, settings |
 //! | [`telemetry`] | traces, and where they go |
-//! | [`output`], [`price`], [`secrets`] | what form, what cost, whose key |
+//! | [`callers`], [`secrets`] | who may call, and whose key they may name |
+//! | [`output`], [`price`] | what form, what cost |
 //! | [`metrics`] | the figures of all that, each defined once |
 //! | [`simulator`], [`cli`] | a local Fireworks; the program |
 //!
@@ -44,15 +45,16 @@
 //!  │          │          │
 //!  ▼          └────┬─────┘
 //! fireworks        ▼
-//!  │           recording ──► price
+//!  │           recording ──► price      callers ──► secrets, watched
 //!  ▼               │
-//! output, lifecycle, admission, secrets
+//! output, lifecycle, admission
 //!                  ▼
 //! metrics ──► telemetry ──► event, error, credentials
 //! ```
 
 pub mod admission;
 pub mod cache;
+pub mod callers;
 pub mod cli;
 pub mod config;
 pub mod credentials;
@@ -74,3 +76,4 @@ pub mod server;
 pub mod service;
 pub mod simulator;
 pub mod telemetry;
+pub mod watched;

@@ -1,10 +1,11 @@
 //! Credentials that the operator has mounted: one file a credential, named by
 //! the `secret_name` of a request. Read anew at every use, so that a rotated
-//! file counts at once.
+//! file counts at once. Which of them a caller may name is the operator's word.
 
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::credentials::{ApiKey, BadApiKey};
@@ -13,6 +14,31 @@ use crate::credentials::{ApiKey, BadApiKey};
 #[derive(Debug, Clone)]
 pub struct Secrets {
     folder: Option<PathBuf>,
+}
+
+/// The mounted credentials that somebody may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grant {
+    /// All there are.
+    Every,
+    /// These.
+    Named(Arc<[String]>),
+}
+
+impl Default for Grant {
+    /// None.
+    fn default() -> Grant {
+        Grant::Named(Arc::default())
+    }
+}
+
+impl Grant {
+    fn covers(&self, name: &str) -> bool {
+        match self {
+            Grant::Every => true,
+            Grant::Named(names) => names.iter().any(|known| known == name),
+        }
+    }
 }
 
 /// Why a named credential cannot be used, as a sentence without its subject.
@@ -26,8 +52,8 @@ pub enum SecretError {
     /// The operator has mounted none.
     #[error("cannot be used: this worker has no mounted credentials (serve --secrets-dir)")]
     NoSecrets,
-    /// No such file.
-    #[error("is not mounted in this worker")]
+    /// No such file, or not for this caller: it must not learn which.
+    #[error("is not mounted in this worker, or not for this caller")]
     NotFound,
     /// The file cannot be read.
     #[error("cannot be read by this worker; tell its operator")]
@@ -43,13 +69,16 @@ impl Secrets {
         Secrets { folder }
     }
 
-    /// Reads a credential. Blocking, a few hundred bytes from a file in
-    /// memory, as Kubernetes mounts it.
-    pub fn read(&self, name: &str) -> Result<ApiKey, SecretError> {
+    /// Reads a credential for somebody with this grant. Blocking, a few hundred
+    /// bytes from a file in memory, as Kubernetes mounts it.
+    pub fn read(&self, name: &str, grant: &Grant) -> Result<ApiKey, SecretError> {
         if !is_name(name) {
             return Err(SecretError::BadName);
         }
         let folder = self.folder.as_deref().ok_or(SecretError::NoSecrets)?;
+        if !grant.covers(name) {
+            return Err(SecretError::NotFound);
+        }
         let text = read_bounded(&folder.join(name))?;
         ApiKey::new(text.trim_end_matches(['\r', '\n']).to_owned()).map_err(SecretError::BadKey)
     }
@@ -82,8 +111,24 @@ mod tests {
     fn a_mounted_key_is_read_without_its_line_end() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("team-a"), "fw_team_a\n").expect("written");
-        let key = Secrets::new(Some(folder.path().to_owned())).read("team-a").expect("a key");
+        let secrets = Secrets::new(Some(folder.path().to_owned()));
+        let key = secrets.read("team-a", &Grant::Every).expect("a key");
         assert_eq!(key.expose_for_hashing(), b"fw_team_a");
+    }
+
+    #[test]
+    fn a_caller_reads_what_was_granted_and_cannot_tell_what_else_there_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["team-a", "team-b"] {
+            std::fs::write(folder.path().join(name), "fw_key").expect("written");
+        }
+        let secrets = Secrets::new(Some(folder.path().to_owned()));
+        let granted = Grant::Named(["team-a".to_owned()].into());
+        secrets.read("team-a", &granted).expect("a key");
+        for name in ["team-b", "team-c"] {
+            assert!(matches!(secrets.read(name, &granted), Err(SecretError::NotFound)), "{name}");
+        }
+        assert!(secrets.read("team-a", &Grant::default()).is_err());
     }
 
     #[test]
@@ -95,9 +140,11 @@ mod tests {
         let secrets = Secrets::new(Some(inner));
         for name in ["../outside", "..", "", ".hidden", "a/b", "a\0b", "ключ", &"x".repeat(254)]
         {
-            assert!(matches!(secrets.read(name), Err(SecretError::BadName)), "{name:?}");
+            let read = secrets.read(name, &Grant::Every);
+            assert!(matches!(read, Err(SecretError::BadName)), "{name:?}");
         }
-        assert!(matches!(secrets.read("outside"), Err(SecretError::NotFound)));
-        assert!(matches!(Secrets::new(None).read("x"), Err(SecretError::NoSecrets)));
+        assert!(matches!(secrets.read("outside", &Grant::Every), Err(SecretError::NotFound)));
+        let none = Secrets::new(None).read("x", &Grant::Every);
+        assert!(matches!(none, Err(SecretError::NoSecrets)));
     }
 }

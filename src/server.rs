@@ -7,6 +7,8 @@
 //! dropped, whatever hangs. (The gRPC stack alone would wait for ever for an
 //! idle socket or an open health watch.)
 
+mod authentication;
+
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -17,12 +19,17 @@ use axum::{
     routing::get,
 };
 use tokio::{net::TcpListener, time::timeout};
-use tonic::transport::{self, server::TcpIncoming};
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::{self, server::TcpIncoming},
+};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
+use self::authentication::Authentication;
 use crate::{
     admission::Admission,
     cache::Memory,
+    callers::Callers,
     config::Config,
     execution::Executor,
     fireworks::Client,
@@ -50,6 +57,7 @@ pub struct Server {
     admin: TcpListener,
     admin_addr: SocketAddr,
     health: HealthReporter,
+    callers: Callers,
     drain: DrainLimits,
     max_message_bytes: usize,
     reflection: bool,
@@ -82,6 +90,7 @@ impl Server {
             admin_addr: admin.local_addr()?,
             admin,
             health,
+            callers: config.door.callers,
             drain: config.drain,
             // Room to tell a caller that its input is too large.
             max_message_bytes: config.execution.max_input_bytes.saturating_mul(4),
@@ -105,9 +114,10 @@ impl Server {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
-        let Server { executor, incoming, admin, health, drain, .. } = self;
+        let routes = self.routes()?;
+        let Server { executor, incoming, admin, health, callers, drain, .. } = self;
         let lifecycle = executor.lifecycle.clone();
-        let routes = routes(&executor, &health, self.max_message_bytes, self.reflection)?;
+        lifecycle.spawn(async move { callers.follow().await });
         for name in HEALTH_NAMES {
             health.set_service_status(name, ServingStatus::Serving).await;
         }
@@ -138,6 +148,30 @@ impl Server {
         let _ = timeout(FAREWELL, lifecycle.idle()).await;
         Ok(())
     }
+
+    /// Who calls the worker is asked before a message is read. Health is open to
+    /// all, and so is reflection where there is any.
+    fn routes(&self) -> anyhow::Result<tonic::service::Routes> {
+        let max_message_bytes = self.max_message_bytes;
+        let service = WorkerServiceServer::new(Service::new(self.executor.clone()))
+            .max_decoding_message_size(max_message_bytes);
+        let service = InterceptedService::new(service, Authentication::new(self.callers.clone()));
+        let health = tonic_health::server::HealthService::from_health_reporter(self.health.clone());
+        let health = tonic_health::pb::health_server::HealthServer::new(health);
+        let mut routes = tonic::service::Routes::builder();
+        routes.add_service(service).add_service(health);
+        if self.reflection {
+            let describe = || {
+                tonic_reflection::server::Builder::configure()
+                    .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            };
+            routes.add_service(describe().build_v1()?).add_service(describe().build_v1alpha()?);
+        }
+        let name = move |response| async move { name_refusal(response, max_message_bytes) };
+        let named = routes.routes().into_axum_router().layer(map_response(name));
+        Ok(tonic::service::Routes::from(named))
+    }
 }
 
 /// What a worker executes with, put together as configured.
@@ -165,8 +199,13 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
 /// there are any to count: the executor owns them, and its figures.
 fn watch(executor: &Executor, config: &Config) {
     let Executor { metrics, admission, lifecycle, flights, .. } = executor;
-    let (limit, admission) = (config.max_executions as u64, admission.clone());
-    metrics.watch_admission(move || limit, move || admission.taken() as u64, || 0);
+    let places = || admission.clone();
+    let (limit, taken, queued) = (places(), places(), places());
+    metrics.watch_admission(
+        move || limit.limit() as u64,
+        move || taken.taken() as u64,
+        move || queued.queued() as u64,
+    );
     let lifecycle = lifecycle.clone();
     metrics.watch_drain(move || lifecycle.stage() as u64);
     let flights = Arc::downgrade(flights);
@@ -185,31 +224,6 @@ fn grpc(routes: tonic::service::Routes) -> transport::server::Router {
         .http2_max_header_list_size(16 * 1024)
         .max_concurrent_streams(None)
         .add_routes(routes)
-}
-
-fn routes(
-    executor: &Arc<Executor>,
-    health: &HealthReporter,
-    max_message_bytes: usize,
-    reflection: bool,
-) -> anyhow::Result<tonic::service::Routes> {
-    let service = WorkerServiceServer::new(Service::new(executor.clone()))
-        .max_decoding_message_size(max_message_bytes);
-    let health = tonic_health::server::HealthService::from_health_reporter(health.clone());
-    let health = tonic_health::pb::health_server::HealthServer::new(health);
-    let mut routes = tonic::service::Routes::builder();
-    routes.add_service(service).add_service(health);
-    if reflection {
-        let describe = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        };
-        routes.add_service(describe().build_v1()?).add_service(describe().build_v1alpha()?);
-    }
-    let name = move |response| async move { name_refusal(response, max_message_bytes) };
-    let named = routes.routes().into_axum_router().layer(map_response(name));
-    Ok(tonic::service::Routes::from(named))
 }
 
 /// Liveness is that the process answers; readiness is that it takes calls.

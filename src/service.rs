@@ -15,12 +15,9 @@ use self::{
 };
 use crate::{
     admission::{Entry, Permit},
+    callers::Caller,
     error::Error,
-    execution::{
-        Executor, InLine, News, Session,
-        order::{Caller, Limits},
-        outcome::Failed,
-    },
+    execution::{Executor, InLine, News, Session, order::Limits, outcome::Failed},
     proto::{
         Arrival, AttachExecutionRequest, CheckNodeRequest, CheckNodeResponse, Door,
         ExecuteNodeRequest, ExecuteNodeResponse, ExecutionContext, ListNodeTypesRequest,
@@ -56,7 +53,7 @@ impl Service {
     where
         M: Called + Send + 'static,
     {
-        let arrival = arrival(&request);
+        let arrival = arrival(&request).map_err(refuse)?;
         let message = request.into_inner();
         match self.executor.admit(&arrival.caller, message.tenant()).map_err(refuse)? {
             Entry::Seated(permit) => {
@@ -168,8 +165,9 @@ impl WorkerService for Service {
 
     async fn list_node_types(
         &self,
-        _request: Request<ListNodeTypesRequest>,
+        request: Request<ListNodeTypesRequest>,
     ) -> Result<Response<ListNodeTypesResponse>, Status> {
+        arrival(&request).map_err(refuse)?;
         let node_types = self.executor.registry.forms().map(NodeType::from).collect();
         Ok(Response::new(ListNodeTypesResponse { node_types }))
     }
@@ -178,7 +176,7 @@ impl WorkerService for Service {
         &self,
         request: Request<CheckNodeRequest>,
     ) -> Result<Response<CheckNodeResponse>, Status> {
-        let arrival = arrival(&request);
+        let arrival = arrival(&request).map_err(refuse)?;
         let message = request.into_inner();
         let tenant = named(message.context.as_ref());
         let _permit = match self.executor.admit(&arrival.caller, tenant).map_err(refuse)? {
@@ -197,12 +195,15 @@ impl WorkerService for Service {
     }
 }
 
-fn arrival<T>(request: &Request<T>) -> Arrival {
-    Arrival {
-        caller: Caller::default(),
+/// Who calls was settled before the message was read; a call that came around
+/// that is nobody's.
+fn arrival<T>(request: &Request<T>) -> Result<Arrival, Error> {
+    let caller = request.extensions().get::<Caller>().ok_or(Error::CallerUnauthenticated)?;
+    Ok(Arrival {
+        caller: caller.clone(),
         deadline: grpc_timeout(request.metadata()),
         arrived: Instant::now(),
-    }
+    })
 }
 
 fn refuse(error: Error) -> Status {

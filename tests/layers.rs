@@ -16,8 +16,8 @@ const LAYERS: &[&[&str]] = &[
     &["proto", "report"],
     &["execution"],
     &["node", "cache", "flight"],
-    &["fireworks", "recording"],
-    &["admission", "lifecycle", "output", "price", "secrets"],
+    &["callers", "fireworks", "recording"],
+    &["admission", "lifecycle", "output", "price", "secrets", "watched"],
     &["metrics"],
     &["telemetry"],
     &["credentials", "error", "event"],
@@ -35,7 +35,7 @@ const ONLY_FOR: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that stand alone: they use none of the others.
-const ALONE: &[&str] = &["simulator", "lifecycle", "telemetry"];
+const ALONE: &[&str] = &["simulator", "lifecycle", "telemetry", "watched"];
 
 /// The plain values at the bottom know each other.
 const VALUES: &[&str] = &["credentials", "error", "event"];

@@ -64,7 +64,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   sparkler demo
-  sparkler serve --listen 0.0.0.0:50051
+  sparkler serve --callers-file callers.json
   FIREWORKS_API_KEY=… sparkler execute --model accounts/fireworks/models/glm-5p3 \"Say hello.\"
 
 Exit codes: 0 fine, 1 the run failed, 2 bad usage, 130 interrupted.

@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::failure::Failure;
 use crate::{
+    callers::Callers,
     config::{Config, LogFormat, ServeArgs},
     server::Server,
 };
@@ -18,8 +19,9 @@ use crate::{
 pub(super) const EXAMPLES: &str = "\
 Examples:
   sparkler serve
-  sparkler serve --listen 0.0.0.0:50051 --admin-listen 0.0.0.0:9464
-  SPARKLER_LISTEN=0.0.0.0:50051 sparkler serve
+  sparkler serve --callers-file callers.json
+  sparkler serve --listen 0.0.0.0:50051 --insecure   # in a network that is trusted
+  SPARKLER_LISTEN=127.0.0.1:50052 sparkler serve
 
 SIGTERM or Ctrl-C: no new calls are taken, those under way are given time to end.";
 
@@ -70,7 +72,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // an orderly end.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let anyone_may_call =
+        matches!(config.door.callers, Callers::Anyone) && !config.listen.ip().is_loopback();
     let server = Server::bind(config).await?;
+    if anyone_may_call {
+        tracing::warn!("whoever reaches the port may call: name the callers by --callers-file");
+    }
     tracing::info!(
         listen = %server.local_addr(),
         admin_listen = %server.admin_addr(),

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use super::admission::AdmissionArgs;
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
+use super::door::DoorArgs;
+
 /// `sparkler serve`, as typed. Sizes are in bytes and take `KiB`, `MiB`, `GiB`;
 /// durations are such as `500ms`, `30s`, `10m`.
 #[derive(Debug, Clone, Args)]
@@ -21,6 +23,10 @@ pub struct ServeArgs {
         value_name = "ADDR"
     )]
     pub admin_listen: SocketAddr,
+
+    /// Who may call, and over what.
+    #[command(flatten)]
+    pub door: DoorArgs,
 
     /// The worker's name, in `started` events and logs; the host's name by
     /// default.

@@ -4,6 +4,7 @@
 
 mod admission;
 mod args;
+mod door;
 
 use std::{
     fmt, fs,
@@ -18,6 +19,7 @@ use url::Url;
 pub use self::{
     admission::AdmissionArgs,
     args::{LogFormat, ProtocolArg, ServeArgs},
+    door::{DoorArgs, DoorConfig},
 };
 use crate::{
     admission::AdmissionConfig,
@@ -36,6 +38,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the admin pages listen.
     pub admin_listen: SocketAddr,
+    /// Who may call, and over what.
+    pub door: DoorConfig,
     /// Threads that execute.
     pub worker_threads: usize,
     /// The provider's client.
@@ -85,6 +89,7 @@ impl Config {
         Config {
             listen: loopback,
             admin_listen: loopback,
+            door: DoorConfig::local(),
             worker_threads: 1,
             fireworks: ClientConfig { base_url, ..ClientConfig::default() },
             retry: RetryPolicy::default(),
@@ -116,8 +121,9 @@ impl TryFrom<ServeArgs> for Config {
         problems.take(folder(args.secrets_dir.as_deref()));
         problems.take(positive_limits(&args));
         let admission = problems.take(args.admission.config());
-        let (Some(base_url), Some(prices), Some(cache_secret), Some(admission)) =
-            (base_url, prices, cache_secret, admission)
+        let door = DoorConfig::read(&args.door, args.listen, &mut problems);
+        let (Some(base_url), Some(prices), Some(cache_secret), Some(admission), Some(door)) =
+            (base_url, prices, cache_secret, admission, door)
         else {
             return Err(ConfigError(problems.0));
         };
@@ -127,6 +133,7 @@ impl TryFrom<ServeArgs> for Config {
         Ok(Config {
             listen: args.listen,
             admin_listen: args.admin_listen,
+            door,
             worker_threads: args.worker_threads.unwrap_or_else(cores),
             fireworks: client(&args, base_url),
             retry: RetryPolicy::default(),
@@ -312,14 +319,32 @@ mod tests {
             "--cache-secret-file=/dev/null",
             "--secrets-dir=/dev/null",
             "--max-attempts=0",
+            "--listen=0.0.0.0:50051",
+            "--callers-file=/dev/null",
         ])
         .expect_err("all wrong")
         .to_string();
-        for word in
-            ["base-url", "--prices", "--cache-secret-file", "--secrets-dir", "--max-attempts"]
-        {
+        for word in [
+            "base-url",
+            "--prices",
+            "--cache-secret-file",
+            "--secrets-dir",
+            "--max-attempts",
+            "--insecure",
+            "--callers-file",
+        ] {
             assert!(problems.contains(word), "{word} is missing in: {problems}");
         }
+    }
+
+    #[test]
+    fn plain_text_beyond_loopback_must_be_asked_for() {
+        for listen in ["--listen=0.0.0.0:1", "--listen=[::]:1", "--listen=192.0.2.1:1"] {
+            let problem = config(&[listen]).expect_err("refused").to_string();
+            assert!(problem.contains("127.0.0.1") && problem.contains("--insecure"), "{problem}");
+            config(&[listen, "--insecure"]).expect("asked for");
+        }
+        config(&["--listen=[::1]:1"]).expect("loopback");
     }
 
     #[test]

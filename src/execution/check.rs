@@ -56,7 +56,8 @@ impl Executor {
         if check.credential.is_none() && checked.secret_name.is_none() {
             return Ok(Findings::unasked(Vec::new(), "no credential was given"));
         }
-        match self.credential(check.credential, checked.secret_name.as_deref()) {
+        let configured = checked.secret_name.as_deref();
+        match self.credential(check.credential, configured, &check.caller.secrets) {
             Ok(credential) => {
                 // A little before the caller's deadline, so that what is known
                 // by then still arrives.

@@ -30,7 +30,7 @@ pub use self::{
 };
 use self::{
     clock::Clock,
-    order::{Attachment, CacheMode, Caller, Limits, Order},
+    order::{Attachment, CacheMode, Limits, Order},
     outcome::CacheStatus,
     preparation::Prepared,
     session::Found,
@@ -39,6 +39,7 @@ use self::{
 use crate::{
     admission::{Admission, Entry, Permit},
     cache::{Hit, Memory, key::CacheSecret},
+    callers::Caller,
     error::{Error, Violation},
     fireworks::{Client, RetryPolicy},
     flight::{Flight, Flights, Join, Listener, ListenerOptions},
@@ -120,7 +121,8 @@ impl Executor {
         let Attachment { execution_token, after_sequence, credential, context, caller, .. } =
             attachment;
         let credential =
-            credential.map(|source| self.credential(Some(source), None)).transpose()?;
+            credential.map(|source| self.credential(Some(source), None, &caller.secrets));
+        let credential = credential.transpose()?;
         let fingerprint = credential.map(|key| self.cache_secret.fingerprint(&key));
         let holder = Holder::of(&caller, &context);
         let token = ExecutionToken::open(

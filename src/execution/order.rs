@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use crate::{credentials::ApiKey, node::Input, output::OutputFormat};
+use crate::{callers::Caller, credentials::ApiKey, node::Input, output::OutputFormat};
 
 /// One call of ExecuteNode.
 #[derive(Debug)]
@@ -79,6 +79,8 @@ pub struct Check {
     pub config: Map<String, Value>,
     /// Who would pay.
     pub credential: Option<CredentialSource>,
+    /// Who calls.
+    pub caller: Caller,
     /// How long it may take, if the caller says.
     pub deadline: Option<Duration>,
 }
@@ -90,15 +92,6 @@ pub enum CredentialSource {
     ApiKey(ApiKey),
     /// Mounted in the worker, under this name.
     SecretName(String),
-}
-
-/// Who calls, as far as the worker itself knows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Caller {
-    /// The authenticated name; `None` when callers are not asked.
-    pub name: Option<String>,
-    /// The tenant the operator has bound to that name.
-    pub tenant: Option<String>,
 }
 
 /// Where an execution stands, in the orchestrator's words.

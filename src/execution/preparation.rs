@@ -21,6 +21,7 @@ use crate::{
     node::Plan,
     output::OutputFormat,
     recording::{Key, Subject},
+    secrets::Grant,
 };
 
 /// An order, understood.
@@ -62,7 +63,8 @@ impl Executor {
                 return Err(Error::InvalidNodeConfig(found));
             }
         };
-        let credential = self.credential(order.credential, plan.secret_name.as_deref())?;
+        let configured = plan.secret_name.as_deref();
+        let credential = self.credential(order.credential, configured, &order.caller.secrets)?;
         let fingerprint = self.cache_secret.fingerprint(&credential);
         let scope = self.scope(scope_of, fingerprint)?;
         let key = self.key(&node_type, &plan, &scope, &cache.salt);
@@ -103,6 +105,7 @@ impl Executor {
         &self,
         given: Option<CredentialSource>,
         configured: Option<&str>,
+        grant: &Grant,
     ) -> Result<ApiKey, Error> {
         let (field, name) = match (given, configured) {
             (Some(CredentialSource::ApiKey(key)), _) => return Ok(key),
@@ -114,7 +117,7 @@ impl Executor {
         };
         // Without the name: a key that was pasted there must not come back.
         self.secrets
-            .read(&name)
+            .read(&name, grant)
             .map_err(|error| invalid(field, &format!("names a secret that {error}")))
     }
 

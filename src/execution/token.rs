@@ -7,12 +7,10 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use super::{
-    order::{Caller, Context},
-    outcome::CacheStatus,
-};
+use super::{order::Context, outcome::CacheStatus};
 use crate::{
     cache::key::{CacheSecret, Fingerprint},
+    callers::Caller,
     recording::{FlightId, Key},
 };
 
@@ -152,7 +150,7 @@ mod tests {
     #[test]
     fn a_token_serves_its_holder_and_nobody_else() {
         let secret = CacheSecret::random();
-        let caller = Caller { name: Some("flows".to_owned()), tenant: None };
+        let caller = Caller { name: Some("flows".to_owned()), ..Caller::anyone() };
         let mine = holder(&caller, "a");
         let credential = fingerprint(&secret, "fw_a");
         let text = token().seal(&secret, &mine, &credential);
@@ -163,14 +161,14 @@ mod tests {
         assert!(open(&mine, Some(&credential)).is_some());
         assert!(open(&mine, Some(&fingerprint(&secret, "fw_b"))).is_none());
         assert!(open(&holder(&caller, "b"), None).is_none());
-        let other = Caller { name: Some("other".to_owned()), tenant: None };
+        let other = Caller { name: Some("other".to_owned()), ..Caller::anyone() };
         assert!(open(&holder(&other, "a"), None).is_none());
     }
 
     #[test]
     fn a_token_comes_back_as_it_was_and_only_unchanged() {
         let secret = CacheSecret::random();
-        let caller = Caller::default();
+        let caller = Caller::anyone();
         let mine = holder(&caller, "");
         let token = token();
         let text = token.seal(&secret, &mine, &fingerprint(&secret, "fw_a"));

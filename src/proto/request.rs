@@ -14,11 +14,11 @@ use super::{
     content_part, credential, execute_node_request, execution_limits, output_options,
 };
 use crate::{
+    callers::Caller,
     credentials::ApiKey,
     error::{Error, Violation},
     execution::order::{
-        self, Attachment, CacheMode, Caller, Check, Context, CredentialSource, Limits, Order,
-        ScopeKind,
+        self, Attachment, CacheMode, Check, Context, CredentialSource, Limits, Order, ScopeKind,
     },
     node::{Input, Message, Part, ToolCall},
     output::{OutputFormat, Schema},
@@ -103,6 +103,7 @@ impl Door {
             node_type: request.node_type,
             config: self.config(request.config),
             credential: self.credential(request.credential),
+            caller: arrival.caller,
             deadline: arrival.deadline,
         };
         self.close(check)

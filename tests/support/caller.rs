@@ -8,7 +8,11 @@ use sparkler::proto::{
     execute_node_response::Event, worker_service_client::WorkerServiceClient,
 };
 use tokio::time::timeout;
-use tonic::{Request, Status, Streaming, transport::Channel};
+use tonic::{
+    Request, Status, Streaming,
+    metadata::{Ascii, MetadataValue},
+    transport::{Channel, Endpoint},
+};
 
 use super::{Ask, Failure, PATIENCE};
 
@@ -16,15 +20,25 @@ use super::{Ask, Failure, PATIENCE};
 #[derive(Clone)]
 pub struct Caller {
     client: WorkerServiceClient<Channel>,
+    authorization: Option<MetadataValue<Ascii>>,
 }
 
 impl Caller {
     pub async fn connect(worker: SocketAddr) -> Caller {
-        let client = WorkerServiceClient::connect(format!("http://{worker}"))
-            .await
-            .expect("the worker listens")
-            .max_decoding_message_size(64 << 20);
-        Caller { client }
+        let endpoint = Endpoint::from_shared(format!("http://{worker}")).expect("a URL");
+        Caller::over(endpoint.connect().await.expect("the worker listens"))
+    }
+
+    /// Over a connection of one's own.
+    pub fn over(channel: Channel) -> Caller {
+        let client = WorkerServiceClient::new(channel).max_decoding_message_size(64 << 20);
+        Caller { client, authorization: None }
+    }
+
+    /// The same caller with an `authorization` header.
+    pub fn authorized(&self, header: &str) -> Caller {
+        let authorization = Some(header.parse().expect("a header value"));
+        Caller { authorization, ..self.clone() }
     }
 
     /// The generated client, for what is not said here.
@@ -43,7 +57,7 @@ impl Caller {
         ask: Ask,
         deadline: Option<Duration>,
     ) -> Result<Call, Failure> {
-        let mut request = Request::new(ask.request());
+        let mut request = self.request(ask.request());
         if let Some(deadline) = deadline {
             // The header alone: the client must not end the call before the
             // worker does.
@@ -56,7 +70,7 @@ impl Caller {
 
     /// Calls AttachExecution.
     pub async fn attach(&self, request: AttachExecutionRequest) -> Result<Call, Failure> {
-        let response = self.client.clone().attach_execution(request).await?;
+        let response = self.client.clone().attach_execution(self.request(request)).await?;
         Ok(Call { stream: response.into_inner(), started: None, last_sequence: 0 })
     }
 
@@ -82,12 +96,25 @@ impl Caller {
     }
 
     pub async fn node_types(&self) -> Vec<NodeType> {
-        let response = self.client.clone().list_node_types(ListNodeTypesRequest {}).await;
-        response.expect("a list").into_inner().node_types
+        self.list().await.expect("a list")
+    }
+
+    /// Calls ListNodeTypes, which may be refused.
+    pub async fn list(&self) -> Result<Vec<NodeType>, Failure> {
+        let request = self.request(ListNodeTypesRequest {});
+        Ok(self.client.clone().list_node_types(request).await?.into_inner().node_types)
     }
 
     pub async fn check(&self, request: CheckNodeRequest) -> Result<CheckNodeResponse, Failure> {
-        Ok(self.client.clone().check_node(request).await?.into_inner())
+        Ok(self.client.clone().check_node(self.request(request)).await?.into_inner())
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(authorization) = &self.authorization {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
+        request
     }
 }
 

@@ -1,0 +1,241 @@
+//! The operator's file of callers: its format, and everything that is wrong with
+//! one. What it says of a token stays out of every message.
+
+use std::{collections::HashSet, fmt};
+
+use serde::{Deserialize, Deserializer, de};
+use zeroize::Zeroizing;
+
+use super::{Caller, Digest, Directory, MAX_TOKEN_BYTES, digest};
+use crate::{secrets::Grant, watched::Contents};
+
+/// Shorter tokens can be guessed.
+const MIN_TOKEN_BYTES: usize = 16;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    callers: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    tenant: Option<String>,
+    #[serde(default)]
+    tokens: Vec<Token>,
+    #[serde(default)]
+    tokens_sha256: Vec<String>,
+    #[serde(default)]
+    certificates: Vec<String>,
+    #[serde(default)]
+    secrets: Secrets,
+}
+
+/// A token as text, zeroed when dropped.
+struct Token(Zeroizing<String>);
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Token, D::Error> {
+        String::deserialize(deserializer).map(|text| Token(Zeroizing::new(text)))
+    }
+}
+
+/// `"*"`, or names.
+#[derive(Default)]
+struct Secrets(Grant);
+
+/// The callers of a file, or everything that is wrong with them.
+pub(super) fn understand(contents: &[Contents]) -> Result<Directory, String> {
+    // Not the parser's words: they may quote a token.
+    let file: File = serde_json::from_slice(&contents[0]).map_err(|error| {
+        format!(
+            "the callers file is not of its format at line {}, column {}: {{\"callers\": \
+             [{{\"name\", \"tenant\", \"tokens\", \"tokens_sha256\", \"certificates\", \
+             \"secrets\"}}]}}, of which only \"name\" must be there",
+            error.line(),
+            error.column()
+        )
+    })?;
+    let mut reading = Reading::default();
+    for entry in file.callers {
+        reading.entry(entry);
+    }
+    reading.close()
+}
+
+#[derive(Default)]
+struct Reading {
+    directory: Directory,
+    names: HashSet<String>,
+    problems: Vec<String>,
+}
+
+impl Reading {
+    fn entry(&mut self, entry: Entry) {
+        let owner = self.directory.callers.len();
+        let Entry { name, tenant, tokens, tokens_sha256, certificates, secrets } = entry;
+        if name.is_empty() || !self.names.insert(name.clone()) {
+            self.problem(&name, "is empty or named twice");
+        }
+        if tenant.as_ref().is_some_and(String::is_empty) {
+            self.problem(&name, "has an empty tenant: leave it out");
+        }
+        if tokens.is_empty() && tokens_sha256.is_empty() && certificates.is_empty() {
+            self.problem(&name, "has no token and no certificate to be known by");
+        }
+        for Token(text) in tokens {
+            self.token(&name, owner, &text);
+        }
+        for text in tokens_sha256 {
+            match hexadecimal(&text) {
+                Some(digest) => self.digest(&name, owner, digest),
+                None => self.problem(&name, "has a tokens_sha256 that is not 64 hex digits"),
+            }
+        }
+        for certificate in certificates {
+            self.certificate(&name, owner, certificate);
+        }
+        self.directory.callers.push(Caller { name: Some(name), tenant, secrets: secrets.0 });
+    }
+
+    fn token(&mut self, name: &str, owner: usize, text: &str) {
+        let fits = (MIN_TOKEN_BYTES..=MAX_TOKEN_BYTES).contains(&text.len());
+        // As it comes out of a header again.
+        let can_be_sent = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if fits && can_be_sent && text.trim_ascii() == text {
+            self.digest(name, owner, digest(text.as_bytes()));
+        } else {
+            self.problem(
+                name,
+                "has a token that is not 16 to 4096 characters of printable ASCII, such as from \
+                 `openssl rand -base64 32`",
+            );
+        }
+    }
+
+    fn digest(&mut self, name: &str, owner: usize, digest: Digest) {
+        if self.directory.tokens.iter().any(|(known, _)| *known == digest) {
+            self.problem(name, "has a token that is there twice");
+        }
+        self.directory.tokens.push((digest, owner));
+    }
+
+    fn certificate(&mut self, name: &str, owner: usize, certificate: String) {
+        // DNS names do not tell capitals apart; URI names do.
+        let certificate = if certificate.contains("://") {
+            certificate
+        } else {
+            certificate.to_ascii_lowercase()
+        };
+        if self.directory.certificates.iter().any(|(known, _)| *known == certificate) {
+            self.problem(name, "has a certificate name that is there twice");
+        }
+        self.directory.certificates.push((certificate, owner));
+    }
+
+    fn problem(&mut self, name: &str, problem: &str) {
+        self.problems.push(format!("the caller {name:?} of the callers file {problem}"));
+    }
+
+    fn close(mut self) -> Result<Directory, String> {
+        if self.directory.callers.is_empty() {
+            self.problems.push("the callers file names no caller: nobody could call".to_owned());
+        }
+        if self.problems.is_empty() { Ok(self.directory) } else { Err(self.problems.join("; ")) }
+    }
+}
+
+fn hexadecimal(text: &str) -> Option<Digest> {
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut digest = Digest::default();
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
+}
+
+impl<'de> Deserialize<'de> for Secrets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secrets, D::Error> {
+        deserializer.deserialize_any(SecretsVisitor)
+    }
+}
+
+struct SecretsVisitor;
+
+impl<'de> de::Visitor<'de> for SecretsVisitor {
+    type Value = Secrets;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("\"*\" or a list of names")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Secrets, E> {
+        match text {
+            "*" => Ok(Secrets(Grant::Every)),
+            _ => Err(E::custom("neither \"*\" nor a list")),
+        }
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut names: A) -> Result<Secrets, A::Error> {
+        let mut granted = Vec::new();
+        while let Some(name) = names.next_element::<String>()? {
+            granted.push(name);
+        }
+        Ok(Secrets(Grant::Named(granted.into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> String {
+        understand(&[text.as_bytes().to_vec().into()]).expect_err("wrong")
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once_and_no_token_is() {
+        let problem = problem(
+            r#"{"callers": [
+                {"name": "a", "tokens": ["canary"]},
+                {"name": "a", "tokens_sha256": ["canary"], "tenant": ""},
+                {"name": "b"},
+                {"name": "c", "certificates": ["X.y"], "tokens": ["0123456789abcdef"]},
+                {"name": "d", "certificates": ["x.Y"], "tokens": ["0123456789abcdef"]}
+            ]}"#,
+        );
+        for word in ["4096", "twice", "64 hex", "tenant", "no token", "certificate name"] {
+            assert!(problem.contains(word), "{word} is missing in: {problem}");
+        }
+        assert!(!problem.contains("canary") && !problem.contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn a_file_of_another_format_is_refused_without_quoting_it() {
+        for text in [
+            "",
+            "[]",
+            r#"{"callers": [{"name": "a", "tokens": "canary"}]}"#,
+            r#"{"callers": [{"name": "a", "secrets": "canary"}]}"#,
+            r#"{"callers": [{"name": "a", "token": "canary"}]}"#,
+        ] {
+            let problem = problem(text);
+            assert!(problem.contains("line") && !problem.contains("canary"), "{problem}");
+        }
+        assert!(problem(r#"{"callers": []}"#).contains("nobody could call"));
+    }
+
+    #[test]
+    fn a_token_may_be_given_by_its_hash_alone() {
+        // printf 'a token of the flows' | sha256sum
+        let text = r#"{"callers": [{"name": "a", "tokens_sha256":
+            ["BF97C4FF62d0ab2a946d156237f58acc77530cdd24388c8867e2828e60ccdd4f"]}]}"#;
+        let directory = understand(&[text.as_bytes().to_vec().into()]).expect("callers");
+        let caller = directory.by_token(b"a token of the flows").expect("known");
+        assert_eq!(caller.secrets, Grant::Named([].into()));
+    }
+}

@@ -1,0 +1,212 @@
+//! Who may call: from what a connection and its call show to a name, a tenant
+//! and the mounted secrets that go with it. All of it is the operator's word; a
+//! request cannot overrule it.
+//!
+//! Knows nothing of gRPC or TLS. The server asks it once a call.
+
+mod file;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use subtle::{ConditionallySelectable, ConstantTimeEq};
+
+use crate::{secrets::Grant, watched::Watched};
+
+/// Who calls, as far as the worker itself knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The authenticated name; `None` when callers are not asked.
+    pub name: Option<String>,
+    /// The tenant the operator has bound to that name.
+    pub tenant: Option<String>,
+    /// The mounted secrets it may name.
+    pub secrets: Grant,
+}
+
+impl Caller {
+    /// The caller of a worker that asks nobody who they are.
+    pub fn anyone() -> Caller {
+        Caller { name: None, tenant: None, secrets: Grant::Every }
+    }
+}
+
+/// What a call shows of who makes it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Evidence<'a> {
+    /// The whole `authorization` header.
+    pub authorization: Option<&'a [u8]>,
+    /// The names in the client's certificate, which TLS has verified: URI names
+    /// such as `spiffe://…` as they are, DNS names in lower case. `None` where
+    /// no certificate was asked for.
+    pub certificate: Option<&'a [String]>,
+}
+
+/// Who may call.
+#[derive(Debug, Clone)]
+pub enum Callers {
+    /// Whoever reaches the port.
+    Anyone,
+    /// Whoever has a certificate that TLS accepts, under its first name.
+    Certified,
+    /// Those of the operator's file.
+    Listed(Arc<Watched<Directory>>),
+}
+
+/// The callers of a file.
+#[derive(Debug, Default)]
+pub struct Directory {
+    callers: Vec<Caller>,
+    /// SHA-256 of a token, and whose it is.
+    tokens: Vec<(Digest, usize)>,
+    /// A name in a certificate, and whose it is.
+    certificates: Vec<(String, usize)>,
+}
+
+/// SHA-256 of a token.
+type Digest = [u8; 32];
+
+/// Longer tokens are nobody's.
+const MAX_TOKEN_BYTES: usize = 4096;
+
+impl Callers {
+    /// Those of a file, which is followed once [`follow`](Callers::follow) runs.
+    pub fn listed(file: &Path) -> Result<Callers, String> {
+        let files: Vec<PathBuf> = vec![file.to_owned()];
+        Watched::read(files, file::understand).map(|watched| Callers::Listed(Arc::new(watched)))
+    }
+
+    /// Who calls; `None` for somebody unknown.
+    ///
+    /// A token decides where there is one: with one that is nobody's, a
+    /// certificate does not help.
+    pub fn identify(&self, evidence: Evidence<'_>) -> Option<Caller> {
+        match self {
+            Callers::Anyone => Some(Caller::anyone()),
+            Callers::Certified => {
+                let name = evidence.certificate?.first()?.clone();
+                Some(Caller { name: Some(name), ..Caller::anyone() })
+            }
+            Callers::Listed(watched) => watched.current().identify(evidence).cloned(),
+        }
+    }
+
+    /// Takes up changes of the file, for ever.
+    pub async fn follow(&self) {
+        match self {
+            Callers::Anyone | Callers::Certified => std::future::pending().await,
+            Callers::Listed(watched) => watched.follow().await,
+        }
+    }
+}
+
+impl Directory {
+    fn identify(&self, evidence: Evidence<'_>) -> Option<&Caller> {
+        match evidence.authorization {
+            Some(header) => self.by_token(bearer(header)?),
+            None => self.by_certificate(evidence.certificate?),
+        }
+    }
+
+    /// Looks at every token, and compares all of each: the time it takes says
+    /// nothing of how near a guess was.
+    fn by_token(&self, token: &[u8]) -> Option<&Caller> {
+        let given = digest(token);
+        let mut found = u64::MAX;
+        for (known, owner) in &self.tokens {
+            found.conditional_assign(&(*owner as u64), known.ct_eq(&given));
+        }
+        self.callers.get(usize::try_from(found).ok()?)
+    }
+
+    fn by_certificate(&self, names: &[String]) -> Option<&Caller> {
+        let known = self.certificates.iter().find(|(known, _)| names.contains(known));
+        known.map(|(_, owner)| &self.callers[*owner])
+    }
+}
+
+/// The token of `Bearer …`.
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked(7)?;
+    let token = token.trim_ascii();
+    let is_token = scheme.eq_ignore_ascii_case(b"Bearer ")
+        && !token.is_empty()
+        && token.len() <= MAX_TOKEN_BYTES;
+    is_token.then_some(token)
+}
+
+fn digest(token: &[u8]) -> Digest {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token);
+    std::array::from_fn(|index| digest.as_ref()[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"{"callers": [
+        {"name": "flows", "tenant": "acme", "secrets": ["acme-key"],
+         "tokens": ["a token of the flows", "the next token of the flows"]},
+        {"name": "reports", "tenant": "globex", "secrets": "*",
+         "tokens_sha256": ["8d41e7a1b8d1f0d4a3ee8b2ad0b0cb0e2dd0c0c3ae1b8f2f0d1cb56d1a2b3c4d"],
+         "certificates": ["spiffe://cluster.local/ns/reports/sa/worker", "Reports.internal"]}
+    ]}"#;
+
+    fn directory() -> Directory {
+        file::understand(&[FILE.as_bytes().to_vec().into()]).expect("callers")
+    }
+
+    fn named(directory: &Directory, header: &str) -> Option<String> {
+        let evidence = Evidence { authorization: Some(header.as_bytes()), certificate: None };
+        directory.identify(evidence).and_then(|caller| caller.name.clone())
+    }
+
+    #[test]
+    fn a_token_is_whose_it_is_and_nothing_like_it_is() {
+        let directory = directory();
+        for header in [
+            "Bearer a token of the flows",
+            "bearer a token of the flows",
+            "Bearer  the next token of the flows ",
+        ] {
+            assert_eq!(named(&directory, header).as_deref(), Some("flows"), "{header:?}");
+        }
+        for header in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Basic a token of the flows",
+            "a token of the flows",
+            "Bearer a token of the flow",
+            "Bearer a token of the flows!",
+        ] {
+            assert_eq!(named(&directory, header), None, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_counts_by_any_of_its_names_unless_there_is_a_token() {
+        let directory = directory();
+        let names = ["other".to_owned(), "reports.internal".to_owned()];
+        let evidence = Evidence { authorization: None, certificate: Some(&names) };
+        let caller = directory.identify(evidence).expect("known");
+        assert_eq!(caller.tenant.as_deref(), Some("globex"));
+        let evidence = Evidence { authorization: Some(b"Bearer nobody's"), ..evidence };
+        assert_eq!(directory.identify(evidence), None);
+        let evidence = Evidence { authorization: None, certificate: Some(&names[..1]) };
+        assert_eq!(directory.identify(evidence), None);
+        assert_eq!(directory.identify(Evidence::default()), None);
+    }
+
+    #[test]
+    fn without_a_file_a_certificate_is_its_own_name() {
+        let names = ["spiffe://a/b".to_owned()];
+        let evidence = Evidence { authorization: None, certificate: Some(&names) };
+        let caller = Callers::Certified.identify(evidence).expect("known");
+        assert_eq!((caller.name.as_deref(), caller.tenant), (Some("spiffe://a/b"), None));
+        assert_eq!(Callers::Certified.identify(Evidence::default()), None);
+        assert_eq!(Callers::Anyone.identify(Evidence::default()), Some(Caller::anyone()));
+    }
+}

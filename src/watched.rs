@@ -1,0 +1,193 @@
+//! A value that is read from files, and read anew when they change: who may
+//! call, and the certificate that the worker shows.
+//!
+//! The contents are looked at, not the file system's notices: a mounted
+//! Kubernetes secret is swapped by a symbolic link, an editor replaces the file,
+//! and some file systems notify nobody. Called by `callers` and `tls`.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use zeroize::Zeroizing;
+
+/// What a file holds; zeroed when dropped.
+pub type Contents = Zeroizing<Vec<u8>>;
+
+/// A value of some files, as they were when it was last understood.
+pub struct Watched<T> {
+    files: Vec<PathBuf>,
+    understand: fn(&[Contents]) -> Result<T, String>,
+    current: RwLock<Arc<T>>,
+    digest: blake3::Hash,
+}
+
+/// Between two looks at the files. What has changed is taken when it looks the
+/// same twice, so that a pair of files is not read while it is being written.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Larger files are refused.
+const MAX_BYTES: u64 = 16 << 20;
+
+impl<T: Send + Sync> Watched<T> {
+    /// Reads the files, and what they mean; or says what is wrong with them.
+    pub fn read(
+        files: Vec<PathBuf>,
+        understand: fn(&[Contents]) -> Result<T, String>,
+    ) -> Result<Watched<T>, String> {
+        let contents = read_all(&files)?;
+        let value = understand(&contents)?;
+        Ok(Watched {
+            files,
+            understand,
+            current: RwLock::new(Arc::new(value)),
+            digest: digest(&contents),
+        })
+    }
+
+    /// The value as it is now.
+    pub fn current(&self) -> Arc<T> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Follows the files for ever. Files that cannot be read or make no sense
+    /// leave the value as it is, and are told of in the log, once.
+    pub async fn follow(&self) {
+        let mut taken = self.digest;
+        let mut seen = taken;
+        let mut unreadable = false;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let files = self.files.clone();
+            let read = tokio::task::spawn_blocking(move || read_all(&files)).await;
+            let contents = match read {
+                Ok(Ok(contents)) => contents,
+                Ok(Err(problem)) if !unreadable => {
+                    unreadable = true;
+                    keep(&problem);
+                    continue;
+                }
+                _ => continue,
+            };
+            unreadable = false;
+            let now = digest(&contents);
+            if now != taken && now == seen {
+                taken = now;
+                self.take(&contents);
+            }
+            seen = now;
+        }
+    }
+
+    fn take(&self, contents: &[Contents]) {
+        match (self.understand)(contents) {
+            Ok(value) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
+                tracing::info!(files = ?self.files, "read anew");
+            }
+            Err(problem) => keep(&problem),
+        }
+    }
+}
+
+fn keep(problem: &str) {
+    tracing::warn!("what was read before stays in use: {problem}");
+}
+
+fn read_all(files: &[PathBuf]) -> Result<Vec<Contents>, String> {
+    files.iter().map(|file| read(file)).collect()
+}
+
+fn read(file: &Path) -> Result<Contents, String> {
+    let problem = |error: io::Error| format!("{} cannot be read: {error}", file.display());
+    let bytes = fs::metadata(file).map_err(problem)?.len();
+    if bytes > MAX_BYTES {
+        return Err(format!("{} is larger than {MAX_BYTES} bytes", file.display()));
+    }
+    fs::read(file).map(Zeroizing::new).map_err(problem)
+}
+
+fn digest(contents: &[Contents]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    for content in contents {
+        hasher.update(&(content.len() as u64).to_le_bytes());
+        hasher.update(content);
+    }
+    hasher.finalize()
+}
+
+impl<T> fmt::Debug for Watched<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Watched").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn number(contents: &[Contents]) -> Result<u32, String> {
+        let text = std::str::from_utf8(&contents[0]).map_err(|_| "no text".to_owned())?;
+        text.trim().parse().map_err(|_| "is no number".to_owned())
+    }
+
+    async fn until(watched: &Watched<u32>, expected: u32) {
+        for _ in 0..100 {
+            if *watched.current() == expected {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        panic!("it stays {}", watched.current());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_is_followed_through_symbolic_links_as_kubernetes_swaps_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        for (version, text) in [("v1", "1"), ("v2", "2")] {
+            fs::create_dir(at(version)).expect("created");
+            fs::write(at(version).join("number"), text).expect("written");
+        }
+        symlink("v1", at("..data")).expect("linked");
+        symlink("..data/number", at("number")).expect("linked");
+        let watched = Watched::read(vec![at("number")], number).expect("a number");
+        assert_eq!(*watched.current(), 1);
+        let change = async {
+            symlink("v2", at("..new")).expect("linked");
+            fs::rename(at("..new"), at("..data")).expect("swapped");
+            until(&watched, 2).await;
+        };
+        tokio::select! {
+            () = watched.follow() => unreachable!("it follows for ever"),
+            () = change => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_makes_no_sense_leaves_the_value_as_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("number");
+        fs::write(&file, "1").expect("written");
+        let watched = Watched::read(vec![file.clone()], number).expect("a number");
+        let change = async {
+            fs::write(&file, "one").expect("written");
+            tokio::time::sleep(LOOK_EVERY * 6).await;
+            assert_eq!(*watched.current(), 1);
+            fs::remove_file(&file).expect("removed");
+            tokio::time::sleep(LOOK_EVERY * 6).await;
+            assert_eq!(*watched.current(), 1);
+            fs::write(&file, "3").expect("written");
+            until(&watched, 3).await;
+        };
+        tokio::select! {
+            () = watched.follow() => unreachable!("it follows for ever"),
+            () = change => {}
+        }
+    }
+}
