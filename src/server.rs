@@ -15,7 +15,7 @@ use anyhow::Context;
 use axum::{
     Router,
     http::{StatusCode, header::CONTENT_TYPE},
-    middleware::map_response,
+    middleware::{from_fn_with_state, map_response},
     routing::get,
 };
 use tokio::{net::TcpListener, time::timeout};
@@ -35,11 +35,12 @@ use crate::{
     fireworks::Client,
     flight::Flights,
     lifecycle::{DrainLimits, Lifecycle, Stage},
-    metrics::Metrics,
+    metrics::{Metrics, Signal},
     node::Registry,
     proto::{FILE_DESCRIPTOR_SET, name_refusal, worker_service_server::WorkerServiceServer},
     secrets::Secrets,
     service::Service,
+    telemetry::{self, Pipeline, Telemetry},
 };
 
 /// The names that health knows: the whole worker, and its service.
@@ -109,8 +110,19 @@ impl Server {
         self.admin_addr
     }
 
-    /// Serves until `shutdown` resolves, then stops within its limits.
+    /// Serves until `shutdown` resolves, then stops within its limits. However
+    /// it ends, the last of the telemetry is delivered, within its own limit.
     pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let telemetry = self.executor.telemetry.clone();
+        let served = self.serve(shutdown).await;
+        telemetry.pipeline().shut_down().await;
+        served
+    }
+
+    async fn serve(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
@@ -170,13 +182,17 @@ impl Server {
         }
         let name = move |response| async move { name_refusal(response, max_message_bytes) };
         let named = routes.routes().into_axum_router().layer(map_response(name));
-        Ok(tonic::service::Routes::from(named))
+        let traced = from_fn_with_state(self.executor.telemetry.clone(), telemetry::traced);
+        Ok(tonic::service::Routes::from(named.layer(traced)))
     }
 }
 
 /// What a worker executes with, put together as configured.
 pub fn executor(config: &Config) -> anyhow::Result<Executor> {
     let client = Client::new(config.fireworks.clone())?;
+    let mut pipeline = Pipeline::start(&config.telemetry)?;
+    let metrics = Metrics::new(|meters| pipeline.complete(meters));
+    let telemetry = Telemetry::new(pipeline, metrics.provider().clone(), &config.telemetry);
     let executor = Executor {
         registry: Registry::new(client.clone()),
         fireworks: client,
@@ -187,9 +203,10 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
         cache_secret: config.cache_secret.clone(),
         admission: Admission::new(config.admission),
         lifecycle: Lifecycle::new(),
-        metrics: Metrics::new(|provider| provider),
+        metrics,
         retry: config.retry.clone(),
         settings: config.execution.clone(),
+        telemetry,
     };
     watch(&executor, config);
     Ok(executor)
@@ -198,7 +215,9 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
 /// Has the figures read what is counted elsewhere. Of the flights only while
 /// there are any to count: the executor owns them, and its figures.
 fn watch(executor: &Executor, config: &Config) {
-    let Executor { metrics, admission, lifecycle, flights, .. } = executor;
+    let Executor { metrics, admission, lifecycle, flights, telemetry, .. } = executor;
+    let dropped = telemetry.pipeline().dropped.clone();
+    metrics.watch_dropped(Signal::Traces, move || dropped.spans());
     let places = || admission.clone();
     let (limit, taken, queued) = (places(), places(), places());
     metrics.watch_admission(

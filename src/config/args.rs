@@ -6,6 +6,7 @@ use super::admission::AdmissionArgs;
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
 use super::door::DoorArgs;
+use super::telemetry::TelemetryArgs;
 
 /// `sparkler serve`, as typed. Sizes are in bytes and take `KiB`, `MiB`, `GiB`;
 /// durations are such as `500ms`, `30s`, `10m`.
@@ -280,6 +281,10 @@ pub struct ServeArgs {
     /// directives such as `sparkler=debug,warn`.
     #[arg(long, env = "SPARKLER_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
+
+    /// Traces and metrics.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
 }
 
 /// How the provider is spoken to, as typed.
@@ -303,7 +308,7 @@ pub enum LogFormat {
 }
 
 /// A size such as `64MiB`, in bytes.
-fn bytes(text: &str) -> Result<u64, String> {
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "" | "B" => 1,

@@ -5,6 +5,7 @@
 mod admission;
 mod args;
 mod door;
+mod telemetry;
 
 use std::{
     fmt, fs,
@@ -20,6 +21,7 @@ pub use self::{
     admission::AdmissionArgs,
     args::{LogFormat, ProtocolArg, ServeArgs},
     door::{DoorArgs, DoorConfig},
+    telemetry::TelemetryArgs,
 };
 use crate::{
     admission::AdmissionConfig,
@@ -29,6 +31,7 @@ use crate::{
     flight::FlightsConfig,
     lifecycle::DrainLimits,
     price::Prices,
+    telemetry::Settings as TelemetrySettings,
 };
 
 /// The settings of a worker, valid by construction.
@@ -64,6 +67,8 @@ pub struct Config {
     pub drain: DrainLimits,
     /// Whether the service describes itself.
     pub reflection: bool,
+    /// Where traces and metrics go.
+    pub telemetry: TelemetrySettings,
 }
 
 /// Everything that is wrong with the settings.
@@ -106,6 +111,7 @@ impl Config {
             execution: Settings { worker_id: "local".to_owned(), ..Settings::default() },
             drain: DrainLimits::default(),
             reflection: true,
+            telemetry: TelemetrySettings::default(),
         }
     }
 }
@@ -121,6 +127,13 @@ impl TryFrom<ServeArgs> for Config {
         problems.take(folder(args.secrets_dir.as_deref()));
         problems.take(positive_limits(&args));
         let admission = problems.take(args.admission.config());
+        let worker_id = args.worker_id.clone().unwrap_or_else(host_name);
+        let telemetry = telemetry::settings(
+            &args.telemetry,
+            &worker_id,
+            &telemetry::environment,
+            &mut problems,
+        );
         let door = DoorConfig::read(&args.door, args.listen, &mut problems);
         let (Some(base_url), Some(prices), Some(cache_secret), Some(admission), Some(door)) =
             (base_url, prices, cache_secret, admission, door)
@@ -149,7 +162,8 @@ impl TryFrom<ServeArgs> for Config {
             admission,
             drain: DrainLimits { leave_grace: args.leave_grace, drain_limit: args.drain_limit },
             reflection: args.reflection,
-            execution: execution(args),
+            telemetry,
+            execution: execution(args, worker_id),
         })
     }
 }
@@ -179,9 +193,9 @@ fn client(args: &ServeArgs, base_url: Url) -> ClientConfig {
     }
 }
 
-fn execution(args: ServeArgs) -> Settings {
+fn execution(args: ServeArgs, worker_id: String) -> Settings {
     Settings {
-        worker_id: args.worker_id.unwrap_or_else(host_name),
+        worker_id,
         default_deadlines: Deadlines {
             connect: args.connect_timeout,
             first_token: args.first_token_timeout,

@@ -48,6 +48,7 @@ use crate::{
     node::Registry,
     price::Prices,
     secrets::Secrets,
+    telemetry::Telemetry,
 };
 
 /// Executes orders. One for a worker.
@@ -76,6 +77,8 @@ pub struct Executor {
     pub retry: RetryPolicy,
     /// What the operator has decided.
     pub settings: Settings,
+    /// Where spans begin.
+    pub telemetry: Telemetry,
 }
 
 impl Executor {

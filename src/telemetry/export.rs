@@ -1,0 +1,121 @@
+//! The ways to a collector: OTLP over gRPC or HTTP, with headers, TLS and
+//! compression as configured.
+
+use std::{collections::HashMap, thread};
+
+use anyhow::{Context as _, anyhow};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry_otlp::{
+    Compression, MetricExporter, Protocol as Otlp, SpanExporter, WithExportConfig, WithHttpConfig,
+    WithTonicConfig,
+};
+use secrecy::ExposeSecret;
+use tonic::{
+    metadata::MetadataMap,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+};
+
+use super::settings::{Collector, Protocol};
+
+/// The way for spans. To be called where a runtime can be found that lives as
+/// long as the exporter.
+pub(super) fn spans(collector: &Collector) -> anyhow::Result<SpanExporter> {
+    let builder = SpanExporter::builder();
+    let exporter = match collector.protocol {
+        Protocol::Grpc => grpc(builder.with_tonic(), collector)?.build(),
+        Protocol::Http => http(builder.with_http(), collector)?.build(),
+    };
+    exporter.context("the way to the collector cannot be set up")
+}
+
+/// The way for metrics, likewise.
+pub(super) fn metrics(collector: &Collector) -> anyhow::Result<MetricExporter> {
+    let builder = MetricExporter::builder();
+    let exporter = match collector.protocol {
+        Protocol::Grpc => grpc(builder.with_tonic(), collector)?.build(),
+        Protocol::Http => http(builder.with_http(), collector)?.build(),
+    };
+    exporter.context("the way to the collector cannot be set up")
+}
+
+fn grpc<B: WithTonicConfig + WithExportConfig>(
+    builder: B,
+    collector: &Collector,
+) -> anyhow::Result<B> {
+    let builder = builder
+        .with_channel(channel(collector)?)
+        .with_metadata(MetadataMap::from_headers(headers(collector)?))
+        .with_timeout(collector.timeout);
+    Ok(if collector.gzip { builder.with_compression(Compression::Gzip) } else { builder })
+}
+
+fn http<B: WithHttpConfig + WithExportConfig>(
+    builder: B,
+    collector: &Collector,
+) -> anyhow::Result<B> {
+    // Checked like those of gRPC, and then given as texts.
+    headers(collector)?;
+    let headers = collector.headers.iter();
+    let headers: HashMap<String, String> =
+        headers.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
+    let builder = builder
+        .with_http_client(client(collector)?)
+        .with_protocol(Otlp::HttpBinary)
+        .with_endpoint(collector.url.as_str())
+        .with_headers(headers)
+        .with_timeout(collector.timeout);
+    Ok(if collector.gzip { builder.with_compression(Compression::Gzip) } else { builder })
+}
+
+/// Connects when it is first used, and again when it has to.
+fn channel(collector: &Collector) -> anyhow::Result<Channel> {
+    let endpoint = Endpoint::from_shared(collector.url.as_str().to_owned())?
+        .timeout(collector.timeout)
+        .connect_timeout(collector.timeout);
+    if collector.url.scheme() != "https" {
+        return Ok(endpoint.connect_lazy());
+    }
+    let mut tls = match &collector.ca {
+        Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
+    if let Some(identity) = &collector.identity {
+        tls = tls.identity(Identity::from_pem(&identity.certificate, identity.key.expose_secret()));
+    }
+    let endpoint = endpoint.tls_config(tls).context("the collector's certificates are unusable")?;
+    Ok(endpoint.connect_lazy())
+}
+
+/// The exporter's thread has no runtime, so the client brings its own; it must
+/// not be made where there is one.
+fn client(collector: &Collector) -> anyhow::Result<reqwest::blocking::Client> {
+    let mut builder = reqwest::blocking::Client::builder()
+        .timeout(collector.timeout)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none());
+    if let Some(pem) = &collector.ca {
+        builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?);
+    }
+    if let Some(identity) = &collector.identity {
+        let mut pem = identity.certificate.clone();
+        pem.extend_from_slice(identity.key.expose_secret().as_bytes());
+        builder = builder.identity(reqwest::Identity::from_pem(&pem)?);
+    }
+    let building = thread::spawn(move || builder.build());
+    let built = building.join().map_err(|_| anyhow!("the HTTP client's set-up panicked"))?;
+    built.context("the collector's HTTP client cannot be set up")
+}
+
+fn headers(collector: &Collector) -> anyhow::Result<HeaderMap> {
+    let mut headers = HeaderMap::with_capacity(collector.headers.len());
+    for (name, value) in &collector.headers {
+        let mut value = HeaderValue::from_str(value.expose_secret())
+            .map_err(|_| anyhow!("the collector's header {name} has a value no header can have"))?;
+        value.set_sensitive(true);
+        let name: HeaderName = name.parse().map_err(|_| {
+            anyhow!("the collector's header {name:?} has a name no header can have")
+        })?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}

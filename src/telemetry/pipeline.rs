@@ -1,0 +1,157 @@
+//! The providers of spans and metrics, and how their last words get out.
+//!
+//! Whatever the collector does costs nothing but telemetry: deliveries happen
+//! on threads of their own, and the connection lives on a runtime of its own,
+//! so that neither a worker with one thread nor one that has stopped holds
+//! them up.
+
+use std::{thread, time::Duration};
+
+use anyhow::Context as _;
+use opentelemetry::KeyValue;
+use opentelemetry_otlp::MetricExporter;
+use opentelemetry_sdk::{
+    Resource,
+    metrics::{MeterProviderBuilder, PeriodicReader, SdkMeterProvider},
+    trace::{Sampler, SdkTracerProvider},
+};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::spawn_blocking,
+    time::timeout,
+};
+
+use super::{
+    export,
+    gate::{Dropped, Gate},
+    names::{SCHEMA_URL, otel},
+    sampler::sampler,
+    settings::Settings,
+};
+
+/// Where spans and metrics go. Dropped without [`shut_down`](Pipeline::shut_down),
+/// it delivers what it can behind the scenes.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// Where spans begin.
+    pub tracer_provider: SdkTracerProvider,
+    /// Where instruments are made, once there is one.
+    pub meter_provider: Option<SdkMeterProvider>,
+    /// What did not get out.
+    pub dropped: Dropped,
+    resource: Resource,
+    /// The way of the metrics, until it is given to their provider.
+    reader: Option<PeriodicReader<MetricExporter>>,
+    flush_limit: Duration,
+    /// Carries the connection with the collector, where there is one.
+    runtime: Option<Runtime>,
+}
+
+impl Pipeline {
+    /// Sets everything up; nothing is connected yet.
+    pub fn start(settings: &Settings) -> anyhow::Result<Pipeline> {
+        let exports = settings.traces.is_some() || settings.metrics.is_some();
+        let runtime = exports.then(runtime).transpose()?;
+        let _entered = runtime.as_ref().map(Runtime::enter);
+        let resource = resource(settings);
+        let dropped = Dropped::default();
+        Ok(Pipeline {
+            tracer_provider: tracers(settings, resource.clone(), &dropped)?,
+            meter_provider: None,
+            reader: reader(settings)?,
+            dropped,
+            resource,
+            flush_limit: settings.flush_limit,
+            runtime,
+        })
+    }
+
+    /// A meter provider under construction gets the resource, and another
+    /// reader where metrics go to a collector. To be called once.
+    pub fn complete(&mut self, meters: MeterProviderBuilder) -> MeterProviderBuilder {
+        let meters = meters.with_resource(self.resource.clone());
+        match self.reader.take() {
+            Some(reader) => meters.with_reader(reader),
+            None => meters,
+        }
+    }
+
+    /// Delivers what is there, within the limit; what comes later is lost.
+    pub async fn shut_down(&self) {
+        if self.runtime.is_none() {
+            return;
+        }
+        // They wait for the exporters' threads: not for where futures run.
+        let (spans, metrics) = self.endings();
+        let ending = async { tokio::join!(spawn_blocking(spans), spawn_blocking(metrics)) };
+        if timeout(self.flush_limit, ending).await.is_err() {
+            tracing::warn!("the collector did not take the last of the telemetry in time");
+        }
+    }
+
+    /// That they have ended before, or end late, is no news there.
+    fn endings(&self) -> (impl FnOnce() + Send + use<>, impl FnOnce() + Send + use<>) {
+        let (tracers, meters) = (self.tracer_provider.clone(), self.meter_provider.clone());
+        let limit = self.flush_limit;
+        let spans = move || drop(tracers.shutdown_with_timeout(limit));
+        let metrics = move || drop(meters.map(|meters| meters.shutdown_with_timeout(limit)));
+        (spans, metrics)
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        let (spans, metrics) = self.endings();
+        thread::spawn(move || {
+            spans();
+            metrics();
+            runtime.shutdown_background();
+        });
+    }
+}
+
+fn tracers(
+    settings: &Settings,
+    resource: Resource,
+    dropped: &Dropped,
+) -> anyhow::Result<SdkTracerProvider> {
+    let builder = SdkTracerProvider::builder().with_resource(resource);
+    let Some(collector) = &settings.traces else {
+        return Ok(builder.with_sampler(Sampler::AlwaysOff).build());
+    };
+    let gate = Gate::new(export::spans(collector)?, settings.queue, dropped.clone());
+    Ok(builder.with_sampler(sampler(settings.sampling)).with_span_processor(gate).build())
+}
+
+fn reader(settings: &Settings) -> anyhow::Result<Option<PeriodicReader<MetricExporter>>> {
+    let Some(collector) = &settings.metrics else {
+        return Ok(None);
+    };
+    let reader = PeriodicReader::builder(export::metrics(collector)?)
+        .with_interval(settings.metrics_interval)
+        .build();
+    Ok(Some(reader))
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("telemetry")
+        .enable_all()
+        .build()
+        .context("no thread for telemetry can be started")
+}
+
+/// What tells this worker from others; what the operator says counts more.
+fn resource(settings: &Settings) -> Resource {
+    let own = [
+        KeyValue::new(otel::SERVICE_NAME, "sparkler"),
+        KeyValue::new(otel::SERVICE_VERSION, env!("CARGO_PKG_VERSION")),
+    ];
+    let given = settings.resource.iter();
+    let given = given.map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    Resource::builder_empty().with_schema_url(own.into_iter().chain(given), SCHEMA_URL).build()
+}

@@ -1,0 +1,228 @@
+//! The SERVER span of a call, by the conventions for RPC. It begins before
+//! anything of the call is looked at and lasts until its stream has ended: with
+//! a status, or with the caller gone.
+//!
+//! Called by `server`, as a layer around everything that answers calls. What
+//! answers finds the [`Span`] among the request's extensions.
+
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use axum::{
+    body::{Body, HttpBody},
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+
+use super::{Kind, Recorder, Span, Telemetry, incoming, names::otel};
+
+/// The methods that there are; any other name would be the caller's to choose.
+const METHODS: [&str; 4] = [
+    "sparkler.worker.v1.WorkerService/ExecuteNode",
+    "sparkler.worker.v1.WorkerService/AttachExecution",
+    "sparkler.worker.v1.WorkerService/ListNodeTypes",
+    "sparkler.worker.v1.WorkerService/CheckNode",
+];
+/// Services whose calls have no spans: they would be noise.
+const QUIET: [&str; 2] = ["/grpc.health.", "/grpc.reflection."];
+
+/// Answers a call with a span around it.
+pub async fn traced(
+    State(telemetry): State<Telemetry>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    if QUIET.iter().any(|quiet| path.starts_with(quiet)) {
+        return next.run(request).await;
+    }
+    let span = begin(&telemetry, &request);
+    request.extensions_mut().insert(span.clone());
+    if !span.is_recorded() {
+        return next.run(request).await;
+    }
+    let call = Call { span, ended: false };
+    let response = next.run(request).await;
+    call.answer(response)
+}
+
+fn begin(telemetry: &Telemetry, request: &Request) -> Span {
+    let parent = incoming::parent(request.headers());
+    let method = method(request.uri().path());
+    let span = telemetry.begin(Kind::Server, method, parent);
+    span.record(|recorder| {
+        recorder.set(otel::RPC_SYSTEM, "grpc");
+        recorder.set(otel::RPC_METHOD, method);
+        if method == otel::OTHER {
+            let asked = request.uri().path().trim_start_matches('/');
+            recorder.set(otel::RPC_METHOD_ORIGINAL, asked.to_owned());
+        }
+        address(request, recorder);
+        peer(request, recorder);
+        incoming::baggage(request.headers(), &telemetry.0.baggage, recorder);
+    });
+    span
+}
+
+/// The method's full name, if there is such a method.
+fn method(path: &str) -> &'static str {
+    let asked = path.strip_prefix('/').unwrap_or(path);
+    METHODS.into_iter().find(|known| *known == asked).unwrap_or(otel::OTHER)
+}
+
+/// What the caller calls the worker.
+fn address(request: &Request, recorder: &mut Recorder) {
+    let authority = request.uri().authority();
+    if let Some(authority) = authority {
+        recorder.set(otel::SERVER_ADDRESS, authority.host().to_owned());
+        recorder.set_some(otel::SERVER_PORT, authority.port_u16().map(i64::from));
+    }
+}
+
+fn peer(request: &Request, recorder: &mut Recorder) {
+    if let Some(peer) = remote(request) {
+        recorder.set(otel::NETWORK_PEER_ADDRESS, peer.ip().to_string());
+        recorder.set(otel::NETWORK_PEER_PORT, i64::from(peer.port()));
+    }
+}
+
+fn remote(request: &Request) -> Option<SocketAddr> {
+    let extensions = request.extensions();
+    let plain = extensions.get::<TcpConnectInfo>();
+    let secure = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref);
+    plain.or_else(secure)?.remote_addr()
+}
+
+/// A call whose span is under way. Dropped before it has ended, its caller has
+/// gone.
+struct Call {
+    span: Span,
+    ended: bool,
+}
+
+impl Call {
+    /// A status in the head is the end; otherwise it is in the trailers.
+    fn answer(mut self, response: Response) -> Response {
+        if response.headers().contains_key(STATUS_HEADER) {
+            self.end(response.headers());
+            return response;
+        }
+        response.map(|body| Body::new(Watched { body, call: self }))
+    }
+
+    fn end(&mut self, headers: &HeaderMap) {
+        let code = headers.get(STATUS_HEADER).and_then(|code| code.to_str().ok()?.parse().ok());
+        self.end_as(Status::of(code.unwrap_or(2)));
+    }
+
+    fn end_as(&mut self, status: Status) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.span.record(|span| span.set(otel::RPC_STATUS, status.name));
+        if status.name != "OK" {
+            // Where what answered has not said it in more detail.
+            self.span.reason(status.name);
+        }
+        self.span.end_with(status.is_servers_error);
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.end_as(Status::of(1));
+    }
+}
+
+const STATUS_HEADER: &str = "grpc-status";
+
+/// A gRPC status as the conventions have it.
+#[derive(Debug, Clone, Copy)]
+struct Status {
+    name: &'static str,
+    /// Whether a server has failed by it.
+    is_servers_error: bool,
+}
+
+impl Status {
+    fn of(code: usize) -> Status {
+        const NAMES: [(&str, bool); 17] = [
+            ("OK", false),
+            ("CANCELLED", false),
+            ("UNKNOWN", true),
+            ("INVALID_ARGUMENT", false),
+            ("DEADLINE_EXCEEDED", true),
+            ("NOT_FOUND", false),
+            ("ALREADY_EXISTS", false),
+            ("PERMISSION_DENIED", false),
+            ("RESOURCE_EXHAUSTED", false),
+            ("FAILED_PRECONDITION", false),
+            ("ABORTED", false),
+            ("OUT_OF_RANGE", false),
+            ("UNIMPLEMENTED", true),
+            ("INTERNAL", true),
+            ("UNAVAILABLE", true),
+            ("DATA_LOSS", true),
+            ("UNAUTHENTICATED", false),
+        ];
+        let (name, is_servers_error) = NAMES.get(code).copied().unwrap_or(NAMES[2]);
+        Status { name, is_servers_error }
+    }
+}
+
+/// A body that tells its call how it ended. The body goes first when both are
+/// dropped, so that what made it can still say why.
+struct Watched {
+    body: Body,
+    call: Call,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let watched = self.get_mut();
+        let frame = ready!(Pin::new(&mut watched.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            watched.call.end(trailers);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_methods_that_there_are_become_names() {
+        for name in METHODS {
+            assert_eq!(method(&format!("/{name}")), name);
+        }
+        for path in ["/", "", "/x.Y/Z", "/sparkler.worker.v1.WorkerService/Nothing"] {
+            assert_eq!(method(path), otel::OTHER);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! A span under way. One that nobody records is two numbers, and nothing is
+//! worked out for it.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use opentelemetry::{
+    Array, Context, KeyValue, StringValue, Value,
+    trace::{
+        Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags,
+        TraceId, TraceState, Tracer as _,
+    },
+};
+use opentelemetry_sdk::trace::{SdkTracer, Span as SdkSpan};
+
+use super::names::otel;
+
+/// Names a span, on every worker: what a link to it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpanRef {
+    /// The trace it belongs to.
+    pub trace_id: [u8; 16],
+    /// The span.
+    pub span_id: [u8; 8],
+}
+
+/// The ids of a span as log lines have them: also where nobody records it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    /// 32 hexadecimal digits.
+    pub trace: TraceId,
+    /// 16 hexadecimal digits.
+    pub span: SpanId,
+}
+
+/// What a span stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A call that is answered.
+    Server,
+    /// A call that is made.
+    Client,
+    /// Work in between.
+    Internal,
+}
+
+/// A span under way. Clones are one. It ends when it is told to, at the latest
+/// with its last clone.
+#[derive(Clone, Default)]
+pub struct Span {
+    ids: Option<Ids>,
+    recorded: Option<Arc<Recorded>>,
+}
+
+struct Recorded {
+    tracer: SdkTracer,
+    context: SpanContext,
+    span: Mutex<SdkSpan>,
+    /// Why what it stands for failed: the first that said so knows best.
+    reason: OnceLock<&'static str>,
+}
+
+impl Span {
+    /// A span that is recorded nowhere.
+    pub fn none() -> Span {
+        Span::default()
+    }
+
+    pub(super) fn begin(
+        tracer: &SdkTracer,
+        kind: Kind,
+        name: impl Into<Cow<'static, str>>,
+        parent: Option<SpanContext>,
+    ) -> Span {
+        let builder = SpanBuilder::from_name(name).with_kind(kind.into());
+        let context = match parent {
+            Some(parent) => Context::new().with_remote_span_context(parent),
+            None => Context::new(),
+        };
+        let span = tracer.build_with_context(builder, &context);
+        let context = span.span_context().clone();
+        let ids = Ids { trace: context.trace_id(), span: context.span_id() };
+        let recorded = span.is_recording().then(|| {
+            let reason = OnceLock::new();
+            Arc::new(Recorded { tracer: tracer.clone(), context, span: Mutex::new(span), reason })
+        });
+        Span { ids: Some(ids), recorded }
+    }
+
+    /// A span below this one.
+    pub fn child(&self, kind: Kind, name: impl Into<Cow<'static, str>>) -> Span {
+        match &self.recorded {
+            Some(recorded) => {
+                Span::begin(&recorded.tracer, kind, name, Some(recorded.context.clone()))
+            }
+            None => Span::none(),
+        }
+    }
+
+    /// Whether it is recorded.
+    pub fn is_recorded(&self) -> bool {
+        self.recorded.is_some()
+    }
+
+    /// Its ids, where it has some.
+    pub fn ids(&self) -> Option<Ids> {
+        self.ids
+    }
+
+    /// Names it for links, where it is recorded.
+    pub fn name(&self) -> Option<SpanRef> {
+        let context = &self.recorded.as_ref()?.context;
+        Some(SpanRef {
+            trace_id: context.trace_id().to_bytes(),
+            span_id: context.span_id().to_bytes(),
+        })
+    }
+
+    /// Adds attributes; `describe` is called where it is recorded.
+    pub fn record(&self, describe: impl FnOnce(&mut Recorder)) {
+        if let Some(recorded) = &self.recorded {
+            let mut recorder = Recorder::default();
+            describe(&mut recorder);
+            recorded.span().set_attributes(recorder.0);
+        }
+    }
+
+    /// Notes that something happened, now.
+    pub fn event(&self, name: &'static str, describe: impl FnOnce(&mut Recorder)) {
+        if let Some(recorded) = &self.recorded {
+            let mut recorder = Recorder::default();
+            describe(&mut recorder);
+            recorded.span().add_event(name, recorder.0);
+        }
+    }
+
+    /// Points to another span, of this or another trace.
+    pub fn link(&self, to: SpanRef, describe: impl FnOnce(&mut Recorder)) {
+        if let Some(recorded) = &self.recorded {
+            let mut recorder = Recorder::default();
+            describe(&mut recorder);
+            recorded.span().add_link(to.context(), recorder.0);
+        }
+    }
+
+    /// Notes why it failed. What was noted first stands.
+    pub fn reason(&self, reason: &'static str) {
+        if let Some(recorded) = &self.recorded {
+            let _ = recorded.reason.set(reason);
+        }
+    }
+
+    /// Ends it as failed.
+    pub fn fail(&self, reason: &'static str) {
+        self.reason(reason);
+        self.end_with(true);
+    }
+
+    /// Ends it, well unless a reason was noted. What comes later is not
+    /// recorded.
+    pub fn end(&self) {
+        let failed = self.recorded.as_ref().is_some_and(|recorded| recorded.reason.get().is_some());
+        self.end_with(failed);
+    }
+
+    /// Ends it. Whether that is an error of what it stands for is not always
+    /// whether there was a reason: a server does not fail by its caller's
+    /// mistake.
+    pub(super) fn end_with(&self, is_error: bool) {
+        let Some(recorded) = &self.recorded else {
+            return;
+        };
+        let mut span = recorded.span();
+        let reason = recorded.reason.get().copied();
+        if let Some(reason) = reason {
+            span.set_attribute(KeyValue::new(otel::ERROR_TYPE, reason));
+        }
+        if is_error {
+            span.set_status(Status::error(reason.unwrap_or_default()));
+        }
+        span.end();
+    }
+}
+
+impl Recorded {
+    fn span(&self) -> MutexGuard<'_, SdkSpan> {
+        self.span.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SpanRef {
+    fn context(self) -> SpanContext {
+        SpanContext::new(
+            TraceId::from_bytes(self.trace_id),
+            SpanId::from_bytes(self.span_id),
+            TraceFlags::SAMPLED,
+            true,
+            TraceState::default(),
+        )
+    }
+}
+
+/// Collects attributes.
+#[derive(Debug, Default)]
+pub struct Recorder(Vec<KeyValue>);
+
+impl Recorder {
+    /// An attribute. Each key is set once on a span.
+    pub fn set(&mut self, key: impl Into<opentelemetry::Key>, value: impl Into<Value>) {
+        self.0.push(KeyValue::new(key, value));
+    }
+
+    /// An attribute where it is known.
+    pub fn set_some(&mut self, key: &'static str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.set(key, value);
+        }
+    }
+
+    /// A text, unless it is empty.
+    pub fn set_text(&mut self, key: &'static str, text: &str) {
+        if !text.is_empty() {
+            self.set(key, text.to_owned());
+        }
+    }
+
+    /// A count.
+    pub fn set_count(&mut self, key: &'static str, count: Option<u64>) {
+        self.set_some(key, count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)));
+    }
+
+    /// Several words.
+    pub fn set_words(
+        &mut self,
+        key: &'static str,
+        words: impl IntoIterator<Item = impl Into<StringValue>>,
+    ) {
+        let words = words.into_iter().map(Into::into).collect();
+        self.set(key, Value::Array(Array::String(words)));
+    }
+
+    #[cfg(test)]
+    pub(super) fn into_attributes(self) -> Vec<KeyValue> {
+        self.0
+    }
+}
+
+impl From<Kind> for SpanKind {
+    fn from(kind: Kind) -> SpanKind {
+        match kind {
+            Kind::Server => SpanKind::Server,
+            Kind::Client => SpanKind::Client,
+            Kind::Internal => SpanKind::Internal,
+        }
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Span")
+            .field("ids", &self.ids)
+            .field("recorded", &self.is_recorded())
+            .finish()
+    }
+}
