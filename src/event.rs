@@ -41,6 +41,15 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase.
+    pub const ALL: [Phase; 5] =
+        [Phase::Queued, Phase::Connecting, Phase::Waiting, Phase::Streaming, Phase::Retrying];
+
+    /// The phase with this name.
+    pub fn named(name: &str) -> Option<Phase> {
+        Phase::ALL.into_iter().find(|phase| phase.as_str() == name)
+    }
+
     /// The phase as errors, logs and the API name it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -15,6 +15,7 @@
 //! | [`node`] | the kinds of work, each declared once |
 //! | [`flight`], [`recording`] | one invocation, many listeners; and what is kept of it |
 //! | [`cache`] | what makes two executions the same, and where recordings are kept |
+//! | [`redis`], [`seal`] | the fleet's shared memory: how it is reached, and kept from readers |
 //! | [`fireworks`] | the provider's client: one attempt, streamed |
 //! | [`proto`], [`service`], [`server`] | the door, the RPCs, the ports |
 //! | [`lifecycle`], [`admission`], [`config`] | stopping, places, settings |
@@ -46,6 +47,7 @@
 //!  ▼          └────┬─────┘
 //! fireworks        ▼
 //!  │           recording ──► price      callers ──► secrets, watched
+//!  │           redis, seal
 //!  ▼               │
 //! output, lifecycle, admission
 //!                  ▼
@@ -70,7 +72,9 @@ pub mod output;
 pub mod price;
 pub mod proto;
 pub mod recording;
+pub mod redis;
 mod report;
+pub mod seal;
 pub mod secrets;
 pub mod server;
 pub mod service;

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["proto", "report"],
     &["execution"],
     &["node", "cache", "flight"],
-    &["callers", "fireworks", "recording"],
+    &["callers", "fireworks", "recording", "redis", "seal"],
     &["admission", "lifecycle", "output", "price", "secrets", "watched"],
     &["metrics"],
     &["telemetry"],

@@ -9,7 +9,11 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::{credentials::ApiKey, recording::Key};
+use crate::{
+    credentials::ApiKey,
+    recording::Key,
+    seal::{Sealer, SealingKey},
+};
 
 /// Raised whenever the meaning of a key's parts changes: recordings under older
 /// keys are then never found.
@@ -97,6 +101,13 @@ impl CacheSecret {
     pub fn idempotency_key(&self, scope: &Scope, idempotency_key: &str) -> Key {
         let (scope_kind, scope) = scope.parts();
         self.hash(b"idempotency", &[scope_kind, scope, idempotency_key.as_bytes()])
+    }
+
+    /// Seals what is kept outside the worker; what was sealed under `former`
+    /// secrets can be opened.
+    pub fn sealer(&self, former: &[CacheSecret]) -> Sealer {
+        let key = |secret: &CacheSecret| SealingKey::derive(&secret.0);
+        Sealer::new(key(self), former.iter().map(key))
     }
 
     /// Proves that this worker, or one with the same secret, wrote `parts`.

@@ -18,7 +18,17 @@ pub enum Deadline {
 }
 
 impl Deadline {
-    pub(super) fn reason(self) -> &'static str {
+    /// Every deadline.
+    pub const ALL: [Deadline; 4] =
+        [Deadline::Connect, Deadline::FirstToken, Deadline::Idle, Deadline::Total];
+
+    /// The deadline with this reason.
+    pub fn named(reason: &str) -> Option<Deadline> {
+        Deadline::ALL.into_iter().find(|deadline| deadline.reason() == reason)
+    }
+
+    /// What happened when it fires, in one word: see [`Error::reason`](super::Error::reason).
+    pub fn reason(self) -> &'static str {
         match self {
             Deadline::Connect => "CONNECT_TIMEOUT",
             Deadline::FirstToken => "FIRST_TOKEN_TIMEOUT",

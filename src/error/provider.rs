@@ -73,7 +73,13 @@ impl ProviderErrorKind {
         ProviderErrorKind::StreamInterrupted,
     ];
 
-    pub(super) fn reason(self) -> &'static str {
+    /// The kind with this reason.
+    pub fn named(reason: &str) -> Option<ProviderErrorKind> {
+        ProviderErrorKind::ALL.into_iter().find(|kind| kind.reason() == reason)
+    }
+
+    /// What happened, in one word: see [`Error::reason`].
+    pub fn reason(self) -> &'static str {
         match self {
             ProviderErrorKind::CredentialRejected => "CREDENTIAL_REJECTED",
             ProviderErrorKind::ModelForbidden => "MODEL_FORBIDDEN",

@@ -7,13 +7,16 @@
 //! and whoever reads late gets many pieces with one copy. Sequence numbers stay
 //! exact: a reader may stop and resume after any single piece.
 
+mod slice;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::mem;
 
 use serde_json::Value;
 
+pub use self::slice::Gap;
 use crate::event::{Delta, Piece, ToolCallFragment};
 
 /// An append-only list of events, numbered from 1.

@@ -1,17 +1,22 @@
 //! What is kept of a flight: everything it told, and how it ended.
 //!
 //! Flights write recordings, the cache keeps them, listeners read them. Plain
-//! values, no I/O.
+//! values, no I/O; [`codec`] makes bytes of them for other workers.
 
+pub mod codec;
 mod log;
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
-pub use self::log::{Joined, Log, MergedDelta, Reading};
+pub use self::log::{Gap, Joined, Log, MergedDelta, Reading};
 use crate::{event::Finish, price::Tier, telemetry::SpanRef};
 
 /// A 256-bit keyed hash that names what is executed, and so its recording.
 pub type Key = [u8; 32];
+
+/// Why a flight was restarted: the worker that led it is gone, and another has
+/// taken over.
+pub const WORKER_LOST: &str = "WORKER_LOST";
 
 /// Names a flight, on every worker: 128 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,0 +1,104 @@
+//! Failures as they travel. An error that belongs to one caller, or to the worker
+//! that ran the flight, arrives as the worker's own.
+
+use std::time::Duration;
+
+use super::{Unreadable, wire};
+use crate::{
+    error::{Deadline, Error, ProviderError, ProviderErrorKind},
+    event::{Phase, Usage},
+};
+
+pub(super) fn to_wire(error: &Error, usage: Option<&Usage>) -> wire::Failure {
+    wire::Failure { usage: usage.map(wire::Usage::from), fault: Some(fault(error)) }
+}
+
+pub(super) fn from_wire(failure: wire::Failure) -> Result<(Error, Option<Usage>), Unreadable> {
+    let error = match failure.fault.ok_or(Unreadable::Content)? {
+        wire::Fault::Provider(provider) => provider_error(provider)?.into(),
+        wire::Fault::Deadline(deadline) => deadline_error(&deadline)?,
+        wire::Fault::OutputNotJson(wire::Output { problem, text }) => {
+            Error::OutputNotJson { problem, text }
+        }
+        wire::Fault::OutputSchemaMismatch(wire::Output { problem, text }) => {
+            Error::OutputSchemaMismatch { problem, text }
+        }
+        wire::Fault::OutputTooLarge(bytes) => Error::OutputTooLarge { limit_bytes: bytes as usize },
+        wire::Fault::Cancelled(_) => Error::Cancelled,
+        wire::Fault::Draining(wait) => Error::Draining { retry_after: Duration::from_millis(wait) },
+        wire::Fault::Internal(_) => Error::Internal("the execution failed on another worker"),
+    };
+    Ok((error, failure.usage.map(Usage::from)))
+}
+
+fn fault(error: &Error) -> wire::Fault {
+    match error {
+        Error::Provider(provider) => wire::Fault::Provider(wire::Provider::from(&**provider)),
+        Error::Deadline { deadline, limit, phase } => wire::Fault::Deadline(wire::Deadline {
+            deadline: deadline.reason().to_owned(),
+            limit: milliseconds(*limit),
+            phase: phase.as_str().to_owned(),
+        }),
+        Error::OutputNotJson { problem, text } => wire::Fault::OutputNotJson(output(problem, text)),
+        Error::OutputSchemaMismatch { problem, text } => {
+            wire::Fault::OutputSchemaMismatch(output(problem, text))
+        }
+        Error::OutputTooLarge { limit_bytes } => wire::Fault::OutputTooLarge(*limit_bytes as u64),
+        Error::Cancelled => wire::Fault::Cancelled(wire::Nothing {}),
+        Error::Draining { retry_after } => wire::Fault::Draining(milliseconds(*retry_after)),
+        // No flight ends in these, or they are nobody else's news.
+        Error::InvalidNodeConfig(_)
+        | Error::UnknownNodeType { .. }
+        | Error::NotCached
+        | Error::ExecutionUnknown
+        | Error::IdempotencyMismatch
+        | Error::CallerUnauthenticated
+        | Error::Saturated { .. }
+        | Error::Internal(_) => wire::Fault::Internal(wire::Nothing {}),
+    }
+}
+
+fn output(problem: &str, text: &str) -> wire::Output {
+    wire::Output { problem: problem.to_owned(), text: text.to_owned() }
+}
+
+impl From<&ProviderError> for wire::Provider {
+    fn from(error: &ProviderError) -> wire::Provider {
+        let ProviderError { kind, http_status, code, message, request_id, retry_after, phase } =
+            error;
+        wire::Provider {
+            kind: kind.reason().to_owned(),
+            http_status: http_status.map(u32::from),
+            code: code.clone(),
+            message: message.clone(),
+            request_id: request_id.clone(),
+            retry_after: retry_after.map(milliseconds),
+            phase: phase.as_str().to_owned(),
+        }
+    }
+}
+
+fn provider_error(provider: wire::Provider) -> Result<ProviderError, Unreadable> {
+    let http_status = provider.http_status.map(u16::try_from).transpose();
+    Ok(ProviderError {
+        kind: ProviderErrorKind::named(&provider.kind).ok_or(Unreadable::Content)?,
+        http_status: http_status.map_err(|_| Unreadable::Content)?,
+        code: provider.code,
+        message: provider.message,
+        request_id: provider.request_id,
+        retry_after: provider.retry_after.map(Duration::from_millis),
+        phase: Phase::named(&provider.phase).ok_or(Unreadable::Content)?,
+    })
+}
+
+fn deadline_error(deadline: &wire::Deadline) -> Result<Error, Unreadable> {
+    Ok(Error::Deadline {
+        deadline: Deadline::named(&deadline.deadline).ok_or(Unreadable::Content)?,
+        limit: Duration::from_millis(deadline.limit),
+        phase: Phase::named(&deadline.phase).ok_or(Unreadable::Content)?,
+    })
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,196 @@
+//! Recordings, events and failures as bytes, for workers of the same fleet, which
+//! may be of different releases.
+//!
+//! The first byte is the format's version, the second says what it is, the third
+//! how it is packed. A version, a kind or a content that is not known is
+//! [`Unreadable`], which is as good as not there: a worker never guesses. Reading
+//! never panics, and never takes much more memory than the bytes given.
+
+mod failure;
+mod packing;
+#[cfg(test)]
+mod tests;
+pub(super) mod wire;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use prost::Message;
+
+use super::{FlightId, Log, Recording, Subject};
+use crate::{
+    error::Error,
+    event::{Finish, FinishReason, Usage},
+    price::Tier,
+    telemetry::SpanRef,
+};
+
+/// Why bytes are not what they were taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// They are of a release that writes otherwise.
+    #[error("the format is of another version")]
+    Version,
+    /// They are damaged, or something else.
+    #[error("the content is not what it should be")]
+    Content,
+}
+
+/// Raised when readers of the format before would misunderstand this one.
+const VERSION: u8 = 1;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Recording = 1,
+    Events = 2,
+    Failure = 3,
+}
+
+/// A recording as bytes.
+pub fn encode_recording(recording: &Recording) -> Vec<u8> {
+    let since_1970 = recording.recorded_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let message = wire::Recording {
+        flight: recording.flight.as_bytes().to_vec(),
+        subject: Some(wire::Subject {
+            model: recording.subject.model.clone(),
+            priority: recording.subject.tier == Tier::Priority,
+            json: recording.subject.json,
+        }),
+        log: Some(recording.log.to_wire()),
+        finish: Some(wire::Finish::from(&recording.finish)),
+        attempts: recording.attempts,
+        recorded_at: since_1970.as_millis() as u64,
+        span: recording.span.map(wire::Span::from),
+    };
+    write(Kind::Recording, &message)
+}
+
+/// The recording behind bytes.
+pub fn decode_recording(bytes: &[u8]) -> Result<Recording, Unreadable> {
+    let message: wire::Recording = read(Kind::Recording, bytes)?;
+    let flight: [u8; 16] = message.flight.try_into().map_err(|_| Unreadable::Content)?;
+    let subject = message.subject.ok_or(Unreadable::Content)?;
+    let tier = if subject.priority { Tier::Priority } else { Tier::Standard };
+    let recorded_at = UNIX_EPOCH.checked_add(Duration::from_millis(message.recorded_at));
+    Ok(Recording {
+        flight: FlightId::from_bytes(flight),
+        subject: Arc::new(Subject { model: subject.model, tier, json: subject.json }),
+        log: Log::from_wire(message.log.ok_or(Unreadable::Content)?)?,
+        finish: finish(message.finish.ok_or(Unreadable::Content)?)?,
+        attempts: message.attempts,
+        recorded_at: recorded_at.unwrap_or(SystemTime::UNIX_EPOCH),
+        span: message.span.and_then(|span| span.try_into().ok()),
+    })
+}
+
+/// The events of a log, or of a part of one, as bytes.
+pub fn encode_events(events: &Log) -> Vec<u8> {
+    write(Kind::Events, &events.to_wire())
+}
+
+/// The events behind bytes, with their numbers: for [`Log::follow`].
+pub fn decode_events(bytes: &[u8]) -> Result<Log, Unreadable> {
+    Log::from_wire(read(Kind::Events, bytes)?)
+}
+
+/// How a flight failed, as bytes. What is only the worker's own news is left out.
+pub fn encode_failure(error: &Error, usage: Option<&Usage>) -> Vec<u8> {
+    write(Kind::Failure, &failure::to_wire(error, usage))
+}
+
+/// The failure behind bytes, and the tokens that were used.
+pub fn decode_failure(bytes: &[u8]) -> Result<(Error, Option<Usage>), Unreadable> {
+    failure::from_wire(read(Kind::Failure, bytes)?)
+}
+
+fn write(kind: Kind, message: &impl Message) -> Vec<u8> {
+    let mut bytes = vec![VERSION, kind as u8];
+    packing::pack(&message.encode_to_vec(), &mut bytes);
+    bytes
+}
+
+fn read<M: Message + Default>(kind: Kind, bytes: &[u8]) -> Result<M, Unreadable> {
+    match bytes {
+        [VERSION, given, packed @ ..] if *given == kind as u8 => {
+            let content = packing::unpack(packed)?;
+            M::decode(&*content).map_err(|_| Unreadable::Content)
+        }
+        [VERSION, ..] | [] => Err(Unreadable::Content),
+        _ => Err(Unreadable::Version),
+    }
+}
+
+impl From<&Finish> for wire::Finish {
+    fn from(finish: &Finish) -> wire::Finish {
+        let Finish { finish_reasons, usage, model, provider_request_id } = finish;
+        wire::Finish {
+            finish_reasons: finish_reasons
+                .iter()
+                .map(|reason| reason.as_str().to_owned())
+                .collect(),
+            usage: usage.as_ref().map(wire::Usage::from),
+            model: model.clone(),
+            provider_request_id: provider_request_id.clone(),
+        }
+    }
+}
+
+fn finish(finish: wire::Finish) -> Result<Finish, Unreadable> {
+    let reasons = finish.finish_reasons.iter().map(|word| FinishReason::parse(word));
+    Ok(Finish {
+        finish_reasons: reasons.collect::<Option<_>>().ok_or(Unreadable::Content)?,
+        usage: finish.usage.map(Usage::from),
+        model: finish.model,
+        provider_request_id: finish.provider_request_id,
+    })
+}
+
+impl From<SpanRef> for wire::Span {
+    fn from(span: SpanRef) -> wire::Span {
+        let SpanRef { trace_id, span_id } = span;
+        wire::Span { trace: trace_id.to_vec(), span: span_id.to_vec() }
+    }
+}
+
+impl TryFrom<wire::Span> for SpanRef {
+    type Error = Unreadable;
+
+    fn try_from(span: wire::Span) -> Result<SpanRef, Unreadable> {
+        let trace_id = span.trace.try_into().map_err(|_| Unreadable::Content)?;
+        let span_id = span.span.try_into().map_err(|_| Unreadable::Content)?;
+        Ok(SpanRef { trace_id, span_id })
+    }
+}
+
+impl From<&Usage> for wire::Usage {
+    fn from(usage: &Usage) -> wire::Usage {
+        let &Usage {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens,
+            cached_tokens,
+            reasoning_tokens,
+        } = usage;
+        wire::Usage {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens,
+            cached_tokens,
+            reasoning_tokens,
+        }
+    }
+}
+
+impl From<wire::Usage> for Usage {
+    fn from(usage: wire::Usage) -> Usage {
+        Usage {
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            total_tokens: usage.total_tokens,
+            cached_tokens: usage.cached_tokens,
+            reasoning_tokens: usage.reasoning_tokens,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    error::{Deadline, ProviderError, ProviderErrorKind},
+    event::{Delta, Phase, Piece, ToolCallFragment},
+    recording::{Reading, WORKER_LOST},
+};
+
+/// What may happen to a log.
+#[derive(Debug, Clone)]
+enum Event {
+    Text(u32, String),
+    Reasoning(u32, String),
+    ToolCall(u32, ToolCallFragment),
+    Logprobs(u32, String),
+    Restart(&'static str),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let choice = 0_u32..3;
+    let text = "[a한\u{1f600}]{0,4}";
+    let fragment =
+        (0_u32..3, proptest::option::of("[a-z]{1,4}"), text).prop_map(|(index, id, arguments)| {
+            ToolCallFragment { index, name: id.clone(), id, arguments }
+        });
+    prop_oneof![
+        6 => (choice.clone(), text).prop_map(|(choice, text)| Event::Text(choice, text)),
+        3 => (choice.clone(), text).prop_map(|(choice, text)| Event::Reasoning(choice, text)),
+        1 => (choice.clone(), fragment).prop_map(|(choice, call)| Event::ToolCall(choice, call)),
+        1 => (choice, text).prop_map(|(choice, text)| Event::Logprobs(choice, text)),
+        1 => prop_oneof![Just(WORKER_LOST), Just("PROVIDER_RATE_LIMITED")].prop_map(Event::Restart),
+    ]
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    prop::collection::vec(event(), 0..40)
+}
+
+fn happen(log: &mut Log, event: &Event) {
+    let (choice, piece) = match event {
+        Event::Text(choice, text) => (*choice, Piece::Text(text.into())),
+        Event::Reasoning(choice, text) => (*choice, Piece::Reasoning(text.into())),
+        Event::ToolCall(choice, fragment) => (*choice, Piece::ToolCall(fragment.clone())),
+        Event::Logprobs(choice, json) => (*choice, Piece::Logprobs(json.into())),
+        Event::Restart(reason) => return log.restart(2, reason),
+    };
+    log.append(Delta { choice, piece });
+}
+
+fn log_of(events: &[Event]) -> Log {
+    let mut log = Log::default();
+    for event in events {
+        happen(&mut log, event);
+    }
+    log
+}
+
+/// Every event of a log by itself, with its number.
+fn told(log: &Log) -> Vec<(u64, Reading)> {
+    let mut cursor = 0;
+    let mut told = Vec::new();
+    while let Some((number, reading)) = log.read(cursor, 1) {
+        cursor = number;
+        told.push((number, reading));
+    }
+    told
+}
+
+fn recording(log: Log) -> Recording {
+    Recording {
+        flight: FlightId::random(),
+        subject: Arc::new(Subject { model: "m".to_owned(), tier: Tier::Priority, json: true }),
+        log,
+        finish: Finish {
+            finish_reasons: vec![FinishReason::Stop, FinishReason::ToolCalls],
+            usage: Some(Usage { prompt_tokens: Some(0), ..Usage::default() }),
+            model: None,
+            provider_request_id: Some("id".to_owned()),
+        },
+        attempts: 2,
+        recorded_at: UNIX_EPOCH + Duration::from_millis(1_790_000_000_123),
+        span: Some(SpanRef { trace_id: [7; 16], span_id: [9; 8] }),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_recording_comes_back_as_it_was(events in events()) {
+        let before = recording(log_of(&events));
+        let after = decode_recording(&encode_recording(&before)).expect("readable");
+        prop_assert_eq!(told(&after.log), told(&before.log));
+        prop_assert_eq!(after.log.last(), before.log.last());
+        prop_assert_eq!(after.log.bytes(), before.log.bytes());
+        prop_assert_eq!(after.flight, before.flight);
+        prop_assert_eq!(after.subject, before.subject);
+        prop_assert_eq!(after.finish, before.finish);
+        prop_assert_eq!(after.span, before.span);
+        prop_assert_eq!((after.attempts, after.recorded_at), (before.attempts, before.recorded_at));
+    }
+
+    /// Batches taken as a log grows, read late, twice and overlapping.
+    #[test]
+    fn a_follower_of_batches_tells_what_its_leader_told(
+        events in events(),
+        cuts in prop::collection::vec((0_usize..40, 0_u64..5), 0..8),
+    ) {
+        let mut leader = Log::default();
+        let mut follower = Log::default();
+        let mut sent = 0;
+        for (at, event) in events.iter().enumerate() {
+            happen(&mut leader, event);
+            for (_, overlap) in cuts.iter().filter(|(cut, _)| *cut == at) {
+                let from = follower.last().saturating_sub(*overlap);
+                let batch = decode_events(&encode_events(&leader.after(from))).expect("readable");
+                sent += 1;
+                follower.follow(batch).expect("nothing is missing");
+                prop_assert_eq!(told(&follower), told(&leader));
+            }
+        }
+        follower.follow(leader.after(0)).expect("nothing is missing");
+        prop_assert_eq!(told(&follower), told(&leader), "after {} batches", sent);
+        prop_assert_eq!(follower.last(), leader.last());
+        prop_assert_eq!(follower.joined(), leader.joined());
+    }
+
+    #[test]
+    fn a_batch_that_begins_too_late_is_a_gap(events in events(), missed in 1_u64..5) {
+        let leader = log_of(&events);
+        let part = leader.after(missed);
+        let mut follower = Log::default();
+        let restarted = matches!(told(&part).first(), Some((_, Reading::Restarted { .. })));
+        prop_assume!(!part.is_empty() && !restarted);
+        let gap = follower.follow(part).expect_err("a gap");
+        prop_assert_eq!((gap.from, follower.last()), (1, 0));
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused_or_read_and_never_panic(
+        events in events(),
+        at in any::<prop::sample::Index>(),
+        bit in 0_u8..8,
+    ) {
+        for bytes in [
+            encode_recording(&recording(log_of(&events))),
+            encode_events(&log_of(&events)),
+            encode_failure(&Error::Cancelled, None),
+        ] {
+            let at = at.index(bytes.len());
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << bit;
+            for damaged in [&bytes[..at], &flipped] {
+                if let Ok(recording) = decode_recording(damaged) {
+                    told(&recording.log);
+                    recording.log.join(1);
+                }
+                if let Ok(log) = decode_events(damaged) {
+                    told(&log);
+                }
+                let _ = decode_failure(damaged);
+            }
+        }
+    }
+
+    #[test]
+    fn long_texts_are_compressed(text in "[a-f]{4000}") {
+        let plain = recording(log_of(&[Event::Text(0, text)]));
+        let bytes = encode_recording(&plain);
+        prop_assert!(bytes.len() < plain.bytes() * 3 / 4, "{} bytes", bytes.len());
+        prop_assert_eq!(told(&decode_recording(&bytes).expect("readable").log), told(&plain.log));
+    }
+}
+
+impl Log {
+    fn joined(&self) -> Vec<crate::recording::Joined> {
+        self.join(3)
+    }
+}
+
+#[test]
+fn few_bytes_do_not_ask_for_much_memory() {
+    let text = "x".repeat(1 << 20);
+    let bytes = encode_events(&log_of(&[Event::Text(0, text)]));
+    assert!(bytes.len() > 1 << 20, "it is packed so tightly that it could not be read");
+    let mut bomb = vec![VERSION, Kind::Events as u8, 1];
+    bomb.extend_from_slice(&u32::MAX.to_le_bytes());
+    bomb.extend_from_slice(&bytes[..64]);
+    assert_eq!(decode_events(&bomb).expect_err("refused"), Unreadable::Content);
+}
+
+#[test]
+fn another_version_or_kind_is_not_guessed_at() {
+    let bytes = encode_events(&log_of(&[]));
+    let mut newer = bytes.clone();
+    newer[0] = VERSION + 1;
+    assert_eq!(decode_events(&newer).expect_err("refused"), Unreadable::Version);
+    assert_eq!(decode_recording(&bytes).expect_err("refused"), Unreadable::Content);
+    assert_eq!(decode_recording(b"").expect_err("refused"), Unreadable::Content);
+}
+
+#[test]
+fn failures_come_back_as_they_were() {
+    let provider = |kind| {
+        Error::from(ProviderError {
+            kind,
+            http_status: Some(429),
+            code: Some("code".to_owned()),
+            message: None,
+            request_id: Some("id".to_owned()),
+            retry_after: Some(Duration::from_millis(1500)),
+            phase: Phase::Streaming,
+        })
+    };
+    let deadline = |deadline| Error::Deadline {
+        deadline,
+        limit: Duration::from_secs(3),
+        phase: Phase::Waiting,
+    };
+    let text = || "text".to_owned();
+    let mut all: Vec<Error> = ProviderErrorKind::ALL.map(provider).into();
+    all.extend(Deadline::ALL.map(deadline));
+    all.extend([
+        Error::OutputNotJson { problem: text(), text: text() },
+        Error::OutputSchemaMismatch { problem: text(), text: text() },
+        Error::OutputTooLarge { limit_bytes: 7 },
+        Error::Cancelled,
+        Error::Draining { retry_after: Duration::from_secs(1) },
+    ]);
+    let usage = Usage { completion_tokens: Some(3), ..Usage::default() };
+    for error in all {
+        let bytes = encode_failure(&error, Some(&usage));
+        assert_eq!(decode_failure(&bytes), Ok((error, Some(usage))));
+    }
+}
+
+#[test]
+fn what_is_the_workers_own_news_stays_there() {
+    let bytes = encode_failure(&Error::Internal("canary"), None);
+    assert!(!bytes.windows(6).any(|window| window == b"canary"));
+    let (error, usage) = decode_failure(&bytes).expect("readable");
+    assert_eq!((error.reason(), usage), ("WORKER_FAILED", None));
+}

@@ -1,0 +1,210 @@
+//! The messages that recordings, events and failures travel in. Their numbers
+//! are the format: a field is never given another meaning, and one that readers
+//! cannot do without raises the format's version.
+
+use prost::{Message, Oneof};
+
+/// A finished flight.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct Recording {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(in crate::recording) flight: Vec<u8>,
+    #[prost(message, optional, tag = "2")]
+    pub(in crate::recording) subject: Option<Subject>,
+    #[prost(message, optional, tag = "3")]
+    pub(in crate::recording) log: Option<Log>,
+    #[prost(message, optional, tag = "4")]
+    pub(in crate::recording) finish: Option<Finish>,
+    #[prost(uint32, tag = "5")]
+    pub(in crate::recording) attempts: u32,
+    /// Milliseconds since 1970.
+    #[prost(uint64, tag = "6")]
+    pub(in crate::recording) recorded_at: u64,
+    #[prost(message, optional, tag = "7")]
+    pub(in crate::recording) span: Option<Span>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct Span {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(in crate::recording) trace: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(in crate::recording) span: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct Subject {
+    #[prost(string, tag = "1")]
+    pub(in crate::recording) model: String,
+    #[prost(bool, tag = "2")]
+    pub(in crate::recording) priority: bool,
+    #[prost(bool, tag = "3")]
+    pub(in crate::recording) json: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct Finish {
+    /// Each by its word in the OpenAI-compatible API.
+    #[prost(string, repeated, tag = "1")]
+    pub(in crate::recording) finish_reasons: Vec<String>,
+    #[prost(message, optional, tag = "2")]
+    pub(in crate::recording) usage: Option<Usage>,
+    #[prost(string, optional, tag = "3")]
+    pub(in crate::recording) model: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    pub(in crate::recording) provider_request_id: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(in crate::recording) struct Usage {
+    #[prost(uint64, optional, tag = "1")]
+    pub(in crate::recording) prompt_tokens: Option<u64>,
+    #[prost(uint64, optional, tag = "2")]
+    pub(in crate::recording) completion_tokens: Option<u64>,
+    #[prost(uint64, optional, tag = "3")]
+    pub(in crate::recording) total_tokens: Option<u64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub(in crate::recording) cached_tokens: Option<u64>,
+    #[prost(uint64, optional, tag = "5")]
+    pub(in crate::recording) reasoning_tokens: Option<u64>,
+}
+
+/// Consecutive events, or all there are.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct Log {
+    #[prost(message, repeated, tag = "1")]
+    pub(in crate::recording) entries: Vec<Entry>,
+    /// The number of the last event.
+    #[prost(uint64, tag = "2")]
+    pub(in crate::recording) last: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct Entry {
+    /// The number of its first event.
+    #[prost(uint64, tag = "1")]
+    pub(in crate::recording) first: u64,
+    #[prost(uint32, tag = "2")]
+    pub(in crate::recording) choice: u32,
+    #[prost(oneof = "Content", tags = "3, 4, 5, 6, 7")]
+    pub(in crate::recording) content: Option<Content>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+pub(in crate::recording) enum Content {
+    #[prost(message, tag = "3")]
+    Text(Run),
+    #[prost(message, tag = "4")]
+    Reasoning(Run),
+    #[prost(message, tag = "5")]
+    ToolCall(ToolCall),
+    #[prost(string, tag = "6")]
+    Logprobs(String),
+    #[prost(message, tag = "7")]
+    Restarted(Restarted),
+}
+
+/// Consecutive pieces of text.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct Run {
+    #[prost(string, tag = "1")]
+    pub(in crate::recording) text: String,
+    /// The bytes of each piece.
+    #[prost(uint32, repeated, tag = "2")]
+    pub(in crate::recording) lengths: Vec<u32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct ToolCall {
+    #[prost(uint32, tag = "1")]
+    pub(in crate::recording) index: u32,
+    #[prost(string, optional, tag = "2")]
+    pub(in crate::recording) id: Option<String>,
+    #[prost(string, optional, tag = "3")]
+    pub(in crate::recording) name: Option<String>,
+    #[prost(string, tag = "4")]
+    pub(in crate::recording) arguments: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct Restarted {
+    #[prost(uint32, tag = "1")]
+    pub(in crate::recording) attempt: u32,
+    #[prost(string, tag = "2")]
+    pub(in crate::recording) reason: String,
+}
+
+/// How a flight ended without an answer.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct Failure {
+    #[prost(message, optional, tag = "1")]
+    pub(in crate::recording) usage: Option<Usage>,
+    #[prost(oneof = "Fault", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
+    pub(in crate::recording) fault: Option<Fault>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+pub(in crate::recording) enum Fault {
+    #[prost(message, tag = "2")]
+    Provider(Provider),
+    #[prost(message, tag = "3")]
+    Deadline(Deadline),
+    #[prost(message, tag = "4")]
+    OutputNotJson(Output),
+    #[prost(message, tag = "5")]
+    OutputSchemaMismatch(Output),
+    /// The bound.
+    #[prost(uint64, tag = "6")]
+    OutputTooLarge(u64),
+    #[prost(message, tag = "7")]
+    Cancelled(Nothing),
+    /// Milliseconds to wait.
+    #[prost(uint64, tag = "8")]
+    Draining(u64),
+    /// The worker's own failure; it has logged what.
+    #[prost(message, tag = "9")]
+    Internal(Nothing),
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(in crate::recording) struct Nothing {}
+
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct Provider {
+    /// By its reason, such as `MODEL_NOT_FOUND`.
+    #[prost(string, tag = "1")]
+    pub(in crate::recording) kind: String,
+    #[prost(uint32, optional, tag = "2")]
+    pub(in crate::recording) http_status: Option<u32>,
+    #[prost(string, optional, tag = "3")]
+    pub(in crate::recording) code: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    pub(in crate::recording) message: Option<String>,
+    #[prost(string, optional, tag = "5")]
+    pub(in crate::recording) request_id: Option<String>,
+    /// Milliseconds.
+    #[prost(uint64, optional, tag = "6")]
+    pub(in crate::recording) retry_after: Option<u64>,
+    #[prost(string, tag = "7")]
+    pub(in crate::recording) phase: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct Deadline {
+    /// By its reason, such as `IDLE_TIMEOUT`.
+    #[prost(string, tag = "1")]
+    pub(in crate::recording) deadline: String,
+    /// Milliseconds.
+    #[prost(uint64, tag = "2")]
+    pub(in crate::recording) limit: u64,
+    #[prost(string, tag = "3")]
+    pub(in crate::recording) phase: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct Output {
+    #[prost(string, tag = "1")]
+    pub(in crate::recording) problem: String,
+    #[prost(string, tag = "2")]
+    pub(in crate::recording) text: String,
+}

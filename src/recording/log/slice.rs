@@ -1,0 +1,105 @@
+//! Parts of a log, and a log that follows another by its parts: how events
+//! travel between workers without one being lost or told twice.
+
+use super::{Content, Entry, Log, Run};
+
+/// Events between those a log has and those it was given are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the events from {from} to {until} are missing")]
+pub struct Gap {
+    /// The first event that is missing.
+    pub from: u64,
+    /// The last one.
+    pub until: u64,
+}
+
+impl Log {
+    /// The sequence number of the first event that is there; 0 when there is
+    /// none. What came before it is void.
+    pub fn first(&self) -> u64 {
+        self.entries.first().map_or(0, |entry| entry.first)
+    }
+
+    /// A copy of the events after number `cursor`, with their numbers.
+    pub fn after(&self, cursor: u64) -> Log {
+        let start = self.entries.partition_point(|entry| entry.last() <= cursor);
+        let mut part = Log { last: self.last, ..Log::default() };
+        for entry in &self.entries[start..] {
+            part.keep(entry.after(cursor));
+        }
+        part
+    }
+
+    /// Appends those events of `part` that this log has not yet. A restart voids
+    /// what is there, as it did where `part` comes from, and may follow anything.
+    ///
+    /// On a [`Gap`] what comes before it has been appended.
+    pub fn follow(&mut self, part: Log) -> Result<(), Gap> {
+        for entry in part.entries {
+            if entry.last() <= self.last {
+                continue;
+            }
+            let restarts = matches!(entry.content, Content::Restarted { .. });
+            if restarts {
+                self.entries.clear();
+                self.bytes = 0;
+            } else if entry.first > self.last + 1 {
+                return Err(Gap { from: self.last + 1, until: entry.first - 1 });
+            }
+            let entry = if entry.first <= self.last { entry.after(self.last) } else { entry };
+            self.last = entry.last();
+            self.join_or_keep(entry);
+        }
+        Ok(())
+    }
+
+    /// Merges an entry that comes next with the one before it, where they can be
+    /// told as one.
+    fn join_or_keep(&mut self, entry: Entry) {
+        match (&entry.content, self.entries.last_mut().map(|last| &mut last.content)) {
+            (Content::Run(run), Some(Content::Run(last))) if last.continues(run) => {
+                self.bytes += run.bytes();
+                last.extend(run);
+            }
+            _ => self.keep(entry),
+        }
+    }
+
+    /// Keeps an entry as it is; its number is the caller's affair.
+    pub(super) fn keep(&mut self, entry: Entry) {
+        self.bytes += size_of::<Entry>() + entry.content.bytes();
+        self.entries.push(entry);
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// The events after number `cursor`, which is not beyond the last.
+    fn after(&self, cursor: u64) -> Entry {
+        let done = cursor.saturating_sub(self.first - 1);
+        let content = match &self.content {
+            Content::Run(run) => Content::Run(run.after(done as usize)),
+            Content::ToolCall(choice, fragment) => Content::ToolCall(*choice, fragment.clone()),
+            Content::Logprobs(choice, json) => Content::Logprobs(*choice, json.clone()),
+            Content::Restarted { attempt, reason } => {
+                Content::Restarted { attempt: *attempt, reason }
+            }
+        };
+        Entry { first: self.first + done, content }
+    }
+}
+
+// === impl Run ===
+
+impl Run {
+    fn after(&self, done: usize) -> Run {
+        let from = done.checked_sub(1).map_or(0, |previous| self.ends[previous]);
+        Run {
+            choice: self.choice,
+            kind: self.kind,
+            text: self.text[from as usize..].to_owned(),
+            ends: self.ends[done..].iter().map(|end| end - from).collect(),
+        }
+    }
+}

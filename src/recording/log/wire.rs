@@ -1,0 +1,121 @@
+//! A log as it travels: [`wire`](crate::recording::codec::wire) messages, and
+//! back with everything checked.
+
+use super::{Content, Entry, Log, Run, RunKind};
+use crate::{
+    error::ProviderErrorKind,
+    event::ToolCallFragment,
+    recording::{
+        WORKER_LOST,
+        codec::{Unreadable, wire},
+    },
+};
+
+/// No provider gives more choices; a log that speaks of a later one is none.
+const MAX_CHOICES: u32 = 1024;
+
+/// No flight tells more events.
+const MAX_SEQUENCE: u64 = 1 << 48;
+
+impl Log {
+    pub(in crate::recording) fn to_wire(&self) -> wire::Log {
+        wire::Log { last: self.last, entries: self.entries.iter().map(Entry::to_wire).collect() }
+    }
+
+    pub(in crate::recording) fn from_wire(log: wire::Log) -> Result<Log, Unreadable> {
+        let mut read = Log::default();
+        for entry in log.entries {
+            let entry = Entry::from_wire(entry)?;
+            let restarts = matches!(entry.content, Content::Restarted { .. });
+            let continues = entry.first == read.last + 1 && !restarts;
+            if !read.entries.is_empty() && !continues {
+                return Err(Unreadable::Content);
+            }
+            read.last = entry.last();
+            read.keep(entry);
+        }
+        if !read.entries.is_empty() && read.last != log.last || log.last > MAX_SEQUENCE {
+            return Err(Unreadable::Content);
+        }
+        read.last = log.last;
+        Ok(read)
+    }
+}
+
+impl Entry {
+    fn to_wire(&self) -> wire::Entry {
+        let content = match &self.content {
+            Content::Run(run) => match run.kind {
+                RunKind::Text => wire::Content::Text(run.to_wire()),
+                RunKind::Reasoning => wire::Content::Reasoning(run.to_wire()),
+            },
+            Content::ToolCall(_, fragment) => wire::Content::ToolCall(wire::ToolCall {
+                index: fragment.index,
+                id: fragment.id.clone(),
+                name: fragment.name.clone(),
+                arguments: fragment.arguments.clone(),
+            }),
+            Content::Logprobs(_, json) => wire::Content::Logprobs(json.clone()),
+            Content::Restarted { attempt, reason } => wire::Content::Restarted(wire::Restarted {
+                attempt: *attempt,
+                reason: (*reason).to_owned(),
+            }),
+        };
+        wire::Entry { first: self.first, choice: self.choice(), content: Some(content) }
+    }
+
+    fn from_wire(entry: wire::Entry) -> Result<Entry, Unreadable> {
+        let choice = entry.choice;
+        if choice >= MAX_CHOICES || !(1..=MAX_SEQUENCE).contains(&entry.first) {
+            return Err(Unreadable::Content);
+        }
+        let content = match entry.content.ok_or(Unreadable::Content)? {
+            wire::Content::Text(run) => Content::Run(Run::from_wire(choice, RunKind::Text, run)?),
+            wire::Content::Reasoning(run) => {
+                Content::Run(Run::from_wire(choice, RunKind::Reasoning, run)?)
+            }
+            wire::Content::ToolCall(wire::ToolCall { index, id, name, arguments }) => {
+                Content::ToolCall(choice, ToolCallFragment { index, id, name, arguments })
+            }
+            wire::Content::Logprobs(json) => Content::Logprobs(choice, json),
+            wire::Content::Restarted(wire::Restarted { attempt, reason }) => {
+                let reason = restart_reason(&reason).ok_or(Unreadable::Content)?;
+                Content::Restarted { attempt, reason }
+            }
+        };
+        Ok(Entry { first: entry.first, content })
+    }
+}
+
+impl Run {
+    fn to_wire(&self) -> wire::Run {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        let lengths = self.ends.iter().zip(begins).map(|(end, begin)| end - begin).collect();
+        wire::Run { text: self.text.clone(), lengths }
+    }
+
+    fn from_wire(choice: u32, kind: RunKind, run: wire::Run) -> Result<Run, Unreadable> {
+        let mut end = 0_u32;
+        let mut ends = Vec::with_capacity(run.lengths.len());
+        for length in run.lengths {
+            end = end.checked_add(length).ok_or(Unreadable::Content)?;
+            if !run.text.is_char_boundary(end as usize) {
+                return Err(Unreadable::Content);
+            }
+            ends.push(end);
+        }
+        if ends.is_empty() || end as usize != run.text.len() {
+            return Err(Unreadable::Content);
+        }
+        Ok(Run { choice, kind, text: run.text, ends })
+    }
+}
+
+/// The reason by its own name: why an attempt was given up, or that its worker
+/// was lost.
+fn restart_reason(text: &str) -> Option<&'static str> {
+    if text == WORKER_LOST {
+        return Some(WORKER_LOST);
+    }
+    ProviderErrorKind::named(text).map(ProviderErrorKind::reason)
+}

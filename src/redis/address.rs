@@ -1,0 +1,253 @@
+//! Where Redis is and how to speak to it, as the operator says it.
+//!
+//! ```text
+//! redis://[user@]host[:6379][/database]
+//! redis+sentinel://[user@]host[:26379],host…/primary-name[/database]
+//! redis+cluster://[user@]host[:6379],host…
+//! ```
+//!
+//! With `rediss` in place of `redis` all of it goes over TLS. A password is never
+//! part of it: it comes from a file, which is read anew for each connection, or
+//! from the environment.
+
+use std::{fmt, fs, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+/// How Redis is reached, and how long it may take.
+#[derive(Debug, Clone)]
+pub struct RedisConfig {
+    /// Where it is.
+    pub address: Address,
+    /// What the worker says to be let in.
+    pub credential: Credential,
+    /// The authorities that vouch for its certificate, in PEM; the system's
+    /// where there are none here.
+    pub authorities: Option<Arc<[u8]>>,
+    /// How long a command may take, before it counts as failed. Long values may
+    /// take longer, by their length.
+    pub timeout: Duration,
+}
+
+/// Where Redis is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Which servers, and how they belong together.
+    pub topology: Topology,
+    /// Whether everything goes over TLS.
+    pub tls: bool,
+    /// The user of the ACL; the server's default one where there is none.
+    pub user: Option<String>,
+    /// The number of the database; a Cluster has only 0.
+    pub database: i64,
+}
+
+/// How the servers belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topology {
+    /// One server.
+    Single(Endpoint),
+    /// A primary that changes, and those who know which it is.
+    Sentinel {
+        /// Those who know.
+        sentinels: Vec<Endpoint>,
+        /// What they call it.
+        primary: String,
+    },
+    /// Servers that share the keys among them: some of them, at least one.
+    Cluster(Vec<Endpoint>),
+}
+
+/// A host and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// What the worker says to be let in.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// Nothing.
+    None,
+    /// What a file holds, read anew for each connection so that it can be
+    /// changed while the worker runs.
+    File(PathBuf),
+    /// A password.
+    Password(SecretString),
+}
+
+impl Credential {
+    /// The password, if there is one and it can be read now.
+    pub(super) fn password(&self) -> Option<SecretString> {
+        match self {
+            Credential::None => None,
+            Credential::Password(password) => Some(password.clone()),
+            Credential::File(path) => {
+                let text = zeroize::Zeroizing::new(fs::read_to_string(path).ok()?);
+                Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+            }
+        }
+    }
+
+    /// The password's text, to be put into a connection's settings.
+    pub(super) fn with_password<T>(&self, then: impl FnOnce(Option<&str>) -> T) -> T {
+        let password = self.password();
+        then(password.as_ref().map(ExposeSecret::expose_secret))
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    /// The address behind an URL, or what is wrong with it as a sentence without
+    /// its subject.
+    fn from_str(text: &str) -> Result<Address, String> {
+        let (scheme, rest) = text.split_once("://").ok_or_else(bad_scheme)?;
+        let (tls, form) = match scheme.split_once('+').unwrap_or((scheme, "")) {
+            ("redis", form) => (false, form),
+            ("rediss", form) => (true, form),
+            _ => return Err(bad_scheme()),
+        };
+        if rest.contains(['?', '#']) {
+            return Err("must not have a query or a fragment".to_owned());
+        }
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (user, hosts) = match authority.rsplit_once('@') {
+            Some((user, hosts)) => (user_of(user)?, hosts),
+            None => (None, authority),
+        };
+        let mut path = path.split('/').filter(|part| !part.is_empty());
+        let topology = match form {
+            "" => Topology::Single(only(endpoints(hosts, 6379)?)?),
+            "cluster" => Topology::Cluster(endpoints(hosts, 6379)?),
+            "sentinel" => Topology::Sentinel {
+                sentinels: endpoints(hosts, 26379)?,
+                primary: path.next().ok_or_else(no_primary_name)?.to_owned(),
+            },
+            _ => return Err(bad_scheme()),
+        };
+        let database = path.next().map_or(Ok(0), database)?;
+        if path.next().is_some() || database != 0 && matches!(topology, Topology::Cluster(_)) {
+            return Err("has a path that means nothing for these servers".to_owned());
+        }
+        Ok(Address { topology, tls, user, database })
+    }
+}
+
+fn bad_scheme() -> String {
+    "must begin with redis://, redis+sentinel:// or redis+cluster:// (rediss for TLS)".to_owned()
+}
+
+fn no_primary_name() -> String {
+    "must end with the name that the Sentinels give the primary, such as /mymaster".to_owned()
+}
+
+fn user_of(text: &str) -> Result<Option<String>, String> {
+    if text.contains(':') {
+        return Err("must not hold a password: use --redis-password-file, or \
+                    SPARKLER_REDIS_PASSWORD in the environment"
+            .to_owned());
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+fn database(text: &str) -> Result<i64, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number >= 0)
+        .ok_or_else(|| "has a path that is not the number of a database, such as /0".to_owned())
+}
+
+fn only(endpoints: Vec<Endpoint>) -> Result<Endpoint, String> {
+    match <[Endpoint; 1]>::try_from(endpoints) {
+        Ok([endpoint]) => Ok(endpoint),
+        Err(_) => {
+            Err("names several servers: use redis+sentinel:// or redis+cluster://".to_owned())
+        }
+    }
+}
+
+fn endpoints(hosts: &str, default_port: u16) -> Result<Vec<Endpoint>, String> {
+    hosts.split(',').map(|host| endpoint(host, default_port)).collect()
+}
+
+fn endpoint(text: &str, default_port: u16) -> Result<Endpoint, String> {
+    let problem = || "has a host that is not one, such as redis.example:6379".to_owned();
+    // Of a scheme that the crate has no opinions about.
+    let url = Url::parse(&format!("redis://{text}")).map_err(|_| problem())?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(problem)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Ok(Endpoint { host, port: url.port().unwrap_or(default_port) })
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            return write!(formatter, "[{}]:{}", self.host, self.port);
+        }
+        write!(formatter, "{}:{}", self.host, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(host: &str, port: u16) -> Endpoint {
+        Endpoint { host: host.to_owned(), port }
+    }
+
+    #[test]
+    fn every_form_says_where_its_servers_are() {
+        let address = |text: &str| text.parse::<Address>().expect(text);
+        assert_eq!(
+            address("redis://cache"),
+            Address {
+                topology: Topology::Single(at("cache", 6379)),
+                tls: false,
+                user: None,
+                database: 0
+            }
+        );
+        let single = address("rediss://sparkler@[::1]:7000/2");
+        assert_eq!(single.topology, Topology::Single(at("::1", 7000)));
+        assert_eq!(
+            (single.tls, single.user.as_deref(), single.database),
+            (true, Some("sparkler"), 2)
+        );
+        let sentinel = address("redis+sentinel://a,b:1/mymaster/3");
+        let sentinels = vec![at("a", 26379), at("b", 1)];
+        let primary = "mymaster".to_owned();
+        assert_eq!(sentinel.topology, Topology::Sentinel { sentinels, primary });
+        assert_eq!(sentinel.database, 3);
+        let cluster = address("rediss+cluster://a:1,b:2/");
+        assert_eq!(cluster.topology, Topology::Cluster(vec![at("a", 1), at("b", 2)]));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_and_a_password_not_repeated() {
+        for text in [
+            "cache:6379",
+            "http://cache",
+            "redis+ring://cache",
+            "redis://",
+            "redis://a,b",
+            "redis://a:port",
+            "redis://a/b",
+            "redis://a/-1",
+            "redis://a/0/0",
+            "redis://a?db=1",
+            "redis+sentinel://a",
+            "redis+cluster://a/1",
+            "redis://:canary@a",
+            "redis://user:canary@a",
+        ] {
+            let problem = text.parse::<Address>().expect_err(text);
+            assert!(!problem.contains("canary"), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What the users of Redis hold: scripts and look-ups with a time limit, and the
+//! worker's mailbox.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use ::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
+use tokio::time::timeout;
+
+use super::{
+    Cause, Mailbox, RedisConfig, Script, Unavailable,
+    keeper::{Open, Way},
+};
+use crate::lifecycle::Lifecycle;
+
+/// The connection with Redis, for a worker's whole life. Cheap to clone; all
+/// clones are one.
+#[derive(Clone)]
+pub struct Connection {
+    way: Arc<Way>,
+    mailbox: Mailbox,
+    instance: Arc<str>,
+}
+
+impl Connection {
+    /// More than this is not sent: it would hold everybody else up, since a
+    /// server does one thing at a time.
+    pub const MAX_VALUE_BYTES: usize = 1 << 20;
+
+    /// What is sent beside this may take its own time.
+    const BYTES_PER_MILLISECOND: usize = 16 << 10;
+
+    /// Begins to connect, and returns at once: whether there is a server decides
+    /// nothing but whether it is used.
+    pub fn open(config: RedisConfig, lifecycle: &Lifecycle) -> Connection {
+        let instance = instance();
+        let mailbox = Mailbox::new(&instance);
+        let way = Arc::new(Way::new(config.clone()));
+        lifecycle.spawn(mailbox.clone().keep(config, way.dialled()));
+        let kept = way.clone();
+        lifecycle.spawn(async move { kept.keep().await });
+        Connection { way, mailbox, instance: instance.into() }
+    }
+
+    /// Names this worker's run among all: 128 random bits in hexadecimal.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// The worker's mailbox.
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    /// Whether the server would be asked now.
+    pub fn is_reachable(&self) -> bool {
+        self.way.open().is_some()
+    }
+
+    /// Resolves when the server would be asked. Cancel safe.
+    pub async fn reachable(&self) {
+        // The sender is in `self`, so waiting cannot fail.
+        let _ = self.way.is_open().wait_for(Option::is_some).await;
+    }
+
+    /// Runs a script. All keys carry one hash tag. Dropped, or out of time, it
+    /// may still have its effect.
+    pub async fn script(
+        &self,
+        script: &'static Script,
+        keys: &[&[u8]],
+        arguments: &[&[u8]],
+    ) -> Result<Value, Unavailable> {
+        let place = keys.first().copied().unwrap_or_default();
+        let bytes = arguments.iter().map(|argument| argument.len()).sum();
+        self.within_limit(place, bytes, async |mut way: Open| {
+            match way.link.send(&script.by_hash(keys, arguments)).await {
+                Err(error) if is_unknown_script(&error) => {
+                    way.link.send(&script.by_text(keys, arguments)).await
+                }
+                answer => answer,
+            }
+        })
+        .await
+    }
+
+    /// The value under a key.
+    pub async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Unavailable> {
+        let mut get = cmd("GET");
+        get.arg(key);
+        match self.command(key, 0, &get).await? {
+            Value::BulkString(bytes) => Ok(Some(bytes)),
+            Value::Nil => Ok(None),
+            _ => Err(Cause::Unforeseen.into()),
+        }
+    }
+
+    /// Keeps a value under a key for a while.
+    pub async fn set(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        time_to_live: Duration,
+    ) -> Result<(), Unavailable> {
+        let mut set = cmd("SET");
+        set.arg(key).arg(value).arg("PX").arg(time_to_live.as_millis().max(1) as u64);
+        self.command(key, value.len(), &set).await.map(drop)
+    }
+
+    async fn command(&self, key: &[u8], bytes: usize, command: &Cmd) -> Result<Value, Unavailable> {
+        self.within_limit(key, bytes, async |mut way: Open| way.link.send(command).await).await
+    }
+
+    async fn within_limit(
+        &self,
+        key: &[u8],
+        bytes: usize,
+        ask: impl AsyncFnOnce(Open) -> Result<Value, RedisError>,
+    ) -> Result<Value, Unavailable> {
+        if bytes > Connection::MAX_VALUE_BYTES {
+            return Err(Cause::TooLarge.into());
+        }
+        let way = self.way.open().ok_or(Cause::NotAsked)?;
+        let answer = match timeout(self.limit(bytes), ask(way.clone())).await {
+            Ok(answer) => answer.map_err(|error| Cause::of(&error)),
+            Err(_) => Err(Cause::Late),
+        };
+        answer.map_err(|cause| self.failed(&way, key, cause))
+    }
+
+    fn failed(&self, way: &Open, key: &[u8], cause: Cause) -> Unavailable {
+        self.way.warning.failed(cause);
+        if cause.is_lasting() {
+            self.way.close(way, key);
+        }
+        cause.into()
+    }
+
+    fn limit(&self, bytes: usize) -> Duration {
+        let more = bytes / Connection::BYTES_PER_MILLISECOND;
+        self.way.config.timeout + Duration::from_millis(more as u64)
+    }
+}
+
+fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+fn instance() -> String {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system has randomness");
+    format!("{:032x}", u128::from_be_bytes(bytes))
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Connection")
+            .field("address", &self.way.config.address)
+            .field("reachable", &self.is_reachable())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,43 @@
+//! How long to wait before the server is tried again: longer each time, and not
+//! as long as the other workers, so that they do not all come back together.
+
+use std::time::Duration;
+
+/// Waits that grow until they are reset.
+#[derive(Debug, Default)]
+pub(super) struct Pause {
+    failures: u32,
+}
+
+impl Pause {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(3);
+
+    /// The next wait: half to all of what has doubled with each before it.
+    pub(super) fn next(&mut self) -> Duration {
+        let doubled = Pause::FIRST.saturating_mul(1 << self.failures.min(16));
+        self.failures += 1;
+        doubled.min(Pause::LONGEST).mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+
+    /// All is well again.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_bound_and_begin_anew() {
+        let mut pause = Pause::default();
+        let waits: Vec<Duration> = (0..20).map(|_| pause.next()).collect();
+        assert!(waits[0] <= Pause::FIRST);
+        assert!(waits[19] >= Pause::LONGEST / 2);
+        assert!(waits.iter().all(|wait| *wait <= Pause::LONGEST));
+        pause.reset();
+        assert!(pause.next() <= Pause::FIRST);
+    }
+}

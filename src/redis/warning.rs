@@ -1,0 +1,59 @@
+//! One line in the log when Redis cannot be used, however many commands fail,
+//! and one when it can be used again.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::Cause;
+
+/// What has been said, and when.
+#[derive(Debug, Default)]
+pub(super) struct Warning {
+    said: Mutex<Said>,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    last: Option<(Instant, Cause)>,
+    unsaid: u64,
+    /// Whether the last thing said is a warning.
+    is_open: bool,
+}
+
+impl Warning {
+    /// The same cause is told this often at most.
+    const EVERY: Duration = Duration::from_secs(60);
+    /// Another one, this often.
+    const EVERY_CAUSE: Duration = Duration::from_secs(5);
+
+    /// Something failed.
+    pub(super) fn failed(&self, cause: Cause) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = said.last.is_none_or(|(at, before)| {
+            let every = if before == cause { Warning::EVERY } else { Warning::EVERY_CAUSE };
+            at.elapsed() >= every
+        });
+        if !due {
+            said.unsaid += 1;
+            return;
+        }
+        let unsaid = std::mem::take(&mut said.unsaid);
+        said.last = Some((Instant::now(), cause));
+        said.is_open = true;
+        tracing::warn!(
+            cause = cause.as_str(),
+            failures_since_last_warning = unsaid,
+            "Redis cannot be used: {cause}. Executions go on, each worker for itself"
+        );
+    }
+
+    /// The server answers.
+    pub(super) fn recovered(&self) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut said.is_open) {
+            tracing::info!("Redis can be used again");
+        }
+    }
+}
