@@ -40,7 +40,7 @@ use crate::{
     proto::{FILE_DESCRIPTOR_SET, name_refusal, worker_service_server::WorkerServiceServer},
     secrets::Secrets,
     service::Service,
-    telemetry::{self, Pipeline, Telemetry},
+    telemetry::{self, Observer, Pipeline, Telemetry},
 };
 
 /// The names that health knows: the whole worker, and its service.
@@ -182,7 +182,11 @@ impl Server {
         }
         let name = move |response| async move { name_refusal(response, max_message_bytes) };
         let named = routes.routes().into_axum_router().layer(map_response(name));
-        let traced = from_fn_with_state(self.executor.telemetry.clone(), telemetry::traced);
+        let metrics = self.executor.metrics.clone();
+        let observer = Observer::new(self.executor.telemetry.clone(), move |call| {
+            metrics.rpc_ended(call.method, call.status, call.took);
+        });
+        let traced = from_fn_with_state(observer, telemetry::traced);
         Ok(tonic::service::Routes::from(named.layer(traced)))
     }
 }
@@ -280,6 +284,7 @@ async fn stop(executor: &Executor, health: &HealthReporter, limits: DrainLimits)
         executions = executor.admission.taken(),
         "the drain limit is over: ending what still runs"
     );
+    executor.metrics.executions_cut(executor.admission.taken() as u64);
     lifecycle.advance(Stage::Stopping);
     executor.flights.abandon_all();
     let _ = timeout(FAREWELL, executor.admission.idle()).await;

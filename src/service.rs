@@ -57,14 +57,18 @@ impl Service {
         let message = request.into_inner();
         match self.executor.admit(&arrival.caller, message.tenant()).map_err(refuse)? {
             Entry::Seated(permit) => {
-                let session = guarded(|| begin(&self.executor, permit, message, arrival));
+                let session = guarded(&self.executor.metrics, || {
+                    begin(&self.executor, permit, message, arrival)
+                });
                 self.answer(session.map_err(refuse)?).await
             }
             Entry::InLine(waiting) => {
                 let limits = message.limits(arrival.in_line());
                 let in_line = self.executor.in_line(waiting, arrival.arrived, &limits);
                 let executor = self.executor.clone();
-                let begin = move |permit| begin(&executor, permit, message, arrival);
+                let begin = move |permit| {
+                    guarded(&executor.metrics, || begin(&executor, permit, message, arrival))
+                };
                 self.answer_in_turn(in_line, Box::new(begin)).await
             }
         }
@@ -94,7 +98,7 @@ impl Service {
         match in_line.next().await.map_err(refuse)? {
             News::Seated(permit) => {
                 drop(in_line);
-                self.answer(guarded(|| begin(permit)).map_err(refuse)?).await
+                self.answer(begin(permit).map_err(refuse)?).await
             }
             News::Progress(progress) => {
                 let (deadline, error) = in_line.deadline();
@@ -187,10 +191,15 @@ impl WorkerService for Service {
                 in_line.seated().await.map_err(refuse)?
             }
         };
-        let check = guarded(|| Door::default().check(message, arrival));
+        let metrics = &self.executor.metrics;
+        let check = guarded(metrics, || Door::default().check(message, arrival));
         let checking = self.executor.check(check.map_err(refuse)?);
         let checked = AssertUnwindSafe(checking).catch_unwind().await;
-        let findings = checked.unwrap_or(Err(PANICKED)).map_err(refuse)?;
+        let findings = checked.unwrap_or_else(|_panic| {
+            metrics.panicked();
+            Err(PANICKED)
+        });
+        let findings = findings.map_err(refuse)?;
         Ok(Response::new(findings.into()))
     }
 }

@@ -6,11 +6,12 @@
 //! any more, `run` drops the attempt under way, and with it the stream from
 //! the provider.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::{Executor, inspection, storage::Storage};
+use super::{Executor, inspection, measured::Measured, storage::Storage};
 use crate::{
     admission::Permit,
     credentials::ApiKey,
@@ -44,13 +45,21 @@ pub(super) struct Mission {
 }
 
 impl Mission {
-    /// Runs the flight to its landing.
-    pub(super) async fn fly(self, executor: Arc<Executor>, mut publisher: Publisher) {
+    /// Runs the flight to its landing. A panic loses it: its publisher's drop
+    /// tells the listeners.
+    pub(super) async fn fly(self, executor: Arc<Executor>, publisher: Publisher) {
+        let flown = AssertUnwindSafe(self.fly_on(&executor, publisher)).catch_unwind().await;
+        if flown.is_err() {
+            executor.metrics.panicked();
+        }
+    }
+
+    async fn fly_on(self, executor: &Arc<Executor>, mut publisher: Publisher) {
         let abandoned = publisher.abandoned(executor.settings.drain_limit);
         let flown = tokio::select! {
             biased;
-            flown = self.run(&mut publisher) => flown,
-            () = abandoned => Err(Failure::from(stopped(&executor))),
+            flown = self.run(executor, &mut publisher) => flown,
+            () = abandoned => Err(Failure::from(stopped(executor))),
             () = tokio::time::sleep(executor.settings.max_total) => {
                 Err(Failure::from(outlasted(&publisher, executor.settings.max_total)))
             }
@@ -59,11 +68,12 @@ impl Mission {
             Ok(finish) => self.checked(&mut publisher, finish).await,
             Err(failure) => Err(failure),
         };
+        executor.metrics.flight_landed(publisher.audience());
         match flown {
             Ok(finish) => {
                 let recording = publisher.record(finish);
                 let stored = match &self.storage {
-                    Some(storage) => storage.store(&executor.memory, &recording),
+                    Some(storage) => executor.store(storage, &recording),
                     None => Stored::NotStored(Storage::NOT_WANTED),
                 };
                 publisher.land(Landing::Completed(stored));
@@ -72,13 +82,16 @@ impl Mission {
         }
     }
 
-    async fn run(&self, publisher: &mut Publisher) -> Result<Finish, Failure> {
+    async fn run(&self, executor: &Executor, publisher: &mut Publisher) -> Result<Finish, Failure> {
         let began = Instant::now();
         let mut retry = self.retry.clone();
         loop {
             let attempt = publisher.begin_attempt();
             let call = Attempt { credential: &self.credential, connect: self.connect };
-            let interrupted = match self.plan.run(call, publisher).await {
+            let mut measured = Measured::begin(executor, &self.plan, publisher);
+            let ended = self.plan.run(call, &mut measured).await;
+            measured.ended(&ended);
+            let interrupted = match ended {
                 Ok(finish) => return Ok(finish),
                 Err(interrupted) => interrupted,
             };

@@ -4,10 +4,12 @@
 //! Knows nothing of protobuf. The service calls it; it calls nodes, cache and
 //! flights.
 
+mod account;
 mod check;
 mod clock;
 mod inspection;
 mod leader;
+mod measured;
 pub mod order;
 pub mod outcome;
 mod preparation;
@@ -22,19 +24,20 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-pub use self::{
-    check::{Findings, Question},
-    session::Session,
-    settings::{Deadlines, Settings},
-    waiting::{InLine, News},
-};
 use self::{
+    account::Account,
     clock::Clock,
     order::{Attachment, CacheMode, Limits, Order},
     outcome::CacheStatus,
     preparation::Prepared,
     session::Found,
     token::{ExecutionToken, Holder, SessionToken},
+};
+pub use self::{
+    check::{Findings, Question},
+    session::Session,
+    settings::{Deadlines, Settings},
+    waiting::{InLine, News},
 };
 use crate::{
     admission::{Admission, Entry, Permit},
@@ -44,7 +47,7 @@ use crate::{
     fireworks::{Client, RetryPolicy},
     flight::{Flight, Flights, Join, Listener, ListenerOptions},
     lifecycle::{Lifecycle, Stage},
-    metrics::Metrics,
+    metrics::{Lookup, Metrics, Role, Tier},
     node::Registry,
     price::Prices,
     secrets::Secrets,
@@ -95,6 +98,18 @@ impl Executor {
         permit: Permit,
         order: Order,
     ) -> Result<Box<Session>, Error> {
+        let node_type = self.registry.name(&order.node_type);
+        let account = Account::open(&self.metrics, node_type, order.arrived);
+        match self.begin(permit, order) {
+            Ok(session) => Ok(session.with(account)),
+            Err(error) => {
+                account.refused(error.reason());
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Executor>, permit: Permit, order: Order) -> Result<Box<Session>, Error> {
         let mut clock = self.clock(order.arrived, &order.limits);
         clock.queued(permit.waited());
         let holder = Holder::of(&order.caller, &order.context);
@@ -174,11 +189,12 @@ impl Executor {
 
     /// The answer of an idempotent call made before, or of the cache.
     fn find(&self, prepared: &Prepared) -> Result<Option<(Listener, Found)>, Error> {
-        if let Some(idempotency) = prepared.idempotency
-            && let Some(listener) = self.flights.replay(idempotency, prepared.listening)?
-        {
+        if let Some(listener) = self.replay(prepared)? {
             let done = listener.recording().is_some();
             let status = if done { CacheStatus::Hit } else { CacheStatus::Joined };
+            if !done {
+                self.metrics.joined(Role::Follower);
+            }
             return Ok(Some((listener, prepared.found(status))));
         }
         let hit = self.hit(prepared);
@@ -190,9 +206,23 @@ impl Executor {
         Ok(hit)
     }
 
+    /// The flight of the same idempotency key.
+    fn replay(&self, prepared: &Prepared) -> Result<Option<Listener>, Error> {
+        let Some(idempotency) = prepared.idempotency else {
+            return Ok(None);
+        };
+        let replayed = self.flights.replay(idempotency, prepared.listening)?;
+        self.metrics.looked_up(Tier::Idempotency, Lookup::found(replayed.is_some()));
+        Ok(replayed)
+    }
+
     /// The answer in memory, where it may be used.
     fn hit(&self, prepared: &Prepared) -> Option<(Listener, Found)> {
-        let Hit { recording, age } = self.recorded(prepared)?;
+        let recorded = self.recorded(prepared);
+        if prepared.storage.is_some() && prepared.mode.reads() {
+            self.metrics.looked_up(Tier::Memory, Lookup::found(recorded.is_some()));
+        }
+        let Hit { recording, age } = recorded?;
         let listener = Flight::replay(recording).listen(0, prepared.listening)?;
         Some((listener, Found { age: Some(age), ..prepared.found(CacheStatus::Hit) }))
     }
@@ -210,6 +240,7 @@ impl Executor {
     ) -> Result<(Listener, Found), Error> {
         let (publisher, listener) = match self.flights.join(&prepared.join, prepared.listening)? {
             Join::Follower(listener) => {
+                self.metrics.joined(Role::Follower);
                 return Ok((listener, prepared.found(CacheStatus::Joined)));
             }
             Join::Leader(publisher, listener) => (publisher, listener),
@@ -219,6 +250,7 @@ impl Executor {
             publisher.land_with(recording, age);
             return Ok((listener, prepared.found(prepared.led_status())));
         }
+        self.metrics.joined(Role::Leader);
         let found = prepared.found(prepared.led_status());
         let mission = prepared.into_mission(permit.clone());
         self.lifecycle.spawn(mission.fly(self.clone(), publisher));

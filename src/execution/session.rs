@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Executor,
+    account::Account,
     clock::{Alarm, Clock},
     outcome::{
         CacheOutcome, CacheStatus, Choice, Completed, Cost, Failed, Output, OutputEvent, Started,
@@ -36,6 +37,8 @@ pub struct Session {
     token: SessionToken,
     started: bool,
     ended: bool,
+    /// Open until it ends; one that is listened to again has none.
+    account: Option<Account>,
     _permit: Permit,
 }
 
@@ -86,8 +89,15 @@ impl Session {
             token,
             started: false,
             ended: false,
+            account: None,
             _permit: permit,
         }
+    }
+
+    /// The same, in the worker's figures.
+    pub(super) fn with(mut self: Box<Session>, account: Account) -> Box<Session> {
+        self.account = Some(account);
+        self
     }
 
     /// Whether all that is to come is there, and fits into the window that an
@@ -134,9 +144,13 @@ impl Session {
         }
     }
 
-    /// Ends it here, whatever its flight does.
-    pub fn end(&mut self) {
+    /// Ends it here after a panic, whatever its flight does; `reason` is what
+    /// its caller is told.
+    pub fn end(&mut self, reason: &'static str) {
         self.ended = true;
+        if let Some(account) = self.account.take() {
+            account.panicked(self.status(), reason, &self.clock.timing(None));
+        }
     }
 
     /// `started` goes out once the flight has its name, together with the first
@@ -240,6 +254,9 @@ impl Session {
             provider_request_id: recording.finish.provider_request_id.clone(),
             model: answered_by(&recording),
         };
+        if let Some(account) = self.account.take() {
+            account.completed(completed.cache.status, &completed);
+        }
         // The last event's number, as `progress` repeats it.
         Ok(self.output(recording.log.last(), OutputEvent::Completed(Box::new(completed))))
     }
@@ -247,14 +264,18 @@ impl Session {
     fn fail(&mut self, failure: Failure) -> Result<Output, Box<Failed>> {
         self.ended = true;
         let outlook = self.listener.outlook();
-        Err(Box::new(Failed {
+        let failed = Failed {
             error: self.told(failure.error),
             usage: failure.usage,
             cost: self.cost(self.listener.subject(), failure.usage.as_ref()),
             timing: self.clock.timing(self.connect()),
             attempts: outlook.attempts,
             phase: outlook.phase,
-        }))
+        };
+        if let Some(account) = self.account.take() {
+            account.failed(self.status(), failed.error.reason(), &failed.timing);
+        }
+        Err(Box::new(failed))
     }
 
     /// What another's credential is refused for is not this caller's news, nor
@@ -294,7 +315,7 @@ impl Session {
     fn cache_outcome(&self, recording: &Arc<Recording>, stored: Stored) -> CacheOutcome {
         let stored = match (&self.found.storage, stored) {
             (Some(own), Stored::NotStored(Storage::NOT_WANTED)) => {
-                own.store(&self.executor.memory, recording)
+                self.executor.store(own, recording)
             }
             (_, stored) => stored,
         };
@@ -308,6 +329,16 @@ impl Session {
                 .map_or_else(String::new, |storage| short(&storage.key)),
             age: self.age(),
             source_execution: recording.flight,
+        }
+    }
+}
+
+impl Drop for Session {
+    /// Before its end, this is its caller leaving.
+    fn drop(&mut self) {
+        if let Some(account) = self.account.take() {
+            let timing = self.clock.timing(None);
+            account.failed(self.status(), Error::Cancelled.reason(), &timing);
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::Executor;
 use crate::{
     cache::Memory,
     event::FinishReason,
     flight::Stored,
+    metrics::{Store, Tier},
     recording::{Key, Recording},
 };
 
@@ -22,12 +24,24 @@ pub(super) struct Storage {
     pub(super) max_bytes: usize,
 }
 
+impl Executor {
+    /// Stores a recording, or says in a word why not.
+    pub(super) fn store(&self, storage: &Storage, recording: &Arc<Recording>) -> Stored {
+        let stored = storage.store(&self.memory, recording);
+        let told = match stored {
+            Stored::Stored => Store::Stored,
+            Stored::NotStored(reason) => Store::NotStored(reason),
+        };
+        self.metrics.stored(Tier::Memory, told);
+        stored
+    }
+}
+
 impl Storage {
     /// Why an answer is not stored: the cache mode does not ask for it.
     pub(super) const NOT_WANTED: &'static str = "mode";
 
-    /// Stores a recording, or says in a word why not.
-    pub(super) fn store(&self, memory: &Memory, recording: &Arc<Recording>) -> Stored {
+    fn store(&self, memory: &Memory, recording: &Arc<Recording>) -> Stored {
         if !self.writes {
             return Stored::NotStored(Storage::NOT_WANTED);
         }

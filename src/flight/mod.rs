@@ -127,6 +127,8 @@ struct State {
     attempts: u32,
     connect: Option<Duration>,
     listeners: usize,
+    /// All that ever listened.
+    audience: u64,
     /// Listeners that have had deltas and do not allow a restart.
     unforgiving: usize,
     /// Whether it runs on when the last listener has gone.
@@ -190,6 +192,7 @@ impl Flight {
                 attempts: 0,
                 connect: None,
                 listeners: 0,
+                audience: 0,
                 unforgiving: 0,
                 drains: false,
                 alone_since: None,
@@ -216,6 +219,7 @@ impl Flight {
                 return None;
             }
             state.listeners += 1;
+            state.audience += 1;
             state.drains |= options.drains;
             state.alone_since = None;
         }

@@ -69,6 +69,11 @@ impl Publisher {
         self.flight.changed.notify_waiters();
     }
 
+    /// How many have listened so far, those included that have left.
+    pub fn audience(&self) -> u64 {
+        self.flight.state().audience
+    }
+
     /// Resolves when nobody wants the flight any more: its last listener has
     /// gone, or, where it drains, has been gone for `drain_limit`. Cancel safe.
     pub fn abandoned(&self, drain_limit: Duration) -> impl Future<Output = ()> + Send + 'static {

@@ -27,6 +27,9 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// The reason of a success.
+    pub const OK: &str = "OK";
+
     /// The node type of an execution that names none of this worker's.
     pub const OTHER_NODE: &str = otel::OTHER;
 }

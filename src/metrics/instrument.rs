@@ -22,6 +22,15 @@ pub struct Definition {
     pub buckets: &'static [f64],
 }
 
+impl Definition {
+    /// What it is called on the page for Prometheus.
+    pub fn page_name(&self) -> String {
+        let unit = if self.unit == "s" { "_seconds" } else { "" };
+        let total = if self.kind == Kind::Counter { "_total" } else { "" };
+        format!("{}{unit}{total}", self.name.replace('.', "_"))
+    }
+}
+
 /// What is done with a metric's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

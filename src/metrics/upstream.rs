@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
-use super::{Metrics, Operation};
+use super::{Ended, Metrics, Operation};
 use crate::{
     event::Usage,
     telemetry::names::{otel, sparkler},
@@ -65,7 +65,7 @@ impl Call {
     /// It has ended well: the model is real.
     pub fn succeeded(mut self, model: &str, usage: Option<&Usage>) {
         self.model = self.metrics.0.models.name_of_real(model);
-        self.tell("OK", usage);
+        self.tell(Ended::OK, usage);
     }
 
     /// It has failed, for a reason.
@@ -92,7 +92,7 @@ impl Call {
         let duration = &self.metrics.instruments().model_duration;
         let seconds = took.as_secs_f64();
         let [operation, provider, model] = self.attributes();
-        if reason == "OK" {
+        if reason == Ended::OK {
             duration.record(seconds, &[operation, provider, model]);
         } else {
             let error = KeyValue::new(otel::ERROR_TYPE, reason);

@@ -108,6 +108,13 @@ words! {
     }
 }
 
+impl Lookup {
+    /// What a look-up came to that could not fail.
+    pub fn found(found: bool) -> Lookup {
+        if found { Lookup::Hit } else { Lookup::Miss }
+    }
+}
+
 /// What became of an answer that was to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Store {

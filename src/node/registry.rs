@@ -47,6 +47,12 @@ impl Registry {
         })
     }
 
+    /// The registered name of a node type, which a caller's text becomes only
+    /// where there is such a node.
+    pub fn name(&self, node_type: &str) -> Option<&'static str> {
+        self.nodes.get_key_value(node_type).map(|(name, _)| *name)
+    }
+
     /// The forms, by name.
     pub fn forms(&self) -> impl Iterator<Item = &Form> {
         self.nodes.values().map(Registered::form)

@@ -13,10 +13,11 @@ use crate::{
     admission::Permit,
     error::Error,
     execution::{InLine, News, Session},
+    metrics::Metrics,
     proto::ExecuteNodeResponse,
 };
 
-/// What is done once there is a place.
+/// What is done once there is a place; it does not panic.
 pub(super) type Begin = Box<dyn FnOnce(Permit) -> Result<Box<Session>, Error> + Send>;
 
 /// A call under way.
@@ -77,7 +78,7 @@ impl Telling {
 
     fn begin(&mut self, permit: Permit) -> Result<(), Error> {
         if let Stage::InLine(_, begin) = mem::replace(&mut self.stage, Stage::Over) {
-            self.stage = Stage::UnderWay(guarded(|| begin(permit))?);
+            self.stage = Stage::UnderWay(begin(permit)?);
         }
         Ok(())
     }
@@ -90,7 +91,7 @@ pub(super) async fn told(session: &mut Session) -> Option<Result<ExecuteNodeResp
     match AssertUnwindSafe(session.next()).catch_unwind().await {
         Ok(item) => Some(item?.map(ExecuteNodeResponse::from).map_err(|failed| fail(*failed))),
         Err(_panic) => {
-            session.end();
+            session.end(PANICKED.reason());
             Some(Err(refuse(PANICKED)))
         }
     }
@@ -102,6 +103,12 @@ pub(super) const PANICKED: Error = Error::Internal("it panicked; its log has the
 /// Does what comes before an execution. A panic there would end the call in a
 /// reset stream that says nothing. Nothing is left half done by one: places and
 /// listeners are given back by their drops, and no lock minds being poisoned.
-pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(PANICKED))
+pub(super) fn guarded<T>(
+    metrics: &Metrics,
+    work: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_panic| {
+        metrics.panicked();
+        Err(PANICKED)
+    })
 }

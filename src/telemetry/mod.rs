@@ -40,7 +40,7 @@ pub use self::{
     gate::Dropped,
     limiter::Limiter,
     pipeline::Pipeline,
-    rpc::traced,
+    rpc::{Ended, Observer, traced},
     settings::{Collector, Identity, Protocol, Queue, Sampling, Settings},
     span::{Ids, Kind, Recorder, Span, SpanRef},
 };

@@ -6,9 +6,12 @@
 //! answers finds the [`Span`] among the request's extensions.
 
 use std::{
+    fmt,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use axum::{
@@ -20,6 +23,7 @@ use axum::{
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 use super::{Kind, Recorder, Span, Telemetry, incoming, names::otel};
@@ -34,9 +38,41 @@ const METHODS: [&str; 4] = [
 /// Services whose calls have no spans: they would be noise.
 const QUIET: [&str; 2] = ["/grpc.health.", "/grpc.reflection."];
 
+/// Who sees calls end.
+#[derive(Clone)]
+pub struct Observer {
+    telemetry: Telemetry,
+    told: Arc<dyn Fn(Ended) + Send + Sync>,
+}
+
+/// A call that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// Its method's full name, or `_OTHER`.
+    pub method: &'static str,
+    /// The name of its gRPC status; CANCELLED where the caller has gone.
+    pub status: &'static str,
+    /// From its arrival to the end of its stream.
+    pub took: Duration,
+}
+
+impl Observer {
+    /// Spans are begun with `telemetry`; every call's end is `told`, whether or
+    /// not anybody records its span.
+    pub fn new(telemetry: Telemetry, told: impl Fn(Ended) + Send + Sync + 'static) -> Observer {
+        Observer { telemetry, told: Arc::new(told) }
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Observer").finish_non_exhaustive()
+    }
+}
+
 /// Answers a call with a span around it.
 pub async fn traced(
-    State(telemetry): State<Telemetry>,
+    State(observer): State<Observer>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -44,19 +80,17 @@ pub async fn traced(
     if QUIET.iter().any(|quiet| path.starts_with(quiet)) {
         return next.run(request).await;
     }
-    let span = begin(&telemetry, &request);
+    let method = method(path);
+    let began = Instant::now();
+    let span = begin(&observer.telemetry, method, &request);
     request.extensions_mut().insert(span.clone());
-    if !span.is_recorded() {
-        return next.run(request).await;
-    }
-    let call = Call { span, ended: false };
+    let call = Call { span, method, began, told: observer.told, ended: false };
     let response = next.run(request).await;
     call.answer(response)
 }
 
-fn begin(telemetry: &Telemetry, request: &Request) -> Span {
+fn begin(telemetry: &Telemetry, method: &'static str, request: &Request) -> Span {
     let parent = incoming::parent(request.headers());
-    let method = method(request.uri().path());
     let span = telemetry.begin(Kind::Server, method, parent);
     span.record(|recorder| {
         recorder.set(otel::RPC_SYSTEM, "grpc");
@@ -101,10 +135,12 @@ fn remote(request: &Request) -> Option<SocketAddr> {
     plain.or_else(secure)?.remote_addr()
 }
 
-/// A call whose span is under way. Dropped before it has ended, its caller has
-/// gone.
+/// A call under way. Dropped before it has ended, its caller has gone.
 struct Call {
     span: Span,
+    method: &'static str,
+    began: Instant,
+    told: Arc<dyn Fn(Ended) + Send + Sync>,
     ended: bool,
 }
 
@@ -127,6 +163,8 @@ impl Call {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        let (method, took) = (self.method, self.began.elapsed());
+        (self.told)(Ended { method, status: status.name, took });
         self.span.record(|span| span.set(otel::RPC_STATUS, status.name));
         if status.name != "OK" {
             // Where what answered has not said it in more detail.
