@@ -75,6 +75,33 @@ async fn the_answer_goes_to_stdout_and_the_figures_to_stderr() {
 }
 
 #[tokio::test]
+async fn a_trace_shows_where_the_time_went() {
+    let millis = |millis| Some(prost_types::Duration { seconds: 0, nanos: millis * 1_000_000 });
+    let all = Event::Completed(Completed {
+        choices: vec![choice(0, "Hi.")],
+        timing: Some(Timing {
+            queue: millis(100),
+            cache: millis(100),
+            connect: millis(100),
+            first_token: millis(600),
+            total: millis(1000 - 1),
+        }),
+        ..Completed::default()
+    });
+    let worker = ScriptedWorker::start(Script::events([started(), text("Hi."), all])).await;
+    let run = Program::calling(&worker, &["execute", "--quiet", "--trace", "x"]).run().await;
+    assert_eq!(run.stdout, "Hi.\n");
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    let names = ["queue", "cache", "connect", "first token", "stream", "seen here: first token"];
+    assert_eq!(lines.len(), names.len(), "{}", run.stderr);
+    for (line, name) in lines.iter().zip(names) {
+        assert!(line.starts_with(name), "{line}");
+        assert!(line.chars().count() <= 80 && !line.contains('\u{1b}'), "{line}");
+    }
+    assert!(lines[3].ends_with(" 300ms") && lines[4].ends_with(" 399ms"), "{}", run.stderr);
+}
+
+#[tokio::test]
 async fn reasoning_does_not_reach_a_pipe() {
     let worker = ScriptedWorker::start(hello()).await;
     let run = Program::calling(&worker, &["execute", "--quiet", "Greet me."]).run().await;

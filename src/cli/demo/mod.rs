@@ -20,6 +20,7 @@ use super::{
     execute::{
         View, follow, summary,
         transcript::{Layout, Transcript},
+        waterfall::{self, Seen},
     },
     failure::{Failure, write_status},
     terminal::{DIM, GOOD, HEADING, PhaseLine},
@@ -122,7 +123,8 @@ impl Stage {
     async fn streamed(&mut self) -> Result<Completed, Failure> {
         self.heading(1, "One execution, streamed")?;
         self.comment(&format!("{NODE}, {MODEL}: {QUESTION}"))?;
-        let first = self.execute(QUESTION, ACCEPTED_KEY).await?;
+        let (first, seen) = self.execute(QUESTION, ACCEPTED_KEY).await?;
+        waterfall::write(&first, seen, waterfall::width(), &mut self.out)?;
         expect(&first, CacheStatus::Miss)?;
         self.upstream_calls(1)?;
         Ok(first)
@@ -130,7 +132,7 @@ impl Stage {
 
     async fn cached(&mut self, first: &Completed) -> Result<(), Failure> {
         self.heading(2, "The same again, from the cache")?;
-        let second = self.execute(QUESTION, ACCEPTED_KEY).await?;
+        let (second, _) = self.execute(QUESTION, ACCEPTED_KEY).await?;
         expect(&second, CacheStatus::Hit)?;
         let (Some(before), Some(now)) = (total(first), total(&second)) else {
             return Err(Failure::Other(anyhow!("the worker told no times")));
@@ -195,15 +197,15 @@ impl Stage {
     }
 
     /// Executes, and prints as it comes.
-    async fn execute(&mut self, prompt: &str, key: &str) -> Result<Completed, Failure> {
+    async fn execute(&mut self, prompt: &str, key: &str) -> Result<(Completed, Seen), Failure> {
         let request = request(prompt, key, Mode::ReadWrite);
         let mut view = self.view();
         let mut line = PhaseLine::new("connecting to the worker", self.terminal);
         self.executions += 1;
-        let completed = follow(&mut self.client, request, &mut view, &mut line).await?;
+        let (completed, seen) = follow(&mut self.client, request, &mut view, &mut line).await?;
         line.end();
         summary::write(&completed, &mut self.out)?;
-        Ok(completed)
+        Ok((completed, seen))
     }
 
     /// Executes, and prints nothing.
@@ -212,7 +214,9 @@ impl Stage {
         let layout = Layout { terminal: false, held: true };
         let mut view = View::Answer(Transcript::new(Box::new(io::sink()), layout));
         let mut line = PhaseLine::new("", false);
-        follow(&mut self.client.clone(), request, &mut view, &mut line).await
+        let (completed, _) =
+            follow(&mut self.client.clone(), request, &mut view, &mut line).await?;
+        Ok(completed)
     }
 
     fn view(&self) -> View {

@@ -54,6 +54,10 @@ pub(in crate::cli) struct ExecuteArgs {
     #[arg(long, short, env = "SPARKLER_QUIET", value_parser = BoolishValueParser::new())]
     pub(super) quiet: bool,
 
+    /// Print a waterfall on stderr after the run: where its time went.
+    #[arg(long, env = "SPARKLER_TRACE", value_parser = BoolishValueParser::new())]
+    pub(super) trace: bool,
+
     /// The same key and the same request are executed, and paid, once.
     #[arg(long, env = "SPARKLER_IDEMPOTENCY_KEY", value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,

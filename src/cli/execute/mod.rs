@@ -5,6 +5,7 @@ mod arguments;
 mod request;
 pub(super) mod summary;
 pub(super) mod transcript;
+pub(super) mod waterfall;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -20,6 +21,7 @@ use crate::proto::{
     progress::Phase,
 };
 use transcript::{Layout, Transcript};
+use waterfall::Seen;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -28,6 +30,7 @@ Examples:
   sparkler execute --model … --cache --config '{\"temperature\": 0}' \"The same again.\"
   sparkler execute --model … --json-output=person.schema.json \"Invent a person, as JSON.\" | jq .
   sparkler execute --model … --messages conversation.json --events | jq -j '.delta.text // empty'
+  sparkler execute --model … --trace \"Where does the time go?\"
   git diff | sparkler execute --worker https://worker:50051 --secret-name team --model … -
 
 The answer goes to stdout. On a terminal its reasoning comes before it, dimmed; anywhere else
@@ -60,9 +63,13 @@ impl ExecuteArgs {
                 follow(&mut client, request, &mut view, &mut line).await
             })
             .await;
-        let completed = result.inspect_err(|_| view.broken_off())?;
+        let (completed, seen) = result.inspect_err(|_| view.broken_off())?;
+        let mut out = anstream::stderr().lock();
         if !self.quiet {
-            summary::write(&completed, &mut anstream::stderr().lock())?;
+            summary::write(&completed, &mut out)?;
+        }
+        if self.trace {
+            waterfall::write(&completed, seen, waterfall::width(), &mut out)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -80,7 +87,7 @@ impl ExecuteArgs {
     }
 }
 
-/// Follows one execution to its end.
+/// Follows one execution to its end, and tells what was seen of it.
 ///
 /// Dropped at any point, it drops the stream, and the worker stops the provider.
 pub(super) async fn follow(
@@ -88,7 +95,8 @@ pub(super) async fn follow(
     request: ExecuteNodeRequest,
     view: &mut View,
     line: &mut PhaseLine,
-) -> Result<Completed, Failure> {
+) -> Result<(Completed, Seen), Failure> {
+    let mut seen = Seen::from_now();
     let mut events = line.during(client.execute_node(request)).await?.into_inner();
     line.set("waiting for the first token");
     loop {
@@ -98,12 +106,15 @@ pub(super) async fn follow(
                  a proxy cut the stream"
             )));
         };
+        if matches!(event.event, Some(Event::Delta(_))) {
+            seen.output();
+        }
         if view.show(&event, line)? && io::stdout().is_terminal() {
             // The answer is on the line's terminal now.
             line.end();
         }
         if let Some(Event::Completed(completed)) = event.event {
-            return Ok(completed);
+            return Ok((completed, seen));
         }
     }
 }
