@@ -1,45 +1,30 @@
-//! The log lines of failed calls: one each, where the status is made. Only the
-//! worker's own fault is an error; a caller's mistake is not the operator's
-//! news. What the caller or the provider wrote stays out.
+//! The log lines of calls that are refused before anything of them has begun.
+//! What has begun tells its own story when it ends.
+//!
+//! Each error is logged once. Only the worker's own fault is an error; a
+//! caller's mistake is not the operator's news. What the caller wrote stays
+//! out. A fault that repeats is logged now and then.
+
+use std::time::Duration;
 
 use crate::{
     error::{Error, Fault},
-    execution::outcome::Failed,
+    telemetry::Limiter,
 };
 
-/// A call was refused before anything had begun.
+/// Lines for one reason.
+static REPEATS: Limiter = Limiter::new(20, Duration::from_secs(10));
+
+/// A call was refused.
 pub(crate) fn refused(error: &Error) {
-    line(error, None);
-}
-
-/// An execution failed.
-pub(crate) fn failed(failed: &Failed) {
-    line(&failed.error, Some(failed));
-}
-
-fn line(error: &Error, failed: Option<&Failed>) {
     let reason = error.reason();
-    let http_status = match error {
-        Error::Provider(provider) => provider.http_status,
-        _ => None,
+    let Some(suppressed) = REPEATS.pass(reason) else {
+        return;
     };
-    let attempts = failed.map(|failed| failed.attempts);
-    let total_seconds = failed.map(|failed| failed.timing.total.as_secs_f64());
+    let suppressed = (suppressed > 0).then_some(suppressed);
     match error.fault() {
-        Fault::Worker => {
-            tracing::error!(
-                reason,
-                http_status,
-                attempts,
-                total_seconds,
-                "execution failed: {error}"
-            );
-        }
-        Fault::Provider | Fault::Limit => {
-            tracing::warn!(reason, http_status, attempts, total_seconds, "execution failed");
-        }
-        Fault::Caller | Fault::Model => {
-            tracing::info!(reason, http_status, attempts, total_seconds, "execution failed");
-        }
+        Fault::Worker => tracing::error!(reason, suppressed, "call refused: {error}"),
+        Fault::Provider | Fault::Limit => tracing::warn!(reason, suppressed, "call refused"),
+        Fault::Caller | Fault::Model => tracing::info!(reason, suppressed, "call refused"),
     }
 }

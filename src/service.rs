@@ -220,8 +220,8 @@ fn refuse(error: Error) -> Status {
     status(&error)
 }
 
+/// Its story is told by the execution.
 fn fail(failed: Failed) -> Status {
-    report::failed(&failed);
     Status::from(failed)
 }
 

@@ -10,6 +10,7 @@ mod demo;
 mod execute;
 mod failure;
 mod json;
+mod log;
 mod messages;
 mod node;
 mod nodes;

@@ -4,15 +4,12 @@
 
 use std::process::ExitCode;
 
-use anstream::ColorChoice;
-use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
-use super::failure::Failure;
+use super::{failure::Failure, log};
 use crate::{
     callers::Callers,
-    config::{Config, LogFormat, ServeArgs},
+    config::{Config, ServeArgs},
     server::Server,
 };
 
@@ -34,7 +31,7 @@ pub(super) struct ServeCommand {
 
 impl ServeCommand {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        logs(&self.args).map_err(Failure::Usage)?;
+        log::begin(&self.args).map_err(Failure::Usage)?;
         let config =
             Config::try_from(self.args).map_err(|problem| Failure::Usage(problem.into()))?;
         let runtime = super::runtime(config.worker_threads)?;
@@ -45,26 +42,6 @@ impl ServeCommand {
         served?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Log lines go to stderr from here on.
-fn logs(args: &ServeArgs) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log).with_context(|| {
-        format!("--log {:?} is no filter, such as info or sparkler=debug", args.log)
-    })?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // It would be told on stderr, and panic where nobody reads that any more.
-        .log_internal_errors(false);
-    match args.log_format {
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-        LogFormat::Text => {
-            let colours = anstream::AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
-            lines.with_ansi(colours).init();
-        }
-    }
-    Ok(())
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -11,7 +11,13 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::{Executor, inspection, measured::Measured, storage::Storage};
+use super::{
+    Executor,
+    inference::{Trail, Watched},
+    inspection,
+    measured::Measured,
+    storage::Storage,
+};
 use crate::{
     admission::Permit,
     credentials::ApiKey,
@@ -42,6 +48,8 @@ pub(super) struct Mission {
     pub(super) connect: Duration,
     /// When to retry.
     pub(super) retry: RetryPolicy,
+    /// The spans of the flight.
+    pub(super) trail: Trail,
 }
 
 impl Mission {
@@ -54,7 +62,7 @@ impl Mission {
         }
     }
 
-    async fn fly_on(self, executor: &Arc<Executor>, mut publisher: Publisher) {
+    async fn fly_on(mut self, executor: &Arc<Executor>, mut publisher: Publisher) {
         let abandoned = publisher.abandoned(executor.settings.drain_limit);
         let flown = tokio::select! {
             biased;
@@ -69,6 +77,7 @@ impl Mission {
             Err(failure) => Err(failure),
         };
         executor.metrics.flight_landed(publisher.audience());
+        self.trail.end(&flown);
         match flown {
             Ok(finish) => {
                 let recording = publisher.record(finish);
@@ -82,23 +91,33 @@ impl Mission {
         }
     }
 
-    async fn run(&self, executor: &Executor, publisher: &mut Publisher) -> Result<Finish, Failure> {
+    async fn run(
+        &mut self,
+        executor: &Executor,
+        publisher: &mut Publisher,
+    ) -> Result<Finish, Failure> {
         let began = Instant::now();
         let mut retry = self.retry.clone();
         loop {
             let attempt = publisher.begin_attempt();
             let call = Attempt { credential: &self.credential, connect: self.connect };
+            let span = self.trail.call(&self.plan, attempt);
             let mut measured = Measured::begin(executor, &self.plan, publisher);
-            let ended = self.plan.run(call, &mut measured).await;
+            let ended = self.plan.run(call, &mut Watched::new(&mut measured, span)).await;
             measured.ended(&ended);
             let interrupted = match ended {
-                Ok(finish) => return Ok(finish),
+                Ok(finish) => {
+                    self.trail.answered(&finish);
+                    return Ok(finish);
+                }
                 Err(interrupted) => interrupted,
             };
+            self.trail.interrupted(&interrupted);
             let wait = retry.next(attempt, began.elapsed(), &interrupted.error);
             let Some(wait) = wait.filter(|_| publisher.may_restart()) else {
                 return Err(interrupted.into());
             };
+            self.trail.retries(attempt, &interrupted.error, wait);
             publisher.phase(Phase::Retrying);
             tokio::time::sleep(wait).await;
             if publisher.has_shown() {
@@ -106,6 +125,7 @@ impl Mission {
                     return Err(interrupted.into());
                 }
                 publisher.restart(attempt + 1, interrupted.error.reason());
+                self.trail.restarted(attempt + 1, interrupted.error.reason());
             }
         }
     }

@@ -7,6 +7,7 @@
 mod account;
 mod check;
 mod clock;
+mod inference;
 mod inspection;
 mod leader;
 mod measured;
@@ -17,6 +18,7 @@ mod scope;
 mod session;
 mod settings;
 mod storage;
+mod story;
 mod token;
 mod waiting;
 
@@ -31,6 +33,7 @@ use self::{
     outcome::CacheStatus,
     preparation::Prepared,
     session::Found,
+    story::Story,
     token::{ExecutionToken, Holder, SessionToken},
 };
 pub use self::{
@@ -51,7 +54,7 @@ use crate::{
     node::Registry,
     price::Prices,
     secrets::Secrets,
-    telemetry::Telemetry,
+    telemetry::{self, Telemetry, names},
 };
 
 /// Executes orders. One for a worker.
@@ -113,21 +116,18 @@ impl Executor {
         let mut clock = self.clock(order.arrived, &order.limits);
         clock.queued(permit.waited());
         let holder = Holder::of(&order.caller, &order.context);
+        let story = Story::begin(&order, &self.settings.worker_id);
         let prepared = self.prepare(order)?;
         let fingerprint = prepared.fingerprint;
 
-        let looking = Instant::now();
-        let found = self.find(&prepared)?;
-        if prepared.looks_up() {
-            clock.looked_up(looking.elapsed());
-        }
+        let found = self.look_up(&prepared, &story, &mut clock)?;
         let (listener, found) = match found {
             Some(found) => found,
             None if prepared.mode == CacheMode::OnlyIfCached => return Err(Error::NotCached),
-            None => self.join_or_lead(prepared, &permit)?,
+            None => self.join_or_lead(prepared, &permit, &story)?,
         };
         let token = SessionToken::New(holder, fingerprint);
-        Ok(Box::new(Session::new(self.clone(), permit, listener, clock, found, token)))
+        Ok(Box::new(Session::new(self.clone(), permit, listener, clock, found, token, story)))
     }
 
     /// Picks an execution up again. Never runs anything.
@@ -169,7 +169,8 @@ impl Executor {
         clock.queued(permit.waited());
         let found = Found::again(token.status);
         let token = SessionToken::Given(execution_token);
-        Ok(Box::new(Session::new(self.clone(), permit, listener, clock, found, token)))
+        let story = Story::again(context, &self.settings.worker_id);
+        Ok(Box::new(Session::new(self.clone(), permit, listener, clock, found, token, story)))
     }
 
     /// Takes a place for a call, or one in line, before anything of it is looked
@@ -185,6 +186,29 @@ impl Executor {
 
     fn draining() -> Error {
         Error::Draining { retry_after: Executor::DRAIN_RETRY_AFTER }
+    }
+
+    /// Looks the answer up, where there is anything to look up, and tells what
+    /// it took.
+    fn look_up(
+        &self,
+        prepared: &Prepared,
+        story: &Story,
+        clock: &mut Clock,
+    ) -> Result<Option<(Listener, Found)>, Error> {
+        if !prepared.looks_up() {
+            return Ok(None);
+        }
+        let looking = Instant::now();
+        let span = story.span().child(telemetry::Kind::Internal, names::span::LOOKUP);
+        let found = self.find(prepared);
+        span.record(|span| {
+            let hit = matches!(found, Ok(Some(_)));
+            span.set(names::sparkler::CACHE_RESULT, if hit { "hit" } else { "miss" });
+        });
+        span.end();
+        clock.looked_up(looking.elapsed());
+        found
     }
 
     /// The answer of an idempotent call made before, or of the cache.
@@ -237,6 +261,7 @@ impl Executor {
         self: &Arc<Executor>,
         prepared: Prepared,
         permit: &Permit,
+        story: &Story,
     ) -> Result<(Listener, Found), Error> {
         let (publisher, listener) = match self.flights.join(&prepared.join, prepared.listening)? {
             Join::Follower(listener) => {
@@ -252,8 +277,12 @@ impl Executor {
         }
         self.metrics.joined(Role::Leader);
         let found = prepared.found(prepared.led_status());
-        let mission = prepared.into_mission(permit.clone());
-        self.lifecycle.spawn(mission.fly(self.clone(), publisher));
+        let span = story.span().child(telemetry::Kind::Internal, names::span::FLIGHT);
+        if let Some(name) = span.name() {
+            publisher.traced_as(name);
+        }
+        let mission = prepared.into_mission(permit.clone(), story.trail(&span));
+        self.lifecycle.spawn(span.scope(mission.fly(self.clone(), publisher)));
         Ok((listener, found))
     }
 

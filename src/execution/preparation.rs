@@ -4,7 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Executor, Settings, invalid,
+    Executor, Settings,
+    inference::Trail,
+    invalid,
     leader::Mission,
     order::{CacheMode, CachePolicy, CredentialSource, Limits, Order},
     outcome::CacheStatus,
@@ -183,8 +185,9 @@ impl Prepared {
     }
 
     /// What the leader is to do.
-    pub(super) fn into_mission(self, permit: Permit) -> Mission {
+    pub(super) fn into_mission(self, permit: Permit, trail: Trail) -> Mission {
         Mission {
+            trail,
             plan: self.plan,
             credential: self.credential,
             output: self.output,

@@ -13,6 +13,7 @@ use super::{
         CacheOutcome, CacheStatus, Choice, Completed, Cost, Failed, Output, OutputEvent, Started,
     },
     storage::Storage,
+    story::{Part, Story},
     token::{ExecutionToken, SessionToken},
 };
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     error::{Deadline, Error, ProviderError},
     event::{Finish, Usage},
     flight::{Course, Failure, Heard, Landing, Listener, Stored},
+    lifecycle::Stage,
     recording::{Joined, Recording, Subject},
 };
 
@@ -39,6 +41,7 @@ pub struct Session {
     ended: bool,
     /// Open until it ends; one that is listened to again has none.
     account: Option<Account>,
+    story: Story,
     _permit: Permit,
 }
 
@@ -80,6 +83,7 @@ impl Session {
         clock: Clock,
         found: Found,
         token: SessionToken,
+        story: Story,
     ) -> Session {
         Session {
             executor,
@@ -90,6 +94,7 @@ impl Session {
             started: false,
             ended: false,
             account: None,
+            story,
             _permit: permit,
         }
     }
@@ -257,6 +262,7 @@ impl Session {
         if let Some(account) = self.account.take() {
             account.completed(completed.cache.status, &completed);
         }
+        self.story.completed(&self.part(), &completed);
         // The last event's number, as `progress` repeats it.
         Ok(self.output(recording.log.last(), OutputEvent::Completed(Box::new(completed))))
     }
@@ -264,18 +270,36 @@ impl Session {
     fn fail(&mut self, failure: Failure) -> Result<Output, Box<Failed>> {
         self.ended = true;
         let outlook = self.listener.outlook();
-        let failed = Failed {
+        let failed = Box::new(Failed {
             error: self.told(failure.error),
             usage: failure.usage,
             cost: self.cost(self.listener.subject(), failure.usage.as_ref()),
             timing: self.clock.timing(self.connect()),
             attempts: outlook.attempts,
             phase: outlook.phase,
-        };
+        });
         if let Some(account) = self.account.take() {
             account.failed(self.status(), failed.error.reason(), &failed.timing);
         }
-        Err(Box::new(failed))
+        self.story.failed(&self.part(), &self.listener.subject().model, &failed);
+        Err(failed)
+    }
+
+    fn part(&self) -> Part {
+        Part { flight: self.listener.flight(), span: self.listener.span(), status: self.status() }
+    }
+
+    /// Why it ends where nobody asks for more: its caller has gone, or reads no
+    /// more, or the worker goes.
+    fn left(&self) -> Error {
+        let (deadline, error) = self.deadline();
+        if Instant::now() >= deadline {
+            error
+        } else if self.executor.lifecycle.stage() >= Stage::Stopping {
+            Error::Draining { retry_after: Executor::DRAIN_RETRY_AFTER }
+        } else {
+            Error::Cancelled
+        }
     }
 
     /// What another's credential is refused for is not this caller's news, nor
@@ -334,11 +358,11 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// Before its end, this is its caller leaving.
+    /// Nobody hears it any more; its story is told all the same.
     fn drop(&mut self) {
-        if let Some(account) = self.account.take() {
-            let timing = self.clock.timing(None);
-            account.failed(self.status(), Error::Cancelled.reason(), &timing);
+        if !self.ended {
+            let left = self.left();
+            let _ = self.fail(Failure::from(left));
         }
     }
 }

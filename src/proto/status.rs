@@ -12,6 +12,7 @@ use crate::{
     error::{Error, ProviderError, ProviderErrorKind, Quota, Retry, Violation, shorten},
     event::Phase,
     execution::outcome::Failed,
+    telemetry,
 };
 
 /// The domain of what the worker itself says.
@@ -46,6 +47,8 @@ impl From<Failed> for Status {
 }
 
 fn make(error: &Error, phase: Option<Phase>, detail: Option<FailureDetail>) -> Status {
+    // The call that it ends has failed for this reason, whatever else is told.
+    telemetry::current().reason(error.reason());
     let message = shorten_encoded(&error.public_message());
     let code = code(error);
     let mut details = vec![any(&error_info(error, phase))];

@@ -73,6 +73,14 @@ impl Stream for Lease {
     }
 }
 
+impl Drop for Lease {
+    /// What is on loan goes with its caller, at once: the watch would let go of
+    /// it only when it comes to run.
+    fn drop(&mut self) {
+        let _gone = self.events.lock().take();
+    }
+}
+
 impl Slot {
     /// A stream that panicked is not polled again.
     fn lock(&self) -> MutexGuard<'_, Option<Events>> {

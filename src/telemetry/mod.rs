@@ -8,12 +8,14 @@
 //! |---|---|
 //! | `names` | spans, events and attributes, each written once |
 //! | `span` | a span under way: one that nobody records costs next to nothing |
+//! | `current` | the span that the work at hand belongs to |
 //! | `incoming` | whose child it is, by the headers of a call |
 //! | `rpc` | the span of a call, which lasts until its stream has ended |
 //! | `pipeline` → `sampler`, `gate`, `export` | providers, and the way out |
 //! | `settings` | what the operator has decided |
 //! | `limiter` | few lines where a fault repeats |
 
+mod current;
 mod export;
 mod gate;
 mod incoming;
@@ -37,6 +39,7 @@ use opentelemetry_sdk::{
 };
 
 pub use self::{
+    current::current,
     gate::Dropped,
     limiter::Limiter,
     pipeline::Pipeline,

@@ -3,7 +3,7 @@
 //! a status, or with the caller gone.
 //!
 //! Called by `server`, as a layer around everything that answers calls. What
-//! answers finds the [`Span`] among the request's extensions.
+//! answers does so as [work of the span](super::current()).
 
 use std::{
     fmt,
@@ -71,11 +71,7 @@ impl fmt::Debug for Observer {
 }
 
 /// Answers a call with a span around it.
-pub async fn traced(
-    State(observer): State<Observer>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub async fn traced(State(observer): State<Observer>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if QUIET.iter().any(|quiet| path.starts_with(quiet)) {
         return next.run(request).await;
@@ -83,9 +79,8 @@ pub async fn traced(
     let method = method(path);
     let began = Instant::now();
     let span = begin(&observer.telemetry, method, &request);
-    request.extensions_mut().insert(span.clone());
-    let call = Call { span, method, began, told: observer.told, ended: false };
-    let response = next.run(request).await;
+    let call = Call { span: span.clone(), method, began, told: observer.told, ended: false };
+    let response = span.scope(next.run(request)).await;
     call.answer(response)
 }
 
@@ -232,11 +227,12 @@ impl HttpBody for Watched {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let watched = self.get_mut();
-        let frame = ready!(Pin::new(&mut watched.body).poll_frame(context));
+        let Watched { body, call } = watched;
+        let frame = ready!(call.span.within(|| Pin::new(body).poll_frame(context)));
         if let Some(Ok(frame)) = &frame
             && let Some(trailers) = frame.trailers_ref()
         {
-            watched.call.end(trailers);
+            call.end(trailers);
         }
         Poll::Ready(frame)
     }

@@ -96,8 +96,14 @@ impl Span {
             Some(recorded) => {
                 Span::begin(&recorded.tracer, kind, name, Some(recorded.context.clone()))
             }
-            None => Span::none(),
+            // Log lines below still tell whose they are.
+            None => self.clone(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_ids(ids: Ids) -> Span {
+        Span { ids: Some(ids), recorded: None }
     }
 
     /// Whether it is recorded.

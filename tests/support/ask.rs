@@ -176,6 +176,12 @@ impl Ask {
     }
 }
 
+impl From<ExecuteNodeRequest> for Ask {
+    fn from(request: ExecuteNodeRequest) -> Ask {
+        Ask(request)
+    }
+}
+
 /// JSON as protobuf has it.
 pub fn proto_value(value: Value) -> ProtoValue {
     let kind = match value {

@@ -22,12 +22,18 @@ impl Program {
     /// Starts it on a free port, with more arguments, and waits until it
     /// listens.
     pub async fn serve(base_url: &str, more: &[&str]) -> Program {
+        Program::serve_in(base_url, more, &[]).await
+    }
+
+    /// The same in an environment with these variables, and no others.
+    pub async fn serve_in(base_url: &str, more: &[&str], environment: &[(&str, &str)]) -> Program {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sparkler"))
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(["--log-format", "json", "--leave-grace", "0s"])
             .args(["--fireworks-base-url", base_url])
             .args(more)
             .env_clear()
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

@@ -1,0 +1,296 @@
+//! The spans of a flight: one for the whole, and below it one for each call of
+//! the provider, by the GenAI conventions. Called by the leader.
+//!
+//! Where nobody records them, nothing is worked out.
+
+use std::{thread, time::Instant};
+
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use crate::{
+    error::Error,
+    event::{Delta, Emit, Finish, Phase, Usage},
+    fireworks::Interrupted,
+    flight::Failure,
+    node::Plan,
+    telemetry::{
+        Kind, Recorder, Span,
+        names::{event, otel, sparkler},
+    },
+};
+
+/// The provider as the conventions would call it; they do not list it.
+const PROVIDER: &str = "fireworks_ai";
+
+/// The spans of one flight. Dropped before [`end`](Trail::end), the flight was
+/// lost: by a panic, or because the worker stopped.
+#[derive(Debug)]
+pub(super) struct Trail {
+    flight: Span,
+    /// The call of the provider that is under way.
+    call: Option<Span>,
+    /// The conversation, where the caller names one.
+    conversation: String,
+    ended: bool,
+}
+
+impl Trail {
+    /// A trail with its flight's span, which has begun.
+    pub(super) fn new(flight: Span, conversation: String) -> Trail {
+        Trail { flight, call: None, conversation, ended: false }
+    }
+
+    /// A call of the provider begins.
+    pub(super) fn call(&mut self, plan: &Plan, attempt: u32) -> Span {
+        if !self.flight.is_recorded() {
+            return Span::none();
+        }
+        let operation = operation(plan.identity.endpoint);
+        let span = self.flight.child(Kind::Client, format!("{operation} {}", plan.model));
+        span.record(|span| {
+            span.set(otel::OPERATION, operation);
+            span.set(otel::PROVIDER, PROVIDER);
+            span.set(otel::REQUEST_MODEL, plan.model.clone());
+            span.set(sparkler::ATTEMPT, i64::from(attempt));
+            span.set_text(otel::CONVERSATION, &self.conversation);
+            server(&plan.identity.base_url, span);
+            if let Some(asked) = Asked::of(&plan.identity.canonical) {
+                asked.describe(span);
+            }
+        });
+        self.call = Some(span.clone());
+        span
+    }
+
+    /// The call of the provider has ended well.
+    pub(super) fn answered(&mut self, finish: &Finish) {
+        let Some(call) = self.call.take() else {
+            return;
+        };
+        call.record(|span| {
+            let reasons = finish.finish_reasons.iter();
+            span.set_words(otel::FINISH_REASONS, reasons.map(|reason| reason.as_str()));
+            span.set_some(otel::RESPONSE_ID, finish.provider_request_id.clone());
+            span.set_some(otel::RESPONSE_MODEL, finish.model.clone());
+            usage(finish.usage.as_ref(), span);
+        });
+        call.end();
+    }
+
+    /// The call of the provider has failed.
+    pub(super) fn interrupted(&mut self, interrupted: &Interrupted) {
+        self.broken(&interrupted.error, interrupted.usage.as_ref());
+    }
+
+    /// Another call follows after a wait.
+    pub(super) fn retries(&self, attempt: u32, error: &Error, wait: std::time::Duration) {
+        self.flight.event(event::RETRY, |event| {
+            event.set(sparkler::ATTEMPT, i64::from(attempt));
+            event.set(sparkler::REASON, error.reason());
+            event.set(sparkler::WAIT, wait.as_secs_f64());
+        });
+    }
+
+    /// What was told is void.
+    pub(super) fn restarted(&self, attempt: u32, reason: &'static str) {
+        self.flight.event(event::RESTARTED, |event| {
+            event.set(sparkler::ATTEMPT, i64::from(attempt));
+            event.set(sparkler::REASON, reason);
+        });
+    }
+
+    /// The flight has ended, and with it a call that was still under way.
+    pub(super) fn end(&mut self, flown: &Result<Finish, Failure>) {
+        self.ended = true;
+        match flown {
+            Ok(_) => self.flight.end(),
+            Err(failure) => {
+                self.broken(&failure.error, failure.usage.as_ref());
+                self.flight.fail(failure.error.reason());
+            }
+        }
+    }
+
+    fn broken(&mut self, error: &Error, used: Option<&Usage>) {
+        let Some(call) = self.call.take() else {
+            return;
+        };
+        call.record(|span| {
+            if let Error::Provider(provider) = error {
+                span.set_some(otel::HTTP_STATUS, provider.http_status.map(i64::from));
+                span.set_some(otel::RESPONSE_ID, provider.request_id.clone());
+            }
+            if phase(error) == Some(Phase::Streaming) {
+                span.set_words(otel::FINISH_REASONS, ["error"]);
+            }
+            usage(used, span);
+        });
+        call.fail(error.reason());
+    }
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let reason = if thread::panicking() { "WORKER_FAILED" } else { "WORKER_DRAINING" };
+        if let Some(call) = self.call.take() {
+            call.fail(reason);
+        }
+        self.flight.fail(reason);
+    }
+}
+
+fn phase(error: &Error) -> Option<Phase> {
+    match error {
+        Error::Provider(provider) => Some(provider.phase),
+        Error::Deadline { phase, .. } => Some(*phase),
+        _ => None,
+    }
+}
+
+/// What a call of the provider tells, watched for what its span notes.
+pub(super) struct Watched<'a> {
+    emit: &'a mut dyn Emit,
+    span: Span,
+    began: Instant,
+    connecting: bool,
+    begun: bool,
+}
+
+impl<'a> Watched<'a> {
+    /// Watches one call of the provider.
+    pub(super) fn new(emit: &'a mut dyn Emit, span: Span) -> Watched<'a> {
+        Watched { emit, span, began: Instant::now(), connecting: false, begun: false }
+    }
+
+    fn first_token(&mut self) {
+        self.begun = true;
+        let took = self.began.elapsed().as_secs_f64();
+        self.span.event(event::FIRST_TOKEN, |_| {});
+        self.span.record(|span| span.set(otel::TIME_TO_FIRST_CHUNK, took));
+    }
+}
+
+impl Emit for Watched<'_> {
+    fn phase(&mut self, phase: Phase) {
+        if std::mem::replace(&mut self.connecting, phase == Phase::Connecting) && !self.connecting {
+            self.span.event(event::CONNECTED, |_| {});
+        }
+        self.emit.phase(phase);
+    }
+
+    fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
+        if !self.begun {
+            self.first_token();
+        }
+        self.emit.delta(delta)
+    }
+
+    fn flush(&mut self) {
+        self.emit.flush();
+    }
+}
+
+/// What a call is named by: the conventions' word for an endpoint of the
+/// provider; the node's own word for anything else.
+fn operation(endpoint: &'static str) -> &'static str {
+    match endpoint {
+        "chat/completions" => "chat",
+        "completions" => "text_completion",
+        other => other,
+    }
+}
+
+fn server(base_url: &str, span: &mut Recorder) {
+    let Ok(url) = Url::parse(base_url) else {
+        return;
+    };
+    span.set_some(otel::SERVER_ADDRESS, url.host_str().map(str::to_owned));
+    span.set_some(otel::SERVER_PORT, url.port_or_known_default().map(i64::from));
+}
+
+fn usage(usage: Option<&Usage>, span: &mut Recorder) {
+    let Some(usage) = usage else {
+        return;
+    };
+    span.set_count(otel::INPUT_TOKENS, usage.prompt_tokens);
+    span.set_count(otel::OUTPUT_TOKENS, usage.completion_tokens);
+    span.set_count(otel::CACHED_TOKENS, usage.cached_tokens);
+    span.set_count(otel::REASONING_TOKENS, usage.reasoning_tokens);
+}
+
+/// What of a request the conventions have names for. Read from the request
+/// itself, so that the span tells what was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    temperature: Option<f64>,
+    top_p: Option<f64>,
+    top_k: Option<i64>,
+    max_tokens: Option<i64>,
+    max_completion_tokens: Option<i64>,
+    frequency_penalty: Option<f64>,
+    presence_penalty: Option<f64>,
+    n: Option<i64>,
+    seed: Option<i64>,
+    stop: Option<Value>,
+    reasoning_effort: Option<Value>,
+    response_format: Option<Format>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Format {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl Asked {
+    /// The head of a request: an object that is not closed yet.
+    fn of(canonical: &[u8]) -> Option<Asked> {
+        let mut object = Vec::with_capacity(canonical.len() + 1);
+        object.extend_from_slice(canonical);
+        object.push(b'}');
+        serde_json::from_slice(&object).ok()
+    }
+
+    fn describe(&self, span: &mut Recorder) {
+        span.set(otel::REQUEST_STREAM, true);
+        span.set_some(otel::REQUEST_TEMPERATURE, self.temperature);
+        span.set_some(otel::REQUEST_TOP_P, self.top_p);
+        span.set_some(otel::REQUEST_TOP_K, self.top_k);
+        span.set_some(otel::REQUEST_MAX_TOKENS, self.max_completion_tokens.or(self.max_tokens));
+        span.set_some(otel::REQUEST_FREQUENCY_PENALTY, self.frequency_penalty);
+        span.set_some(otel::REQUEST_PRESENCE_PENALTY, self.presence_penalty);
+        span.set_some(otel::REQUEST_CHOICES, self.n.filter(|choices| *choices != 1));
+        span.set_some(otel::REQUEST_SEED, self.seed);
+        if let Some(stop) = &self.stop {
+            span.set_words(otel::REQUEST_STOP, words(stop));
+        }
+        span.set_some(otel::REQUEST_REASONING, self.reasoning_effort.as_ref().map(word));
+        let kind = self.response_format.as_ref().map(|format| format.kind.as_str());
+        span.set_some(otel::OUTPUT_TYPE, kind.and_then(output_type));
+    }
+}
+
+fn output_type(kind: &str) -> Option<&'static str> {
+    match kind {
+        "text" => Some("text"),
+        "json_object" | "json_schema" => Some("json"),
+        _ => None,
+    }
+}
+
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(values) => values.iter().map(word).collect(),
+        other => vec![word(other)],
+    }
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

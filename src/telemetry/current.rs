@@ -1,0 +1,47 @@
+//! The span that the work at hand belongs to: set by who runs the work, for as
+//! long as it is polled, and asked by whoever has something to tell of it.
+
+use std::future::Future;
+
+use super::Span;
+
+tokio::task_local! {
+    static CURRENT: Span;
+}
+
+/// The span of the work at hand; one that nobody records where there is none.
+pub fn current() -> Span {
+    CURRENT.try_with(Clone::clone).unwrap_or_default()
+}
+
+impl Span {
+    /// Runs a future as work of this span.
+    pub fn scope<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, work)
+    }
+
+    /// Does something as work of this span.
+    pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(self.clone(), work)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Ids;
+
+    #[tokio::test]
+    async fn work_finds_its_span_also_after_it_has_waited() {
+        let ids = Ids { trace: 1.into(), span: 2.into() };
+        let span = Span::with_ids(ids);
+        assert_eq!(current().ids(), None);
+        let found = span.clone().scope(async {
+            tokio::task::yield_now().await;
+            current().ids()
+        });
+        assert_eq!(found.await, Some(ids));
+        assert_eq!(span.within(|| current().ids()), Some(ids));
+        assert_eq!(current().ids(), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! A collector that is missing, slow or failing costs nothing but the
+//! telemetry; and what there is gets out when the worker ends.
+
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    time::{Duration, Instant},
+};
+
+use sparkler::{
+    simulator::{Options, Simulator},
+    telemetry::{Collector, Protocol, Queue},
+};
+
+use super::EXECUTE;
+use crate::{
+    sink::{Manner, Sink},
+    support::{Caller, PATIENCE, Program, World, ask, spawn},
+};
+
+/// Executions that leave more spans than wait.
+const EXECUTIONS: usize = 40;
+/// Far less than a collector's time limit, and more than they take.
+const QUICK: Duration = Duration::from_secs(8);
+
+async fn executes_quickly_and_stops(what: &str, url: String) {
+    let mut world = World::with(Options::instant(), |config| {
+        let collector = Collector::new(Protocol::Grpc, url.parse().expect("a URL"));
+        config.telemetry.traces = Some(collector);
+        config.telemetry.queue = Queue { spans: 8, batch: 4, delay: Duration::from_millis(5) };
+        config.telemetry.flush_limit = Duration::from_millis(300);
+    })
+    .await;
+    let caller = world.caller().await;
+    let began = Instant::now();
+    for _ in 0..EXECUTIONS {
+        caller.answer(ask("Go on").cached()).await;
+    }
+    assert!(began.elapsed() < QUICK, "{what}: {:?}", began.elapsed());
+    let page = page(world.admin).await;
+    let dropped = page.lines().find(|line| line.starts_with("sparkler_telemetry_dropped"));
+    let dropped = dropped.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    assert!(dropped.is_some_and(|dropped| dropped > 0.0), "{what}: {dropped:?} were counted");
+    drop(caller);
+    let began = Instant::now();
+    world.stop();
+    world.stopped().await;
+    assert!(began.elapsed() < QUICK, "{what}: stopping took {:?}", began.elapsed());
+}
+
+async fn page(admin: SocketAddr) -> String {
+    let url = format!("http://{admin}/metrics");
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    client.get(url).send().await.expect("a page").text().await.expect("a text")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_is_missing_slow_or_failing_holds_nothing_up() {
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let missing = format!("http://{}", nobody.local_addr().expect("bound"));
+    drop(nobody);
+    executes_quickly_and_stops("a missing one", missing).await;
+    let slow = Sink::with(Manner::Dawdles(PATIENCE * 2)).await;
+    executes_quickly_and_stops("a slow one", slow.url()).await;
+    let failing = Sink::with(Manner::Refuses).await;
+    executes_quickly_and_stops("a failing one", failing.url()).await;
+}
+
+/// What a program of one thread has delivered when it has ended.
+async fn delivered(variables: &[(&str, &str)], sink: &Sink) -> BTreeMap<String, String> {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let simulator = Simulator::bind(loopback, Options::instant()).await.expect("a free port");
+    let base_url = simulator.base_url();
+    let simulating = spawn(simulator.run(std::future::pending()));
+    let url = sink.url();
+    let mut environment = vec![
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
+        // Nothing goes out before the end.
+        ("OTEL_BSP_SCHEDULE_DELAY", "3600000"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "3600000"),
+    ];
+    environment.extend_from_slice(variables);
+    let one_thread = ["--worker-threads", "1", "--worker-id", "worker-7"];
+    let program = Program::serve_in(&base_url, &one_thread, &environment).await;
+    let caller = Caller::connect(program.address).await;
+    caller.answer(ask("Goodbye").cached()).await;
+    drop(caller);
+    assert!(sink.spans().0.is_empty(), "nothing went out yet");
+    let log = program.stop().await;
+    simulating.abort();
+    assert!(!log.iter().any(|line| line.contains("canary")), "{log:#?}");
+    assert_eq!(sink.spans().named(EXECUTE).len(), 1);
+    sink.resource()
+}
+
+#[tokio::test]
+async fn a_program_with_one_thread_delivers_everything_before_it_ends() {
+    let sink = Sink::start().await;
+    let resource = delivered(
+        &[
+            ("OTEL_EXPORTER_OTLP_HEADERS", "x-token=canary%20token"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=pod-1"),
+            ("OTEL_SERVICE_NAME", "flows"),
+        ],
+        &sink,
+    )
+    .await;
+    assert_eq!(resource["service.name"], "flows");
+    assert_eq!(resource["service.instance.id"], "worker-7");
+    assert_eq!(resource["service.version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(resource["k8s.pod.name"], "pod-1");
+    assert_eq!(sink.header("x-token").as_deref(), Some("canary token"));
+    let metrics = sink.metrics();
+    assert!(metrics.iter().any(|name| name.starts_with("sparkler.")), "{metrics:?}");
+}

@@ -1,0 +1,126 @@
+//! The log: one line an execution, with the whole story and the ids of its span.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use sparkler::{
+    proto::ExecutionContext,
+    simulator::{Handle, Options, Refusal, Rule, Simulator},
+};
+use tokio::task::JoinHandle;
+
+use crate::support::{Ask, Caller, MODEL, Program, ask, spawn};
+
+/// A program with its provider.
+struct Running {
+    program: Program,
+    provider: Handle,
+    simulating: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    async fn start(more: &[&str]) -> Running {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let simulator = Simulator::bind(loopback, Options::instant()).await.expect("a free port");
+        let (base_url, provider) = (simulator.base_url(), simulator.handle());
+        let simulating = spawn(simulator.run(std::future::pending()));
+        let program = Program::serve(&base_url, more).await;
+        Running { program, provider, simulating }
+    }
+
+    async fn caller(&self) -> Caller {
+        Caller::connect(self.program.address).await
+    }
+
+    /// The lines with a message, once it has stopped.
+    async fn lines(self, message: &str) -> Vec<Value> {
+        let log = self.program.stop().await;
+        self.simulating.abort();
+        let lines = log.iter().map(|line| serde_json::from_str(line).expect("a JSON object"));
+        lines.filter(|line: &Value| line["message"] == message).collect()
+    }
+}
+
+fn placed(asked: Ask) -> Ask {
+    let mut request = asked.request();
+    request.context = Some(ExecutionContext {
+        flow_id: "flow-1".to_owned(),
+        run_id: "run-2".to_owned(),
+        node_id: "node-3".to_owned(),
+        ..ExecutionContext::default()
+    });
+    Ask::from(request)
+}
+
+#[tokio::test]
+async fn each_execution_ends_in_one_line_that_tells_the_whole_story() {
+    let running = Running::start(&["--worker-id", "worker-7"]).await;
+    let caller = running.caller().await;
+    for _ in 0..2 {
+        caller.answer(placed(ask("Tell").cached())).await;
+    }
+    drop(caller);
+    let lines = running.lines("execution completed").await;
+    assert_eq!(lines.len(), 2);
+    for (line, cache, attempts) in [(&lines[0], "miss", 1), (&lines[1], "hit", 0)] {
+        for (field, expected) in [
+            ("level", "INFO"),
+            ("reason", "OK"),
+            ("node_type", "chatFireworks"),
+            ("model", MODEL),
+            ("flow_id", "flow-1"),
+            ("run_id", "run-2"),
+            ("node_id", "node-3"),
+            ("worker_id", "worker-7"),
+            ("cache", cache),
+        ] {
+            assert_eq!(line[field], expected, "{field} of {line}");
+        }
+        assert_eq!(line["attempts"], attempts);
+        assert!(line["total_seconds"].is_f64() && line["first_token_seconds"].is_f64());
+        assert!(line["input_tokens"].is_u64() && line["output_tokens"].is_u64());
+        assert_eq!(line["trace_id"].as_str().map(str::len), Some(32), "{line}");
+        assert_eq!(line["span_id"].as_str().map(str::len), Some(16), "{line}");
+        let (spent, saved) = (&line["cost_spent_usd"], &line["cost_saved_usd"]);
+        assert_eq!(spent.as_f64() > Some(0.0), cache == "miss", "{line}");
+        assert_eq!(saved.as_f64() > Some(0.0), cache == "hit", "{line}");
+    }
+    assert_ne!(lines[0]["trace_id"], lines[1]["trace_id"]);
+}
+
+#[tokio::test]
+async fn a_fault_that_repeats_is_told_a_few_times() {
+    let running = Running::start(&[]).await;
+    running.provider.script(Rule::always(Refusal::status(401)));
+    let caller = running.caller().await;
+    for _ in 0..60 {
+        caller.failure(ask("Fail")).await;
+    }
+    drop(caller);
+    let lines = running.lines("execution failed").await;
+    assert!((1..60).contains(&lines.len()), "{} lines", lines.len());
+    let line = &lines[0];
+    assert_eq!((&line["level"], &line["reason"]), (&"INFO".into(), &"CREDENTIAL_REJECTED".into()));
+    assert_eq!((&line["http_status"], &line["attempts"]), (&401.into(), &1.into()));
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_and_a_call_that_is_refused_have_their_lines_too() {
+    let running = Running::start(&[]).await;
+    running.provider.script(Rule::once(sparkler::simulator::Fault::stall(2)));
+    let caller = running.caller().await;
+    let mut call = caller.execute(placed(ask("Leave"))).await.expect("it runs");
+    call.started().await;
+    drop(call);
+    caller.failure(ask("x").node("nothing")).await;
+    drop(caller);
+    let log = running.program.stop().await;
+    running.simulating.abort();
+    let told = |reason: &str| {
+        let has = |line: &&String| line.contains(reason);
+        let line = log.iter().find(has).unwrap_or_else(|| panic!("no {reason} in {log:#?}"));
+        serde_json::from_str::<Value>(line).expect("a JSON object")
+    };
+    assert_eq!(told("EXECUTION_CANCELLED")["flow_id"], "flow-1");
+    assert!(told("UNKNOWN_NODE_TYPE")["trace_id"].is_string());
+}

@@ -1,0 +1,316 @@
+//! A collector of traces and metrics in the test's process, over real OTLP.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use opentelemetry_proto::tonic::{
+    collector::{
+        metrics::v1::{
+            ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+            metrics_service_server::{MetricsService, MetricsServiceServer},
+        },
+        trace::v1::{
+            ExportTraceServiceRequest, ExportTraceServiceResponse,
+            trace_service_server::{TraceService, TraceServiceServer},
+        },
+    },
+    common::v1::{AnyValue, KeyValue, any_value::Value},
+    trace::v1::{Span as ProtoSpan, span::SpanKind, status::StatusCode},
+};
+use prost::Message;
+use sparkler::{
+    config::Config,
+    telemetry::{Collector, Protocol},
+};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, metadata::MetadataMap, transport::Server};
+
+use crate::support::{PATIENCE, spawn};
+
+/// How a collector behaves.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Manner {
+    /// Takes everything.
+    #[default]
+    Takes,
+    /// Takes nothing.
+    Refuses,
+    /// Answers after so long.
+    Dawdles(Duration),
+}
+
+/// A collector, for as long as the value lives.
+pub struct Sink {
+    pub address: SocketAddr,
+    taken: watch::Receiver<Taken>,
+    running: JoinHandle<()>,
+}
+
+/// What it has taken.
+#[derive(Debug, Clone, Default)]
+struct Taken {
+    spans: Vec<Span>,
+    bytes: Vec<Arc<Vec<u8>>>,
+    resource: BTreeMap<String, String>,
+    headers: MetadataMap,
+    metrics: Vec<String>,
+}
+
+/// A span as it was exported.
+#[derive(Debug, Clone)]
+pub struct Span {
+    pub name: String,
+    pub kind: &'static str,
+    pub trace: String,
+    pub id: String,
+    /// Empty for a root.
+    pub parent: String,
+    pub attributes: BTreeMap<String, String>,
+    pub events: Vec<(String, BTreeMap<String, String>)>,
+    /// The span ids of what it points to.
+    pub links: Vec<String>,
+    pub failed: bool,
+    pub duration: Duration,
+}
+
+impl Sink {
+    pub async fn start() -> Sink {
+        Sink::with(Manner::Takes).await
+    }
+
+    pub async fn with(manner: Manner) -> Sink {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        let (taken, takes) = watch::channel(Taken::default());
+        let collector = Collecting { manner, taken: Arc::new(Mutex::new(taken)) };
+        let gzip = tonic::codec::CompressionEncoding::Gzip;
+        let serving = Server::builder()
+            .add_service(TraceServiceServer::new(collector.clone()).accept_compressed(gzip))
+            .add_service(MetricsServiceServer::new(collector).accept_compressed(gzip))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        let running = spawn(async move { serving.await.expect("it serves") });
+        Sink { address, taken: takes, running }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Has a worker send its traces here, soon after they end.
+    pub fn traces(&self) -> impl FnOnce(&mut Config) + use<> {
+        let collector = Collector::new(Protocol::Grpc, self.url().parse().expect("a URL"));
+        move |config| {
+            config.telemetry.traces = Some(collector);
+            config.telemetry.queue.delay = Duration::from_millis(20);
+        }
+    }
+
+    /// Waits for as many spans of a name, and gives everything that came so far.
+    pub async fn wait_for(&self, count: usize, name: &str) -> Spans {
+        self.wait_until(&format!("{count} of {name:?}"), |spans| spans.named(name).len() >= count)
+            .await
+    }
+
+    /// Waits until the spans are such.
+    pub async fn wait_until(&self, what: &str, such: impl Fn(&Spans) -> bool) -> Spans {
+        let mut taken = self.taken.clone();
+        let enough = taken.wait_for(|taken| such(&Spans(taken.spans.clone())));
+        let waited = timeout(PATIENCE, enough).await.map(|found| drop(found));
+        let spans = self.spans();
+        assert!(waited.is_ok(), "no {what} among: {:#?}", spans.0);
+        spans
+    }
+
+    /// What came so far.
+    pub fn spans(&self) -> Spans {
+        Spans(self.taken.borrow().spans.clone())
+    }
+
+    /// Whether a text is anywhere in what came.
+    pub fn has(&self, text: &str) -> bool {
+        let taken = self.taken.borrow();
+        let text = text.as_bytes();
+        taken.bytes.iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text))
+    }
+
+    /// The attributes of the resource.
+    pub fn resource(&self) -> BTreeMap<String, String> {
+        self.taken.borrow().resource.clone()
+    }
+
+    /// A header of the last delivery.
+    pub fn header(&self, name: &str) -> Option<String> {
+        Some(self.taken.borrow().headers.get(name)?.to_str().ok()?.to_owned())
+    }
+
+    /// The names of the metrics that came.
+    pub fn metrics(&self) -> Vec<String> {
+        self.taken.borrow().metrics.clone()
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+/// Spans, to be asked.
+#[derive(Debug, Clone)]
+pub struct Spans(pub Vec<Span>);
+
+impl Spans {
+    pub fn named(&self, name: &str) -> Vec<&Span> {
+        self.0.iter().filter(|span| span.name == name).collect()
+    }
+
+    /// The only span of a name.
+    pub fn one(&self, name: &str) -> &Span {
+        match self.named(name)[..] {
+            [span] => span,
+            ref spans => panic!("not one {name:?} but {} in: {:#?}", spans.len(), self.0),
+        }
+    }
+
+    /// The spans below another.
+    pub fn below(&self, parent: &Span) -> Vec<&Span> {
+        self.0.iter().filter(|span| span.parent == parent.id).collect()
+    }
+}
+
+impl Span {
+    /// An attribute as text; empty where there is none.
+    pub fn get(&self, key: &str) -> &str {
+        self.attributes.get(key).map_or("", String::as_str)
+    }
+
+    pub fn events(&self) -> Vec<&str> {
+        self.events.iter().map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+#[derive(Clone)]
+struct Collecting {
+    manner: Manner,
+    taken: Arc<Mutex<watch::Sender<Taken>>>,
+}
+
+impl Collecting {
+    async fn behave(&self) -> Result<(), Status> {
+        match self.manner {
+            Manner::Takes => Ok(()),
+            Manner::Refuses => Err(Status::permission_denied("nothing of that")),
+            Manner::Dawdles(time) => {
+                sleep(time).await;
+                Ok(())
+            }
+        }
+    }
+
+    fn take(&self, change: impl FnOnce(&mut Taken)) {
+        self.taken.lock().expect("no panic").send_modify(change);
+    }
+}
+
+#[tonic::async_trait]
+impl TraceService for Collecting {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        self.behave().await?;
+        let headers = request.metadata().clone();
+        let request = request.into_inner();
+        self.take(|taken| {
+            taken.headers = headers;
+            taken.bytes.push(Arc::new(request.encode_to_vec()));
+            for resource in request.resource_spans {
+                taken.resource = attributes(resource.resource.unwrap_or_default().attributes);
+                let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
+                taken.spans.extend(spans.map(Span::from));
+            }
+        });
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Collecting {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        self.behave().await?;
+        let request = request.into_inner();
+        self.take(|taken| {
+            taken.bytes.push(Arc::new(request.encode_to_vec()));
+            let scopes = request.resource_metrics.into_iter().flat_map(|one| one.scope_metrics);
+            let metrics = scopes.flat_map(|scope| scope.metrics);
+            taken.metrics.extend(metrics.map(|metric| metric.name));
+        });
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+impl From<ProtoSpan> for Span {
+    fn from(span: ProtoSpan) -> Span {
+        Span {
+            kind: match span.kind() {
+                SpanKind::Server => "server",
+                SpanKind::Client => "client",
+                _ => "internal",
+            },
+            name: span.name,
+            trace: hex(&span.trace_id),
+            id: hex(&span.span_id),
+            parent: hex(&span.parent_span_id),
+            attributes: attributes(span.attributes),
+            events: span
+                .events
+                .into_iter()
+                .map(|event| (event.name, attributes(event.attributes)))
+                .collect(),
+            links: span.links.iter().map(|link| hex(&link.span_id)).collect(),
+            failed: span.status.is_some_and(|status| status.code() == StatusCode::Error),
+            duration: Duration::from_nanos(span.end_time_unix_nano - span.start_time_unix_nano),
+        }
+    }
+}
+
+/// Each key is there once.
+fn attributes(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for KeyValue { key, value, .. } in attributes {
+        let value = value.map(text).unwrap_or_default();
+        let twice = found.insert(key.clone(), value);
+        assert!(twice.is_none(), "{key} is there twice");
+    }
+    found
+}
+
+fn text(value: AnyValue) -> String {
+    match value.value {
+        Some(Value::StringValue(text)) => text,
+        Some(Value::BoolValue(value)) => value.to_string(),
+        Some(Value::IntValue(value)) => value.to_string(),
+        Some(Value::DoubleValue(value)) => value.to_string(),
+        Some(Value::ArrayValue(array)) => {
+            array.values.into_iter().map(text).collect::<Vec<_>>().join(",")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
