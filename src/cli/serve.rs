@@ -32,8 +32,19 @@ pub(super) struct ServeCommand {
 impl ServeCommand {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         log::begin(&self.args).map_err(Failure::Usage)?;
+        let typed = format!("{:?}", self.args);
         let config =
             Config::try_from(self.args).map_err(|problem| Failure::Usage(problem.into()))?;
+        // What was typed names files that hold secrets, and holds none itself;
+        // what was refused is not repeated.
+        tracing::info!(
+            settings = typed,
+            worker_threads = config.worker_threads,
+            traces_go_to = config.telemetry.traces.as_ref().map(|collector| collector.url.as_str()),
+            metrics_go_to =
+                config.telemetry.metrics.as_ref().map(|collector| collector.url.as_str()),
+            "effective settings"
+        );
         let runtime = super::runtime(config.worker_threads)?;
         let served = runtime.block_on(serve(config));
         // What was to end in order has ended; a check that never ends must not

@@ -9,12 +9,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
+use super::content;
 use crate::{
+    credentials::ApiKey,
     error::Error,
     event::{Delta, Emit, Finish, Phase, Usage},
     fireworks::Interrupted,
     flight::Failure,
     node::Plan,
+    recording::Joined,
     telemetry::{
         Kind, Recorder, Span,
         names::{event, otel, sparkler},
@@ -33,17 +36,19 @@ pub(super) struct Trail {
     call: Option<Span>,
     /// The conversation, where the caller names one.
     conversation: String,
+    /// How much of prompts and answers goes onto spans, where it may.
+    content_bytes: Option<usize>,
     ended: bool,
 }
 
 impl Trail {
     /// A trail with its flight's span, which has begun.
-    pub(super) fn new(flight: Span, conversation: String) -> Trail {
-        Trail { flight, call: None, conversation, ended: false }
+    pub(super) fn new(flight: Span, conversation: String, content_bytes: Option<usize>) -> Trail {
+        Trail { flight, call: None, conversation, content_bytes, ended: false }
     }
 
     /// A call of the provider begins.
-    pub(super) fn call(&mut self, plan: &Plan, attempt: u32) -> Span {
+    pub(super) fn call(&mut self, plan: &Plan, key: &ApiKey, attempt: u32) -> Span {
         if !self.flight.is_recorded() {
             return Span::none();
         }
@@ -56,16 +61,29 @@ impl Trail {
             span.set(sparkler::ATTEMPT, i64::from(attempt));
             span.set_text(otel::CONVERSATION, &self.conversation);
             server(&plan.identity.base_url, span);
-            if let Some(asked) = Asked::of(&plan.identity.canonical) {
+            let request = whole(&plan.identity.canonical);
+            if let Ok(asked) = serde_json::from_slice::<Asked>(&request) {
                 asked.describe(span);
+            }
+            if let Some(bytes) = self.content_bytes
+                && let Some(content) = content::input(&request, bytes, key)
+            {
+                span.set(otel::INPUT_MESSAGES, content.text);
+                cut(content.cut, sparkler::INPUT_CUT, span);
             }
         });
         self.call = Some(span.clone());
         span
     }
 
-    /// The call of the provider has ended well.
-    pub(super) fn answered(&mut self, finish: &Finish) {
+    /// The call of the provider has ended well. `choices` is asked where the
+    /// answer goes onto the span.
+    pub(super) fn answered(
+        &mut self,
+        finish: &Finish,
+        key: &ApiKey,
+        choices: impl FnOnce() -> Vec<Joined>,
+    ) {
         let Some(call) = self.call.take() else {
             return;
         };
@@ -75,6 +93,11 @@ impl Trail {
             span.set_some(otel::RESPONSE_ID, finish.provider_request_id.clone());
             span.set_some(otel::RESPONSE_MODEL, finish.model.clone());
             usage(finish.usage.as_ref(), span);
+            if let Some(bytes) = self.content_bytes {
+                let content = content::output(&choices(), bytes, key);
+                span.set(otel::OUTPUT_MESSAGES, content.text);
+                cut(content.cut, sparkler::OUTPUT_CUT, span);
+            }
         });
         call.end();
     }
@@ -223,6 +246,17 @@ fn usage(usage: Option<&Usage>, span: &mut Recorder) {
     span.set_count(otel::REASONING_TOKENS, usage.reasoning_tokens);
 }
 
+/// The head of a request is an object that is not closed yet.
+fn whole(canonical: &[u8]) -> Vec<u8> {
+    [canonical, b"}"].concat()
+}
+
+fn cut(is_cut: bool, key: &'static str, span: &mut Recorder) {
+    if is_cut {
+        span.set(key, true);
+    }
+}
+
 /// What of a request the conventions have names for. Read from the request
 /// itself, so that the span tells what was sent.
 #[derive(Debug, Default, Deserialize)]
@@ -249,14 +283,6 @@ struct Format {
 }
 
 impl Asked {
-    /// The head of a request: an object that is not closed yet.
-    fn of(canonical: &[u8]) -> Option<Asked> {
-        let mut object = Vec::with_capacity(canonical.len() + 1);
-        object.extend_from_slice(canonical);
-        object.push(b'}');
-        serde_json::from_slice(&object).ok()
-    }
-
     fn describe(&self, span: &mut Recorder) {
         span.set(otel::REQUEST_STREAM, true);
         span.set_some(otel::REQUEST_TEMPERATURE, self.temperature);

@@ -101,13 +101,14 @@ impl Mission {
         loop {
             let attempt = publisher.begin_attempt();
             let call = Attempt { credential: &self.credential, connect: self.connect };
-            let span = self.trail.call(&self.plan, attempt);
+            let span = self.trail.call(&self.plan, &self.credential, attempt);
             let mut measured = Measured::begin(executor, &self.plan, publisher);
             let ended = self.plan.run(call, &mut Watched::new(&mut measured, span)).await;
             measured.ended(&ended);
             let interrupted = match ended {
                 Ok(finish) => {
-                    self.trail.answered(&finish);
+                    let choices = || publisher.joined(finish.finish_reasons.len());
+                    self.trail.answered(&finish, &self.credential, choices);
                     return Ok(finish);
                 }
                 Err(interrupted) => interrupted,

@@ -7,6 +7,7 @@
 mod account;
 mod check;
 mod clock;
+mod content;
 mod inference;
 mod inspection;
 mod leader;
@@ -281,7 +282,8 @@ impl Executor {
         if let Some(name) = span.name() {
             publisher.traced_as(name);
         }
-        let mission = prepared.into_mission(permit.clone(), story.trail(&span));
+        let mission = prepared
+            .into_mission(permit.clone(), story.trail(&span, self.telemetry.content_bytes()));
         self.lifecycle.spawn(span.scope(mission.fly(self.clone(), publisher)));
         Ok((listener, found))
     }

@@ -87,8 +87,8 @@ impl Story {
     }
 
     /// What the leader of the flight tells, whose span is this.
-    pub(super) fn trail(&self, flight: &Span) -> Trail {
-        Trail::new(flight.clone(), self.context.session_id.clone())
+    pub(super) fn trail(&self, flight: &Span, content_bytes: Option<usize>) -> Trail {
+        Trail::new(flight.clone(), self.context.session_id.clone(), content_bytes)
     }
 
     /// It ended well.

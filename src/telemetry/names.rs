@@ -170,8 +170,10 @@ pub mod sparkler {
     pub const COST_SAVED: &str = "sparkler.cost.saved";
     /// What an execution was waiting for when it failed.
     pub const PHASE: &str = "sparkler.phase";
-    /// Whether content was cut to its bound.
-    pub const CONTENT_CUT: &str = "sparkler.content.cut";
+    /// True where the prompt on the span was cut to its bound.
+    pub const INPUT_CUT: &str = "sparkler.content.input_cut";
+    /// True where the answer on the span was cut to its bound.
+    pub const OUTPUT_CUT: &str = "sparkler.content.output_cut";
     /// Which part of the cache: `memory`, `redis` or `idempotency`.
     pub const CACHE_TIER: &str = "sparkler.cache.tier";
     /// In a word, why an answer was not stored.

@@ -79,7 +79,7 @@ async fn a_hit_points_to_the_flight_that_was_paid_for() {
     let spans = sink.wait_for(2, EXECUTE).await;
     let hit = spans.named(EXECUTE)[1];
     assert_eq!(tree(&spans, hit), [EXECUTE, "  cache lookup"]);
-    assert_eq!(hit.links, [flight.id.clone()]);
+    assert_eq!(hit.links, [flight.id.as_str()]);
     assert_ne!(hit.trace, flight.trace);
     assert_eq!(hit.get("sparkler.cache.status"), "hit");
     assert_eq!(hit.get("sparkler.attempts"), "0");
@@ -103,7 +103,7 @@ async fn a_follower_points_to_the_flight_it_shares_and_lasts_as_long_as_its_stre
     let is_follower = |span: &&&crate::Span| span.get("sparkler.flight.role") == "follower";
     let calls = spans.named(EXECUTE);
     let follower = calls.iter().find(is_follower).expect("a follower");
-    assert_eq!(follower.links, [flight.id.clone()]);
+    assert_eq!(follower.links, [flight.id.as_str()]);
     assert_eq!(follower.get("sparkler.cache.status"), "joined");
     for call in &calls {
         assert!(call.duration >= Duration::from_millis(60), "{:?}", call.duration);
@@ -133,6 +133,27 @@ async fn a_retry_is_a_second_call_of_the_provider_in_the_same_flight() {
         (name.as_str(), told["sparkler.reason"].as_str()),
         ("retry", "PROVIDER_UNAVAILABLE")
     );
+}
+
+#[tokio::test]
+async fn content_is_told_where_the_operator_opts_in_and_the_key_never() {
+    let answer = Rule::always(Fault::answer([format!("It is {KEY}.")]));
+    let (world, sink) = traced_with(vec![answer], |config| {
+        config.telemetry.content_bytes = Some(4096);
+    })
+    .await;
+    world.caller().await.answer(ask(&format!("Is it {KEY}?"))).await;
+    let spans = sink.wait_for(1, EXECUTE).await;
+    let provider = spans.one(CHAT);
+    assert_eq!(
+        provider.get("gen_ai.input.messages"),
+        r#"[{"role":"user","parts":[{"type":"text","content":"Is it [REDACTED]?"}]}]"#
+    );
+    assert_eq!(
+        provider.get("gen_ai.output.messages"),
+        r#"[{"role":"assistant","parts":[{"type":"text","content":"It is [REDACTED]."}]}]"#
+    );
+    assert!(!sink.has(KEY));
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ impl Sink {
     pub async fn wait_until(&self, what: &str, such: impl Fn(&Spans) -> bool) -> Spans {
         let mut taken = self.taken.clone();
         let enough = taken.wait_for(|taken| such(&Spans(taken.spans.clone())));
-        let waited = timeout(PATIENCE, enough).await.map(|found| drop(found));
+        let waited = timeout(PATIENCE, enough).await.map(drop);
         let spans = self.spans();
         assert!(waited.is_ok(), "no {what} among: {:#?}", spans.0);
         spans
