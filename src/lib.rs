@@ -20,7 +20,7 @@
 //! | [`proto`], [`service`], [`server`] | the door, the RPCs, the ports |
 //! | [`lifecycle`], [`admission`], [`config`] | stopping, places, settings |
 //! | [`telemetry`] | traces, and where they go |
-//! | [`callers`], [`secrets`] | who may call, and whose key they may name |
+//! | [`callers`], [`tls`], [`secrets`] | who may call, over what, and whose key they may name |
 //! | [`output`], [`price`] | what form, what cost |
 //! | [`metrics`] | the figures of all that, each defined once |
 //! | [`simulator`], [`cli`] | a local Fireworks; the program |
@@ -46,7 +46,7 @@
 //!  │          │          │
 //!  ▼          └────┬─────┘
 //! fireworks        ▼
-//!  │           recording ──► price      callers ──► secrets, watched
+//!  │           recording ──► price      callers, tls ──► secrets, watched
 //!  │           redis, seal
 //!  ▼               │
 //! output, lifecycle, admission
@@ -80,4 +80,5 @@ pub mod server;
 pub mod service;
 pub mod simulator;
 pub mod telemetry;
+pub mod tls;
 pub mod watched;

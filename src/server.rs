@@ -8,8 +8,15 @@
 //! idle socket or an open health watch.)
 
 mod authentication;
+mod connection;
+mod greeting;
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::{Future, pending},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use axum::{
@@ -25,12 +32,11 @@ use tonic::{
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use self::authentication::Authentication;
+use self::{authentication::Authentication, greeting::connections};
 use crate::{
     admission::Admission,
     cache::Memory,
-    callers::Callers,
-    config::Config,
+    config::{Config, ConnectionAge, DoorConfig},
     execution::Executor,
     fireworks::Client,
     flight::Flights,
@@ -55,10 +61,11 @@ pub struct Server {
     executor: Arc<Executor>,
     incoming: TcpIncoming,
     local_addr: SocketAddr,
+    health_incoming: Option<TcpIncoming>,
     admin: TcpListener,
     admin_addr: SocketAddr,
     health: HealthReporter,
-    callers: Callers,
+    door: DoorConfig,
     drain: DrainLimits,
     max_message_bytes: usize,
     reflection: bool,
@@ -74,10 +81,9 @@ impl Server {
     /// The same around an executor of one's own: [`executor`]'s, with another
     /// node in its registry.
     pub async fn bind_with(config: Config, executor: Executor) -> anyhow::Result<Server> {
-        let incoming = TcpIncoming::bind(config.listen)
-            .with_context(|| format!("cannot listen on {} for gRPC", config.listen))?
-            .with_nodelay(Some(true))
-            .with_keepalive(Some(Duration::from_secs(60)));
+        let incoming = listen(config.listen, "gRPC")?;
+        let health_incoming =
+            config.door.health_listen.map(|address| listen(address, "health")).transpose()?;
         let admin = TcpListener::bind(config.admin_listen)
             .await
             .with_context(|| format!("cannot listen on {} for HTTP", config.admin_listen))?;
@@ -88,10 +94,11 @@ impl Server {
         Ok(Server {
             local_addr: incoming.local_addr()?,
             incoming,
+            health_incoming,
             admin_addr: admin.local_addr()?,
             admin,
             health,
-            callers: config.door.callers,
+            door: config.door,
             drain: config.drain,
             // Room to tell a caller that its input is too large.
             max_message_bytes: config.execution.max_input_bytes.saturating_mul(4),
@@ -103,6 +110,11 @@ impl Server {
     /// Where gRPC listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Where health alone is answered, if there is such a port.
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health_incoming.as_ref().and_then(|incoming| incoming.local_addr().ok())
     }
 
     /// Where the admin pages listen.
@@ -127,16 +139,22 @@ impl Server {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
         let routes = self.routes()?;
-        let Server { executor, incoming, admin, health, callers, drain, .. } = self;
+        let Server { executor, incoming, admin, health, door, drain, .. } = self;
         let lifecycle = executor.lifecycle.clone();
-        lifecycle.spawn(async move { callers.follow().await });
+        follow(&door, &lifecycle);
+        if let Some(tls) = &door.tls {
+            tls.tell(&executor.metrics);
+        }
         for name in HEALTH_NAMES {
             health.set_service_status(name, ServingStatus::Serving).await;
         }
         let going_away = lifecycle.clone();
-        let serving = grpc(routes).serve_with_incoming_shutdown(incoming, async move {
-            going_away.reached(Stage::Draining).await;
-        });
+        let connections = connections(incoming, door.tls);
+        let serving =
+            grpc(routes, door.age).serve_with_incoming_shutdown(connections, async move {
+                going_away.reached(Stage::Draining).await;
+            });
+        let probes = probes(self.health_incoming, health.clone());
         let pages = axum::serve(admin, admin_pages(lifecycle.clone(), executor.metrics.clone()));
         let stopping = async {
             shutdown.await;
@@ -150,6 +168,7 @@ impl Server {
                 stopping.await;
             }
             served = pages => served.context("the admin server failed")?,
+            served = probes => served.context("the health server failed")?,
             () = &mut stopping => {
                 // All executions have ended; what hangs now is sockets and
                 // watches.
@@ -167,7 +186,10 @@ impl Server {
         let max_message_bytes = self.max_message_bytes;
         let service = WorkerServiceServer::new(Service::new(self.executor.clone()))
             .max_decoding_message_size(max_message_bytes);
-        let service = InterceptedService::new(service, Authentication::new(self.callers.clone()));
+        let service = InterceptedService::new(
+            service,
+            Authentication::new(self.door.callers.clone(), self.door.age),
+        );
         let health = tonic_health::server::HealthService::from_health_reporter(self.health.clone());
         let health = tonic_health::pb::health_server::HealthServer::new(health);
         let mut routes = tonic::service::Routes::builder();
@@ -238,10 +260,42 @@ fn watch(executor: &Executor, config: &Config) {
     }
 }
 
+fn listen(address: SocketAddr, purpose: &str) -> anyhow::Result<TcpIncoming> {
+    let incoming = TcpIncoming::bind(address)
+        .with_context(|| format!("cannot listen on {address} for {purpose}"))?;
+    Ok(incoming.with_nodelay(Some(true)).with_keepalive(Some(Duration::from_secs(60))))
+}
+
+/// Has the files of the door followed for as long as the worker lives.
+fn follow(door: &DoorConfig, lifecycle: &Lifecycle) {
+    let callers = door.callers.clone();
+    lifecycle.spawn(async move { callers.follow().await });
+    if let Some(tls) = door.tls.clone() {
+        lifecycle.spawn(async move { tls.follow().await });
+    }
+}
+
+/// Health on a port of its own, to the worker's end.
+async fn probes(
+    incoming: Option<TcpIncoming>,
+    health: HealthReporter,
+) -> Result<(), transport::Error> {
+    let Some(incoming) = incoming else {
+        return pending().await;
+    };
+    let health = tonic_health::server::HealthService::from_health_reporter(health);
+    let health = tonic_health::pb::health_server::HealthServer::new(health);
+    transport::Server::builder().add_service(health).serve_with_incoming(incoming).await
+}
+
 /// The transport. Token deltas are tiny: windows stay at their defaults, and
 /// Nagle is off on the sockets.
-fn grpc(routes: tonic::service::Routes) -> transport::server::Router {
-    transport::Server::builder()
+fn grpc(routes: tonic::service::Routes, age: Option<ConnectionAge>) -> transport::server::Router {
+    let mut server = transport::Server::builder();
+    if let Some(ConnectionAge { limit, grace }) = age {
+        server = server.max_connection_age(limit).max_connection_age_grace(grace);
+    }
+    server
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .http2_max_header_list_size(16 * 1024)

@@ -26,6 +26,10 @@ use crate::{
     report,
 };
 
+/// When a call's connection is cut; goes with its request.
+#[derive(Debug, Clone, Copy)]
+pub struct CutAt(pub Instant);
+
 /// The worker's service.
 #[derive(Debug, Clone)]
 pub struct Service {
@@ -54,7 +58,15 @@ impl Service {
         M: Called + Send + 'static,
     {
         let arrival = arrival(&request).map_err(refuse)?;
+        let cut_at = request.extensions().get::<CutAt>().copied();
         let message = request.into_inner();
+        let begin = move |executor: &Arc<Executor>, permit, message, arrival| {
+            let mut session = begin(executor, permit, message, arrival)?;
+            if let Some(CutAt(at)) = cut_at {
+                session.end_before(at);
+            }
+            Ok(session)
+        };
         match self.executor.admit(&arrival.caller, message.tenant()).map_err(refuse)? {
             Entry::Seated(permit) => {
                 let session = guarded(&self.executor.metrics, || {

@@ -44,6 +44,7 @@ fn every_failure() -> Vec<Error> {
         Error::CallerUnauthenticated,
         Error::Saturated { limit: Limit::Executions, retry_after },
         Error::Draining { retry_after },
+        Error::ConnectionAged { retry_after },
         Error::OutputNotJson { problem: text(), text: text() },
         Error::OutputSchemaMismatch { problem: text(), text: text() },
         Error::OutputTooLarge { limit_bytes: 1 },
@@ -68,6 +69,7 @@ fn is_listed(error: &Error) {
         | Error::CallerUnauthenticated
         | Error::Saturated { .. }
         | Error::Draining { .. }
+        | Error::ConnectionAged { .. }
         | Error::OutputNotJson { .. }
         | Error::OutputSchemaMismatch { .. }
         | Error::OutputTooLarge { .. }

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["proto", "report"],
     &["execution"],
     &["node", "cache", "flight"],
-    &["callers", "fireworks", "recording", "redis", "seal"],
+    &["callers", "fireworks", "recording", "redis", "seal", "tls"],
     &["admission", "lifecycle", "output", "price", "secrets", "watched"],
     &["metrics"],
     &["telemetry"],

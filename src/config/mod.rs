@@ -20,7 +20,7 @@ use url::Url;
 pub use self::{
     admission::AdmissionArgs,
     args::{LogFormat, ProtocolArg, ServeArgs},
-    door::{DoorArgs, DoorConfig},
+    door::{ConnectionAge, DoorArgs, DoorConfig},
     telemetry::TelemetryArgs,
 };
 use crate::{
@@ -134,7 +134,7 @@ impl TryFrom<ServeArgs> for Config {
             &telemetry::environment,
             &mut problems,
         );
-        let door = DoorConfig::read(&args.door, args.listen, &mut problems);
+        let door = DoorConfig::read(&args.door, args.listen, args.max_total_timeout, &mut problems);
         let (Some(base_url), Some(prices), Some(cache_secret), Some(admission), Some(door)) =
             (base_url, prices, cache_secret, admission, door)
         else {

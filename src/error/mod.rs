@@ -65,6 +65,11 @@ pub enum Error {
         /// When to try again, elsewhere.
         retry_after: Duration,
     },
+    /// The call's connection has become as old as the operator lets it.
+    ConnectionAged {
+        /// When to try again, over another.
+        retry_after: Duration,
+    },
     /// The answer is not JSON although JSON was asked for.
     OutputNotJson {
         /// Where and why parsing stopped.
@@ -152,6 +157,7 @@ impl Error {
             Error::Deadline { deadline, .. } => deadline.reason(),
             Error::Saturated { .. } => "WORKER_SATURATED",
             Error::Draining { .. } => "WORKER_DRAINING",
+            Error::ConnectionAged { .. } => "CONNECTION_AGED",
             Error::OutputNotJson { .. } => "OUTPUT_NOT_JSON",
             Error::OutputSchemaMismatch { .. } => "OUTPUT_SCHEMA_MISMATCH",
             Error::OutputTooLarge { .. } => "OUTPUT_TOO_LARGE",
@@ -171,9 +177,10 @@ impl Error {
             | Error::CallerUnauthenticated
             | Error::Cancelled => Fault::Caller,
             Error::Provider(provider) => provider.kind.fault(),
-            Error::Deadline { .. } | Error::Saturated { .. } | Error::Draining { .. } => {
-                Fault::Limit
-            }
+            Error::Deadline { .. }
+            | Error::Saturated { .. }
+            | Error::Draining { .. }
+            | Error::ConnectionAged { .. } => Fault::Limit,
             Error::OutputNotJson { .. }
             | Error::OutputSchemaMismatch { .. }
             | Error::OutputTooLarge { .. } => Fault::Model,
@@ -196,9 +203,9 @@ impl Error {
             | Error::OutputTooLarge { .. }
             | Error::Internal(_) => Retry::No,
             Error::Deadline { .. } | Error::Cancelled => Retry::Yes,
-            Error::Saturated { retry_after, .. } | Error::Draining { retry_after } => {
-                Retry::After(*retry_after)
-            }
+            Error::Saturated { retry_after, .. }
+            | Error::Draining { retry_after }
+            | Error::ConnectionAged { retry_after } => Retry::After(*retry_after),
             Error::Provider(provider) => provider.retry(),
         }
     }
@@ -240,6 +247,12 @@ impl Error {
             Error::Saturated { limit, .. } => limit.public_message(),
             Error::Draining { .. } => {
                 "the worker is stopping; try again on another worker".to_owned()
+            }
+            Error::ConnectionAged { .. } => {
+                "the connection is as old as this worker lets one get; go \
+                                              on over another with the execution token, or \
+                                              execute again"
+                    .to_owned()
             }
             Error::OutputNotJson { problem, .. } => format!(
                 "the model's answer is not JSON ({problem}); ask for JSON in the prompt, or allow \

@@ -17,6 +17,7 @@ pub(super) struct Clock {
     arrived: Instant,
     deadlines: Deadlines,
     progress_interval: Duration,
+    until: Option<Instant>,
     queued: Option<Duration>,
     looked_up: Option<Duration>,
     first_output: Option<Instant>,
@@ -30,6 +31,8 @@ pub(super) struct Clock {
 pub(super) enum Alarm {
     /// A deadline is over; this long it was.
     Deadline(Deadline, Duration),
+    /// The connection is as old as it gets.
+    Aged,
     /// Nothing was sent for a while.
     Progress,
 }
@@ -45,6 +48,7 @@ impl Clock {
             arrived,
             deadlines,
             progress_interval,
+            until: None,
             queued: None,
             looked_up: None,
             first_output: None,
@@ -55,6 +59,16 @@ impl Clock {
         let (at, _) = clock.next_alarm();
         clock.timer.as_mut().reset(at);
         clock
+    }
+
+    /// Notes when the connection ends.
+    pub(super) fn end_before(&mut self, until: Instant) {
+        self.until = Some(until);
+    }
+
+    /// When the connection ends, if that is known.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until
     }
 
     /// Notes how long the place was waited for.
@@ -125,12 +139,12 @@ impl Clock {
         };
         let whole = (self.arrived + total, Deadline::Total, total);
         let (at, deadline, limit) = if part.0 < whole.0 { part } else { whole };
+        let (at, alarm) = match self.until {
+            Some(until) if until < at => (until, Alarm::Aged),
+            _ => (at, Alarm::Deadline(deadline, limit)),
+        };
         let progress = self.last_event + self.progress_interval;
-        if progress < at {
-            (progress, Alarm::Progress)
-        } else {
-            (at, Alarm::Deadline(deadline, limit))
-        }
+        if progress < at { (progress, Alarm::Progress) } else { (at, alarm) }
     }
 }
 

@@ -110,6 +110,8 @@ pub struct Failed {
     pub attempts: u32,
     /// What it was waiting for.
     pub phase: Phase,
+    /// Picks the execution up again, where it goes on without this call.
+    pub execution_token: Option<String>,
 }
 
 /// Money in whole nano-dollars.

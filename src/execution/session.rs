@@ -76,6 +76,9 @@ impl Session {
     /// Told twice, as deltas and in `completed`, this is under 64 KiB.
     const BRIEF_BYTES: usize = 24 * 1024;
 
+    /// A new connection takes no longer.
+    const AGED: Error = Error::ConnectionAged { retry_after: Duration::from_millis(100) };
+
     pub(super) fn new(
         executor: Arc<Executor>,
         permit: Permit,
@@ -115,6 +118,9 @@ impl Session {
     /// When it ends at the latest, and why it then does.
     pub fn deadline(&self) -> (Instant, Error) {
         let (at, limit) = self.clock.end();
+        if let Some(until) = self.clock.until().filter(|until| *until < at) {
+            return (until, Session::AGED);
+        }
         let phase = self.listener.outlook().phase;
         (at, Error::Deadline { deadline: Deadline::Total, limit, phase })
     }
@@ -141,12 +147,22 @@ impl Session {
             };
             return Some(match alarm {
                 Alarm::Progress => Ok(self.progress()),
+                Alarm::Aged => {
+                    self.listener.run_on();
+                    self.fail(Failure::from(Session::AGED))
+                }
                 Alarm::Deadline(deadline, limit) => {
                     let phase = self.listener.outlook().phase;
                     self.fail(Failure::from(Error::Deadline { deadline, limit, phase }))
                 }
             });
         }
+    }
+
+    /// Its connection is cut at `until`: it ends in time to say so, and its
+    /// flight goes on for whoever picks it up again.
+    pub fn end_before(&mut self, until: Instant) {
+        self.clock.end_before(until);
     }
 
     /// Ends it here after a panic, whatever its flight does; `reason` is what
@@ -270,7 +286,10 @@ impl Session {
     fn fail(&mut self, failure: Failure) -> Result<Output, Box<Failed>> {
         self.ended = true;
         let outlook = self.listener.outlook();
+        let goes_on =
+            matches!(failure.error, Error::Draining { .. } | Error::ConnectionAged { .. });
         let failed = Box::new(Failed {
+            execution_token: goes_on.then(|| self.token()),
             error: self.told(failure.error),
             usage: failure.usage,
             cost: self.cost(self.listener.subject(), failure.usage.as_ref()),

@@ -55,6 +55,8 @@ impl InLine {
             Alarm::Deadline(deadline, limit) => {
                 Err(Error::Deadline { deadline, limit, phase: Phase::Queued })
             }
+            // It is no session yet, and waits for a short while only.
+            Alarm::Aged => Err(Executor::draining()),
             Alarm::Progress => Ok(News::Progress(self.progress())),
         }
     }

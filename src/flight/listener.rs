@@ -101,6 +101,11 @@ impl Listener {
         &self.flight.subject
     }
 
+    /// Has the flight run on when its last listener has gone.
+    pub fn run_on(&self) {
+        self.flight.state().drains = true;
+    }
+
     /// The number of the last event that was heard.
     pub fn cursor(&self) -> u64 {
         self.cursor

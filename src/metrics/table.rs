@@ -193,7 +193,7 @@ instruments! {
         by [sparkler::SIGNAL] in NO_BUCKETS;
 
     /// When the worker's certificate ends, as seconds since 1970.
-    certificate_expiry: Gauge<u64> = "sparkler.tls.certificate.expiry" ["s"]
+    certificate_expiry: Watched = "sparkler.tls.certificate.expiry" ["s"]
         by [] in NO_BUCKETS;
 
     /// Panics that were caught. Each is a bug of the worker.

@@ -55,7 +55,7 @@ fn told() -> Metrics {
     metrics.executions_cut(1);
     metrics.watch_dropped(Signal::Traces, || 6);
     metrics.watch_dropped(Signal::Logs, || 5);
-    metrics.certificate_expires(1_900_000_000);
+    metrics.watch_certificate(|| 1_900_000_000);
     metrics.panicked();
     metrics
 }

@@ -81,9 +81,9 @@ impl Metrics {
         self.instruments().telemetry_dropped.with(attribute, read);
     }
 
-    /// When the worker's certificate ends, in seconds since 1970.
-    pub fn certificate_expires(&self, unix_seconds: u64) {
-        self.instruments().certificate_expiry.record(unix_seconds, &[]);
+    /// `read` tells when the worker's certificate ends, in seconds since 1970.
+    pub fn watch_certificate(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.instruments().certificate_expiry.with(read);
     }
 
     /// A panic was caught.

@@ -41,6 +41,7 @@ impl From<Failed> for Status {
             timing: Some(Timing::from(failed.timing)),
             attempts: failed.attempts,
             text: answer_text(&failed.error).to_owned(),
+            execution_token: failed.execution_token.unwrap_or_default(),
         };
         make(&failed.error, Some(failed.phase), Some(detail))
     }
@@ -78,7 +79,7 @@ fn code(error: &Error) -> Code {
         Error::Provider(provider) => provider_code(provider.kind),
         Error::Deadline { .. } => Code::DeadlineExceeded,
         Error::Saturated { .. } | Error::OutputTooLarge { .. } => Code::ResourceExhausted,
-        Error::Draining { .. } => Code::Unavailable,
+        Error::Draining { .. } | Error::ConnectionAged { .. } => Code::Unavailable,
         Error::OutputNotJson { .. } | Error::OutputSchemaMismatch { .. } => {
             Code::FailedPrecondition
         }
@@ -176,7 +177,10 @@ fn shorten_encoded(message: &str) -> String {
 /// refusals: they came before anything was done.
 fn pushback(error: &Error) -> MetadataMap {
     let mut metadata = MetadataMap::new();
-    if let Error::Saturated { retry_after, .. } | Error::Draining { retry_after } = error {
+    if let Error::Saturated { retry_after, .. }
+    | Error::Draining { retry_after }
+    | Error::ConnectionAged { retry_after } = error
+    {
         metadata.insert("grpc-retry-pushback-ms", milliseconds(*retry_after).into());
     }
     metadata

@@ -2,22 +2,39 @@
 //! it learns goes with the request as a [`Caller`](crate::callers::Caller);
 //! whoever is unknown is refused here.
 
+use std::time::Duration;
+
 use tonic::{Request, Status, metadata::MetadataValue, service::Interceptor};
 
+use super::connection::Peer;
 use crate::{
     callers::{Callers, Evidence},
+    config::ConnectionAge,
     error::Error,
     proto::status,
     report,
+    service::CutAt,
 };
 
 /// The question, asked of every call.
 #[derive(Debug, Clone)]
-pub(super) struct Authentication(Callers);
+pub(super) struct Authentication {
+    callers: Callers,
+    age: Option<ConnectionAge>,
+}
+
+/// So long before its connection is cut a stream ends by itself; half of the
+/// grace where that is shorter.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Authentication {
-    pub(super) fn new(callers: Callers) -> Authentication {
-        Authentication(callers)
+    pub(super) fn new(callers: Callers, age: Option<ConnectionAge>) -> Authentication {
+        Authentication { callers, age }
+    }
+
+    fn cut_at(&self, peer: &Peer) -> Option<CutAt> {
+        let ConnectionAge { limit, grace } = self.age?;
+        peer.since.checked_add(limit + grace - FAREWELL.min(grace / 2)).map(CutAt)
     }
 }
 
@@ -26,12 +43,17 @@ impl Interceptor for Authentication {
         // Nothing behind the door needs to see it.
         let token = request.metadata_mut().remove("authorization");
         let authorization = token.as_ref().map(MetadataValue::as_encoded_bytes);
-        let Some(caller) = self.0.identify(Evidence { authorization, certificate: None }) else {
+        let peer = request.extensions().get::<Peer>().cloned();
+        let certificate = peer.as_ref().and_then(|peer| peer.certificate.as_deref());
+        let Some(caller) = self.callers.identify(Evidence { authorization, certificate }) else {
             let error = Error::CallerUnauthenticated;
             report::refused(&error);
             return Err(status(&error));
         };
         request.extensions_mut().insert(caller);
+        if let Some(cut_at) = peer.and_then(|peer| self.cut_at(&peer)) {
+            request.extensions_mut().insert(cut_at);
+        }
         Ok(request)
     }
 }

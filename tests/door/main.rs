@@ -5,6 +5,7 @@ mod support;
 
 mod callers;
 mod secrets;
+mod tls;
 
 use std::path::Path;
 

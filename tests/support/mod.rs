@@ -38,6 +38,8 @@ pub struct World {
     pub simulator: Handle,
     pub worker: SocketAddr,
     pub admin: SocketAddr,
+    /// Where health alone is answered, if there is such a port.
+    pub health: Option<SocketAddr>,
     /// The worker's places.
     pub admission: Admission,
     stop: Option<oneshot::Sender<()>>,
@@ -75,11 +77,21 @@ impl World {
         let admission = executor.admission.clone();
         let server = Server::bind_with(config, executor).await.expect("a worker");
         let (worker, admin) = (server.local_addr(), server.admin_addr());
+        let health = server.health_addr();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = spawn(server.run(async move {
             let _ = stopped.await;
         }));
-        World { simulator: handle, worker, admin, admission, stop: Some(stop), running, simulating }
+        World {
+            simulator: handle,
+            worker,
+            admin,
+            health,
+            admission,
+            stop: Some(stop),
+            running,
+            simulating,
+        }
     }
 
     /// Somebody who calls the worker, over a connection of its own.

@@ -54,6 +54,7 @@ fn fault(error: &Error) -> wire::Fault {
         | Error::IdempotencyMismatch
         | Error::CallerUnauthenticated
         | Error::Saturated { .. }
+        | Error::ConnectionAged { .. }
         | Error::Internal(_) => wire::Fault::Internal(wire::Nothing {}),
     }
 }

@@ -1,0 +1,116 @@
+//! TLS at the door: the worker's certificate and the authority of its callers'
+//! certificates, from files that are followed as they change.
+//!
+//! HTTP/2 only, TLS 1.2 and 1.3, by aws-lc-rs. Does no I/O on sockets: the
+//! server shakes hands with what [`Tls::current`] says.
+
+mod certificate;
+
+use std::{path::PathBuf, sync::Arc};
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+
+pub use self::certificate::names;
+use crate::{
+    metrics::Metrics,
+    watched::{Contents, Watched},
+};
+
+/// Where the certificates are, as PEM.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The worker's certificate, followed by those between it and its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authorities of callers' certificates; `None` asks for none.
+    pub client_authorities: Option<PathBuf>,
+}
+
+/// TLS as it is to be spoken now.
+#[derive(Debug, Clone)]
+pub struct Tls(Arc<Watched<Loaded>>);
+
+/// What the files say.
+#[derive(Debug)]
+struct Loaded {
+    config: Arc<ServerConfig>,
+    /// In seconds since 1970.
+    expires: u64,
+}
+
+impl Tls {
+    /// Reads the files, or says what is wrong with them.
+    pub fn read(files: TlsFiles) -> Result<Tls, String> {
+        let TlsFiles { certificate, key, client_authorities } = files;
+        let files = [certificate, key].into_iter().chain(client_authorities).collect();
+        Ok(Tls(Arc::new(Watched::read(files, understand)?)))
+    }
+
+    /// What a connection that begins now is to speak.
+    pub fn current(&self) -> Arc<ServerConfig> {
+        self.0.current().config.clone()
+    }
+
+    /// Has the figures tell when the certificate ends.
+    pub fn tell(&self, metrics: &Metrics) {
+        let watched = self.0.clone();
+        metrics.watch_certificate(move || watched.current().expires);
+    }
+
+    /// Takes up changes of the files, for ever. A pair that does not fit leaves
+    /// the one before in use. Connections go on with what they began with.
+    pub async fn follow(&self) {
+        self.0.follow().await;
+    }
+}
+
+fn understand(contents: &[Contents]) -> Result<Loaded, String> {
+    let [certificate, key, authorities @ ..] = contents else {
+        return Err("a certificate and a key are needed".to_owned());
+    };
+    let chain = certificates(certificate, "the certificate file")?;
+    let expires = certificate::expires(&chain[0])?;
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|_| "the key file holds no private key (PEM)".to_owned())?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = match authorities.first() {
+        None => builder.with_no_client_auth(),
+        Some(authorities) => builder.with_client_cert_verifier(verifier(authorities, provider)?),
+    };
+    let mut config = builder
+        .with_single_cert(chain, key)
+        .map_err(|error| format!("the certificate and the key do not fit: {error}"))?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Loaded { config: Arc::new(config), expires })
+}
+
+fn verifier(
+    authorities: &Contents,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(authorities, "the file of client authorities")? {
+        roots.add(authority).map_err(|error| format!("a client authority is none: {error}"))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| format!("the client authorities cannot be used: {error}"))
+}
+
+/// At least one.
+fn certificates(pem: &Contents, what: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    found
+        .ok()
+        .filter(|found| !found.is_empty())
+        .ok_or_else(|| format!("{what} holds no certificate (PEM)"))
+}

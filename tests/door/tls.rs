@@ -1,0 +1,228 @@
+//! TLS: whom the worker shows what certificate, and whose it takes.
+
+use std::{path::Path, time::Duration};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    SanType,
+};
+use serde_json::json;
+use sparkler::{
+    callers::Callers,
+    config::ConnectionAge,
+    simulator::Options,
+    tls::{Tls, TlsFiles},
+};
+use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+use super::support::{Caller, PATIENCE, World, ask};
+
+/// An authority, and what it signs.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key, as PEM.
+struct Pair {
+    certificate: String,
+    key: String,
+}
+
+impl Authority {
+    fn new() -> Authority {
+        let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Authority(CertifiedIssuer::self_signed(params, key).expect("an authority"))
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    fn worker(&self) -> Pair {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.sign(params)
+    }
+
+    fn caller(&self, uri: &str) -> Pair {
+        let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
+        params.subject_alt_names = vec![SanType::URI(uri.try_into().expect("a URI"))];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Pair {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.0).expect("signed");
+        Pair { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+}
+
+fn write(folder: &Path, pair: &Pair) {
+    std::fs::write(folder.join("tls.crt"), &pair.certificate).expect("written");
+    std::fs::write(folder.join("tls.key"), &pair.key).expect("written");
+}
+
+fn tls(folder: &Path, authority: Option<&Authority>) -> Tls {
+    let client_authorities = authority.map(|authority| {
+        let file = folder.join("ca.crt");
+        std::fs::write(&file, authority.pem()).expect("written");
+        file
+    });
+    let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
+    Tls::read(TlsFiles { certificate, key, client_authorities }).expect("TLS")
+}
+
+async fn connect(
+    world: &World,
+    trusted: &Authority,
+    own: Option<&Pair>,
+) -> Result<Channel, tonic::transport::Error> {
+    let mut tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(trusted.pem()))
+        .domain_name("localhost");
+    if let Some(own) = own {
+        tls = tls.identity(Identity::from_pem(&own.certificate, &own.key));
+    }
+    let endpoint = Endpoint::from_shared(format!("https://{}", world.worker)).expect("a URL");
+    endpoint.tls_config(tls)?.connect().await
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_shown_when_its_files_change_and_a_bad_pair_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (old, new) = (Authority::new(), Authority::new());
+    write(folder.path(), &old.worker());
+    let world = World::with(Options::instant(), |config| {
+        config.door.tls = Some(tls(folder.path(), None));
+    })
+    .await;
+    let running = connect(&world, &old, None).await.expect("trusted");
+    Caller::over(running.clone()).answer(ask("x")).await;
+
+    std::fs::write(folder.path().join("tls.key"), new.worker().key).expect("written");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    connect(&world, &old, None).await.expect("the old pair is kept");
+
+    write(folder.path(), &new.worker());
+    let began = Instant::now();
+    while connect(&world, &new, None).await.is_err() {
+        assert!(began.elapsed() < PATIENCE, "the new pair is not taken");
+    }
+    connect(&world, &old, None).await.expect_err("the old pair is gone");
+    Caller::over(running).answer(ask("a connection goes on")).await;
+}
+
+#[tokio::test]
+async fn a_caller_is_known_by_its_certificate_and_health_has_a_port_of_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    write(folder.path(), &authority.worker());
+    let known = "spiffe://cluster.local/ns/flows/sa/orchestrator";
+    let callers = json!({"callers": [{"name": "flows", "certificates": [known]}]});
+    let file = folder.path().join("callers.json");
+    std::fs::write(&file, callers.to_string()).expect("written");
+    let world = World::with(Options::instant(), |config| {
+        config.door.tls = Some(tls(folder.path(), Some(&authority)));
+        config.door.callers = Callers::listed(&file).expect("callers");
+        config.door.health_listen = Some(([127, 0, 0, 1], 0).into());
+    })
+    .await;
+
+    let own = authority.caller(known);
+    let channel = connect(&world, &authority, Some(&own)).await.expect("trusted");
+    Caller::over(channel).answer(ask("x")).await;
+
+    let other = authority.caller("spiffe://cluster.local/ns/flows/sa/other");
+    let channel = connect(&world, &authority, Some(&other)).await.expect("trusted");
+    let refused = Caller::over(channel).failure(ask("x")).await;
+    assert_eq!(refused.reason, "CALLER_UNAUTHENTICATED");
+
+    let forged = stranger.caller(known);
+    for own in [None, Some(&forged)] {
+        // TLS 1.3 tells a client only after its own part is done.
+        if let Ok(channel) = connect(&world, &authority, own).await {
+            Caller::over(channel).list().await.expect_err("no connection");
+        }
+    }
+    let health = format!("http://{}", world.health.expect("a port"));
+    let endpoint = Endpoint::from_shared(health).expect("a URL");
+    let mut health = HealthClient::new(endpoint.connect().await.expect("it listens"));
+    health.check(HealthCheckRequest::default()).await.expect("plain text, and no certificate");
+}
+
+#[tokio::test]
+async fn whoever_does_not_greet_as_a_caller_does_is_sent_away() {
+    use tokio::io::AsyncWriteExt;
+    let world = World::start().await;
+    let mut silent = Vec::new();
+    // More than may greet at a time.
+    for _ in 0..1100 {
+        silent.push(TcpStream::connect(world.worker).await.expect("it listens"));
+    }
+    let mut web = TcpStream::connect(world.worker).await.expect("it listens");
+    web.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("it reads");
+    let mut nothing = Vec::new();
+    let _ = web.read_to_end(&mut nothing).await;
+    assert!(nothing.is_empty());
+    let began = Instant::now();
+    world.caller().await.answer(ask("x")).await;
+    println!("answered in {:?} beside {} silent sockets", began.elapsed(), silent.len());
+    let read = tokio::time::timeout(PATIENCE, silent[0].read(&mut [0])).await;
+    assert!(matches!(read, Ok(Ok(0) | Err(_))), "the oldest gives way");
+}
+
+#[tokio::test]
+async fn a_stream_ends_before_its_connection_is_cut_and_is_picked_up_over_another() {
+    use sparkler::{proto::AttachExecutionRequest, simulator::Pace};
+    let pace = Pace { first_token: Duration::from_millis(50), tokens_per_second: 10.0 };
+    let world = World::with(Options { pace, ..Options::default() }, |config| {
+        let (limit, grace) = (Duration::from_millis(300), Duration::from_millis(800));
+        config.door.age = Some(ConnectionAge { limit, grace });
+    })
+    .await;
+    let caller = world.caller().await;
+    let mut text = String::new();
+    let mut call = caller.execute(ask("Tell me more.")).await.expect("it runs");
+    let aged = loop {
+        use sparkler::proto::execute_node_response::Event;
+        match call.next().await.expect("an end") {
+            Ok(Event::Delta(delta)) => text.push_str(&delta.text),
+            Ok(Event::Completed(_)) => panic!("too quick for this test"),
+            Ok(_) => {}
+            Err(failure) => break failure,
+        }
+    };
+    assert_eq!((aged.code, aged.reason.as_str()), (tonic::Code::Unavailable, "CONNECTION_AGED"));
+    assert!(aged.retry_after.is_some() && aged.safe_to_retry());
+    let mut attachment = AttachExecutionRequest {
+        execution_token: aged.detail.expect("a detail").execution_token,
+        after_sequence: call.last_sequence(),
+        ..Default::default()
+    };
+    // As often as it takes: each connection is as short.
+    for _ in 0..100 {
+        let attached = world.caller().await.attach(attachment.clone()).await;
+        let mut call = attached.expect("it goes on");
+        loop {
+            use sparkler::proto::execute_node_response::Event;
+            match call.next().await.expect("an end") {
+                Ok(Event::Delta(delta)) => text.push_str(&delta.text),
+                Ok(Event::Completed(completed)) => {
+                    assert_eq!(completed.choices[0].text, text);
+                    assert_eq!(world.upstream_calls(), 1);
+                    return;
+                }
+                Ok(_) => {}
+                Err(failure) => {
+                    assert_eq!(failure.reason, "CONNECTION_AGED");
+                    attachment.after_sequence = call.last_sequence();
+                    break;
+                }
+            }
+        }
+    }
+    panic!("it never ends");
+}
