@@ -163,7 +163,8 @@ fn order(prompt: &str, deltas: bool) -> Order {
 
 /// Executes to the end, and returns how many events there were.
 async fn execute(executor: &Arc<Executor>, order: Order) -> usize {
-    let Ok(Entry::Seated(permit)) = executor.admit(&Caller::anyone(), "") else {
+    let entry = executor.admit(&Caller::anyone(), "", order.input_bytes);
+    let Ok(Entry::Seated(permit)) = entry else {
         unreachable!("there are places enough");
     };
     let mut session = executor.execute(permit, order).expect("it is taken");

@@ -49,7 +49,7 @@
 //!  │           recording ──► price      callers, tls ──► secrets, watched
 //!  │           redis, seal
 //!  ▼               │
-//! output, lifecycle, admission
+//! output, lifecycle, admission, cooldown
 //!                  ▼
 //! metrics ──► telemetry ──► event, error, credentials
 //! ```
@@ -59,6 +59,7 @@ pub mod cache;
 pub mod callers;
 pub mod cli;
 pub mod config;
+pub mod cooldown;
 pub mod credentials;
 pub mod error;
 pub mod event;

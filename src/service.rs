@@ -6,6 +6,7 @@ mod telling;
 use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, Stream};
+use prost::Message;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
@@ -55,7 +56,7 @@ impl Service {
         begin: Beginning<M>,
     ) -> Result<Response<Events>, Status>
     where
-        M: Called + Send + 'static,
+        M: Called + Message + 'static,
     {
         let arrival = arrival(&request).map_err(refuse)?;
         let cut_at = request.extensions().get::<CutAt>().copied();
@@ -67,7 +68,8 @@ impl Service {
             }
             Ok(session)
         };
-        match self.executor.admit(&arrival.caller, message.tenant()).map_err(refuse)? {
+        let (tenant, bytes) = (message.tenant(), arrival.request_bytes);
+        match self.executor.admit(&arrival.caller, tenant, bytes).map_err(refuse)? {
             Entry::Seated(permit) => {
                 let session = guarded(&self.executor.metrics, || {
                     begin(&self.executor, permit, message, arrival)
@@ -195,7 +197,9 @@ impl WorkerService for Service {
         let arrival = arrival(&request).map_err(refuse)?;
         let message = request.into_inner();
         let tenant = named(message.context.as_ref());
-        let _permit = match self.executor.admit(&arrival.caller, tenant).map_err(refuse)? {
+        let bytes = arrival.request_bytes;
+        let entry = self.executor.admit(&arrival.caller, tenant, bytes);
+        let _permit = match entry.map_err(refuse)? {
             Entry::Seated(permit) => permit,
             Entry::InLine(waiting) => {
                 let limits = Door::limits_of(None, arrival.in_line());
@@ -218,9 +222,10 @@ impl WorkerService for Service {
 
 /// Who calls was settled before the message was read; a call that came around
 /// that is nobody's.
-fn arrival<T>(request: &Request<T>) -> Result<Arrival, Error> {
+fn arrival<T: Message>(request: &Request<T>) -> Result<Arrival, Error> {
     let caller = request.extensions().get::<Caller>().ok_or(Error::CallerUnauthenticated)?;
     Ok(Arrival {
+        request_bytes: request.get_ref().encoded_len(),
         caller: caller.clone(),
         deadline: grpc_timeout(request.metadata()),
         arrived: Instant::now(),

@@ -130,6 +130,8 @@ async fn the_credential_and_the_prompt_stay_where_they_belong() {
         let (base_url, provider) = (simulator.base_url(), simulator.handle());
         let simulating = spawn(simulator.run(std::future::pending()));
         let more = ["--log", "trace", "--fireworks-protocol", protocol, "--secrets-dir", secrets];
+        // Every fault is to come from the provider itself.
+        let more = [&more[..], &["--remember-refusals", "0s"]].concat();
         let program = Program::serve(&base_url, &more).await;
         let caller = Caller::connect(program.address).await;
         fail_in_every_way(&caller, &provider).await;

@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["execution"],
     &["node", "cache", "flight"],
     &["callers", "fireworks", "recording", "redis", "seal", "tls"],
-    &["admission", "lifecycle", "output", "price", "secrets", "watched"],
+    &["admission", "cooldown", "lifecycle", "output", "price", "secrets", "watched"],
     &["metrics"],
     &["telemetry"],
     &["credentials", "error", "event"],

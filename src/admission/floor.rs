@@ -25,6 +25,7 @@ pub(super) struct Floor<W> {
     turns: VecDeque<Arc<str>>,
     seated: usize,
     queued: usize,
+    bytes: u64,
     tickets: Ticket,
 }
 
@@ -34,6 +35,7 @@ pub(super) type Ticket = u64;
 #[derive(Debug)]
 struct Tenant<W> {
     seated: usize,
+    bytes: u64,
     line: BTreeMap<Ticket, W>,
     has_turn: bool,
 }
@@ -57,6 +59,7 @@ impl<W> Floor<W> {
             turns: VecDeque::new(),
             seated: 0,
             queued: 0,
+            bytes: 0,
             tickets: 0,
         }
     }
@@ -67,6 +70,46 @@ impl<W> Floor<W> {
 
     pub(super) fn queued(&self) -> usize {
         self.queued
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes memory for a call that comes. A quarter of all is left for answers
+    /// that grow; and of the rest a tenant with a name has half at most, so that
+    /// none can shut the others out.
+    pub(super) fn charge(&mut self, tenant: &str, bytes: u64) -> Result<Arc<str>, Limit> {
+        let for_calls = self.config.bytes - self.config.bytes / 4;
+        let own = self.tenants.get(tenant).map_or(0, |known| known.bytes);
+        let share = if tenant.is_empty() { for_calls } else { for_calls / 2 };
+        if self.bytes + bytes > for_calls || own + bytes > share {
+            return Err(Limit::Bytes);
+        }
+        let (name, known) = self.known(tenant);
+        known.bytes += bytes;
+        self.bytes += bytes;
+        Ok(name)
+    }
+
+    /// Takes more for one that has been let in, up to all there is. False where
+    /// there is not so much.
+    pub(super) fn grow(&mut self, tenant: &Arc<str>, bytes: u64) -> bool {
+        let fits = self.bytes + bytes <= self.config.bytes;
+        if fits && let Some(known) = self.tenants.get_mut(tenant) {
+            known.bytes += bytes;
+            self.bytes += bytes;
+        }
+        fits
+    }
+
+    /// Gives memory back.
+    pub(super) fn discharge(&mut self, tenant: &Arc<str>, bytes: u64) {
+        self.bytes -= bytes;
+        if let Some(known) = self.tenants.get_mut(tenant) {
+            known.bytes -= bytes;
+        }
+        self.forget_if_gone(tenant);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -186,6 +229,7 @@ impl<W> Floor<W> {
         };
         let known = self.tenants.entry(name.clone()).or_insert_with(|| Tenant {
             seated: 0,
+            bytes: 0,
             line: BTreeMap::new(),
             has_turn: false,
         });
@@ -194,9 +238,15 @@ impl<W> Floor<W> {
 
     fn forget_if_gone(&mut self, tenant: &Arc<str>) {
         let known = self.tenants.get(tenant);
-        if known.is_some_and(|known| known.seated == 0 && known.line.is_empty()) {
+        if known.is_some_and(Tenant::has_gone) {
             self.tenants.remove(tenant);
         }
+    }
+}
+
+impl<W> Tenant<W> {
+    fn has_gone(&self) -> bool {
+        self.seated == 0 && self.bytes == 0 && self.line.is_empty()
     }
 }
 
@@ -214,7 +264,25 @@ mod tests {
             executions_per_tenant: per_tenant,
             queue_length,
             queue_timeout: Duration::from_secs(1),
+            bytes: 800,
         })
+    }
+
+    #[test]
+    fn memory_is_shared_and_some_of_it_kept_for_what_grows() {
+        let mut floor = floor(9, 9, 9);
+        let greedy = floor.charge("greedy", 200).expect("it fits");
+        assert_eq!(floor.charge("greedy", 101).expect_err("over half"), Limit::Bytes);
+        floor.charge("greedy", 100).expect("half");
+        let modest = floor.charge("modest", 300).expect("the other half");
+        assert_eq!(floor.charge("", 1).expect_err("the rest is kept"), Limit::Bytes);
+        assert!(floor.grow(&greedy, 200), "kept for this");
+        assert!(!floor.grow(&modest, 1), "that is all");
+        floor.discharge(&greedy, 500);
+        floor.charge("", 300).expect("it fits again");
+        floor.discharge(&modest, 300);
+        floor.discharge(&Arc::from(""), 300);
+        assert!(floor.bytes() == 0 && floor.tenants.is_empty());
     }
 
     fn seated(floor: &mut Floor<u32>, tenant: &str) -> Arc<str> {

@@ -9,6 +9,7 @@
 //! tenant is decided there.
 
 mod floor;
+mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use self::floor::{Floor, LinedUp, Ticket};
+use self::{
+    floor::{Floor, LinedUp, Ticket},
+    memory::Charge,
+};
 use crate::error::{Error, Limit};
 
 /// How many may execute, and wait.
@@ -36,6 +40,9 @@ pub struct AdmissionConfig {
     pub queue_length: usize,
     /// How long a call waits in line at most.
     pub queue_timeout: Duration,
+    /// Memory for executions, and for calls in line: their requests, answers
+    /// and connections, in bytes.
+    pub bytes: u64,
 }
 
 impl Default for AdmissionConfig {
@@ -45,6 +52,7 @@ impl Default for AdmissionConfig {
             executions_per_tenant: 10_000,
             queue_length: 1000,
             queue_timeout: Duration::from_secs(10),
+            bytes: 1 << 30,
         }
     }
 }
@@ -74,10 +82,11 @@ pub enum Entry {
     InLine(Waiting),
 }
 
-/// A place, given back when its last clone is dropped.
+/// A place and the memory that goes with it, given back when the last clone is
+/// dropped.
 #[derive(Debug, Clone)]
 pub struct Permit {
-    _place: Arc<Place>,
+    seat: Arc<(Place, Charge)>,
     waited: Option<Duration>,
 }
 
@@ -88,6 +97,7 @@ pub struct Waiting {
     tenant: Arc<str>,
     ticket: Ticket,
     called: oneshot::Receiver<Result<Place, Limit>>,
+    charge: Option<Charge>,
     since: Instant,
 }
 
@@ -108,22 +118,26 @@ impl Admission {
         Admission(Arc::new(Shared { config, floor, empty: Notify::new() }))
     }
 
-    /// Takes a place for a tenant, or lines up for one, or says that there is
-    /// room for neither.
-    pub fn admit(&self, tenant: &str) -> Result<Entry, Error> {
+    /// Takes a place for a tenant's call with a request of so many bytes, or
+    /// lines up for one, or says that there is room for neither.
+    pub fn admit(&self, tenant: &str, request_bytes: usize) -> Result<Entry, Error> {
         let mut floor = self.floor();
+        let bytes = memory::of_request(request_bytes);
+        let name = floor.charge(tenant, bytes).map_err(refusal)?;
+        let charge = Charge::new(self.clone(), name, bytes);
         if let Some(tenant) = floor.sit(tenant) {
-            return Ok(Entry::Seated(self.place(tenant).permit(None)));
+            return Ok(Entry::Seated(self.place(tenant).permit(charge, None)));
         }
         let (caller, called) = oneshot::channel();
-        let LinedUp { tenant, ticket, pushed_out } =
-            floor.line_up(tenant, caller).map_err(refusal)?;
+        let lined_up = floor.line_up(tenant, caller);
         drop(floor);
+        let LinedUp { tenant, ticket, pushed_out } = lined_up.map_err(refusal)?;
         if let Some(pushed_out) = pushed_out {
             let _ = pushed_out.send(Err(Limit::Executions));
         }
         let (admission, since) = (self.clone(), Instant::now());
-        Ok(Entry::InLine(Waiting { admission, tenant, ticket, called, since }))
+        let charge = Some(charge);
+        Ok(Entry::InLine(Waiting { admission, tenant, ticket, called, charge, since }))
     }
 
     /// The places there are.
@@ -139,6 +153,11 @@ impl Admission {
     /// Calls in line.
     pub fn queued(&self) -> usize {
         self.floor().queued()
+    }
+
+    /// Memory taken, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.floor().bytes()
     }
 
     /// Resolves when no place is taken and nobody is in line. Cancel safe.
@@ -197,7 +216,10 @@ impl Waiting {
     pub async fn seated(&mut self) -> Result<Permit, Error> {
         let limit = self.admission.0.config.queue_timeout;
         match timeout_at(self.since + limit, &mut self.called).await {
-            Ok(Ok(Ok(place))) => Ok(place.permit(Some(self.since.elapsed()))),
+            Ok(Ok(Ok(place))) => match self.charge.take() {
+                Some(charge) => Ok(place.permit(charge, Some(self.since.elapsed()))),
+                None => Err(Error::Internal("a call in line was called twice")),
+            },
             Ok(Ok(Err(limit))) => Err(refusal(limit)),
             Ok(Err(_)) => Err(Error::Internal("a call in line was forgotten")),
             Err(_) => Err(refusal(Limit::Queue { waited: limit })),
@@ -218,11 +240,17 @@ impl Permit {
     pub fn waited(&self) -> Option<Duration> {
         self.waited
     }
+
+    /// Takes memory for an answer that has grown to so many bytes; fails where
+    /// there is none left. To be asked again as it grows: what was taken counts.
+    pub fn afford(&self, answer_bytes: usize) -> Result<(), Error> {
+        if self.seat.1.afford(answer_bytes) { Ok(()) } else { Err(refusal(Limit::Bytes)) }
+    }
 }
 
 impl Place {
-    fn permit(self, waited: Option<Duration>) -> Permit {
-        Permit { _place: Arc::new(self), waited }
+    fn permit(self, charge: Charge, waited: Option<Duration>) -> Permit {
+        Permit { seat: Arc::new((self, charge)), waited }
     }
 }
 

@@ -17,6 +17,7 @@ fn admission(executions: usize, queue_length: usize) -> Admission {
         executions_per_tenant: executions,
         queue_length,
         queue_timeout: Duration::from_secs(10),
+        bytes: 8 << 20,
     })
 }
 
@@ -37,25 +38,25 @@ fn in_line(entry: Result<Entry, Error>) -> Waiting {
 #[tokio::test]
 async fn a_place_is_held_until_its_last_clone_is_dropped() {
     let admission = admission(1, 0);
-    let permit = seated(admission.admit(""));
+    let permit = seated(admission.admit("", 0));
     let of_the_flight = permit.clone();
     drop(permit);
-    assert_eq!(admission.admit("").expect_err("full").reason(), "WORKER_SATURATED");
+    assert_eq!(admission.admit("", 0).expect_err("full").reason(), "WORKER_SATURATED");
     assert_eq!(admission.taken(), 1);
     let idle = admission.idle();
     tokio::pin!(idle);
     assert!(poll!(&mut idle).is_pending());
     drop(of_the_flight);
     idle.await;
-    seated(admission.admit(""));
+    seated(admission.admit("", 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_in_line_is_called_when_a_place_is_free() {
     let admission = admission(1, 2);
-    let holding = seated(admission.admit("a"));
-    let mut first = in_line(admission.admit("a"));
-    let mut second = in_line(admission.admit("a"));
+    let holding = seated(admission.admit("a", 0));
+    let mut first = in_line(admission.admit("a", 0));
+    let mut second = in_line(admission.admit("a", 0));
     assert_eq!(admission.queued(), 2);
     assert!(first.seated().now_or_never().is_none());
     tokio::time::advance(Duration::from_secs(3)).await;
@@ -70,9 +71,9 @@ async fn who_is_in_line_is_called_when_a_place_is_free() {
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_longer_than_the_queue_timeout() {
     let admission = admission(1, 1);
-    let _holding = seated(admission.admit("a"));
+    let _holding = seated(admission.admit("a", 0));
     let began = Instant::now();
-    let refused = in_line(admission.admit("a")).seated().await.expect_err("no place");
+    let refused = in_line(admission.admit("a", 0)).seated().await.expect_err("no place");
     assert_eq!(began.elapsed(), Duration::from_secs(10));
     let limit = Limit::Queue { waited: Duration::from_secs(10) };
     assert!(matches!(refused, Error::Saturated { limit: met, .. } if met == limit));
@@ -82,11 +83,11 @@ async fn nobody_waits_longer_than_the_queue_timeout() {
 #[tokio::test]
 async fn who_leaves_the_line_frees_its_place_in_it() {
     let admission = admission(1, 1);
-    let holding = seated(admission.admit("a"));
-    let leaving = in_line(admission.admit("a"));
-    admission.admit("a").expect_err("the line is full");
+    let holding = seated(admission.admit("a", 0));
+    let leaving = in_line(admission.admit("a", 0));
+    admission.admit("a", 0).expect_err("the line is full");
     drop(leaving);
-    let mut staying = in_line(admission.admit("a"));
+    let mut staying = in_line(admission.admit("a", 0));
     drop(holding);
     staying.seated().await.expect("a place");
 }
@@ -94,9 +95,9 @@ async fn who_leaves_the_line_frees_its_place_in_it() {
 #[tokio::test]
 async fn a_place_handed_to_one_who_has_gone_is_handed_on() {
     let admission = admission(1, 2);
-    let holding = seated(admission.admit("a"));
-    let gone = in_line(admission.admit("a"));
-    let mut next = in_line(admission.admit("a"));
+    let holding = seated(admission.admit("a", 0));
+    let gone = in_line(admission.admit("a", 0));
+    let mut next = in_line(admission.admit("a", 0));
     // It has been called, and leaves without having looked.
     drop(holding);
     drop(gone);
@@ -108,10 +109,10 @@ async fn a_place_handed_to_one_who_has_gone_is_handed_on() {
 #[tokio::test]
 async fn who_is_pushed_out_is_told() {
     let admission = admission(1, 2);
-    let _holding = seated(admission.admit("greedy"));
-    let _first = in_line(admission.admit("greedy"));
-    let mut newest = in_line(admission.admit("greedy"));
-    let _modest = in_line(admission.admit("modest"));
+    let _holding = seated(admission.admit("greedy", 0));
+    let _first = in_line(admission.admit("greedy", 0));
+    let mut newest = in_line(admission.admit("greedy", 0));
+    let _modest = in_line(admission.admit("modest", 0));
     assert_eq!(newest.seated().await.expect_err("pushed out").reason(), "WORKER_SATURATED");
 }
 
@@ -141,8 +142,8 @@ fn no_interleaving_of_comings_and_goings_loses_a_place() {
         }
     });
     assert!(served.load(Ordering::Relaxed) > EXECUTIONS, "hardly anybody was served");
-    assert_eq!((admission.taken(), admission.queued()), (0, 0));
-    let all: Vec<Permit> = (0..EXECUTIONS).map(|_| seated(admission.admit("after"))).collect();
+    assert_eq!((admission.taken(), admission.queued(), admission.bytes()), (0, 0, 0));
+    let all: Vec<Permit> = (0..EXECUTIONS).map(|_| seated(admission.admit("after", 0))).collect();
     assert_eq!(all.len(), admission.limit());
 }
 
@@ -154,7 +155,7 @@ async fn come_and_go(
 ) {
     for _ in 0..200 {
         let tenant = ["a", "b", "c"][random.usize(..3)];
-        let entry = admission.admit(tenant);
+        let entry = admission.admit(tenant, 0);
         let permit = match entry {
             Ok(Entry::Seated(permit)) => Some(permit),
             Ok(Entry::InLine(mut waiting)) => patient(&mut waiting, random.u32(..6)).await,
@@ -185,4 +186,39 @@ async fn patient(waiting: &mut Waiting, looks: u32) -> Option<Permit> {
         tokio::task::yield_now().await;
     }
     None
+}
+
+#[tokio::test]
+async fn a_call_is_charged_for_its_request_and_for_its_answer_as_it_grows() {
+    let admission = admission(2, 1);
+    let permit = seated(admission.admit("", 1 << 20));
+    let for_request = admission.bytes();
+    assert!(for_request > 1 << 20);
+    permit.afford(1000).expect("there is room");
+    assert_eq!(admission.bytes(), for_request, "the first of it is in it");
+    permit.afford(1 << 20).expect("there is room");
+    let for_both = admission.bytes();
+    assert!(for_both > for_request + (1 << 20));
+    permit.clone().afford(1 << 19).expect("it has more already");
+    assert_eq!(admission.bytes(), for_both);
+    let refused = permit.afford(8 << 20).expect_err("more than there is");
+    assert!(matches!(refused, Error::Saturated { limit: Limit::Bytes, .. }), "{refused:?}");
+    let refused = admission.admit("", 1 << 20).expect_err("more than is left");
+    assert!(matches!(refused, Error::Saturated { limit: Limit::Bytes, .. }), "{refused:?}");
+    drop(permit);
+    assert_eq!(admission.bytes(), 0);
+}
+
+#[tokio::test]
+async fn who_is_in_line_is_charged_until_it_leaves() {
+    let admission = admission(1, 1);
+    let holding = seated(admission.admit("", 0));
+    let alone = admission.bytes();
+    let waiting = in_line(admission.admit("", 1000));
+    assert!(admission.bytes() > alone);
+    admission.admit("", 1000).expect_err("the line is full");
+    drop(waiting);
+    assert_eq!(admission.bytes(), alone);
+    drop(holding);
+    assert_eq!(admission.bytes(), 0);
 }

@@ -33,6 +33,17 @@ pub struct AdmissionArgs {
         value_name = "DURATION"
     )]
     pub queue_timeout: Duration,
+
+    /// How long it is remembered that the provider does not accept a key or
+    /// serve a model; 0s asks it every time.
+    #[arg(
+        long,
+        env = "SPARKLER_REMEMBER_REFUSALS",
+        default_value = "5s",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub remember_refusals: Duration,
 }
 
 impl AdmissionArgs {
@@ -55,6 +66,7 @@ impl AdmissionArgs {
             executions_per_tenant,
             queue_length: self.queue_length,
             queue_timeout: self.queue_timeout,
+            ..AdmissionConfig::default()
         })
     }
 }

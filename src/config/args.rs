@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::admission::AdmissionArgs;
+use super::{admission::AdmissionArgs, memory::MemoryArgs};
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
 use super::door::DoorArgs;
@@ -75,15 +75,9 @@ pub struct ServeArgs {
     #[arg(long, env = "SPARKLER_CACHE_SECRET_FILE", value_name = "FILE")]
     pub cache_secret_file: Option<PathBuf>,
 
-    /// Memory for cached answers.
-    #[arg(
-        long,
-        env = "SPARKLER_CACHE_BYTES",
-        default_value = "256MiB",
-        value_parser = bytes,
-        value_name = "SIZE"
-    )]
-    pub cache_bytes: u64,
+    /// How memory is shared out.
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 
     /// How long an answer is cached, unless the caller wants it shorter.
     #[arg(
@@ -116,16 +110,6 @@ pub struct ServeArgs {
     )]
     pub retention: Duration,
 
-    /// Memory for finished executions that can be attached to.
-    #[arg(
-        long,
-        env = "SPARKLER_RETENTION_BYTES",
-        default_value = "64MiB",
-        value_parser = bytes,
-        value_name = "SIZE"
-    )]
-    pub retention_bytes: u64,
-
     /// Lets callers name their tenant in `context.tenant`.
     #[arg(long, env = "SPARKLER_TRUST_TENANT", value_parser = BoolishValueParser::new())]
     pub trust_tenant: bool,
@@ -137,26 +121,6 @@ pub struct ServeArgs {
     /// How many may execute, and wait.
     #[command(flatten)]
     pub admission: AdmissionArgs,
-
-    /// The longest prompt or conversation that is taken.
-    #[arg(
-        long,
-        env = "SPARKLER_MAX_INPUT_BYTES",
-        default_value = "16MiB",
-        value_parser = bytes,
-        value_name = "SIZE"
-    )]
-    pub max_input_bytes: u64,
-
-    /// The largest answer that is taken from the provider.
-    #[arg(
-        long,
-        env = "SPARKLER_MAX_ANSWER_BYTES",
-        default_value = "16MiB",
-        value_parser = bytes,
-        value_name = "SIZE"
-    )]
-    pub max_answer_bytes: u64,
 
     /// Deadline to an established connection with the provider, where the
     /// caller gives none.

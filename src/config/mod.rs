@@ -4,7 +4,9 @@
 
 mod admission;
 mod args;
+mod cgroup;
 mod door;
+mod memory;
 mod telemetry;
 
 use std::{
@@ -17,10 +19,12 @@ use std::{
 
 use url::Url;
 
+use self::memory::Shares;
 pub use self::{
     admission::AdmissionArgs,
     args::{LogFormat, ProtocolArg, ServeArgs},
     door::{ConnectionAge, DoorArgs, DoorConfig},
+    memory::MemoryArgs,
     telemetry::TelemetryArgs,
 };
 use crate::{
@@ -61,6 +65,8 @@ pub struct Config {
     pub flights: FlightsConfig,
     /// How many may execute, and wait.
     pub admission: AdmissionConfig,
+    /// How long the provider's refusals of keys and models are remembered.
+    pub refusals_for: Duration,
     /// What is decided about executions.
     pub execution: Settings,
     /// How the worker stops.
@@ -82,9 +88,6 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-/// The bytes of an answer are counted in 32 bits.
-const MAX_ANSWER_BYTES: u64 = 1 << 30;
 
 impl Config {
     /// The settings of a worker inside another program: loopback, free ports,
@@ -108,6 +111,7 @@ impl Config {
                 max_answer_bytes: 16 << 20,
             },
             admission: AdmissionConfig::default(),
+            refusals_for: Duration::from_secs(5),
             execution: Settings { worker_id: "local".to_owned(), ..Settings::default() },
             drain: DrainLimits::default(),
             reflection: true,
@@ -126,6 +130,7 @@ impl TryFrom<ServeArgs> for Config {
         let cache_secret = problems.take(cache_secret(args.cache_secret_file.as_deref()));
         problems.take(folder(args.secrets_dir.as_deref()));
         problems.take(positive_limits(&args));
+        let shares = problems.take(args.memory.shares());
         let admission = problems.take(args.admission.config());
         let worker_id = args.worker_id.clone().unwrap_or_else(host_name);
         let telemetry = telemetry::settings(
@@ -135,9 +140,11 @@ impl TryFrom<ServeArgs> for Config {
             &mut problems,
         );
         let door = DoorConfig::read(&args.door, args.listen, args.max_total_timeout, &mut problems);
-        let (Some(base_url), Some(prices), Some(cache_secret), Some(admission), Some(door)) =
-            (base_url, prices, cache_secret, admission, door)
+        let (Some(base_url), Some(prices), Some(cache_secret)) = (base_url, prices, cache_secret)
         else {
+            return Err(ConfigError(problems.0));
+        };
+        let (Some(shares), Some(admission), Some(door)) = (shares, admission, door) else {
             return Err(ConfigError(problems.0));
         };
         if !problems.0.is_empty() {
@@ -153,17 +160,18 @@ impl TryFrom<ServeArgs> for Config {
             prices,
             secrets_dir: args.secrets_dir.clone(),
             cache_secret,
-            memory: MemoryConfig { max_bytes: args.cache_bytes, max_ttl: args.cache_ttl },
+            memory: MemoryConfig { max_bytes: shares.cache, max_ttl: args.cache_ttl },
             flights: FlightsConfig {
                 retention: args.retention,
-                retention_bytes: args.retention_bytes,
-                max_answer_bytes: args.max_answer_bytes as usize,
+                retention_bytes: shares.retention,
+                max_answer_bytes: shares.max_answer as usize,
             },
-            admission,
+            admission: AdmissionConfig { bytes: shares.executions, ..admission },
+            refusals_for: args.admission.remember_refusals,
             drain: DrainLimits { leave_grace: args.leave_grace, drain_limit: args.drain_limit },
             reflection: args.reflection,
             telemetry,
-            execution: execution(args, worker_id),
+            execution: execution(args, worker_id, shares),
         })
     }
 }
@@ -193,7 +201,7 @@ fn client(args: &ServeArgs, base_url: Url) -> ClientConfig {
     }
 }
 
-fn execution(args: ServeArgs, worker_id: String) -> Settings {
+fn execution(args: ServeArgs, worker_id: String, shares: Shares) -> Settings {
     Settings {
         worker_id,
         default_deadlines: Deadlines {
@@ -208,10 +216,10 @@ fn execution(args: ServeArgs, worker_id: String) -> Settings {
         progress_interval: args.progress_interval,
         cache_ttl: args.cache_ttl,
         moving_cache_ttl: args.moving_cache_ttl,
-        max_recording_bytes: (args.cache_bytes / 8) as usize,
+        max_recording_bytes: (shares.cache / 8) as usize,
         trust_tenant: args.trust_tenant,
         allow_shared_scope: args.allow_shared_cache,
-        max_input_bytes: args.max_input_bytes as usize,
+        max_input_bytes: shares.max_input as usize,
     }
 }
 
@@ -275,15 +283,11 @@ fn positive_limits(args: &ServeArgs) -> Result<(), String> {
         ("--fireworks-connections", args.fireworks_connections == 0),
         ("--progress-interval", args.progress_interval.is_zero()),
         ("--total-timeout", args.total_timeout.is_zero()),
-        ("--max-answer-bytes", args.max_answer_bytes == 0),
     ];
     let zero: Vec<&str> =
         zero.iter().filter(|(_, is_zero)| *is_zero).map(|(name, _)| *name).collect();
     if !zero.is_empty() {
         return Err(format!("{} must be more than 0", zero.join(", ")));
-    }
-    if args.max_answer_bytes > MAX_ANSWER_BYTES {
-        return Err("--max-answer-bytes must be at most 1GiB".to_owned());
     }
     Ok(())
 }

@@ -19,6 +19,8 @@ pub enum Limit {
         /// How long that was.
         waited: Duration,
     },
+    /// Memory for requests and answers.
+    Bytes,
 }
 
 /// Whose quota is used up, and what it is: `google.rpc.QuotaFailure`.
@@ -31,15 +33,6 @@ pub struct Quota {
 }
 
 impl Limit {
-    /// The word for metrics.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Limit::Executions => "executions",
-            Limit::Tenant { .. } => "tenant",
-            Limit::Queue { .. } => "queue",
-        }
-    }
-
     /// The quota behind it, where it is one caller's and not the worker's own.
     pub fn quota(&self) -> Option<Quota> {
         match self {
@@ -47,7 +40,7 @@ impl Limit {
                 subject: format!("tenant:{tenant}"),
                 description: format!("{executions} executions at a time"),
             }),
-            Limit::Executions | Limit::Queue { .. } => None,
+            Limit::Executions | Limit::Queue { .. } | Limit::Bytes => None,
         }
     }
 
@@ -67,6 +60,11 @@ impl Limit {
                  wait, or on another worker",
                 humantime::format_duration(*waited)
             ),
+            Limit::Bytes => {
+                "the worker has no memory left for this execution; try again after the wait, or \
+                 on another worker, or with a shorter prompt or answer"
+                    .to_owned()
+            }
         }
     }
 }

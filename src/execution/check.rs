@@ -74,6 +74,10 @@ impl Executor {
 
     async fn probe(&self, model: &str, credential: &ApiKey, limit: Duration) -> Findings {
         let probe = self.fireworks.probe(model, credential, limit).await;
+        if probe.model.answer == Conclusion::Yes {
+            let payer = self.cache_secret.fingerprint(credential);
+            self.cooldowns.forget(payer.as_bytes(), model);
+        }
         Findings { violations: Vec::new(), credential: probe.credential, model: probe.model }
     }
 }

@@ -20,6 +20,8 @@ use super::{
 };
 use crate::{
     admission::Permit,
+    cache::key::Fingerprint,
+    cooldown::{Advice, Cooldowns},
     credentials::ApiKey,
     error::{Deadline, Error},
     event::{Emit, Finish, Phase},
@@ -37,13 +39,15 @@ pub(super) struct Mission {
     pub(super) plan: Plan,
     /// Who pays.
     pub(super) credential: ApiKey,
+    /// Names the credential.
+    pub(super) fingerprint: Fingerprint,
     /// What form the answer must have.
     pub(super) output: OutputFormat,
     /// How the answer is stored, if caching was asked for.
     pub(super) storage: Option<Storage>,
     /// The place of the execution that leads: taken until the flight has
     /// landed, also when its caller has gone.
-    pub(super) _permit: Permit,
+    pub(super) permit: Permit,
     /// To an established connection, for each attempt.
     pub(super) connect: Duration,
     /// When to retry.
@@ -63,6 +67,7 @@ impl Mission {
     }
 
     async fn fly_on(mut self, executor: &Arc<Executor>, mut publisher: Publisher) {
+        publisher.charge_to(self.permit.clone());
         let abandoned = publisher.abandoned(executor.settings.drain_limit);
         let flown = tokio::select! {
             biased;
@@ -99,6 +104,7 @@ impl Mission {
         let began = Instant::now();
         let mut retry = self.retry.clone();
         loop {
+            self.cool_down(&executor.cooldowns, began, publisher).await?;
             let attempt = publisher.begin_attempt();
             let call = Attempt { credential: &self.credential, connect: self.connect };
             let span = self.trail.call(&self.plan, &self.credential, attempt);
@@ -114,6 +120,11 @@ impl Mission {
                 Err(interrupted) => interrupted,
             };
             self.trail.interrupted(&interrupted);
+            executor.cooldowns.learn(
+                self.fingerprint.as_bytes(),
+                &self.plan.model,
+                &interrupted.error,
+            );
             let wait = retry.next(attempt, began.elapsed(), &interrupted.error);
             let Some(wait) = wait.filter(|_| publisher.may_restart()) else {
                 return Err(interrupted.into());
@@ -129,6 +140,39 @@ impl Mission {
                 self.trail.restarted(attempt + 1, interrupted.error.reason());
             }
         }
+    }
+
+    /// Waits while the provider wants no calls with this credential, if that is
+    /// within reason; what it has refused a moment ago is told again instead.
+    async fn cool_down(
+        &self,
+        cooldowns: &Cooldowns,
+        began: Instant,
+        publisher: &mut Publisher,
+    ) -> Result<(), Failure> {
+        let longest = self.patience(publisher);
+        loop {
+            match cooldowns.advice(self.fingerprint.as_bytes(), &self.plan.model) {
+                Advice::Ask => return Ok(()),
+                Advice::Refuse(error) => return Err(error.into()),
+                Advice::Wait(left, error) => {
+                    // Not all at once when it is over.
+                    let wait = left + self.retry.base.mul_f64(fastrand::f64());
+                    if began.elapsed() + wait >= longest {
+                        return Err(error.into());
+                    }
+                    publisher.phase(Phase::Retrying);
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    /// One that has not asked yet waits no longer than a retry of our own would,
+    /// and is told the wait beyond that: it holds a place meanwhile.
+    fn patience(&self, publisher: &Publisher) -> Duration {
+        let total = self.retry.total.unwrap_or(Duration::MAX);
+        if publisher.attempts() == 0 { total.min(self.retry.cap) } else { total }
     }
 
     /// An answer that is not what was asked for is a failure that was paid for.

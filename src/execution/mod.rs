@@ -36,6 +36,7 @@ use self::{
     session::Found,
     story::Story,
     token::{ExecutionToken, Holder, SessionToken},
+    waiting::count_refusal,
 };
 pub use self::{
     check::{Findings, Question},
@@ -47,6 +48,7 @@ use crate::{
     admission::{Admission, Entry, Permit},
     cache::{Hit, Memory, key::CacheSecret},
     callers::Caller,
+    cooldown::Cooldowns,
     error::{Error, Violation},
     fireworks::{Client, RetryPolicy},
     flight::{Flight, Flights, Join, Listener, ListenerOptions},
@@ -76,6 +78,8 @@ pub struct Executor {
     pub cache_secret: CacheSecret,
     /// Who gets a place.
     pub admission: Admission,
+    /// What the provider has refused lately.
+    pub cooldowns: Cooldowns,
     /// Where the worker stands.
     pub lifecycle: Lifecycle,
     /// What is counted.
@@ -176,9 +180,15 @@ impl Executor {
 
     /// Takes a place for a call, or one in line, before anything of it is looked
     /// at. Counted first, so that stopping waits for whoever got in just before.
-    pub fn admit(&self, caller: &Caller, named_tenant: &str) -> Result<Entry, Error> {
+    pub fn admit(
+        &self,
+        caller: &Caller,
+        named_tenant: &str,
+        request_bytes: usize,
+    ) -> Result<Entry, Error> {
         let tenant = self.tenant(caller.tenant.as_deref(), named_tenant).unwrap_or_default();
-        let entry = self.admission.admit(tenant)?;
+        let entry = self.admission.admit(tenant, request_bytes);
+        let entry = entry.inspect_err(|error| count_refusal(&self.metrics, error))?;
         if self.lifecycle.stage() >= Stage::Draining {
             return Err(Executor::draining());
         }

@@ -190,11 +190,12 @@ impl Prepared {
             trail,
             plan: self.plan,
             credential: self.credential,
+            fingerprint: self.fingerprint,
             output: self.output,
             storage: self.storage,
             connect: self.connect,
             retry: self.retry,
-            _permit: permit,
+            permit,
         }
     }
 }

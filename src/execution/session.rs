@@ -42,7 +42,7 @@ pub struct Session {
     /// Open until it ends; one that is listened to again has none.
     account: Option<Account>,
     story: Story,
-    _permit: Permit,
+    permit: Permit,
 }
 
 /// How an execution came by its flight.
@@ -98,7 +98,7 @@ impl Session {
             ended: false,
             account: None,
             story,
-            _permit: permit,
+            permit,
         }
     }
 
@@ -264,6 +264,10 @@ impl Session {
             return self
                 .fail(Failure::from(Error::Internal("a flight landed without a recording")));
         };
+        // It is about to be joined and sent.
+        if let Err(error) = self.permit.afford(recording.bytes()) {
+            return self.fail(Failure::from(error));
+        }
         self.ended = true;
         let completed = Completed {
             choices: choices(&recording),

@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     admission::{Permit, Waiting},
-    error::{Deadline, Error},
+    error::{Deadline, Error, Limit},
     event::Phase,
     lifecycle::{Lifecycle, Stage},
+    metrics::{self, Metrics},
 };
 
 /// A call in line. Dropping it leaves the line.
@@ -21,6 +22,7 @@ pub struct InLine {
     waiting: Waiting,
     clock: Clock,
     lifecycle: Lifecycle,
+    metrics: Metrics,
 }
 
 /// What a call in line is told.
@@ -37,7 +39,8 @@ impl Executor {
     /// count from its arrival.
     pub fn in_line(&self, waiting: Waiting, arrived: Instant, limits: &Limits) -> InLine {
         let clock = self.clock(arrived, limits);
-        InLine { waiting, clock, lifecycle: self.lifecycle.clone() }
+        let (lifecycle, metrics) = (self.lifecycle.clone(), self.metrics.clone());
+        InLine { waiting, clock, lifecycle, metrics }
     }
 }
 
@@ -47,7 +50,7 @@ impl InLine {
     pub async fn next(&mut self) -> Result<News, Error> {
         let alarm = tokio::select! {
             biased;
-            seated = self.waiting.seated() => return seated.map(News::Seated),
+            seated = self.waiting.seated() => return self.called(seated),
             () = self.lifecycle.reached(Stage::Draining) => return Err(Executor::draining()),
             alarm = self.clock.alarm() => alarm,
         };
@@ -76,9 +79,30 @@ impl InLine {
         (at, Error::Deadline { deadline: Deadline::Total, limit, phase: Phase::Queued })
     }
 
+    fn called(&self, seated: Result<Permit, Error>) -> Result<News, Error> {
+        match &seated {
+            Ok(permit) => self.metrics.waited(permit.waited().unwrap_or_default()),
+            Err(error) => count_refusal(&self.metrics, error),
+        }
+        seated.map(News::Seated)
+    }
+
     fn progress(&mut self) -> Output {
         self.clock.event();
         let elapsed = self.clock.elapsed();
         Output { sequence: 0, event: OutputEvent::Progress { phase: Phase::Queued, elapsed } }
     }
+}
+
+/// Counts a call that met a limit of admission.
+pub(super) fn count_refusal(metrics: &Metrics, error: &Error) {
+    let Error::Saturated { limit, .. } = error else {
+        return;
+    };
+    metrics.refused(match limit {
+        Limit::Executions => metrics::Limit::Executions,
+        Limit::Tenant { .. } => metrics::Limit::Tenant,
+        Limit::Queue { .. } => metrics::Limit::Queue,
+        Limit::Bytes => metrics::Limit::Bytes,
+    });
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{Boarded, Course, Failure, Flight, Flights, Landing, Stored, Told};
 use crate::{
+    admission::Permit,
     error::Error,
     event::{Delta, Emit, Finish, Phase},
     recording::{FlightId, Joined, Log, Recording},
@@ -30,6 +31,8 @@ pub struct Publisher {
     connecting_since: Option<Instant>,
     limit_bytes: usize,
     shown_bytes: usize,
+    /// Whose memory the answer takes.
+    permit: Option<Permit>,
     landed: bool,
 }
 
@@ -42,8 +45,14 @@ impl Publisher {
             connecting_since: None,
             limit_bytes,
             shown_bytes: 0,
+            permit: None,
             landed: false,
         }
+    }
+
+    /// Charges what is told from now on to the execution that leads.
+    pub fn charge_to(&mut self, permit: Permit) {
+        self.permit = Some(permit);
     }
 
     /// The flight's name.
@@ -89,6 +98,11 @@ impl Publisher {
     /// What the flight is waiting for.
     pub fn current_phase(&self) -> Phase {
         self.flight.state().phase
+    }
+
+    /// Calls of the provider so far.
+    pub fn attempts(&self) -> u32 {
+        self.flight.state().attempts
     }
 
     /// Counts another call of the provider. What was told and not shown is
@@ -207,10 +221,11 @@ impl Emit for Publisher {
 
     fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
         self.staged.append(delta);
-        if self.shown_bytes + self.staged.bytes() > self.limit_bytes {
+        let bytes = self.shown_bytes + self.staged.bytes();
+        if bytes > self.limit_bytes {
             return Err(Error::OutputTooLarge { limit_bytes: self.limit_bytes });
         }
-        Ok(())
+        self.permit.as_ref().map_or(Ok(()), |permit| permit.afford(bytes))
     }
 
     fn flush(&mut self) {

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use prost::Message as _;
 use prost_types::{Struct, Value as ProtoValue, value::Kind};
 use serde_json::{Map, Number, Value};
 use tokio::time::Instant;
@@ -33,6 +32,8 @@ pub struct Arrival {
     pub deadline: Option<Duration>,
     /// When it arrived.
     pub arrived: Instant,
+    /// The size of its message, in bytes.
+    pub request_bytes: usize,
 }
 
 impl Arrival {
@@ -53,12 +54,11 @@ pub struct Door {
 impl Door {
     /// An order for the executor.
     pub fn order(mut self, request: ExecuteNodeRequest, arrival: Arrival) -> Result<Order, Error> {
-        let input_bytes = request.encoded_len();
         let order = Order {
             node_type: request.node_type,
             config: self.config(request.config),
             input: self.input(request.input),
-            input_bytes,
+            input_bytes: arrival.request_bytes,
             credential: self.credential(request.credential),
             context: context(request.context),
             caller: arrival.caller,

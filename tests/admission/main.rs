@@ -5,6 +5,7 @@
 mod support;
 
 mod in_line;
+mod memory;
 mod tenants;
 
 use std::time::Duration;

@@ -85,6 +85,8 @@ async fn impatient() -> World {
 
 async fn impatiently(protocol: Protocol) -> World {
     World::with(Options::instant(), |config| {
+        // Each fault is a row of its own, with the same key.
+        config.refusals_for = Duration::ZERO;
         config.fireworks.protocol = protocol;
         config.retry.base = Duration::from_millis(1);
         config.retry.scaling_up_poll = Duration::from_millis(1);

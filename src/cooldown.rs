@@ -1,0 +1,291 @@
+//! What the provider has refused a moment ago, so that it is not asked again for
+//! the same: a rate limit is waited out by all executions of its credential, a
+//! key that is not accepted and a model that is not served are answered from
+//! memory.
+//!
+//! A refusal from memory says that it is one, and until when; then the provider
+//! is asked again, so that whatever was mended heals by itself. The maps are
+//! bounded in entries and time. Called by the leader before each attempt and
+//! after each failure, and by checks.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use moka::sync::Cache;
+use tokio::time::Instant;
+
+use crate::{
+    error::{Error, ProviderError, ProviderErrorKind},
+    metrics::{self, Metrics},
+};
+
+/// Names a credential without revealing it.
+pub type Payer = [u8; 32];
+
+/// What the provider has refused lately.
+pub struct Cooldowns {
+    limited: Cache<Whom, Remembered>,
+    refused: Cache<Whom, Remembered>,
+    refusals_for: Duration,
+    metrics: Metrics,
+}
+
+/// Whom a refusal is about: a credential, with one model or with all.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Whom {
+    payer: Payer,
+    model: Option<Arc<str>>,
+}
+
+#[derive(Debug, Clone)]
+struct Remembered {
+    error: Arc<ProviderError>,
+    until: Instant,
+    until_time: SystemTime,
+}
+
+/// What an execution had better do.
+#[derive(Debug)]
+pub enum Advice {
+    /// Ask the provider.
+    Ask,
+    /// Wait so long; or else tell its caller what the provider said.
+    Wait(Duration, Error),
+    /// Tell its caller what the provider said.
+    Refuse(Error),
+}
+
+/// Entries of each map at most.
+const MAX_ENTRIES: u64 = 10_000;
+/// The provider's waits are believed up to this.
+const LONGEST: Duration = Duration::from_secs(600);
+
+impl Cooldowns {
+    /// Nothing is remembered yet; refusals of keys and models will be for
+    /// `refusals_for`.
+    pub fn new(refusals_for: Duration, metrics: Metrics) -> Cooldowns {
+        Cooldowns {
+            limited: Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(LONGEST).build(),
+            refused: Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(refusals_for).build(),
+            refusals_for,
+            metrics,
+        }
+    }
+
+    /// Whether the provider may be asked for a model with a credential.
+    pub fn advice(&self, payer: &Payer, model: &str) -> Advice {
+        let whoms = [Whom::all_of(payer), Whom::one_of(payer, model)];
+        let find = |known: &Cache<Whom, Remembered>| {
+            let found = whoms.iter().filter_map(|whom| known.get(whom));
+            found.filter(Remembered::holds).max_by_key(|remembered| remembered.until)
+        };
+        if let Some(refused) = find(&self.refused) {
+            return Advice::Refuse(refused.told());
+        }
+        match find(&self.limited) {
+            Some(limited) => Advice::Wait(limited.left(), limited.told()),
+            None => Advice::Ask,
+        }
+    }
+
+    /// Learns from a failure what is not to be asked for again so soon.
+    pub fn learn(&self, payer: &Payer, model: &str, error: &Error) {
+        let Error::Provider(error) = error else {
+            return;
+        };
+        match (error.kind, error.retry_after) {
+            (ProviderErrorKind::RateLimited, Some(wait)) => {
+                // A deployment of one's own is full by itself; other limits are
+                // the account's.
+                let whom = if is_deployment(model) {
+                    Whom::one_of(payer, model)
+                } else {
+                    Whom::all_of(payer)
+                };
+                self.limit(whom, Remembered::new(error, wait.min(LONGEST)));
+            }
+            (ProviderErrorKind::CredentialRejected, _) => {
+                self.refuse(Whom::all_of(payer), error, metrics::Cooldown::Credential);
+            }
+            (ProviderErrorKind::ModelNotFound, _) => {
+                self.refuse(Whom::one_of(payer, model), error, metrics::Cooldown::Model);
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets what was refused: it has just been found to be otherwise.
+    pub fn forget(&self, payer: &Payer, model: &str) {
+        self.refused.invalidate(&Whom::all_of(payer));
+        self.refused.invalidate(&Whom::one_of(payer, model));
+    }
+
+    /// Of two waits the longer one counts.
+    fn limit(&self, whom: Whom, remembered: Remembered) {
+        let known = self.limited.get(&whom);
+        if known.is_none_or(|known| known.until < remembered.until) {
+            self.limited.insert(whom, remembered);
+            self.metrics.cooled_down(metrics::Cooldown::RateLimited);
+        }
+    }
+
+    fn refuse(&self, whom: Whom, error: &ProviderError, kind: metrics::Cooldown) {
+        if self.refusals_for.is_zero() {
+            return;
+        }
+        self.refused.insert(whom, Remembered::new(error, self.refusals_for));
+        self.metrics.cooled_down(kind);
+    }
+}
+
+impl Whom {
+    fn all_of(payer: &Payer) -> Whom {
+        Whom { payer: *payer, model: None }
+    }
+
+    fn one_of(payer: &Payer, model: &str) -> Whom {
+        Whom { payer: *payer, model: Some(Arc::from(model)) }
+    }
+}
+
+impl Remembered {
+    fn new(error: &ProviderError, lasting: Duration) -> Remembered {
+        Remembered {
+            error: Arc::new(error.clone()),
+            until: Instant::now() + lasting,
+            until_time: SystemTime::now() + lasting,
+        }
+    }
+
+    fn holds(&self) -> bool {
+        !self.left().is_zero()
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// What the provider said, and that it was not asked again.
+    fn told(&self) -> Error {
+        let said = self.error.message.as_ref().map_or_else(String::new, |said| format!("{said}; "));
+        let until = humantime::format_rfc3339_seconds(self.until_time);
+        let message =
+            format!("{said}a remembered refusal: Fireworks is not asked again before {until}");
+        let limited = self.error.kind == ProviderErrorKind::RateLimited;
+        Error::from(ProviderError {
+            message: Some(message),
+            retry_after: limited.then(|| self.left()),
+            ..(*self.error).clone()
+        })
+    }
+}
+
+/// Whether a model's name is that of a deployment, or of a model on one.
+fn is_deployment(model: &str) -> bool {
+    model.contains("/deployments/") || model.contains('#')
+}
+
+impl fmt::Debug for Cooldowns {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Cooldowns")
+            .field("limited", &self.limited.entry_count())
+            .field("refused", &self.refused.entry_count())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Phase;
+
+    const MINE: Payer = [1; 32];
+    const ANOTHERS: Payer = [2; 32];
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn cooldowns() -> Cooldowns {
+        Cooldowns::new(SECOND * 5, Metrics::new(|provider| provider))
+    }
+
+    fn failure(kind: ProviderErrorKind, retry_after: Option<Duration>) -> Error {
+        let message = Some("its words".to_owned());
+        ProviderError { kind, message, retry_after, ..ProviderError::interrupted(Phase::Waiting) }
+            .into()
+    }
+
+    fn may_ask(cooldowns: &Cooldowns, payer: &Payer, model: &str) -> bool {
+        matches!(cooldowns.advice(payer, model), Advice::Ask)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_limit_is_waited_out_by_all_of_its_credential() {
+        let cooldowns = cooldowns();
+        cooldowns.learn(&MINE, "m", &failure(ProviderErrorKind::RateLimited, Some(SECOND * 3)));
+        cooldowns.learn(&MINE, "m", &failure(ProviderErrorKind::RateLimited, Some(SECOND)));
+        tokio::time::advance(SECOND).await;
+        match cooldowns.advice(&MINE, "other") {
+            Advice::Wait(wait, error) => {
+                assert_eq!(wait, SECOND * 2, "the longer wait counts");
+                assert_eq!(error.reason(), "PROVIDER_RATE_LIMITED");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(may_ask(&cooldowns, &ANOTHERS, "m"));
+        tokio::time::advance(SECOND * 2).await;
+        assert!(may_ask(&cooldowns, &MINE, "m"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_deployment_is_no_news_of_other_models() {
+        let cooldowns = cooldowns();
+        let limited = failure(ProviderErrorKind::RateLimited, Some(SECOND));
+        cooldowns.learn(&MINE, "accounts/me/deployments/one", &limited);
+        assert!(!may_ask(&cooldowns, &MINE, "accounts/me/deployments/one"));
+        assert!(may_ask(&cooldowns, &MINE, "accounts/me/deployments/two"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_remembered_for_whom_they_are_about_and_heal() {
+        let cooldowns = cooldowns();
+        cooldowns.learn(&MINE, "m", &failure(ProviderErrorKind::ModelNotFound, None));
+        assert!(!may_ask(&cooldowns, &MINE, "m"));
+        assert!(may_ask(&cooldowns, &MINE, "n") && may_ask(&cooldowns, &ANOTHERS, "m"));
+        cooldowns.learn(&MINE, "m", &failure(ProviderErrorKind::CredentialRejected, None));
+        match cooldowns.advice(&MINE, "n") {
+            Advice::Refuse(error) => {
+                let message = error.public_message();
+                assert!(message.contains("its words; a remembered refusal"), "{message}");
+            }
+            other => panic!("{other:?}"),
+        }
+        tokio::time::advance(SECOND * 5).await;
+        assert!(may_ask(&cooldowns, &MINE, "m") && may_ask(&cooldowns, &MINE, "n"));
+    }
+
+    #[tokio::test]
+    async fn what_passes_by_itself_is_not_remembered() {
+        let cooldowns = cooldowns();
+        for (kind, retry_after) in [
+            (ProviderErrorKind::RateLimited, None),
+            (ProviderErrorKind::Unavailable, Some(SECOND)),
+            (ProviderErrorKind::RequestRejected, None),
+            (ProviderErrorKind::DeploymentScalingUp, Some(SECOND)),
+        ] {
+            cooldowns.learn(&MINE, "m", &failure(kind, retry_after));
+            assert!(may_ask(&cooldowns, &MINE, "m"), "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_check_that_finds_otherwise_makes_it_forget() {
+        let cooldowns = cooldowns();
+        cooldowns.learn(&MINE, "m", &failure(ProviderErrorKind::CredentialRejected, None));
+        cooldowns.learn(&MINE, "m", &failure(ProviderErrorKind::ModelNotFound, None));
+        cooldowns.forget(&MINE, "m");
+        assert!(may_ask(&cooldowns, &MINE, "m"));
+    }
+}
