@@ -86,6 +86,12 @@ Traces and metrics go out by OTLP where the standard variables name a collector
 (`OTEL_EXPORTER_OTLP_ENDPOINT` and its kin); metrics also stand at `/metrics` of
 the admin port. Credentials are in none of it; prompts and answers only where the
 operator opted in.
+
+One execution that nothing was known of, as Arize Phoenix shows it; the picture is
+taken by `tests/phoenix/run --picture`:
+
+![A trace: the call, its look-up, its flight, and the call of the model with its
+tokens](trace.png)
 ";
 
 const SPANS: &str = "\

@@ -15,7 +15,7 @@ use crate::{
     call::Face,
     floor, nginx, peers,
     process::{self, Child},
-    upstream,
+    sink, upstream,
 };
 
 /// What is spoken to the upstream.
@@ -41,6 +41,10 @@ pub(crate) enum Contestant {
     /// The upstream itself.
     Direct,
     Sparkler,
+    /// Sparkler, telling a collector of one call in a hundred.
+    Sampled,
+    /// Sparkler, telling a collector of every call.
+    Traced,
     Floor,
     /// The floor, where it asks the upstream for an answer in one piece.
     FloorAskingWhole,
@@ -54,6 +58,8 @@ impl Contestant {
         match self {
             Self::Direct => "no worker",
             Self::Sparkler => "Sparkler",
+            Self::Sampled => "Sparkler, 1 % of calls traced",
+            Self::Traced => "Sparkler, all calls traced",
             Self::Floor => "floor",
             Self::FloorAskingWhole => "floor, not asking for a stream",
             Self::Nginx => "nginx",
@@ -65,30 +71,35 @@ impl Contestant {
     /// Starts it, and returns when it accepts connections.
     pub(crate) fn start(self, scene: &Scene<'_>) -> anyhow::Result<Running> {
         let address = process::free_address()?;
-        let execute_node = |child| Running { child: Some(child), address, face: Face::Grpc };
+        let execute_node =
+            |child| Running { child: Some(child), collector: None, address, face: Face::Grpc };
         match self {
-            Self::Direct => Ok(Running { child: None, address: scene.upstream, face: openai("") }),
-            Self::Sparkler => sparkler(scene, address).map(execute_node),
+            Self::Direct => Ok(openai(None, scene.upstream, "")),
+            Self::Sparkler => sparkler(scene, address, None).map(execute_node),
+            Self::Sampled => traced(scene, address, 0.01),
+            Self::Traced => traced(scene, address, 1.0),
             Self::Floor => floor(scene, address, false).map(execute_node),
             Self::FloorAskingWhole => floor(scene, address, true).map(execute_node),
             Self::Nginx => {
                 let child = nginx::start(scene, address)?;
-                Ok(Running { child: Some(child), address, face: openai("/inference") })
+                Ok(openai(Some(child), address, "/inference"))
             }
             Self::LiteLlm => {
                 let child = peers::start_litellm(scene, address)?;
-                Ok(Running { child: Some(child), address, face: openai("") })
+                Ok(openai(Some(child), address, ""))
             }
             Self::VllmRouter => {
                 let child = peers::start_vllm_router(scene, address)?;
-                Ok(Running { child: Some(child), address, face: openai("") })
+                Ok(openai(Some(child), address, ""))
             }
         }
     }
 }
 
-fn openai(prefix: &str) -> Face {
-    Face::Http { path: format!("{prefix}/v1/chat/completions"), model: "measured".to_owned() }
+fn openai(child: Option<Child>, address: SocketAddr, prefix: &str) -> Running {
+    let path = format!("{prefix}/v1/chat/completions");
+    let face = Face::Http { path, model: "measured".to_owned() };
+    Running { child, collector: None, address, face }
 }
 
 /// What a contestant is put into.
@@ -115,6 +126,9 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Option<Child>,
+    /// Whom it tells what it does; its cost is not measured.
+    #[expect(dead_code, reason = "held for its drop")]
+    collector: Option<Child>,
     pub(crate) address: SocketAddr,
     pub(crate) face: Face,
 }
@@ -147,7 +161,21 @@ fn floor(scene: &Scene<'_>, address: SocketAddr, asks_whole: bool) -> anyhow::Re
     Child::listening("floor", &command, &scene.place.directory, address, START)
 }
 
-fn sparkler(scene: &Scene<'_>, address: SocketAddr) -> anyhow::Result<Child> {
+/// A collector of traces, and Sparkler that tells it of a share of its calls.
+fn traced(scene: &Scene<'_>, address: SocketAddr, share: f64) -> anyhow::Result<Running> {
+    let options = sink::Options { address: process::free_address()? };
+    let command = role("sink", &options)?;
+    let directory = &scene.place.directory;
+    let collector = Child::listening("sink", &command, directory, options.address, START)?;
+    let child = sparkler(scene, address, Some((options.address, share)))?;
+    Ok(Running { child: Some(child), collector: Some(collector), address, face: Face::Grpc })
+}
+
+fn sparkler(
+    scene: &Scene<'_>,
+    address: SocketAddr,
+    traced: Option<(SocketAddr, f64)>,
+) -> anyhow::Result<Child> {
     let mut command = Command::new(&scene.place.sparkler);
     let protocol = match scene.protocol {
         Protocol::Http1 => "http1",
@@ -160,6 +188,12 @@ fn sparkler(scene: &Scene<'_>, address: SocketAddr) -> anyhow::Result<Child> {
         .env("SPARKLER_FIREWORKS_BASE_URL", format!("http://{}/inference/v1", scene.upstream))
         .env("SPARKLER_FIREWORKS_PROTOCOL", protocol)
         .env("SPARKLER_WORKER_THREADS", scene.threads.to_string());
+    if let Some((collector, share)) = traced {
+        command
+            .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("http://{collector}"))
+            .env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+            .env("OTEL_TRACES_SAMPLER_ARG", share.to_string());
+    }
     Child::listening("sparkler", &command, &scene.place.directory, address, START)
 }
 

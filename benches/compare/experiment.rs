@@ -30,12 +30,13 @@ pub(crate) struct Experiment {
 }
 
 /// What is read off an experiment, and what Sparkler is to reach.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Figure {
     pub(crate) metric: Metric,
     /// Whose figure the others are divided by.
     pub(crate) reference: Option<Contestant>,
-    pub(crate) aim: Option<Aim>,
+    /// Who is to reach what.
+    pub(crate) aims: Vec<(Contestant, Aim)>,
 }
 
 /// What is read off a measurement.
@@ -43,6 +44,8 @@ pub(crate) struct Figure {
 pub(crate) enum Metric {
     CpuPerAnswer,
     CpuPerToken,
+    /// Where as much goes through as can.
+    TimePerAnswer,
     /// The most memory under load less that of the idle process, a caller.
     MemoryPerStream,
     /// Than without a worker, in the median.
@@ -74,6 +77,9 @@ impl Metric {
         match self {
             Self::CpuPerAnswer => has_process.then(|| microseconds / measured.answers as f64),
             Self::CpuPerToken => has_process.then(|| microseconds / measured.tokens as f64),
+            Self::TimePerAnswer => {
+                Some(measured.elapsed.as_secs_f64() * 1e6 / measured.answers as f64)
+            }
             Self::MemoryPerStream => {
                 let more = measured.peak_kib.saturating_sub(measured.idle_kib);
                 has_process.then(|| more as f64 / callers as f64)

@@ -2,8 +2,8 @@
 //! and against what users would pick instead.
 //!
 //! `cargo bench --bench compare -- --help`. This executable is everything the
-//! measurement needs: it runs itself again as the upstream, as the floor and as
-//! the load. The worker under test is the `sparkler` binary, as it is shipped.
+//! measurement needs: it runs itself again as the upstream, as the floor, as
+//! the collector and as the load. The worker under test is the `sparkler` binary, as it is shipped.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
 mod answer;
@@ -21,6 +21,7 @@ mod plan;
 mod process;
 mod relay;
 mod report;
+mod sink;
 mod upstream;
 mod wire;
 
@@ -74,6 +75,7 @@ fn main() -> anyhow::Result<()> {
         Some(process::LEASH) => process::leash(arguments),
         Some("upstream") => upstream::run(options(arguments.next())?),
         Some("floor") => floor::run(&options(arguments.next())?),
+        Some("sink") => sink::run(&options(arguments.next())?),
         Some("load") => load::run(options(arguments.next())?),
         // Test runners start every target; a debug build measures nothing.
         _ if std::env::args().all(|argument| argument != "--bench") => {

@@ -44,7 +44,7 @@ impl Report {
             let results = Results { experiment, figure, outcomes };
             for (contestant, outcome) in outcomes {
                 let is_sparkler = *contestant == Contestant::Sparkler;
-                let aim = figure.aim.filter(|_| is_sparkler);
+                let aim = figure.aims.iter().find(|(of, _)| of == contestant).map(|(_, aim)| *aim);
                 let Some(row) = results.row(*contestant, outcome, aim) else {
                     continue;
                 };
@@ -208,6 +208,7 @@ impl Metric {
         match self {
             Self::CpuPerAnswer => "µs CPU an answer",
             Self::CpuPerToken => "µs CPU a token",
+            Self::TimePerAnswer => "µs an answer",
             Self::MemoryPerStream => "KiB a stream",
             Self::FirstTokenLater => "ms later, p50",
             Self::FirstTokenLaterP99 => "ms later, p99",
