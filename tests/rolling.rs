@@ -1,6 +1,8 @@
 //! An upgrade, and an accident: workers that are replaced while callers stream: told to stop, none breaks a
 //! stream; killed, every caller still ends whole.
 
+#![expect(clippy::print_stdout, reason = "the figures are to be read")]
+
 #[path = "support/mod.rs"]
 mod support;
 

@@ -2,6 +2,8 @@
 //! calls keep being answered. Each prints what was sent, and how long the slowest
 //! good call took meanwhile.
 
+#![expect(clippy::print_stdout, reason = "the figures are to be read")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,5 +1,7 @@
 //! The door: who may call the worker, over what, and what each may use.
 
+#![expect(clippy::print_stdout, reason = "the figures are to be read")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,6 +1,13 @@
-//! A mounted credential is for whom the operator says, and counts as it is now.
+//! A mounted credential is for whom the operator says, and counts as it is now;
+//! and nothing is fetched on a caller's word.
 
-use super::{FLOWS, Guarded, REPORTS, support::ask};
+use sparkler::proto::{ChatMessage, ContentPart, ImageUrl, content_part::Part};
+use tokio::net::TcpListener;
+
+use super::{
+    FLOWS, Guarded, REPORTS,
+    support::{World, ask},
+};
 
 #[tokio::test]
 async fn a_caller_names_its_own_secrets_and_nobody_elses() {
@@ -39,4 +46,22 @@ async fn a_rotated_secret_counts_at_once() {
     assert_eq!(flows.failure(named()).await.reason, "INVALID_NODE_CONFIG");
     std::fs::write(&file, super::support::KEY).expect("written");
     flows.answer(named()).await;
+}
+
+#[tokio::test]
+async fn the_image_of_a_prompt_is_never_fetched_here() {
+    let world = World::start().await;
+    let host = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("https://{}/image.png", host.local_addr().expect("bound"));
+    let image = ImageUrl { url, detail: String::new() };
+    let message = ChatMessage {
+        role: "user".to_owned(),
+        parts: vec![ContentPart { part: Some(Part::ImageUrl(image)) }],
+        ..Default::default()
+    };
+    // Answered or refused, by the provider's word alone.
+    let heard = world.caller().await.hear(ask("x").chat(vec![message])).await;
+    assert_eq!(world.upstream_calls(), 1, "{:?}", heard.end);
+    let fetched = futures_util::FutureExt::now_or_never(host.accept());
+    assert!(fetched.is_none(), "somebody asked for the image");
 }
