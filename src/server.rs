@@ -21,7 +21,7 @@ use std::{
 use anyhow::Context;
 use axum::{
     Router,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{Extensions, StatusCode, header::CONTENT_TYPE},
     middleware::{from_fn_with_state, map_response},
     routing::get,
 };
@@ -32,7 +32,7 @@ use tonic::{
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use self::{authentication::Authentication, greeting::connections};
+use self::{authentication::Authentication, connection::Peer, greeting::connections};
 use crate::{
     admission::Admission,
     cache::Memory,
@@ -206,7 +206,8 @@ impl Server {
         let name = move |response| async move { name_refusal(response, max_message_bytes) };
         let named = routes.routes().into_axum_router().layer(map_response(name));
         let metrics = self.executor.metrics.clone();
-        let observer = Observer::new(self.executor.telemetry.clone(), move |call| {
+        let caller_of = |extensions: &Extensions| extensions.get::<Peer>()?.address;
+        let observer = Observer::new(self.executor.telemetry.clone(), caller_of, move |call| {
             metrics.rpc_ended(call.method, call.status, call.took);
         });
         let traced = from_fn_with_state(observer, telemetry::traced);

@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -41,12 +42,15 @@ pub(super) struct Peer {
     pub(super) certificate: Option<Arc<[String]>>,
     /// When it was handed over to be served.
     pub(super) since: Instant,
+    /// Where the caller is.
+    pub(super) address: Option<SocketAddr>,
 }
 
 impl Connection {
     /// Shakes hands and reads the preface. Whoever says anything else is no
     /// caller of gRPC.
     pub(super) async fn greet(socket: TcpStream, tls: Option<&Tls>) -> io::Result<Connection> {
+        let address = socket.peer_addr().ok();
         let (mut socket, certificate) = match tls {
             None => (Socket::Plain(socket), None),
             Some(tls) => {
@@ -61,7 +65,7 @@ impl Connection {
         if preface != *PREFACE {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "this is not HTTP/2"));
         }
-        let peer = Peer { certificate, since: Instant::now() };
+        let peer = Peer { certificate, since: Instant::now(), address };
         Ok(Connection { socket, unread: PREFACE.len(), peer })
     }
 }

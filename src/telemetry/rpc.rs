@@ -21,10 +21,9 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{Extensions, HeaderMap};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 use super::{Kind, Recorder, Span, Telemetry, incoming, names::otel};
 
@@ -42,6 +41,8 @@ const QUIET: [&str; 2] = ["/grpc.health.", "/grpc.reflection."];
 #[derive(Clone)]
 pub struct Observer {
     telemetry: Telemetry,
+    /// Where a caller is, by what its connection left with the request.
+    caller_of: fn(&Extensions) -> Option<SocketAddr>,
     told: Arc<dyn Fn(Ended) + Send + Sync>,
 }
 
@@ -59,8 +60,12 @@ pub struct Ended {
 impl Observer {
     /// Spans are begun with `telemetry`; every call's end is `told`, whether or
     /// not anybody records its span.
-    pub fn new(telemetry: Telemetry, told: impl Fn(Ended) + Send + Sync + 'static) -> Observer {
-        Observer { telemetry, told: Arc::new(told) }
+    pub fn new(
+        telemetry: Telemetry,
+        caller_of: fn(&Extensions) -> Option<SocketAddr>,
+        told: impl Fn(Ended) + Send + Sync + 'static,
+    ) -> Observer {
+        Observer { telemetry, caller_of, told: Arc::new(told) }
     }
 }
 
@@ -78,13 +83,14 @@ pub async fn traced(State(observer): State<Observer>, request: Request, next: Ne
     }
     let method = method(path);
     let began = Instant::now();
-    let span = begin(&observer.telemetry, method, &request);
+    let span = begin(&observer, method, &request);
     let call = Call { span: span.clone(), method, began, told: observer.told, ended: false };
     let response = span.scope(next.run(request)).await;
     call.answer(response)
 }
 
-fn begin(telemetry: &Telemetry, method: &'static str, request: &Request) -> Span {
+fn begin(observer: &Observer, method: &'static str, request: &Request) -> Span {
+    let telemetry = &observer.telemetry;
     let parent = incoming::parent(request.headers());
     let span = telemetry.begin(Kind::Server, method, parent);
     span.record(|recorder| {
@@ -95,7 +101,7 @@ fn begin(telemetry: &Telemetry, method: &'static str, request: &Request) -> Span
             recorder.set(otel::RPC_METHOD_ORIGINAL, asked.to_owned());
         }
         address(request, recorder);
-        peer(request, recorder);
+        peer((observer.caller_of)(request.extensions()), recorder);
         incoming::baggage(request.headers(), &telemetry.0.baggage, recorder);
     });
     span
@@ -116,18 +122,11 @@ fn address(request: &Request, recorder: &mut Recorder) {
     }
 }
 
-fn peer(request: &Request, recorder: &mut Recorder) {
-    if let Some(peer) = remote(request) {
-        recorder.set(otel::NETWORK_PEER_ADDRESS, peer.ip().to_string());
-        recorder.set(otel::NETWORK_PEER_PORT, i64::from(peer.port()));
+fn peer(caller: Option<SocketAddr>, recorder: &mut Recorder) {
+    if let Some(caller) = caller {
+        recorder.set(otel::NETWORK_PEER_ADDRESS, caller.ip().to_string());
+        recorder.set(otel::NETWORK_PEER_PORT, i64::from(caller.port()));
     }
-}
-
-fn remote(request: &Request) -> Option<SocketAddr> {
-    let extensions = request.extensions();
-    let plain = extensions.get::<TcpConnectInfo>();
-    let secure = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref);
-    plain.or_else(secure)?.remote_addr()
 }
 
 /// A call under way. Dropped before it has ended, its caller has gone.

@@ -94,6 +94,22 @@ async fn delivered(variables: &[(&str, &str)], sink: &Sink) -> BTreeMap<String, 
 }
 
 #[tokio::test]
+async fn it_does_so_over_http_too() {
+    let sink = Sink::over_http().await;
+    let resource = delivered(
+        &[
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "x-token=canary%20token"),
+            ("OTEL_METRICS_EXPORTER", "none"),
+        ],
+        &sink,
+    )
+    .await;
+    assert_eq!(resource["service.name"], "sparkler");
+    assert_eq!(sink.header("x-token").as_deref(), Some("canary token"));
+}
+
+#[tokio::test]
 async fn a_program_with_one_thread_delivers_everything_before_it_ends() {
     let sink = Sink::start().await;
     let resource = delivered(

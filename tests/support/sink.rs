@@ -102,6 +102,23 @@ impl Sink {
         Sink { address, taken: takes, running }
     }
 
+    /// The same over HTTP, which is for traces only here.
+    pub async fn over_http() -> Sink {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        let (taken, takes) = watch::channel(Taken::default());
+        let collector = Collecting { manner: Manner::Takes, taken: Arc::new(Mutex::new(taken)) };
+        let take = |headers: http::HeaderMap, body: axum::body::Bytes| async move {
+            let message = ExportTraceServiceRequest::decode(body).expect("a message");
+            let mut request = Request::new(message);
+            *request.metadata_mut() = MetadataMap::from_headers(headers);
+            TraceService::export(&collector, request).await.expect("it takes everything");
+        };
+        let pages = axum::Router::new().route("/v1/traces", axum::routing::post(take));
+        let running = spawn(async move { axum::serve(listener, pages).await.expect("it serves") });
+        Sink { address, taken: takes, running }
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
