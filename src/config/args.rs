@@ -2,11 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{admission::AdmissionArgs, memory::MemoryArgs};
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
-use super::door::DoorArgs;
-use super::telemetry::TelemetryArgs;
+use super::{AdmissionArgs, DoorArgs, FleetArgs, MemoryArgs, TelemetryArgs};
 
 /// `sparkler serve`, as typed. Sizes are in bytes and take `KiB`, `MiB`, `GiB`;
 /// durations are such as `500ms`, `30s`, `10m`.
@@ -117,6 +115,10 @@ pub struct ServeArgs {
     /// Lets callers share answers with everybody (SCOPE_SHARED).
     #[arg(long, env = "SPARKLER_ALLOW_SHARED_CACHE", value_parser = BoolishValueParser::new())]
     pub allow_shared_cache: bool,
+
+    /// The fleet that it belongs to.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
 
     /// How many may execute, and wait.
     #[command(flatten)]

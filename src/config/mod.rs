@@ -6,6 +6,7 @@ mod admission;
 mod args;
 mod cgroup;
 mod door;
+mod fleet;
 mod memory;
 mod telemetry;
 
@@ -24,6 +25,7 @@ pub use self::{
     admission::AdmissionArgs,
     args::{LogFormat, ProtocolArg, ServeArgs},
     door::{ConnectionAge, DoorArgs, DoorConfig},
+    fleet::{FleetArgs, FleetConfig},
     memory::MemoryArgs,
     telemetry::TelemetryArgs,
 };
@@ -69,6 +71,8 @@ pub struct Config {
     pub refusals_for: Duration,
     /// What is decided about executions.
     pub execution: Settings,
+    /// The fleet it belongs to, if it belongs to one.
+    pub fleet: Option<FleetConfig>,
     /// How the worker stops.
     pub drain: DrainLimits,
     /// Whether the service describes itself.
@@ -113,6 +117,7 @@ impl Config {
             admission: AdmissionConfig::default(),
             refusals_for: Duration::from_secs(5),
             execution: Settings { worker_id: "local".to_owned(), ..Settings::default() },
+            fleet: None,
             drain: DrainLimits::default(),
             reflection: true,
             telemetry: TelemetrySettings::default(),
@@ -127,7 +132,8 @@ impl TryFrom<ServeArgs> for Config {
         let mut problems = Problems::default();
         let base_url = problems.take(base_url(&args.fireworks_base_url));
         let prices = problems.take(prices(args.prices.as_deref()));
-        let cache_secret = problems.take(cache_secret(args.cache_secret_file.as_deref()));
+        let cache_secret =
+            problems.take(cache_secret("--cache-secret-file", args.cache_secret_file.as_deref()));
         problems.take(folder(args.secrets_dir.as_deref()));
         problems.take(positive_limits(&args));
         let shares = problems.take(args.memory.shares());
@@ -140,6 +146,9 @@ impl TryFrom<ServeArgs> for Config {
             &mut problems,
         );
         let door = DoorConfig::read(&args.door, args.listen, args.max_total_timeout, &mut problems);
+        let has_secret = args.cache_secret_file.is_some();
+        let fleet =
+            FleetConfig::read(&args.fleet, has_secret, &telemetry::environment, &mut problems);
         let (Some(base_url), Some(prices), Some(cache_secret)) = (base_url, prices, cache_secret)
         else {
             return Err(ConfigError(problems.0));
@@ -168,6 +177,7 @@ impl TryFrom<ServeArgs> for Config {
             },
             admission: AdmissionConfig { bytes: shares.executions, ..admission },
             refusals_for: args.admission.remember_refusals,
+            fleet,
             drain: DrainLimits { leave_grace: args.leave_grace, drain_limit: args.drain_limit },
             reflection: args.reflection,
             telemetry,
@@ -247,17 +257,18 @@ fn prices(file: Option<&Path>) -> Result<Prices, String> {
     Prices::parse(&text).map_err(|problem| format!("--prices {}: {problem}", file.display()))
 }
 
-fn cache_secret(file: Option<&Path>) -> Result<CacheSecret, String> {
+fn cache_secret(flag: &str, file: Option<&Path>) -> Result<CacheSecret, String> {
     let Some(file) = file else {
         return Ok(CacheSecret::random());
     };
-    let text = zeroize::Zeroizing::new(fs::read(file).map_err(|error| {
-        format!("--cache-secret-file {} cannot be read: {error}", file.display())
-    })?);
+    let text = zeroize::Zeroizing::new(
+        fs::read(file)
+            .map_err(|error| format!("{flag} {} cannot be read: {error}", file.display()))?,
+    );
     let text = text.trim_ascii_end();
     if text.len() < CacheSecret::MIN_BYTES {
         return Err(format!(
-            "--cache-secret-file {} holds {} bytes; at least {}, such as from \
+            "{flag} {} holds {} bytes; at least {}, such as from \
              `openssl rand -base64 32`",
             file.display(),
             text.len(),

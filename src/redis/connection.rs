@@ -4,13 +4,16 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use ::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     Cause, Mailbox, RedisConfig, Script, Unavailable,
     keeper::{Open, Way},
 };
-use crate::lifecycle::Lifecycle;
+use crate::{
+    lifecycle::Lifecycle,
+    metrics::{Command, Metrics},
+};
 
 /// The connection with Redis, for a worker's whole life. Cheap to clone; all
 /// clones are one.
@@ -31,10 +34,10 @@ impl Connection {
 
     /// Begins to connect, and returns at once: whether there is a server decides
     /// nothing but whether it is used.
-    pub fn open(config: RedisConfig, lifecycle: &Lifecycle) -> Connection {
+    pub fn open(config: RedisConfig, lifecycle: &Lifecycle, metrics: &Metrics) -> Connection {
         let instance = instance();
         let mailbox = Mailbox::new(&instance);
-        let way = Arc::new(Way::new(config.clone()));
+        let way = Arc::new(Way::new(config.clone(), metrics.clone()));
         lifecycle.spawn(mailbox.clone().keep(config, way.dialled()));
         let kept = way.clone();
         lifecycle.spawn(async move { kept.keep().await });
@@ -72,7 +75,7 @@ impl Connection {
     ) -> Result<Value, Unavailable> {
         let place = keys.first().copied().unwrap_or_default();
         let bytes = arguments.iter().map(|argument| argument.len()).sum();
-        self.within_limit(place, bytes, async |mut way: Open| {
+        self.within_limit(script.name(), place, bytes, async |mut way: Open| {
             match way.link.send(&script.by_hash(keys, arguments)).await {
                 Err(error) if is_unknown_script(&error) => {
                     way.link.send(&script.by_text(keys, arguments)).await
@@ -87,7 +90,7 @@ impl Connection {
     pub async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Unavailable> {
         let mut get = cmd("GET");
         get.arg(key);
-        match self.command(key, 0, &get).await? {
+        match self.command("get", key, 0, &get).await? {
             Value::BulkString(bytes) => Ok(Some(bytes)),
             Value::Nil => Ok(None),
             _ => Err(Cause::Unforeseen.into()),
@@ -103,14 +106,34 @@ impl Connection {
     ) -> Result<(), Unavailable> {
         let mut set = cmd("SET");
         set.arg(key).arg(value).arg("PX").arg(time_to_live.as_millis().max(1) as u64);
-        self.command(key, value.len(), &set).await.map(drop)
+        self.command("set", key, value.len(), &set).await.map(drop)
     }
 
-    async fn command(&self, key: &[u8], bytes: usize, command: &Cmd) -> Result<Value, Unavailable> {
-        self.within_limit(key, bytes, async |mut way: Open| way.link.send(command).await).await
+    async fn command(
+        &self,
+        operation: &'static str,
+        key: &[u8],
+        bytes: usize,
+        command: &Cmd,
+    ) -> Result<Value, Unavailable> {
+        let send = async |mut way: Open| way.link.send(command).await;
+        self.within_limit(operation, key, bytes, send).await
     }
 
     async fn within_limit(
+        &self,
+        operation: &'static str,
+        key: &[u8],
+        bytes: usize,
+        ask: impl AsyncFnOnce(Open) -> Result<Value, RedisError>,
+    ) -> Result<Value, Unavailable> {
+        let began = Instant::now();
+        let answer = self.ask_within_limit(key, bytes, ask).await;
+        self.way.metrics.redis_command(operation, word(&answer), began.elapsed());
+        answer
+    }
+
+    async fn ask_within_limit(
         &self,
         key: &[u8],
         bytes: usize,
@@ -143,6 +166,15 @@ impl Connection {
 
 fn is_unknown_script(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+fn word(answer: &Result<Value, Unavailable>) -> Command {
+    match answer {
+        Ok(_) => Command::Ok,
+        Err(Unavailable(Cause::NotAsked | Cause::TooLarge)) => Command::Refused,
+        Err(Unavailable(Cause::Late)) => Command::Timeout,
+        Err(_) => Command::Failed,
+    }
 }
 
 fn instance() -> String {

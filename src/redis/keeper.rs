@@ -17,11 +17,13 @@ use tokio::{
 };
 
 use super::{Cause, RedisConfig, link::Link, pause::Pause, warning::Warning};
+use crate::metrics::Metrics;
 
 /// The way to Redis.
 pub(super) struct Way {
     pub(super) config: RedisConfig,
     pub(super) warning: Warning,
+    pub(super) metrics: Metrics,
     open: watch::Sender<Option<Open>>,
     /// Rung when the way was closed.
     closed: Notify,
@@ -44,9 +46,11 @@ impl Way {
     /// A way that held for this long was good.
     const CALM: Duration = Duration::from_secs(5);
 
-    pub(super) fn new(config: RedisConfig) -> Way {
+    pub(super) fn new(config: RedisConfig, metrics: Metrics) -> Way {
+        metrics.redis_reachable(false);
         Way {
             config,
+            metrics,
             warning: Warning::default(),
             open: watch::Sender::new(None),
             closed: Notify::new(),
@@ -80,6 +84,7 @@ impl Way {
             same
         });
         if was_open {
+            self.metrics.redis_reachable(false);
             *self.suspect() = hash_tag(key).to_vec();
             self.closed.notify_one();
         }
@@ -111,6 +116,7 @@ impl Way {
             }
             *turn += 1;
             self.open.send_replace(Some(Open { link: link.clone(), turn: *turn }));
+            self.metrics.redis_reachable(true);
             self.warning.recovered();
             let opened = Instant::now();
             self.closed.notified().await;
