@@ -14,6 +14,7 @@
 //! | [`execution`] | the policy, as a list: plan → key → look up → join or lead → stream |
 //! | [`node`] | the kinds of work, each declared once |
 //! | [`flight`], [`recording`] | one invocation, many listeners; and what is kept of it |
+//! | [`fleet`] | the same among workers: who leads a flight, and who follows it |
 //! | [`cache`] | what makes two executions the same, and where recordings are kept |
 //! | [`redis`], [`seal`] | the fleet's shared memory: how it is reached, and kept from readers |
 //! | [`fireworks`] | the provider's client: one attempt, streamed |
@@ -40,11 +41,11 @@
 //!  │           │
 //!  ▼           ▼
 //! execution ◄──┘
-//!  ├──────────┬──────────┐
-//!  ▼          ▼          ▼
-//! node      cache      flight
-//!  │          │          │
-//!  ▼          └────┬─────┘
+//!  ├──────────┬──────────┬──────────┐
+//!  ▼          ▼          ▼          ▼
+//! node      cache      flight     fleet
+//!  │          │          │          │
+//!  ▼          └────┬─────┴──────────┘
 //! fireworks        ▼
 //!  │           recording ──► price      callers, tls ──► secrets, watched
 //!  │           redis, seal
@@ -65,6 +66,7 @@ pub mod error;
 pub mod event;
 pub mod execution;
 pub mod fireworks;
+pub mod fleet;
 pub mod flight;
 pub mod lifecycle;
 pub mod metrics;

@@ -36,15 +36,17 @@ use self::{authentication::Authentication, connection::Peer, greeting::connectio
 use crate::{
     admission::Admission,
     cache::Memory,
-    config::{Config, ConnectionAge, DoorConfig},
+    config::{Config, ConnectionAge, DoorConfig, FleetConfig},
     cooldown::Cooldowns,
     execution::Executor,
     fireworks::Client,
+    fleet::{self, Fleet},
     flight::Flights,
     lifecycle::{DrainLimits, Lifecycle, Stage},
     metrics::{Metrics, Signal},
     node::Registry,
     proto::{FILE_DESCRIPTOR_SET, name_refusal, worker_service_server::WorkerServiceServer},
+    redis::Connection,
     secrets::Secrets,
     service::Service,
     telemetry::{self, Observer, Pipeline, Telemetry},
@@ -221,17 +223,19 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
     let mut pipeline = Pipeline::start(&config.telemetry)?;
     let metrics = Metrics::new(|meters| pipeline.complete(meters));
     let telemetry = Telemetry::new(pipeline, metrics.provider().clone(), &config.telemetry);
+    let lifecycle = Lifecycle::new();
     let executor = Executor {
         registry: Registry::new(client.clone()),
         fireworks: client,
         memory: Memory::new(config.memory),
         flights: Flights::new(config.flights),
+        fleet: fleet(config, &lifecycle, &metrics),
         prices: config.prices.clone(),
         secrets: Secrets::new(config.secrets_dir.clone()),
         cache_secret: config.cache_secret.clone(),
         admission: Admission::new(config.admission),
         cooldowns: Cooldowns::new(config.refusals_for, metrics.clone()),
-        lifecycle: Lifecycle::new(),
+        lifecycle,
         metrics,
         retry: config.retry.clone(),
         settings: config.execution.clone(),
@@ -239,6 +243,19 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
     };
     watch(&executor, config);
     Ok(executor)
+}
+
+/// The fleet, where there is one.
+fn fleet(config: &Config, lifecycle: &Lifecycle, metrics: &Metrics) -> Option<Fleet> {
+    let FleetConfig { redis, lease, other_secrets } = config.fleet.clone()?;
+    let bounds = fleet::FleetConfig {
+        lease,
+        retention: config.flights.retention,
+        max_flight: config.execution.max_total,
+        max_flight_bytes: config.flights.max_answer_bytes.saturating_mul(2),
+    };
+    let redis = Connection::open(redis, lifecycle, metrics);
+    Some(Fleet::new(redis, config.cache_secret.sealer(&other_secrets), bounds, lifecycle))
 }
 
 /// Has the figures read what is counted elsewhere. Of the flights only while

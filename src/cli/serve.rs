@@ -45,12 +45,6 @@ impl ServeCommand {
                 config.telemetry.metrics.as_ref().map(|collector| collector.url.as_str()),
             "effective settings"
         );
-        if config.fleet.is_some() {
-            tracing::warn!(
-                "--redis-url is checked and not used: this release shares recordings and flights \
-                 within one worker only"
-            );
-        }
         let runtime = super::runtime(config.worker_threads)?;
         let served = runtime.block_on(serve(config));
         // What was to end in order has ended; a check that never ends must not

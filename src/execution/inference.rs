@@ -125,11 +125,11 @@ impl Trail {
     }
 
     /// The flight has ended, and with it a call that was still under way.
-    pub(super) fn end(&mut self, flown: &Result<Finish, Failure>) {
+    pub(super) fn end(&mut self, failure: Option<&Failure>) {
         self.ended = true;
-        match flown {
-            Ok(_) => self.flight.end(),
-            Err(failure) => {
+        match failure {
+            None => self.flight.end(),
+            Some(failure) => {
                 self.broken(&failure.error, failure.usage.as_ref());
                 self.flight.fail(failure.error.reason());
             }

@@ -16,6 +16,7 @@ use super::{
     inference::{Trail, Watched},
     inspection,
     measured::Measured,
+    passage::{Aboard, Passage},
     storage::Storage,
 };
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
     lifecycle::Stage,
     node::Plan,
     output::OutputFormat,
+    recording::Recording,
 };
 
 /// What the leader is to do.
@@ -54,6 +56,19 @@ pub(super) struct Mission {
     pub(super) retry: RetryPolicy,
     /// The spans of the flight.
     pub(super) trail: Trail,
+    /// What the flight wants of the fleet, if others may share it.
+    pub(super) passage: Option<Passage>,
+}
+
+/// How a flight came by its answer.
+#[derive(Debug)]
+pub(super) enum Flown {
+    /// The node has run here.
+    Ran(Finish),
+    /// It ran elsewhere: how it ended.
+    Relayed(Box<Recording>),
+    /// It was recorded before.
+    Found(Box<Recording>),
 }
 
 impl Mission {
@@ -69,34 +84,84 @@ impl Mission {
     async fn fly_on(mut self, executor: &Arc<Executor>, mut publisher: Publisher) {
         publisher.charge_to(self.permit.clone());
         let abandoned = publisher.abandoned(executor.settings.drain_limit);
+        let mut aboard = Aboard::default();
         let flown = tokio::select! {
             biased;
-            flown = self.run(executor, &mut publisher) => flown,
+            flown = self.travel(executor, &mut publisher, &mut aboard) => flown,
             () = abandoned => Err(Failure::from(stopped(executor))),
             () = tokio::time::sleep(executor.settings.max_total) => {
                 Err(Failure::from(outlasted(&publisher, executor.settings.max_total)))
             }
         };
         let flown = match flown {
-            Ok(finish) => self.checked(&mut publisher, finish).await,
-            Err(failure) => Err(failure),
+            Ok(Flown::Ran(finish)) => self.checked(&mut publisher, finish).await.map(Flown::Ran),
+            flown => flown,
         };
         executor.metrics.flight_landed(publisher.audience());
-        self.trail.end(&flown);
+        self.trail.end(flown.as_ref().err());
+        let has_answer = flown.is_ok();
         match flown {
-            Ok(finish) => {
-                let recording = publisher.record(finish);
-                let stored = match &self.storage {
-                    Some(storage) => executor.store(storage, &recording),
-                    None => Stored::NotStored(Storage::NOT_WANTED),
-                };
+            Ok(Flown::Ran(finish)) => self.land(executor, publisher, aboard, finish).await,
+            Ok(Flown::Relayed(end)) => {
+                let recording = publisher.record_relayed(*end);
+                let stored = self.store(executor, &recording);
                 publisher.land(Landing::Completed(stored));
             }
-            Err(failure) => publisher.land(Landing::Failed(failure)),
+            Ok(Flown::Found(recording)) => self.land_with(executor, publisher, *recording),
+            Err(failure) => {
+                aboard.fail(&publisher, &failure).await;
+                publisher.land(Landing::Failed(failure));
+            }
+        }
+        self.settle(executor, has_answer).await;
+    }
+
+    /// Stores the answer here and in the fleet, then tells the listeners.
+    async fn land(
+        &self,
+        executor: &Executor,
+        mut publisher: Publisher,
+        aboard: Aboard,
+        finish: Finish,
+    ) {
+        let recording = publisher.record(finish);
+        let stored = self.store(executor, &recording);
+        if let Some(lease) = aboard.into_lease() {
+            let rest = recording.log.after(lease.told());
+            let kept = self.storage.filter(|_| stored == Stored::Stored);
+            lease.complete(&rest, &recording, kept.map(|storage| storage.ttl)).await;
+        }
+        publisher.land(Landing::Completed(stored));
+    }
+
+    /// Lands with what the fleet had recorded; this worker has it from then on.
+    fn land_with(&self, executor: &Executor, publisher: Publisher, recording: Recording) {
+        let age = recording.recorded_at.elapsed().unwrap_or_default();
+        let recording = Arc::new(recording);
+        if let Some(storage) = &self.storage {
+            let left = storage.ttl.saturating_sub(age);
+            executor.memory.insert(storage.key, recording.clone(), left);
+        }
+        publisher.land_with(recording, age);
+    }
+
+    fn store(&self, executor: &Executor, recording: &Arc<Recording>) -> Stored {
+        match &self.storage {
+            Some(storage) => executor.store(storage, recording),
+            None => Stored::NotStored(Storage::NOT_WANTED),
         }
     }
 
-    async fn run(
+    /// Lets the idempotency key hold for the retention time from now on, or no
+    /// longer.
+    async fn settle(&self, executor: &Executor, has_answer: bool) {
+        let claim = self.passage.and_then(|passage| passage.claim);
+        if let (Some(claim), Some(fleet)) = (claim, &executor.fleet) {
+            fleet.settle(claim.key, claim.request, has_answer).await;
+        }
+    }
+
+    pub(super) async fn run(
         &mut self,
         executor: &Executor,
         publisher: &mut Publisher,
@@ -205,7 +270,7 @@ fn outlasted(publisher: &Publisher, limit: Duration) -> Error {
 }
 
 /// Why an abandoned flight ends: its listeners have gone, or the worker goes.
-fn stopped(executor: &Executor) -> Error {
+pub(super) fn stopped(executor: &Executor) -> Error {
     if executor.lifecycle.stage() >= Stage::Draining {
         Executor::draining()
     } else {

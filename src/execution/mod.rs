@@ -8,16 +8,20 @@ mod account;
 mod check;
 mod clock;
 mod content;
+mod elsewhere;
 mod inference;
 mod inspection;
 mod leader;
 mod measured;
 pub mod order;
 pub mod outcome;
+mod passage;
 mod preparation;
+mod relay;
 mod scope;
 mod session;
 mod settings;
+mod shipping;
 mod storage;
 mod story;
 mod token;
@@ -30,7 +34,7 @@ use tokio::time::Instant;
 use self::{
     account::Account,
     clock::Clock,
-    order::{Attachment, CacheMode, Limits, Order},
+    order::{Attachment, Limits, Order},
     outcome::CacheStatus,
     preparation::Prepared,
     session::Found,
@@ -51,6 +55,7 @@ use crate::{
     cooldown::Cooldowns,
     error::{Error, Violation},
     fireworks::{Client, RetryPolicy},
+    fleet::Fleet,
     flight::{Flight, Flights, Join, Listener, ListenerOptions},
     lifecycle::{Lifecycle, Stage},
     metrics::{Lookup, Metrics, Role, Tier},
@@ -70,6 +75,8 @@ pub struct Executor {
     pub memory: Memory,
     /// Flights under way.
     pub flights: Arc<Flights>,
+    /// The workers that share them, if there are others.
+    pub fleet: Option<Fleet>,
     /// What tokens cost.
     pub prices: Prices,
     /// Mounted credentials.
@@ -128,7 +135,7 @@ impl Executor {
         let found = self.look_up(&prepared, &story, &mut clock)?;
         let (listener, found) = match found {
             Some(found) => found,
-            None if prepared.mode == CacheMode::OnlyIfCached => return Err(Error::NotCached),
+            None if prepared.only_reads() && self.fleet.is_none() => return Err(Error::NotCached),
             None => self.join_or_lead(prepared, &permit, &story)?,
         };
         let token = SessionToken::New(holder, fingerprint);
@@ -163,13 +170,14 @@ impl Executor {
         let listener = self
             .flights
             .attach(token.flight, after_sequence, options)
-            .or_else(|| self.attach_to_recording(&token, after_sequence, options))
-            .ok_or(Error::ExecutionUnknown)?;
-        let last = listener.last();
-        if after_sequence > last {
-            let description = format!("is {after_sequence}; the execution has told {last} so far");
-            return Err(invalid("after_sequence", &description));
-        }
+            .or_else(|| self.attach_to_recording(&token, after_sequence, options));
+        let listener = match listener {
+            Some(listener) if listener.may_have_told(after_sequence) => listener,
+            known => match self.attach_elsewhere(&token, after_sequence, options, &permit) {
+                Some(listener) => listener,
+                None => return Err(unheard_of(known.as_ref(), after_sequence)),
+            },
+        };
         let mut clock = self.clock(attachment.arrived, &attachment.limits);
         clock.queued(permit.waited());
         let found = Found::again(token.status);
@@ -324,6 +332,15 @@ impl fmt::Debug for Executor {
             .field("flights", &self.flights)
             .finish_non_exhaustive()
     }
+}
+
+/// Why nobody can be told what comes after a number.
+fn unheard_of(known: Option<&Listener>, after_sequence: u64) -> Error {
+    let Some(last) = known.map(Listener::last) else {
+        return Error::ExecutionUnknown;
+    };
+    let description = format!("is {after_sequence}; the execution has told {last} so far");
+    invalid("after_sequence", &description)
 }
 
 fn invalid(field: &str, description: &str) -> Error {

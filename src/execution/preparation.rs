@@ -10,6 +10,7 @@ use super::{
     leader::Mission,
     order::{CacheMode, CachePolicy, CredentialSource, Limits, Order},
     outcome::CacheStatus,
+    passage::Passage,
     session::Found,
     storage::Storage,
 };
@@ -19,6 +20,7 @@ use crate::{
     credentials::ApiKey,
     error::Error,
     fireworks::RetryPolicy,
+    fleet::Berth,
     flight::{Idempotency, JoinRequest, ListenerOptions},
     node::Plan,
     output::OutputFormat,
@@ -48,6 +50,8 @@ pub(super) struct Prepared {
     pub(super) join: JoinRequest,
     /// How it listens.
     pub(super) listening: ListenerOptions,
+    /// What it wants of the fleet, should it lead.
+    passage: Option<Passage>,
 }
 
 impl Executor {
@@ -76,6 +80,7 @@ impl Executor {
             key: self.cache_secret.idempotency_key(&scope, &text),
             request: key,
         });
+        let passage = self.passage(mode, storage, idempotency, limits.drain);
         Ok(Prepared {
             credential,
             fingerprint,
@@ -85,9 +90,11 @@ impl Executor {
             idempotency,
             join: JoinRequest {
                 subject: subject(&plan, &output),
-                shared: storage.map(|storage| storage.key),
+                shared: storage
+                    .map(|storage| storage.key)
+                    .filter(|_| mode != CacheMode::OnlyIfCached),
                 idempotency,
-                boards: false,
+                boards: passage.is_some(),
             },
             listening: ListenerOptions {
                 deltas: order.deltas.unwrap_or(plan.deltas),
@@ -96,6 +103,7 @@ impl Executor {
             },
             connect: self.settings.deadlines(&limits).connect,
             retry: self.retry_policy(&limits, storage.is_some() || idempotency.is_some()),
+            passage,
             output,
             plan,
         })
@@ -121,6 +129,25 @@ impl Executor {
         self.secrets
             .read(&name, grant)
             .map_err(|error| invalid(field, &format!("names a secret that {error}")))
+    }
+
+    /// What an execution wants of the fleet: nothing, where nobody else is to
+    /// find its flight.
+    fn passage(
+        &self,
+        mode: CacheMode,
+        storage: Option<Storage>,
+        claim: Option<Idempotency>,
+        drains: bool,
+    ) -> Option<Passage> {
+        let berth = storage.map(|storage| storage.key).or(claim.map(|claim| claim.key));
+        let is_findable = berth.is_some() || drains;
+        (self.fleet.is_some() && is_findable).then_some(Passage {
+            berth: berth.map(Berth),
+            claim,
+            may_read: storage.is_some() && mode.reads(),
+            only_reads: mode == CacheMode::OnlyIfCached,
+        })
     }
 
     fn key(&self, node_type: &str, plan: &Plan, scope: &Scope, salt: &str) -> Key {
@@ -162,6 +189,11 @@ impl Prepared {
         self.idempotency.is_some() || (self.storage.is_some() && self.mode.reads())
     }
 
+    /// Whether it is answered from the cache or not at all.
+    pub(super) fn only_reads(&self) -> bool {
+        self.mode == CacheMode::OnlyIfCached
+    }
+
     /// How this execution came by its flight.
     pub(super) fn found(&self, status: CacheStatus) -> Found {
         Found {
@@ -195,6 +227,7 @@ impl Prepared {
             storage: self.storage,
             connect: self.connect,
             retry: self.retry,
+            passage: self.passage,
             permit,
         }
     }

@@ -264,6 +264,10 @@ impl Session {
             return self
                 .fail(Failure::from(Error::Internal("a flight landed without a recording")));
         };
+        if self.listener.cursor() > recording.log.last() {
+            // It was heard up to there, as it ran on after this worker's part.
+            return self.fail(Failure::from(Error::ExecutionUnknown));
+        }
         // It is about to be joined and sent.
         if let Err(error) = self.permit.afford(recording.bytes()) {
             return self.fail(Failure::from(error));
@@ -296,7 +300,7 @@ impl Session {
             execution_token: goes_on.then(|| self.token()),
             error: self.told(failure.error),
             usage: failure.usage,
-            cost: self.cost(self.listener.subject(), failure.usage.as_ref()),
+            cost: self.cost(&self.listener.subject(), failure.usage.as_ref()),
             timing: self.clock.timing(self.connect()),
             attempts: outlook.attempts,
             phase: outlook.phase,

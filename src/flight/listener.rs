@@ -97,8 +97,8 @@ impl Listener {
     }
 
     /// What it executes.
-    pub fn subject(&self) -> &Arc<Subject> {
-        &self.flight.subject
+    pub fn subject(&self) -> Arc<Subject> {
+        self.flight.state().subject.clone()
     }
 
     /// Has the flight run on when its last listener has gone.
@@ -114,6 +114,14 @@ impl Listener {
     /// The number of the last event that was told.
     pub fn last(&self) -> u64 {
         self.flight.state().told.log().last()
+    }
+
+    /// Whether an event of this number can have been told: of a flight that
+    /// another worker leads, more than has come here.
+    pub fn may_have_told(&self, number: u64) -> bool {
+        let state = self.flight.state();
+        let under_way_elsewhere = state.course == Course::Relayed && state.landing.is_none();
+        under_way_elsewhere || number <= state.told.log().last()
     }
 
     /// How the flight stands.
@@ -257,6 +265,17 @@ impl Drop for Listener {
             self.flight.abandon();
         }
     }
+}
+
+/// The worker that ran a flight is gone, and its output cannot be taken back.
+pub fn worker_lost() -> Error {
+    Error::from(ProviderError {
+        message: Some(
+            "the worker that ran the execution was lost; set limits.allow_restart to go on"
+                .to_owned(),
+        ),
+        ..ProviderError::interrupted(Phase::Streaming)
+    })
 }
 
 fn restarted_without_leave() -> Error {

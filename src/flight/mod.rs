@@ -15,6 +15,7 @@
 mod listener;
 mod publisher;
 mod registry;
+mod tap;
 #[cfg(test)]
 mod tests;
 
@@ -28,9 +29,10 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    listener::{Heard, Listener, ListenerOptions, Outlook},
+    listener::{Heard, Listener, ListenerOptions, Outlook, worker_lost},
     publisher::Publisher,
     registry::{Flights, FlightsConfig, Idempotency, Join, JoinRequest},
+    tap::Tap,
 };
 use crate::{
     error::Error,
@@ -101,7 +103,6 @@ pub struct Boarded {
 
 /// One real invocation.
 pub struct Flight {
-    subject: Arc<Subject>,
     /// What identical executions find it by.
     shared: Option<Key>,
     state: Mutex<State>,
@@ -119,6 +120,7 @@ struct State {
     /// Whether the name is final: the leader may yet find that the flight runs
     /// elsewhere, under a name that it has there.
     named: bool,
+    subject: Arc<Subject>,
     berth: Option<Key>,
     course: Course,
     told: Told,
@@ -179,11 +181,11 @@ impl Flight {
         landing: Option<Landing>,
     ) -> Arc<Flight> {
         Arc::new(Flight {
-            subject,
             shared,
             state: Mutex::new(State {
                 id,
                 named: true,
+                subject,
                 berth: None,
                 course: Course::Led,
                 told,

@@ -8,12 +8,12 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Boarded, Course, Failure, Flight, Flights, Landing, Stored, Told};
+use super::{Boarded, Course, Failure, Flight, Flights, Landing, Stored, Tap, Told};
 use crate::{
     admission::Permit,
     error::Error,
     event::{Delta, Emit, Finish, Phase},
-    recording::{FlightId, Joined, Log, Recording},
+    recording::{FlightId, Gap, Joined, Log, Recording, Subject},
     telemetry::SpanRef,
 };
 
@@ -58,6 +58,26 @@ impl Publisher {
     /// The flight's name.
     pub fn id(&self) -> FlightId {
         self.flight.id()
+    }
+
+    /// What is executed.
+    pub fn subject(&self) -> Arc<Subject> {
+        self.flight.state().subject.clone()
+    }
+
+    /// What is executed, where the leader has to learn it first.
+    pub fn is_about(&self, subject: Arc<Subject>) {
+        self.flight.state().subject = subject;
+    }
+
+    /// Reads what was told, to pass it on.
+    pub fn tap(&self) -> Tap {
+        Tap::new(self.flight.clone())
+    }
+
+    /// The number of the last event that was shown.
+    pub fn last(&self) -> u64 {
+        self.flight.state().told.log().last()
     }
 
     /// Notes the span of the flight: what its listeners link to.
@@ -139,6 +159,43 @@ impl Publisher {
         self.flight.changed.notify_waiters();
     }
 
+    /// The same, and numbers go on from one that is beyond the last.
+    pub fn restart_at(&mut self, number: u64, reason: &'static str) {
+        self.staged = Log::default();
+        self.shown_bytes = 0;
+        {
+            let mut state = self.flight.state();
+            let attempt = state.attempts + 1;
+            if let Told::Growing(log) = &mut state.told {
+                log.restart_at(number.max(log.last() + 1), attempt, reason);
+            }
+        }
+        self.flight.changed.notify_waiters();
+    }
+
+    /// Shows events of another worker, under the numbers they have there.
+    pub fn relay(&mut self, events: Log) -> Result<(), Gap> {
+        let followed = match &mut self.flight.state().told {
+            Told::Growing(log) => log.follow(events),
+            Told::Recorded(_) => Ok(()),
+        };
+        self.flight.changed.notify_waiters();
+        followed
+    }
+
+    /// Puts the log of a relayed flight to rest, as `end` says it ended.
+    pub fn record_relayed(&mut self, end: Recording) -> Arc<Recording> {
+        let mut state = self.flight.state();
+        let log = match &mut state.told {
+            Told::Growing(log) => mem::take(log),
+            Told::Recorded(recording) => return recording.clone(),
+        };
+        let recording = Arc::new(Recording { log, ..end });
+        state.attempts = recording.attempts;
+        state.told = Told::Recorded(recording.clone());
+        recording
+    }
+
     /// The choices as told so far, joined.
     pub fn joined(&mut self, count: usize) -> Vec<Joined> {
         self.show();
@@ -156,7 +213,7 @@ impl Publisher {
         };
         let recording = Arc::new(Recording {
             flight: state.id,
-            subject: self.flight.subject.clone(),
+            subject: state.subject.clone(),
             log,
             finish,
             attempts: state.attempts,

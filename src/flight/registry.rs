@@ -156,6 +156,20 @@ impl Flights {
         under_way.or_else(|| self.landed.get(&id))?.listen(after, options)
     }
 
+    /// Begins to hear a flight of another worker, which is found by no name until
+    /// its publisher has [boarded](Publisher::board).
+    pub fn listen_elsewhere(
+        self: &Arc<Flights>,
+        subject: Arc<Subject>,
+        after: u64,
+        options: ListenerOptions,
+    ) -> (Publisher, Listener) {
+        let flight = Flight::new(subject, None, false);
+        let listener = flight.listen(after, options).expect("a new flight is not abandoned");
+        let publisher = Publisher::new(flight, self.clone(), self.config.max_answer_bytes);
+        (publisher, listener)
+    }
+
     /// Stops every flight: the worker's drain limit is over.
     pub fn abandon_all(&self) {
         for known in &self.under_way {

@@ -134,9 +134,20 @@ impl Log {
     /// Voids what is there: the next event says so, and what follows is a new
     /// beginning. Numbers go on.
     pub fn restart(&mut self, attempt: u32, reason: &'static str) {
+        self.restart_at(self.last + 1, attempt, reason);
+    }
+
+    /// The same, and numbers go on from `number`, which is beyond the last.
+    pub fn restart_at(&mut self, number: u64, attempt: u32, reason: &'static str) {
         self.entries.clear();
         self.bytes = 0;
+        self.last = number - 1;
         self.push(Content::Restarted { attempt, reason });
+    }
+
+    /// Whether it begins with a restart: what came before it is void.
+    pub fn voids(&self) -> bool {
+        matches!(self.entries.first(), Some(Entry { content: Content::Restarted { .. }, .. }))
     }
 
     /// Moves the events of `staged` to the end of this log and empties it;

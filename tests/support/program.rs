@@ -51,6 +51,11 @@ impl Program {
         Program { child, address, log }
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Stops it; what it has logged.
     pub async fn stop(mut self) -> Vec<String> {
         let id = i32::try_from(self.child.id().expect("it runs")).expect("a process id");

@@ -1,0 +1,239 @@
+//! A flight's way through the fleet: where it lies, who leads it, and what
+//! becomes of it when its leader is lost.
+//!
+//! Only the flight's own task asks the fleet, never a caller: so a worker asks
+//! once for all who share the flight, and what can be late is the flight alone,
+//! by the time limit of Redis.
+
+use super::{
+    Executor,
+    leader::{Flown, Mission},
+    relay::{Relayed, relay},
+    shipping::ship,
+};
+use crate::{
+    error::Error,
+    event::{Emit, Phase},
+    fleet::{Berth, Boarding, Claim, Fleet, Following, Lease, step::Wish},
+    flight::{Boarded, Course, Failure, Idempotency, Publisher, worker_lost},
+    recording::WORKER_LOST,
+};
+
+/// What a flight wants of the fleet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Passage {
+    /// Where it lies; at a place of its own where it is `None`.
+    pub(super) berth: Option<Berth>,
+    /// The idempotency key of the execution that leads here.
+    pub(super) claim: Option<Idempotency>,
+    /// Whether a recording answers it.
+    pub(super) may_read: bool,
+    /// Whether only a recording does.
+    pub(super) only_reads: bool,
+}
+
+/// What a flight has to do with the fleet at the moment.
+#[derive(Debug, Default)]
+pub(super) enum Aboard {
+    /// Nothing.
+    #[default]
+    Alone,
+    /// This worker leads it.
+    Leading(Box<Lease>),
+    /// Another does.
+    Following(Box<Following>),
+}
+
+impl Aboard {
+    /// The lease, if this worker has led to the end.
+    pub(super) fn into_lease(self) -> Option<Box<Lease>> {
+        match self {
+            Aboard::Leading(lease) => Some(lease),
+            Aboard::Alone | Aboard::Following(_) => None,
+        }
+    }
+
+    /// Gets off before the flight has landed.
+    pub(super) async fn fail(self, publisher: &Publisher, failure: &Failure) {
+        match self {
+            Aboard::Alone => {}
+            Aboard::Following(following) => following.leave().await,
+            Aboard::Leading(lease) if concerns_others(&failure.error) => {
+                let rest = publisher.tap().after(lease.told());
+                lease.fail(&rest, &failure.error, failure.usage.as_ref()).await;
+            }
+            Aboard::Leading(lease) => lease.release().await,
+        }
+    }
+}
+
+/// How often a flight may come to a berth: each time a worker was lost.
+const MOST_BOARDINGS: usize = 16;
+
+impl Mission {
+    /// Flies, here or elsewhere, until the flight has an answer.
+    pub(super) async fn travel(
+        &mut self,
+        executor: &Executor,
+        publisher: &mut Publisher,
+        aboard: &mut Aboard,
+    ) -> Result<Flown, Failure> {
+        let (Some(passage), Some(fleet)) = (self.passage, &executor.fleet) else {
+            return self.run(executor, publisher).await.map(Flown::Ran);
+        };
+        let mut berth = passage.berth.unwrap_or_else(|| Berth::private(publisher.id()));
+        if passage.only_reads {
+            return found(fleet, berth).await.ok_or(Failure::from(Error::NotCached));
+        }
+        let mut joins_landed = false;
+        match claim(fleet, &passage, berth).await {
+            Claim::Mismatch => return Err(Failure::from(Error::IdempotencyMismatch)),
+            Claim::Known(known) => (berth, joins_landed) = (known, true),
+            Claim::New | Claim::Unknown => {}
+        }
+        let mut wish = Wish {
+            may_read: passage.may_read,
+            joins_landed,
+            may_lead: true,
+            fresh: publisher.id(),
+            known: None,
+        };
+        for _ in 0..MOST_BOARDINGS {
+            match fleet.board(berth, wish, &publisher.subject()).await {
+                Boarding::Recorded(recording) => return Ok(Flown::Found(recording)),
+                Boarding::Lead(lease) => {
+                    return self.lead(executor, publisher, aboard, lease).await;
+                }
+                Boarding::Follow(following) => {
+                    if is_another(&wish, &following) && publisher.has_shown() {
+                        return Err(Failure::from(worker_lost()));
+                    }
+                    match follow(publisher, aboard, following).await? {
+                        Relayed::Landed(end) => return Ok(Flown::Relayed(end)),
+                        Relayed::Lost(flight, epoch) => {
+                            // A recording of it may be there by now.
+                            wish.known = Some((flight, after_loss(epoch)));
+                        }
+                        Relayed::Unheard => break,
+                    }
+                    if !publisher.may_restart() {
+                        return Err(Failure::from(worker_lost()));
+                    }
+                }
+                Boarding::Nothing | Boarding::Alone => break,
+            }
+        }
+        self.go_alone(executor, publisher, aboard).await
+    }
+
+    async fn lead(
+        &mut self,
+        executor: &Executor,
+        publisher: &mut Publisher,
+        aboard: &mut Aboard,
+        lease: Lease,
+    ) -> Result<Flown, Failure> {
+        publisher.board(Boarded {
+            flight: lease.flight(),
+            berth: Some(lease.berth().0),
+            course: Course::Led,
+        });
+        if let Some(number) = lease.takes_over_at() {
+            publisher.restart_at(number, WORKER_LOST);
+        }
+        let tap = publisher.tap();
+        *aboard = Aboard::Leading(Box::new(lease));
+        let Aboard::Leading(lease) = aboard else { unreachable!("it was just put there") };
+        tokio::select! {
+            biased;
+            finish = self.run(executor, publisher) => finish.map(Flown::Ran),
+            never = ship(lease, &tap) => match never {},
+        }
+    }
+
+    /// Runs the flight for the listeners of this worker alone.
+    async fn go_alone(
+        &mut self,
+        executor: &Executor,
+        publisher: &mut Publisher,
+        aboard: &mut Aboard,
+    ) -> Result<Flown, Failure> {
+        *aboard = Aboard::Alone;
+        let searched = self.passage.is_none_or(|passage| !passage.may_read);
+        publisher.board(Boarded {
+            flight: publisher.id(),
+            berth: None,
+            course: if searched { Course::Led } else { Course::LedUnsearched },
+        });
+        if publisher.has_shown() {
+            if !publisher.may_restart() {
+                return Err(Failure::from(worker_lost()));
+            }
+            publisher.restart_at(publisher.last() + 1, WORKER_LOST);
+        }
+        self.run(executor, publisher).await.map(Flown::Ran)
+    }
+}
+
+async fn claim(fleet: &Fleet, passage: &Passage, berth: Berth) -> Claim {
+    match passage.claim {
+        Some(Idempotency { key, request }) => fleet.claim(key, request, berth).await,
+        None => Claim::New,
+    }
+}
+
+async fn found(fleet: &Fleet, berth: Berth) -> Option<Flown> {
+    fleet.recording(berth).await.map(|recording| Flown::Found(Box::new(recording)))
+}
+
+async fn follow(
+    publisher: &mut Publisher,
+    aboard: &mut Aboard,
+    following: Following,
+) -> Result<Relayed, Failure> {
+    publisher.board(Boarded {
+        flight: following.flight(),
+        berth: Some(following.berth().0),
+        course: Course::Relayed,
+    });
+    publisher.phase(Phase::Waiting);
+    *aboard = Aboard::Following(Box::new(following));
+    let Aboard::Following(following) = aboard else { unreachable!("it was just put there") };
+    let relayed = relay(publisher, following).await;
+    *aboard = Aboard::Alone;
+    relayed
+}
+
+fn is_another(wish: &Wish, following: &Following) -> bool {
+    wish.known.is_some_and(|(known, _)| known != following.flight())
+}
+
+/// An epoch above all that the flight has had, should nobody know any more which
+/// those were: a random one, so that two who do not know of each other do not
+/// choose the same.
+fn after_loss(epoch: u64) -> u64 {
+    epoch + fastrand::u64(1..=1000)
+}
+
+/// Whether a failure is that of the flight; or only of this worker, so that
+/// another may take over.
+fn concerns_others(error: &Error) -> bool {
+    match error {
+        Error::Cancelled
+        | Error::ConnectionAged { .. }
+        | Error::Draining { .. }
+        | Error::Saturated { .. }
+        | Error::Internal(_)
+        | Error::IdempotencyMismatch => false,
+        Error::InvalidNodeConfig(_)
+        | Error::UnknownNodeType { .. }
+        | Error::NotCached
+        | Error::ExecutionUnknown
+        | Error::CallerUnauthenticated
+        | Error::Provider(_)
+        | Error::Deadline { .. }
+        | Error::OutputNotJson { .. }
+        | Error::OutputSchemaMismatch { .. }
+        | Error::OutputTooLarge { .. } => true,
+    }
+}

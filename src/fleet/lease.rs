@@ -1,0 +1,227 @@
+//! The leader's end of a flight in the fleet: tells events, shows that the leader
+//! is alive, and ends the flight.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Fleet, Place,
+    bell::Bell,
+    step::{Answer, Batch, Fence, State, Step},
+};
+use crate::{
+    error::Error,
+    event::Usage,
+    recording::{FlightId, Log, Recording, codec},
+    redis::Unavailable,
+};
+
+/// How far apart events are told at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace;
+
+impl Pace {
+    /// While somebody follows: no reader notices.
+    pub const FOLLOWED: Duration = Duration::from_millis(20);
+    /// While nobody does: whoever comes rings, and is then told at once.
+    pub const ALONE: Duration = Duration::from_millis(250);
+}
+
+/// The right to lead a flight, until it is landed or lost. Dropping it without
+/// landing leaves the flight to whoever finds the lease run out.
+#[derive(Debug)]
+pub struct Lease {
+    fleet: Fleet,
+    place: Place,
+    bell: Bell,
+    fence: Fence,
+    /// The last event that is known to be there.
+    told: u64,
+    followers: u64,
+    /// When something was last told, or tried to.
+    last_sign: Instant,
+    last_events: Option<Instant>,
+    /// Whether somebody waits to be told at once.
+    rung: bool,
+    over: bool,
+}
+
+impl Lease {
+    pub(super) fn new(
+        fleet: Fleet,
+        place: Place,
+        bell: Bell,
+        flight: FlightId,
+        epoch: u64,
+    ) -> Lease {
+        let fence = Fence { flight, worker: fleet.worker(), epoch };
+        Lease {
+            fleet,
+            place,
+            bell,
+            told: first_of(epoch) - 1,
+            fence,
+            followers: 0,
+            last_sign: Instant::now(),
+            last_events: None,
+            rung: false,
+            over: false,
+        }
+    }
+
+    /// The flight.
+    pub fn flight(&self) -> FlightId {
+        self.fence.flight
+    }
+
+    /// Where it lies.
+    pub fn berth(&self) -> super::Berth {
+        self.place.berth
+    }
+
+    /// Where it was taken over: the number that its events go on from.
+    pub fn takes_over_at(&self) -> Option<u64> {
+        (self.fence.epoch > 1).then(|| first_of(self.fence.epoch))
+    }
+
+    /// The last event that the fleet has.
+    pub fn told(&self) -> u64 {
+        self.told
+    }
+
+    /// Workers that follow, as of the last sign.
+    pub fn followers(&self) -> u64 {
+        self.followers
+    }
+
+    /// Whether this worker has been deposed: nothing it tells counts any more.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Resolves when the fleet is to be told: events soon, and that the leader
+    /// is alive every now and then. Cancel safe.
+    pub async fn due(&mut self, has_events: bool) {
+        let sign = self.last_sign + self.fleet.look_every();
+        let at = if has_events && !self.rung { self.events_due().min(sign) } else { sign };
+        if has_events && self.rung {
+            return;
+        }
+        tokio::select! {
+            () = self.bell.heard() => self.rung = true,
+            () = sleep_until(at) => {}
+        }
+    }
+
+    /// Tells events, or with none that the leader is there. What could not be
+    /// told is told again with the next.
+    pub async fn tell(&mut self, events: &Log) -> Result<(), Unavailable> {
+        let batch = self.batch(events);
+        self.rung = false;
+        self.last_sign = Instant::now();
+        if batch.is_some() {
+            self.last_events = Some(self.last_sign);
+        }
+        let last = batch.as_ref().map(|batch| batch.last);
+        let step = Step::Append {
+            fence: self.fence.clone(),
+            lease: self.fleet.held(),
+            keep: self.fleet.keep(),
+            most_bytes: self.fleet.config.max_flight_bytes,
+            batch,
+        };
+        match self.fleet.take(&self.place, step).await? {
+            Answer::Kept(followers) => {
+                self.followers = followers;
+                self.told = last.unwrap_or(self.told);
+            }
+            _ => {
+                self.over = true;
+                self.followers = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the flight with its answer; `kept` says for how long the cache keeps
+    /// it. Whether the fleet has it now.
+    pub async fn complete(
+        self,
+        events: &Log,
+        recording: &Recording,
+        kept: Option<Duration>,
+    ) -> bool {
+        let without_events = Recording {
+            flight: recording.flight,
+            subject: recording.subject.clone(),
+            log: recording.log.after(u64::MAX),
+            finish: recording.finish.clone(),
+            attempts: recording.attempts,
+            recorded_at: recording.recorded_at,
+            span: recording.span,
+        };
+        let landing = codec::encode_recording(&without_events);
+        let recording = kept.map(|time_to_live| {
+            let content = codec::encode_recording(recording);
+            (self.fleet.sealer.seal(&self.place.seal_of("recording"), &content), time_to_live)
+        });
+        self.land(events, State::Landed, &landing, recording).await
+    }
+
+    /// Ends the flight for everybody who follows.
+    pub async fn fail(self, events: &Log, error: &Error, usage: Option<&Usage>) {
+        let landing = codec::encode_failure(error, usage);
+        self.land(events, State::Failed, &landing, None).await;
+    }
+
+    /// Gives the flight up: whoever follows may take over at once.
+    pub async fn release(self) {
+        self.land(&Log::default(), State::Released, &[], None).await;
+    }
+
+    async fn land(
+        self,
+        events: &Log,
+        state: State,
+        landing: &[u8],
+        recording: Option<(Vec<u8>, Duration)>,
+    ) -> bool {
+        if self.over {
+            return false;
+        }
+        let landing = self.fleet.sealer.seal(&self.place.seal_of("landing"), landing);
+        let step = Step::Land {
+            fence: self.fence.clone(),
+            retention: self.fleet.config.retention,
+            batch: self.batch(events),
+            state,
+            landing,
+            recording,
+        };
+        matches!(self.fleet.take(&self.place, step).await, Ok(Answer::Kept(_)))
+    }
+
+    fn batch(&self, events: &Log) -> Option<Batch> {
+        if events.is_empty() {
+            return None;
+        }
+        let content = codec::encode_events(events);
+        Some(Batch {
+            last: events.last(),
+            voids: events.voids(),
+            events: self.fleet.sealer.seal(&self.place.seal_of("events"), &content),
+        })
+    }
+
+    fn events_due(&self) -> Instant {
+        let apart = if self.followers > 0 { Pace::FOLLOWED } else { Pace::ALONE };
+        self.last_events.map_or_else(Instant::now, |last| last + apart)
+    }
+}
+
+/// The number of the first event of an epoch: above all that the epochs before
+/// can have told.
+fn first_of(epoch: u64) -> u64 {
+    ((epoch - 1) << 32) + 1
+}

@@ -1,0 +1,411 @@
+//! The steps of the protocol: what a worker asks of the shared memory, each one
+//! script and so one indivisible step, and what it is answered.
+//!
+//! What the steps mean is written twice: in `scripts/*.lua`, which Redis runs,
+//! and as a pure state machine in `tests/fleet_protocol`, where all orders of
+//! steps are tried and both are compared. Used by the ends of a flight in this
+//! room, and by those tests.
+
+use std::time::Duration;
+
+use super::berth::{Berth, Place};
+use crate::{
+    recording::{FlightId, Key},
+    redis::{Cause, Script, Unavailable, Value},
+};
+
+static BOARD: Script = Script::new("board", include_str!("scripts/board.lua"));
+static APPEND: Script = Script::new("append", include_str!("scripts/append.lua"));
+static LAND: Script = Script::new("land", include_str!("scripts/land.lua"));
+static READ: Script = Script::new("read", include_str!("scripts/read.lua"));
+static LEAVE: Script = Script::new("leave", include_str!("scripts/leave.lua"));
+static CLAIM: Script = Script::new("claim", include_str!("scripts/claim.lua"));
+static SETTLE: Script = Script::new("settle", include_str!("scripts/settle.lua"));
+
+/// What makes a worker the leader of a flight. Every step of a leader carries it,
+/// and has no effect once another leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// The flight.
+    pub flight: FlightId,
+    /// The worker, by the name of its run.
+    pub worker: String,
+    /// How often the flight has changed hands, from 1.
+    pub epoch: u64,
+}
+
+/// What a worker that comes to a berth may do there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Be answered from a recording.
+    pub may_read: bool,
+    /// Be answered from a flight that has landed, recorded or not.
+    pub joins_landed: bool,
+    /// Lead.
+    pub may_lead: bool,
+    /// The name of the flight, should a new one begin.
+    pub fresh: FlightId,
+    /// The flight that it has followed, and the epoch that is to begin should the
+    /// shared memory have been lost: above all that were.
+    pub known: Option<(FlightId, u64)>,
+}
+
+/// Events to be added to a flight's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The number of the last of them.
+    pub last: u64,
+    /// Whether they begin anew: what came before is void.
+    pub voids: bool,
+    /// The events, sealed.
+    pub events: Vec<u8>,
+}
+
+/// How a flight stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its leader is there.
+    Running,
+    /// Its leader has not been heard of for longer than the lease.
+    Lost,
+    /// Its leader has given it up: whoever follows may take over.
+    Released,
+    /// It has an answer.
+    Landed,
+    /// It has none, and everybody is to know why.
+    Failed,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A worker comes to a berth.
+    Board {
+        /// The worker.
+        worker: String,
+        /// What it may do.
+        wish: Wish,
+        /// How long it leads without a sign of life.
+        lease: Duration,
+        /// How long the flight is remembered should its leader vanish.
+        keep: Duration,
+        /// What is executed, sealed.
+        about: Vec<u8>,
+    },
+    /// The leader tells more, or that it is still there.
+    Append {
+        /// Who it takes itself for.
+        fence: Fence,
+        /// As in `Board`.
+        lease: Duration,
+        /// As in `Board`.
+        keep: Duration,
+        /// What all events together may take, in bytes.
+        most_bytes: usize,
+        /// The events, if any.
+        batch: Option<Batch>,
+    },
+    /// The leader ends the flight, or gives it up.
+    Land {
+        /// Who it takes itself for.
+        fence: Fence,
+        /// How long the flight is remembered.
+        retention: Duration,
+        /// The last events, if any are left.
+        batch: Option<Batch>,
+        /// How it ends: released, landed or failed.
+        state: State,
+        /// The answer's end or the failure, sealed.
+        landing: Vec<u8>,
+        /// What the cache is to keep, sealed, and for how long.
+        recording: Option<(Vec<u8>, Duration)>,
+    },
+    /// A worker hears events.
+    Read {
+        /// The worker.
+        worker: String,
+        /// The flight.
+        flight: FlightId,
+        /// Whether it follows, and says so; or only looks.
+        follows: bool,
+        /// The last event it has.
+        after: u64,
+        /// How many batches it takes at most.
+        most: usize,
+    },
+    /// A worker follows no more.
+    Leave {
+        /// The worker.
+        worker: String,
+        /// The flight.
+        flight: FlightId,
+    },
+    /// An idempotency key is used; the place is the key's.
+    Claim {
+        /// What it is used for.
+        request: Key,
+        /// Where its flight is found.
+        berth: Berth,
+        /// How long it holds unless settled.
+        keep: Duration,
+    },
+    /// What an idempotency key stood for has ended.
+    Settle {
+        /// What it was used for.
+        request: Key,
+        /// How long it still holds; not at all where it failed.
+        retention: Option<Duration>,
+    },
+}
+
+/// What a step comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// There is a recording, sealed.
+    Recorded(Vec<u8>),
+    /// The worker leads the flight, in this epoch.
+    Lead(FlightId, u64),
+    /// Another does.
+    Follow(FlightId, u64),
+    /// Nothing is there, and the worker may not lead.
+    Nothing,
+    /// It was done; so many workers follow.
+    Kept(u64),
+    /// It was not: another leads, or the memory was lost.
+    Deposed,
+    /// It was not: the events would take too much.
+    Full,
+    /// What was heard.
+    Heard(Heard),
+    /// No such flight.
+    Gone,
+    /// The idempotency key was free.
+    Claimed,
+    /// It stands for the same request, whose flight is found there.
+    Known(Berth),
+    /// It stands for another request.
+    Mismatch,
+    /// It is settled.
+    Settled,
+}
+
+/// What a worker hears of a flight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// How it stands.
+    pub state: State,
+    /// Its epoch.
+    pub epoch: u64,
+    /// The number of its last event.
+    pub last: u64,
+    /// How it ended, sealed; empty until then.
+    pub landing: Vec<u8>,
+    /// What is executed, sealed.
+    pub about: Vec<u8>,
+    /// Batches of events, sealed, in order.
+    pub batches: Vec<Vec<u8>>,
+}
+
+impl State {
+    const ALL: [State; 5] =
+        [State::Running, State::Lost, State::Released, State::Landed, State::Failed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            State::Running => "running",
+            State::Lost => "lost",
+            State::Released => "released",
+            State::Landed => "landed",
+            State::Failed => "failed",
+        }
+    }
+}
+
+impl Step {
+    /// The script that does it.
+    pub fn script(&self) -> &'static Script {
+        match self {
+            Step::Board { .. } => &BOARD,
+            Step::Append { .. } => &APPEND,
+            Step::Land { .. } => &LAND,
+            Step::Read { .. } => &READ,
+            Step::Leave { .. } => &LEAVE,
+            Step::Claim { .. } => &CLAIM,
+            Step::Settle { .. } => &SETTLE,
+        }
+    }
+
+    /// The keys of the script.
+    pub fn keys<'a>(&self, place: &'a Place) -> Vec<&'a [u8]> {
+        match self {
+            Step::Board { .. } | Step::Land { .. } => {
+                vec![&place.flight, &place.events, &place.followers, &place.recording]
+            }
+            Step::Append { .. } | Step::Read { .. } => {
+                vec![&place.flight, &place.events, &place.followers]
+            }
+            Step::Leave { .. } => vec![&place.flight, &place.followers],
+            Step::Claim { .. } | Step::Settle { .. } => vec![&place.claim],
+        }
+    }
+
+    /// The arguments of the script.
+    pub fn arguments(&self, place: &Place) -> Vec<Vec<u8>> {
+        let mut given = Arguments::default();
+        match self {
+            Step::Board { worker, wish, lease, keep, about } => {
+                given.text(worker).address(place).time(*lease).time(*keep);
+                given.flag(wish.may_read).flag(wish.joins_landed).flag(wish.may_lead);
+                given.flight(wish.fresh).bytes(about);
+                match wish.known {
+                    Some((flight, epoch)) => given.flight(flight).number(epoch),
+                    None => given.bytes(b"").number(0),
+                };
+            }
+            Step::Append { fence, lease, keep, most_bytes, batch } => {
+                given.fence(fence).address(place).time(*lease).time(*keep);
+                given.number(*most_bytes as u64).batch(batch.as_ref());
+            }
+            Step::Land { fence, retention, batch, state, landing, recording } => {
+                given.fence(fence).address(place).time(*retention).batch(batch.as_ref());
+                given.text(state.as_str()).bytes(landing);
+                match recording {
+                    Some((recording, time_to_live)) => given.bytes(recording).time(*time_to_live),
+                    None => given.bytes(b"").number(0),
+                };
+            }
+            Step::Read { worker, flight, follows, after, most } => {
+                given.flight(*flight).text(worker).flag(*follows);
+                given.number(*after).number(*most as u64);
+            }
+            Step::Leave { worker, flight } => {
+                given.flight(*flight).text(worker).address(place);
+            }
+            Step::Claim { request, berth, keep } => {
+                given.bytes(request).bytes(&berth.0).time(*keep);
+            }
+            Step::Settle { request, retention } => {
+                given.bytes(request);
+                match retention {
+                    Some(retention) => given.time(*retention),
+                    None => given.number(0),
+                };
+            }
+        }
+        given.0
+    }
+}
+
+/// A script's arguments, one after the other.
+#[derive(Default)]
+struct Arguments(Vec<Vec<u8>>);
+
+impl Arguments {
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Arguments {
+        self.0.push(bytes.to_vec());
+        self
+    }
+
+    fn text(&mut self, text: &str) -> &mut Arguments {
+        self.bytes(text.as_bytes())
+    }
+
+    fn number(&mut self, number: u64) -> &mut Arguments {
+        self.text(&number.to_string())
+    }
+
+    fn flag(&mut self, flag: bool) -> &mut Arguments {
+        self.number(u64::from(flag))
+    }
+
+    fn time(&mut self, time: Duration) -> &mut Arguments {
+        self.number(u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1))
+    }
+
+    fn flight(&mut self, flight: FlightId) -> &mut Arguments {
+        self.text(&flight.to_string())
+    }
+
+    fn fence(&mut self, fence: &Fence) -> &mut Arguments {
+        self.flight(fence.flight).text(&fence.worker).number(fence.epoch)
+    }
+
+    /// How the workers that have to do with the flight are told.
+    fn address(&mut self, place: &Place) -> &mut Arguments {
+        self.text(Place::MAILBOXES).bytes(&place.berth.0)
+    }
+
+    fn batch(&mut self, batch: Option<&Batch>) -> &mut Arguments {
+        match batch {
+            Some(Batch { last, voids, events }) => self.number(*last).flag(*voids).bytes(events),
+            None => self.number(0).flag(false).bytes(b""),
+        }
+    }
+}
+
+impl Answer {
+    /// What a script has answered.
+    pub fn read(value: Value) -> Result<Answer, Unavailable> {
+        let Value::Array(items) = value else {
+            return Err(Cause::Unforeseen.into());
+        };
+        Answer::of(&mut items.into_iter()).ok_or(Cause::Unforeseen.into())
+    }
+
+    fn of(items: &mut impl Iterator<Item = Value>) -> Option<Answer> {
+        Some(match &*bytes(items)? {
+            b"recorded" => Answer::Recorded(bytes(items)?),
+            b"lead" => Answer::Lead(flight(items)?, number(items)?),
+            b"follow" => Answer::Follow(flight(items)?, number(items)?),
+            b"nothing" => Answer::Nothing,
+            b"kept" => Answer::Kept(number(items)?),
+            b"deposed" => Answer::Deposed,
+            b"full" => Answer::Full,
+            b"heard" => Answer::Heard(Heard {
+                state: state(items)?,
+                epoch: number(items)?,
+                last: number(items)?,
+                landing: bytes(items)?,
+                about: bytes(items)?,
+                batches: items.map(as_bytes).collect::<Option<_>>()?,
+            }),
+            b"gone" => Answer::Gone,
+            b"claimed" => Answer::Claimed,
+            b"known" => Answer::Known(Berth(bytes(items)?.try_into().ok()?)),
+            b"mismatch" => Answer::Mismatch,
+            b"settled" => Answer::Settled,
+            _ => return None,
+        })
+    }
+}
+
+fn as_bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.into_bytes()),
+        Value::Int(number) => Some(number.to_string().into_bytes()),
+        _ => None,
+    }
+}
+
+fn bytes(items: &mut impl Iterator<Item = Value>) -> Option<Vec<u8>> {
+    as_bytes(items.next()?)
+}
+
+fn text(items: &mut impl Iterator<Item = Value>) -> Option<String> {
+    String::from_utf8(bytes(items)?).ok()
+}
+
+fn number(items: &mut impl Iterator<Item = Value>) -> Option<u64> {
+    text(items)?.parse().ok()
+}
+
+fn state(items: &mut impl Iterator<Item = Value>) -> Option<State> {
+    let word = text(items)?;
+    State::ALL.into_iter().find(|state| state.as_str() == word)
+}
+
+fn flight(items: &mut impl Iterator<Item = Value>) -> Option<FlightId> {
+    let number = u128::from_str_radix(&text(items)?, 16).ok()?;
+    Some(FlightId::from_bytes(number.to_be_bytes()))
+}

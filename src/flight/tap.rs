@@ -1,0 +1,46 @@
+//! What a flight has told, for whoever passes it on to other workers.
+
+use std::sync::Arc;
+
+use super::{Flight, Listener, ListenerOptions};
+use crate::recording::Log;
+
+/// Reads a flight's events beside its listeners. Counts as nobody: the flight
+/// is abandoned all the same.
+#[derive(Debug, Clone)]
+pub struct Tap(Arc<Flight>);
+
+impl Tap {
+    pub(super) fn new(flight: Arc<Flight>) -> Tap {
+        Tap(flight)
+    }
+
+    /// The number of the last event.
+    pub fn last(&self) -> u64 {
+        self.0.state().told.log().last()
+    }
+
+    /// A copy of the events after a number.
+    pub fn after(&self, number: u64) -> Log {
+        self.0.state().told.log().after(number)
+    }
+
+    /// Resolves when there are events after a number. Cancel safe.
+    pub async fn told_after(&self, number: u64) {
+        loop {
+            let changed = self.0.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.last() > number {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Somebody who listens elsewhere: while this lives the flight goes on, and
+    /// may begin anew. `None` where it is on the way out.
+    pub fn listener_elsewhere(&self) -> Option<Listener> {
+        self.0.listen(0, ListenerOptions { deltas: true, allows_restart: true, drains: false })
+    }
+}

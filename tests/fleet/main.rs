@@ -1,0 +1,17 @@
+//! Workers that share a Redis are one: whichever of them is called, a repeat is a
+//! hit, identical executions under way are one upstream call, a lost connection
+//! is picked up anywhere, and a lost worker is stood in for.
+
+#![allow(clippy::print_stderr, reason = "the figures are told")]
+#![expect(unreachable_pub, reason = "its parts are one program")]
+
+#[path = "../support/redis_server.rs"]
+mod redis_server;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod attaching;
+mod losing;
+mod members;
+mod redis_failing;
+mod sharing;

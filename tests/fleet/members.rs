@@ -1,0 +1,125 @@
+//! A fleet in this process: workers over real gRPC, one simulated provider, one
+//! real Redis.
+
+use std::{net::SocketAddr, time::Duration};
+
+use sparkler::{
+    cache::key::CacheSecret,
+    config::{Config, FleetConfig},
+    proto::{CacheStatus, Completed},
+    server::{self, Server},
+    simulator::{Handle, Options, Pace, Simulator},
+};
+use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
+
+use super::{
+    redis_server::RedisServer,
+    support::{Caller, PATIENCE, spawn},
+};
+
+/// Short, so that tests need not wait long for a lost worker.
+pub const LEASE: Duration = Duration::from_millis(1500);
+
+pub struct Fleet {
+    pub redis: RedisServer,
+    pub simulator: Handle,
+    pub base_url: String,
+    pub workers: Vec<Worker>,
+    simulating: JoinHandle<std::io::Result<()>>,
+}
+
+pub struct Worker {
+    pub address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Fleet {
+    /// So many workers, whose Redis is there.
+    pub async fn of(workers: usize, options: Options) -> Fleet {
+        Fleet::with(workers, options, |_| {}).await
+    }
+
+    pub async fn with(workers: usize, options: Options, configure: impl Fn(&mut Config)) -> Fleet {
+        let redis = RedisServer::start().await;
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let simulator = Simulator::bind(loopback, options).await.expect("a free port");
+        let base_url = simulator.base_url();
+        let handle = simulator.handle();
+        let simulating = spawn(simulator.run(std::future::pending()));
+        let mut fleet =
+            Fleet { redis, simulator: handle, base_url, workers: Vec::new(), simulating };
+        for _ in 0..workers {
+            let worker = fleet.worker(&configure).await;
+            fleet.workers.push(worker);
+        }
+        fleet
+    }
+
+    async fn worker(&self, configure: impl Fn(&mut Config)) -> Worker {
+        let mut config = Config::local(self.base_url.parse().expect("a URL"));
+        config.cache_secret = CacheSecret::new(b"a secret of the whole fleet");
+        config.fleet = Some(FleetConfig {
+            redis: self.redis.config(),
+            lease: LEASE,
+            other_secrets: Vec::new(),
+        });
+        configure(&mut config);
+        let executor = server::executor(&config).expect("a worker");
+        executor.fleet.as_ref().expect("a fleet").reachable().await;
+        let server = Server::bind_with(config, executor).await.expect("a worker");
+        let address = server.local_addr();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = spawn(server.run(async move {
+            let _ = stopped.await;
+        }));
+        Worker { address, stop: Some(stop), running }
+    }
+
+    /// Somebody who calls a worker.
+    pub async fn caller(&self, worker: usize) -> Caller {
+        Caller::connect(self.workers[worker].address).await
+    }
+
+    pub fn upstream_calls(&self) -> u64 {
+        self.simulator.report().calls
+    }
+}
+
+impl Worker {
+    /// Tells it to stop.
+    pub fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    /// Waits until it has stopped.
+    pub async fn stopped(&mut self) {
+        let ended = timeout(PATIENCE, &mut self.running).await.expect("it stops");
+        ended.expect("no panic").expect("it stops well");
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.simulating.abort();
+        for worker in &self.workers {
+            worker.running.abort();
+        }
+    }
+}
+
+/// Answers come token by token, and take a moment.
+pub fn unhurried() -> Options {
+    Options {
+        pace: Pace { first_token: Duration::from_millis(100), tokens_per_second: 100.0 },
+        answer_tokens: 150,
+        delta_tokens: 1,
+        ..Options::default()
+    }
+}
+
+pub fn status(completed: &Completed) -> CacheStatus {
+    completed.cache.as_ref().expect("completed says what the cache did").status()
+}

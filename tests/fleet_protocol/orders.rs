@@ -1,0 +1,69 @@
+//! What holds in whatever order things happen: one leader at a time, no event
+//! lost or told twice, a deposed leader changes nothing, and nobody hangs. Each
+//! mistake that the steps could have is caught by at least one of these.
+
+use fastrand::Rng;
+
+use super::{
+    berth::Flaw,
+    world::{Action, WORKERS, World},
+};
+
+const ORDERS: u64 = 8_000;
+const LONGEST: usize = 90;
+
+fn any_action(random: &mut Rng) -> Action {
+    let at = random.usize(..WORKERS);
+    match random.u8(..40) {
+        0..14 => Action::Step(at),
+        14..16 => Action::StepUnheard(at),
+        16..24 => Action::Run(at),
+        24..31 => Action::Listen(at),
+        31..34 => Action::Wait,
+        34 => Action::Die(at),
+        35 => Action::Return(at),
+        36 if random.u8(..4) == 0 => Action::Empty,
+        _ => Action::Call(at),
+    }
+}
+
+/// One order of things, told by its number.
+fn live(seed: u64, flaw: Option<Flaw>) -> Result<(), String> {
+    let mut random = Rng::with_seed(seed);
+    let mut world = World::new(flaw);
+    let mut actions = Vec::new();
+    let mut lived = Ok(());
+    for _ in 0..random.usize(10..LONGEST) {
+        let action = any_action(&mut random);
+        actions.push(action);
+        lived = world.act(action);
+        if lived.is_err() {
+            break;
+        }
+    }
+    let lived = lived.and_then(|()| world.settle());
+    lived.map_err(|objection| format!("order {seed}: {objection}\n{actions:?}"))
+}
+
+#[test]
+fn in_whatever_order_things_happen_every_promise_holds() {
+    for seed in 0..ORDERS {
+        if let Err(objection) = live(seed, None) {
+            panic!("{objection}");
+        }
+    }
+}
+
+#[test]
+fn every_mistake_that_the_steps_could_have_is_caught() {
+    for flaw in [
+        Flaw::AppendsUnfenced,
+        Flaw::LandsUnfenced,
+        Flaw::KeepsTheEpoch,
+        Flaw::TakesOverTheLiving,
+        Flaw::TrimsTheStream,
+    ] {
+        let caught = (0..ORDERS).find_map(|seed| live(seed, Some(flaw)).err());
+        assert!(caught.is_some(), "{flaw:?} is not caught");
+    }
+}

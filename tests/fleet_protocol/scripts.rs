@@ -1,0 +1,134 @@
+//! The scripts that Redis runs do what the state machine says: the same steps, in
+//! any order, come to the same answers.
+
+#[path = "../support/redis_server.rs"]
+mod redis_server;
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use sparkler::{
+    fleet::{
+        Berth, BerthPlace,
+        step::{Answer, Batch, Fence, State, Step, Wish},
+    },
+    lifecycle::Lifecycle,
+    metrics::Metrics,
+    recording::FlightId,
+    redis::Connection,
+};
+
+use self::redis_server::RedisServer;
+use super::berth::Shared;
+
+const SEQUENCES: u64 = 80;
+const STEPS: usize = 40;
+/// A lease that never runs out, against one that has run out at once.
+const LONG: Duration = Duration::from_secs(3600);
+const KEEP: Duration = Duration::from_secs(7200);
+
+fn worker(random: &mut Rng) -> String {
+    format!("worker {}", random.u8(..3))
+}
+
+fn flight(random: &mut Rng) -> FlightId {
+    FlightId::from_bytes([random.u8(1..3); 16])
+}
+
+fn fence(random: &mut Rng, shared: &Shared) -> Fence {
+    match &shared.flight {
+        // Mostly the one that leads: else hardly anything would happen.
+        Some(kept) if random.u8(..4) > 0 => kept.fence.clone(),
+        _ => Fence { flight: flight(random), worker: worker(random), epoch: random.u64(1..4) },
+    }
+}
+
+fn lease(random: &mut Rng) -> Duration {
+    if random.u8(..3) == 0 { Duration::ZERO } else { LONG }
+}
+
+fn batch(random: &mut Rng, shared: &Shared) -> Option<Batch> {
+    let last = shared.flight.as_ref().map_or(0, |kept| kept.last);
+    (random.u8(..4) > 0).then(|| Batch {
+        last: (last + random.u64(..4)).max(1) + if random.u8(..8) == 0 { 1 << 32 } else { 0 },
+        voids: random.u8(..4) == 0,
+        events: random.u64(..).to_le_bytes().to_vec(),
+    })
+}
+
+fn any_step(random: &mut Rng, shared: &Shared) -> Step {
+    let bytes = |random: &mut Rng| random.u64(..).to_le_bytes().to_vec();
+    match random.u8(..16) {
+        0..4 => Step::Board {
+            worker: worker(random),
+            wish: Wish {
+                may_read: random.bool(),
+                joins_landed: random.bool(),
+                may_lead: random.u8(..4) > 0,
+                fresh: flight(random),
+                known: random.bool().then(|| (flight(random), random.u64(1..5))),
+            },
+            lease: lease(random),
+            keep: KEEP,
+            about: bytes(random),
+        },
+        4..9 => Step::Append {
+            fence: fence(random, shared),
+            lease: lease(random),
+            keep: KEEP,
+            most_bytes: 40,
+            batch: batch(random, shared),
+        },
+        9..10 => Step::Land {
+            fence: fence(random, shared),
+            retention: KEEP,
+            batch: batch(random, shared),
+            state: [State::Landed, State::Failed, State::Released][random.usize(..3)],
+            landing: bytes(random),
+            recording: (random.u8(..8) == 0).then(|| (bytes(random), KEEP)),
+        },
+        10..13 => Step::Read {
+            worker: worker(random),
+            flight: flight(random),
+            follows: random.bool(),
+            after: random.u64(..10),
+            most: random.usize(1..4),
+        },
+        13 => Step::Leave { worker: worker(random), flight: flight(random) },
+        14 => Step::Claim {
+            request: [random.u8(..2); 32],
+            berth: Berth([random.u8(..2); 32]),
+            keep: KEEP,
+        },
+        _ => {
+            Step::Settle { request: [random.u8(..2); 32], retention: random.bool().then_some(KEEP) }
+        }
+    }
+}
+
+async fn ask(redis: &Connection, place: &BerthPlace, step: &Step) -> Answer {
+    let arguments = step.arguments(place);
+    let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+    let value = redis.script(step.script(), &step.keys(place), &arguments).await;
+    Answer::read(value.expect("Redis answers")).expect("an answer of the protocol")
+}
+
+#[tokio::test]
+async fn the_scripts_do_what_the_state_machine_says() {
+    let server = RedisServer::start().await;
+    let redis = Connection::open(server.config(), &Lifecycle::new(), &Metrics::default());
+    redis.reachable().await;
+    for seed in 0..SEQUENCES {
+        let mut random = Rng::with_seed(seed);
+        let place = BerthPlace::of(Berth(*blake3::hash(&seed.to_le_bytes()).as_bytes()));
+        let mut shared = Shared::default();
+        for number in 0..STEPS {
+            let step = any_step(&mut random, &shared);
+            // Leases are a millisecond or an hour; each step is at a later one.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            let answer = ask(&redis, &place, &step).await;
+            let expected = shared.take(number as u64 * 2, &step);
+            assert_eq!(answer, expected, "sequence {seed}, step {number}: {step:?}");
+        }
+    }
+}

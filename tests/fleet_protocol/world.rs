@@ -1,0 +1,459 @@
+//! A fleet in which anything happens at any time: workers that run, follow, take
+//! over, fall asleep and die, callers that move from one to another, and a shared
+//! memory that is emptied. Each action is one indivisible step; which comes next
+//! is decided from outside, so that all orders can be tried.
+//!
+//! Events are kept in the worker's own [`Log`]s, so that its numbering is tried
+//! too. What a run tells names the run: an answer made of two runs is seen.
+
+use std::{collections::HashMap, time::Duration};
+
+use sparkler::{
+    event::{Delta, Piece},
+    fleet::step::{Answer, Batch, Fence, Heard, State, Step, Wish},
+    recording::{FlightId, Log, Reading, WORKER_LOST, codec},
+};
+
+use super::berth::{Flaw, Kept, Shared};
+
+pub const WORKERS: usize = 3;
+/// Pieces of a whole answer.
+const PIECES: u64 = 3;
+const LEASE: u64 = 4;
+
+/// What happens next.
+#[derive(Debug, Clone, Copy)]
+pub enum Action {
+    /// A worker does its next step in the shared memory.
+    Step(usize),
+    /// A step's answer is lost on its way: the worker does not know of it.
+    StepUnheard(usize),
+    /// A worker's node tells a piece, or ends.
+    Run(usize),
+    /// A worker's caller hears what is there.
+    Listen(usize),
+    /// A worker dies; its callers move to the next.
+    Die(usize),
+    /// A worker that had died is back, with nothing.
+    Return(usize),
+    /// A caller comes to a worker.
+    Call(usize),
+    /// Time passes, a part of the lease.
+    Wait,
+    /// The shared memory forgets everything. Happens once.
+    Empty,
+}
+
+/// Somebody who calls, and allows restarts.
+#[derive(Debug, Clone, Default)]
+struct Caller {
+    at: usize,
+    cursor: u64,
+    /// What its token names, once it has heard something.
+    flight: Option<FlightId>,
+    text: String,
+    /// The answer, or that it ended in a named error.
+    end: Option<Result<String, ()>>,
+}
+
+#[derive(Debug, Clone)]
+enum Role {
+    /// Has yet to look at the berth. It may know of a flight.
+    Boarding(Option<(FlightId, u64)>),
+    Leading {
+        fence: Fence,
+        run: u64,
+        pieces: u64,
+        told: u64,
+        deposed: bool,
+    },
+    Following {
+        flight: FlightId,
+        epoch: u64,
+    },
+    /// Its flight has landed here; in the fleet too, if `told`.
+    Landed,
+    Failed,
+}
+
+#[derive(Debug)]
+struct Worker {
+    name: String,
+    alive: bool,
+    role: Role,
+    log: Log,
+    flight: Option<FlightId>,
+    /// Still to be told to the fleet, after landing here.
+    ending: Option<Step>,
+}
+
+/// The fleet.
+pub struct World {
+    now: u64,
+    pub shared: Shared,
+    workers: Vec<Worker>,
+    callers: Vec<Caller>,
+    runs: u64,
+    incarnations: u64,
+    emptied: bool,
+    /// Who has led a flight in an epoch.
+    leaders: HashMap<(FlightId, u64), String>,
+}
+
+impl World {
+    pub fn new(flaw: Option<Flaw>) -> World {
+        let mut world = World {
+            now: 1000,
+            shared: Shared { flaw, ..Shared::default() },
+            workers: Vec::new(),
+            callers: Vec::new(),
+            runs: 0,
+            incarnations: 0,
+            emptied: false,
+            leaders: HashMap::new(),
+        };
+        for _ in 0..WORKERS {
+            let worker = world.worker();
+            world.workers.push(worker);
+        }
+        world
+    }
+
+    /// Does what happens next; an objection, where it broke a promise.
+    pub fn act(&mut self, action: Action) -> Result<(), String> {
+        match action {
+            Action::Step(at) => self.step(at, true),
+            Action::StepUnheard(at) => self.step(at, false),
+            Action::Run(at) => {
+                self.run(at);
+                Ok(())
+            }
+            Action::Listen(at) => self.listen(at),
+            Action::Die(at) => {
+                self.die(at);
+                Ok(())
+            }
+            Action::Return(at) => {
+                if !self.workers[at].alive {
+                    self.workers[at] = self.worker();
+                }
+                Ok(())
+            }
+            Action::Call(at) => {
+                if self.workers[at].alive && self.callers.len() < 6 {
+                    self.callers.push(Caller { at, ..Caller::default() });
+                }
+                Ok(())
+            }
+            Action::Wait => {
+                self.now += LEASE / 2;
+                Ok(())
+            }
+            Action::Empty => {
+                if !self.emptied {
+                    self.emptied = true;
+                    let flaw = self.shared.flaw;
+                    self.shared = Shared { flaw, ..Shared::default() };
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets everything come to its end, in order: whatever has happened, nobody
+    /// may hang.
+    pub fn settle(&mut self) -> Result<(), String> {
+        for _ in 0..200 {
+            for at in 0..WORKERS {
+                self.act(Action::Return(at))?;
+                self.act(Action::Step(at))?;
+                self.act(Action::Run(at))?;
+                self.act(Action::Listen(at))?;
+            }
+            self.act(Action::Wait)?;
+        }
+        match self.callers.iter().find(|caller| caller.end.is_none()) {
+            Some(caller) => Err(format!("a caller hangs: {caller:?}")),
+            None => Ok(()),
+        }
+    }
+
+    fn worker(&mut self) -> Worker {
+        self.incarnations += 1;
+        Worker {
+            name: format!("worker {}", self.incarnations),
+            alive: true,
+            role: Role::Boarding(None),
+            log: Log::default(),
+            flight: None,
+            ending: None,
+        }
+    }
+
+    fn die(&mut self, at: usize) {
+        if !self.workers[at].alive {
+            return;
+        }
+        self.workers[at].alive = false;
+        let next = (1..WORKERS).map(|by| (at + by) % WORKERS).find(|at| self.workers[*at].alive);
+        for caller in &mut self.callers {
+            if caller.at == at && caller.end.is_none() {
+                match next {
+                    Some(next) => caller.at = next,
+                    None => caller.end = Some(Err(())),
+                }
+            }
+        }
+    }
+
+    fn is_wanted(&self, at: usize) -> bool {
+        self.callers.iter().any(|caller| caller.at == at && caller.end.is_none())
+    }
+
+    /// A worker's next step in the shared memory.
+    fn step(&mut self, at: usize, heard: bool) -> Result<(), String> {
+        if !self.workers[at].alive {
+            return Ok(());
+        }
+        let Some(step) = self.next_step(at) else { return Ok(()) };
+        let before = self.shared.clone();
+        let answer = self.shared.take(self.now, &step);
+        self.check_fences(&step, &before)?;
+        if let Answer::Lead(flight, epoch) = answer {
+            self.check_leader(at, flight, epoch, &before)?;
+        }
+        if heard {
+            self.heard(at, &step, answer)?;
+        }
+        Ok(())
+    }
+
+    fn next_step(&mut self, at: usize) -> Option<Step> {
+        let wanted = self.is_wanted(at);
+        let worker = &mut self.workers[at];
+        if let Some(step) = worker.ending.take() {
+            return Some(step);
+        }
+        let lease = Duration::from_millis(LEASE);
+        let keep = Duration::from_secs(1);
+        match &worker.role {
+            Role::Boarding(known) if wanted => Some(Step::Board {
+                worker: worker.name.clone(),
+                wish: Wish {
+                    may_read: true,
+                    joins_landed: false,
+                    may_lead: true,
+                    fresh: FlightId::random(),
+                    known: *known,
+                },
+                lease,
+                keep,
+                about: Vec::new(),
+            }),
+            Role::Leading { deposed: true, .. } => None,
+            Role::Leading { fence, told, .. } => Some(Step::Append {
+                fence: fence.clone(),
+                lease,
+                keep,
+                most_bytes: usize::MAX,
+                batch: batch(&worker.log.after(*told)),
+            }),
+            Role::Following { flight, .. } => Some(Step::Read {
+                worker: worker.name.clone(),
+                flight: *flight,
+                follows: true,
+                after: worker.log.last(),
+                most: 2,
+            }),
+            Role::Boarding(_) | Role::Landed | Role::Failed => None,
+        }
+    }
+
+    /// A step of whoever does not lead changes nothing.
+    fn check_fences(&self, step: &Step, before: &Shared) -> Result<(), String> {
+        let (Step::Append { fence, .. } | Step::Land { fence, .. }) = step else { return Ok(()) };
+        if before.leads(fence) || *before == self.shared {
+            return Ok(());
+        }
+        Err(format!("{fence:?} does not lead, and has changed something"))
+    }
+
+    /// One leader an epoch; and nobody takes over from one who is alive.
+    fn check_leader(
+        &mut self,
+        at: usize,
+        flight: FlightId,
+        epoch: u64,
+        before: &Shared,
+    ) -> Result<(), String> {
+        let name = self.workers[at].name.clone();
+        let alive = |kept: &&Kept| kept.state == State::Running && kept.lease > self.now;
+        if let Some(kept) = before.flight.as_ref().filter(alive) {
+            return Err(format!("{name} takes over from {:?}, who is alive", kept.fence));
+        }
+        match self.leaders.insert((flight, epoch), name.clone()) {
+            Some(other) if other != name => {
+                Err(format!("{other} and {name} both lead epoch {epoch}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn heard(&mut self, at: usize, step: &Step, answer: Answer) -> Result<(), String> {
+        self.runs += 1;
+        let run = self.runs;
+        let worker = &mut self.workers[at];
+        match answer {
+            Answer::Recorded(recording) => {
+                let (flight, events) = recording.split_first_chunk().expect("a flight");
+                worker.log = codec::decode_events(events).map_err(|error| error.to_string())?;
+                worker.flight = Some(FlightId::from_bytes(*flight));
+                worker.role = Role::Landed;
+            }
+            Answer::Lead(flight, epoch) => {
+                worker.flight = Some(flight);
+                let first = ((epoch - 1) << 32) + 1;
+                if epoch > 1 {
+                    worker.log.restart_at(first, 1, WORKER_LOST);
+                }
+                let fence = Fence { flight, worker: worker.name.clone(), epoch };
+                worker.role =
+                    Role::Leading { fence, run, pieces: 0, told: first - 1, deposed: false };
+            }
+            Answer::Follow(flight, epoch) => {
+                let known = match step {
+                    Step::Board { wish, .. } => wish.known.map(|(flight, _)| flight),
+                    _ => None,
+                };
+                // Another flight than the one whose events it has: they cannot
+                // be gone on with.
+                worker.flight = Some(flight);
+                let another = known.is_some_and(|known| known != flight);
+                worker.role = if another && !worker.log.is_empty() {
+                    Role::Failed
+                } else {
+                    Role::Following { flight, epoch }
+                };
+            }
+            Answer::Kept(_) => {
+                let last = worker.log.last();
+                if let Role::Leading { told, .. } = &mut worker.role {
+                    *told = last;
+                }
+            }
+            Answer::Deposed | Answer::Full => {
+                if let Role::Leading { deposed, .. } = &mut worker.role {
+                    *deposed = true;
+                }
+            }
+            Answer::Heard(heard) => self.follow(at, heard)?,
+            Answer::Gone => {
+                if let Role::Following { flight, epoch } = worker.role {
+                    worker.role = Role::Boarding(Some((flight, epoch + 10 + self.runs)));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, at: usize, heard: Heard) -> Result<(), String> {
+        let worker = &mut self.workers[at];
+        let Role::Following { flight, epoch } = &mut worker.role else { return Ok(()) };
+        *epoch = heard.epoch;
+        let more = heard.batches.len() == 2;
+        for events in heard.batches {
+            let part = codec::decode_events(&events).map_err(|error| error.to_string())?;
+            worker.log.follow(part).map_err(|gap| format!("an event is lost: {gap}"))?;
+        }
+        match heard.state {
+            _ if more => {}
+            State::Landed => worker.role = Role::Landed,
+            State::Failed => worker.role = Role::Failed,
+            State::Lost | State::Released => {
+                worker.role = Role::Boarding(Some((*flight, heard.epoch + 10 + self.runs)));
+            }
+            State::Running => {}
+        }
+        Ok(())
+    }
+
+    /// The node tells a piece, or ends the answer.
+    fn run(&mut self, at: usize) {
+        let worker = &mut self.workers[at];
+        let Role::Leading { fence, run, pieces, told, .. } = &mut worker.role else { return };
+        if !worker.alive {
+            return;
+        }
+        if *pieces < PIECES {
+            let piece = Piece::Text(format!("{run}.{pieces} ").into());
+            worker.log.append(Delta { choice: 0, piece });
+            *pieces += 1;
+            return;
+        }
+        let recording = [fence.flight.as_bytes(), &*codec::encode_events(&worker.log)].concat();
+        worker.ending = Some(Step::Land {
+            fence: fence.clone(),
+            retention: Duration::from_secs(1),
+            batch: batch(&worker.log.after(*told)),
+            state: State::Landed,
+            landing: Vec::new(),
+            recording: Some((recording, Duration::from_secs(1))),
+        });
+        worker.role = Role::Landed;
+    }
+
+    /// The callers of a worker hear what it has.
+    fn listen(&mut self, at: usize) -> Result<(), String> {
+        let worker = &self.workers[at];
+        if !worker.alive {
+            return Ok(());
+        }
+        for caller in self.callers.iter_mut().filter(|caller| caller.at == at) {
+            if caller.end.is_some() {
+                continue;
+            }
+            if caller.flight.is_some() && worker.flight.is_some() && caller.flight != worker.flight
+            {
+                // Its token names a flight that nobody knows any more.
+                caller.end = Some(Err(()));
+                continue;
+            }
+            while let Some((number, reading)) = worker.log.read(caller.cursor, 1) {
+                caller.cursor = number;
+                caller.flight = worker.flight;
+                match reading {
+                    Reading::Delta(delta) => caller.text.push_str(&delta.text),
+                    Reading::Restarted { .. } => caller.text.clear(),
+                }
+            }
+            match worker.role {
+                // It has heard of a later epoch than this worker knows, and is
+                // told that it cannot go on here.
+                Role::Landed if caller.cursor > worker.log.last() => caller.end = Some(Err(())),
+                Role::Landed => {
+                    caller.end = Some(Ok(caller.text.clone()));
+                    check_answer(&caller.text)?;
+                }
+                Role::Failed => caller.end = Some(Err(())),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every piece of one run, in order, once.
+fn check_answer(text: &str) -> Result<(), String> {
+    let run = text.split('.').next().unwrap_or_default();
+    let whole: String = (0..PIECES).map(|piece| format!("{run}.{piece} ")).collect();
+    if text == whole { Ok(()) } else { Err(format!("a caller has heard {text:?}")) }
+}
+
+fn batch(events: &Log) -> Option<Batch> {
+    (!events.is_empty()).then(|| Batch {
+        last: events.last(),
+        voids: events.voids(),
+        events: codec::encode_events(events),
+    })
+}
