@@ -75,10 +75,6 @@
 - name: SPARKLER_MAX_EXECUTIONS_PER_TENANT
   value: {{ .admission.maxExecutionsPerTenant | quote }}
 {{- end }}
-{{- if .admission.limitsSecretName }}
-- name: SPARKLER_LIMITS_FILE
-  value: /run/sparkler/limits/{{ .admission.limitsSecretKey }}
-{{- end }}
 - name: SPARKLER_LEAVE_GRACE
   value: {{ printf "%ds" (int .drain.leaveGraceSeconds) | quote }}
 - name: SPARKLER_DRAIN_LIMIT

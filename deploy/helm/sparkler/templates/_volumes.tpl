@@ -24,9 +24,6 @@
 {{- if and .redis.url .redis.caSecretName -}}
 {{- $mounts = append $mounts (dict "name" "redis-ca" "secrets" (list .redis.caSecretName) "key" .redis.caSecretKey) -}}
 {{- end -}}
-{{- if .admission.limitsSecretName -}}
-{{- $mounts = append $mounts (dict "name" "limits" "secrets" (list .admission.limitsSecretName) "key" .admission.limitsSecretKey) -}}
-{{- end -}}
 {{- end -}}
 {{- toJson $mounts -}}
 {{- end -}}
