@@ -2,8 +2,7 @@
 //! nobody can ask an allocator whose a page is.
 //!
 //! A request is charged before it is looked at, an answer as it grows. The
-//! figures are upper bounds of what was measured; `tests/crowd.rs` compares them
-//! with the memory of a process.
+//! figures are estimates, meant to be too high rather than too low.
 
 use std::sync::{
     Arc,

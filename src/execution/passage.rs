@@ -16,6 +16,7 @@ use crate::{
     event::{Emit, Phase},
     fleet::{Berth, Boarding, Claim, Fleet, Following, Lease, step::Wish},
     flight::{Boarded, Course, Failure, Idempotency, Publisher, worker_lost},
+    metrics::Role,
     recording::WORKER_LOST,
 };
 
@@ -108,6 +109,7 @@ impl Mission {
                     if is_another(&wish, &following) && publisher.has_shown() {
                         return Err(Failure::from(worker_lost()));
                     }
+                    executor.metrics.joined(Role::FleetFollower);
                     match follow(publisher, aboard, following).await? {
                         Relayed::Landed(end) => return Ok(Flown::Relayed(end)),
                         Relayed::Lost(flight, epoch) => {
@@ -140,6 +142,7 @@ impl Mission {
         });
         if let Some(number) = lease.takes_over_at() {
             publisher.restart_at(number, WORKER_LOST);
+            executor.metrics.flight_taken_over();
         }
         let tap = publisher.tap();
         *aboard = Aboard::Leading(Box::new(lease));
@@ -147,7 +150,7 @@ impl Mission {
         tokio::select! {
             biased;
             finish = self.run(executor, publisher) => finish.map(Flown::Ran),
-            never = ship(lease, &tap) => match never {},
+            never = ship(lease, &tap, &executor.metrics) => match never {},
         }
     }
 

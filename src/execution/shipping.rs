@@ -5,6 +5,7 @@ use std::{convert::Infallible, future::pending, time::Duration};
 use crate::{
     fleet::Lease,
     flight::{Listener, Tap},
+    metrics::Metrics,
 };
 
 /// How long after a failure Redis is tried again.
@@ -15,7 +16,7 @@ const AFTER_FAILURE: Duration = Duration::from_millis(250);
 ///
 /// While workers follow, they count as one listener here: the flight goes on for
 /// them, and may begin anew.
-pub(super) async fn ship(lease: &mut Lease, tap: &Tap) -> Infallible {
+pub(super) async fn ship(lease: &mut Lease, tap: &Tap, metrics: &Metrics) -> Infallible {
     let mut elsewhere: Option<Listener> = None;
     while !lease.is_over() {
         let told = lease.told();
@@ -34,6 +35,7 @@ pub(super) async fn ship(lease: &mut Lease, tap: &Tap) -> Infallible {
         }
     }
     drop(elsewhere);
+    metrics.flight_deposed();
     // Deposed: its own listeners hear it to the end, and nobody else.
     pending().await
 }

@@ -1,15 +1,131 @@
 //! A worker is lost: killed, asleep, or told to stop. Exactly one stands in for
 //! it, and every caller goes on or is told that it may come again.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
-use sparkler::proto::execute_node_response::Event;
+use futures_util::future::join_all;
+use sparkler::proto::{CacheStatus, execute_node_response::Event};
 use tokio::time::{Instant, timeout};
+use tonic::Code;
 
 use super::{
-    members::{Fleet, LEASE, unhurried},
-    support::{PATIENCE, ask},
+    members::{Fleet, LEASE, status, unhurried},
+    support::{Call, Caller, Heard, PATIENCE, Program, ask},
 };
+
+/// A worker as a process of its own, so that it can be killed.
+async fn program(fleet: &Fleet, folder: &tempfile::TempDir) -> Program {
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "a secret of the whole fleet").expect("written");
+    let lease = format!("{}ms", LEASE.as_millis());
+    let more = [
+        "--redis-url",
+        &fleet.redis.url(),
+        "--redis-timeout",
+        "2s",
+        "--cache-secret-file",
+        secret.to_str().expect("a path"),
+        "--fleet-lease",
+        &lease,
+    ];
+    Program::serve(&fleet.base_url, &more).await
+}
+
+fn signal(program: &Program, name: &str) {
+    let sent = Command::new("kill").args([name, &program.id().to_string()]).status();
+    assert!(sent.expect("there is kill").success());
+}
+
+/// A caller's execution on a worker that leads, under way.
+async fn led(address: std::net::SocketAddr, prompt: &str) -> Call {
+    let caller = Caller::connect(address).await;
+    let started = Instant::now();
+    loop {
+        // It leads in the fleet once it has reached Redis.
+        let mut call = caller.execute(ask(prompt).cached().drain()).await.expect("it runs");
+        if call.started().await.cache_status() == CacheStatus::Miss {
+            call.first_text().await;
+            return call;
+        }
+        assert!(started.elapsed() < PATIENCE, "it never leads");
+    }
+}
+
+#[tokio::test]
+async fn a_killed_leader_is_stood_in_for_once_and_each_caller_is_told_what_it_allows() {
+    let fleet = Fleet::of(2, unhurried()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let leader = program(&fleet, &folder).await;
+    let _call = led(leader.address, "Who stands in?").await;
+    let asked = || ask("Who stands in?").cached();
+    let mut strict = fleet.caller(0).await.execute(asked()).await.expect("it runs");
+    let mut forgiving = Vec::new();
+    for worker in [0, 1] {
+        let call = fleet.caller(worker).await.execute(asked().allow_restart()).await;
+        forgiving.push(call.expect("it runs"));
+    }
+    let final_only = fleet.caller(1).await.execute(asked().no_deltas()).await.expect("it runs");
+    strict.first_text().await;
+    for call in &mut forgiving {
+        call.first_text().await;
+    }
+    signal(&leader, "-KILL");
+    let killed = Instant::now();
+
+    let failure = strict.finish().await.end.expect_err("it has had deltas");
+    assert!(killed.elapsed() < LEASE + Duration::from_secs(2), "{:?}", killed.elapsed());
+    assert_eq!((failure.code, failure.reason.as_str()), (Code::Unavailable, "STREAM_INTERRUPTED"));
+    assert!(failure.safe_to_retry());
+
+    let mut answers = Vec::new();
+    for heard in join_all(forgiving.into_iter().map(Call::finish)).await {
+        assert_eq!(heard.restarts.len(), 1);
+        assert_eq!(heard.restarts[0].reason, "WORKER_LOST");
+        let text = heard.text.clone();
+        let completed = heard.completed();
+        assert_eq!(completed.choices[0].text, text, "the new answer, and nothing of the old");
+        answers.push(completed.choices);
+    }
+    let heard = final_only.finish().await;
+    assert!(heard.deltas.is_empty());
+    answers.push(heard.completed().choices);
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    assert_eq!(fleet.upstream_calls(), 2, "one stood in for the one that was lost");
+}
+
+#[tokio::test]
+async fn a_leader_that_was_asleep_changes_nothing_when_it_wakes() {
+    let fleet = Fleet::of(2, unhurried()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let sleeper = program(&fleet, &folder).await;
+    let call = led(sleeper.address, "Asleep?").await;
+    let asked = || ask("Asleep?").cached().allow_restart();
+    let mut follower = fleet.caller(0).await.execute(asked()).await.expect("it runs");
+    follower.first_text().await;
+    signal(&sleeper, "-STOP");
+    // It is taken over, and wakes while the other leads.
+    loop {
+        match follower.next().await.expect("more").expect("no failure") {
+            Event::Restarted(_) => break,
+            Event::Completed(_) => panic!("it was not taken over"),
+            _ => {}
+        }
+    }
+    follower.first_text().await;
+    signal(&sleeper, "-CONT");
+    let late = fleet.caller(1).await.execute(asked()).await.expect("it runs");
+    let (sleepers, heard, late) = tokio::join!(call.finish(), follower.finish(), late.finish());
+    let (heard, late) = (heard.completed(), late.completed());
+    assert_eq!(heard.choices, late.choices, "nothing of the sleeper's came between");
+    // Its own caller hears it to the end, or that it may come again.
+    if let Err(failure) = sleepers.end {
+        assert!(failure.safe_to_retry(), "{failure:?}");
+    }
+    let hit = fleet.caller(1).await.answer(ask("Asleep?").cached()).await;
+    assert_eq!(status(&hit), CacheStatus::Hit);
+    assert_eq!(hit.provider_request_id, heard.provider_request_id, "what it had is not stored");
+    assert_eq!(fleet.upstream_calls(), 2);
+}
 
 #[tokio::test]
 async fn a_worker_that_stops_hands_its_flights_over_at_once() {
@@ -36,4 +152,37 @@ async fn a_worker_that_stops_hands_its_flights_over_at_once() {
     timeout(PATIENCE, async { other.finish().await.completed() }).await.expect("an end");
     fleet.workers[0].stopped().await;
     assert_eq!(fleet.upstream_calls(), 2);
+}
+
+#[tokio::test]
+async fn whoever_lost_its_worker_goes_on_elsewhere_without_mixing_two_answers() {
+    let fleet = Fleet::of(1, unhurried()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let leader = program(&fleet, &folder).await;
+    let mut call = led(leader.address, "Move").await;
+    let token = call.started().await.execution_token;
+    let asked = ask("Move").cached().allow_restart();
+    let follower = fleet.caller(0).await.execute(asked).await.expect("it runs");
+    for _ in 0..10 {
+        call.first_text().await;
+    }
+    // It may have heard more than the fleet has.
+    let seen = call.last_sequence();
+    signal(&leader, "-KILL");
+    let request = sparkler::proto::AttachExecutionRequest {
+        execution_token: token,
+        after_sequence: seen,
+        limits: Some(sparkler::proto::ExecutionLimits {
+            allow_restart: true,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let moved = fleet.caller(0).await.attach(request).await.expect("it is known");
+    let (followed, moved): (Heard, Heard) = tokio::join!(follower.finish(), moved.finish());
+    assert_eq!(moved.restarts.len(), 1, "what it had is void");
+    let text = moved.text.clone();
+    let completed = moved.completed();
+    assert_eq!(completed.choices[0].text, text);
+    assert_eq!(completed.choices, followed.completed().choices);
 }
