@@ -1,6 +1,11 @@
 //! An answer as it comes, and what it took; the same again, and paid once.
 
-use sparkler::simulator::{Fault, Options, Rule};
+use std::time::Duration;
+
+use sparkler::{
+    config::Config,
+    simulator::{Fault, Options, Rule},
+};
 
 use crate::{
     client::{Client, finish, installed, root},
@@ -12,7 +17,9 @@ const TEXT: &str = "Short waves are scattered more: blue ones.\n";
 
 async fn world() -> World {
     let rules = vec![Rule::always(Fault::answer(ANSWER))];
-    World::with(Options { rules, ..Options::instant() }, |_| {}).await
+    // Both clients are refused by the provider, not one of them from memory.
+    let forgetful = |config: &mut Config| config.refusals_for = Duration::ZERO;
+    World::with(Options { rules, ..Options::instant() }, forgetful).await
 }
 
 #[tokio::test]
