@@ -14,8 +14,8 @@ use crate::{
 /// The provider's name: the conventions list none for it.
 const FIREWORKS: &str = "fireworks_ai";
 
-/// A call of the provider under way. Dropped before it has
-/// [ended](Call::ended), it counts as cancelled.
+/// A call of the provider under way. Dropped before it has ended, it counts as
+/// cancelled.
 #[derive(Debug)]
 pub struct Call {
     metrics: Metrics,
