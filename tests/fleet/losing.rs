@@ -10,8 +10,11 @@ use tonic::Code;
 
 use super::{
     members::{Fleet, LEASE, status, unhurried},
-    support::{Call, Caller, Heard, PATIENCE, Program, ask},
+    support::{Call, Caller, Heard, PATIENCE, Program, ask, page},
 };
+
+/// What the page of metrics says of a Redis that answers.
+const REACHED: &str = "sparkler_redis_reachable 1";
 
 /// A worker as a process of its own, so that it can be killed.
 async fn program(fleet: &Fleet, folder: &tempfile::TempDir) -> Program {
@@ -36,19 +39,25 @@ fn signal(program: &Program, name: &str) {
     assert!(sent.expect("there is kill").success());
 }
 
-/// A caller's execution on a worker that leads, under way.
-async fn led(address: std::net::SocketAddr, prompt: &str) -> Call {
-    let caller = Caller::connect(address).await;
-    let started = Instant::now();
-    loop {
-        // It leads in the fleet once it has reached Redis.
-        let mut call = caller.execute(ask(prompt).cached().drain()).await.expect("it runs");
-        if call.started().await.cache_status() == CacheStatus::Miss {
-            call.first_text().await;
-            return call;
+/// Waits until a worker has reached Redis: what it begins before, it begins for
+/// itself.
+async fn shares(program: &Program) {
+    let reached = async {
+        while !page(program.admin, "/metrics").await.1.contains(REACHED) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert!(started.elapsed() < PATIENCE, "it never leads");
-    }
+    };
+    timeout(PATIENCE, reached).await.expect("it reaches Redis");
+}
+
+/// A caller's execution on a worker that leads, under way.
+async fn led(program: &Program, prompt: &str) -> Call {
+    shares(program).await;
+    let caller = Caller::connect(program.address).await;
+    let mut call = caller.execute(ask(prompt).cached().drain()).await.expect("it runs");
+    assert_eq!(call.started().await.cache_status(), CacheStatus::Miss, "it leads");
+    call.first_text().await;
+    call
 }
 
 #[tokio::test]
@@ -56,7 +65,7 @@ async fn a_killed_leader_is_stood_in_for_once_and_each_caller_is_told_what_it_al
     let fleet = Fleet::of(2, unhurried()).await;
     let folder = tempfile::tempdir().expect("a folder");
     let leader = program(&fleet, &folder).await;
-    let _call = led(leader.address, "Who stands in?").await;
+    let _call = led(&leader, "Who stands in?").await;
     let asked = || ask("Who stands in?").cached();
     let mut strict = fleet.caller(0).await.execute(asked()).await.expect("it runs");
     let mut forgiving = Vec::new();
@@ -98,7 +107,7 @@ async fn a_leader_that_was_asleep_changes_nothing_when_it_wakes() {
     let fleet = Fleet::of(2, unhurried()).await;
     let folder = tempfile::tempdir().expect("a folder");
     let sleeper = program(&fleet, &folder).await;
-    let call = led(sleeper.address, "Asleep?").await;
+    let call = led(&sleeper, "Asleep?").await;
     let asked = || ask("Asleep?").cached().allow_restart();
     let mut follower = fleet.caller(0).await.execute(asked()).await.expect("it runs");
     follower.first_text().await;
@@ -159,7 +168,7 @@ async fn whoever_lost_its_worker_goes_on_elsewhere_without_mixing_two_answers() 
     let fleet = Fleet::of(1, unhurried()).await;
     let folder = tempfile::tempdir().expect("a folder");
     let leader = program(&fleet, &folder).await;
-    let mut call = led(leader.address, "Move").await;
+    let mut call = led(&leader, "Move").await;
     let token = call.started().await.execution_token;
     let asked = ask("Move").cached().allow_restart();
     let follower = fleet.caller(0).await.execute(asked).await.expect("it runs");

@@ -4,7 +4,10 @@ use tonic::Code;
 use tonic_health::pb::{health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_reflection::pb;
 
-use super::{NAMES, channel, health, page, question, response, support::World};
+use super::{
+    NAMES, channel, health, question,
+    support::{World, page, response},
+};
 
 #[tokio::test]
 async fn a_worker_that_serves_says_so_under_every_name() {

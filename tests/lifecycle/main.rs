@@ -12,10 +12,6 @@ mod stopping;
 use std::{net::SocketAddr, time::Duration};
 
 use sparkler::simulator::{Fault, Options, Rule};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -44,24 +40,6 @@ fn question(name: &str) -> HealthCheckRequest {
 async fn health(worker: SocketAddr, name: &str) -> ServingStatus {
     let mut client = HealthClient::new(channel(worker).await);
     client.check(question(name)).await.expect("a known name").into_inner().status()
-}
-
-/// The status and the body of a page.
-async fn page(admin: SocketAddr, path: &str) -> (u16, String) {
-    let response = response(admin, path).await;
-    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
-    let status = head.split(' ').nth(1).expect("a status");
-    (status.parse().expect("a number"), body.to_owned())
-}
-
-/// The whole response for a page, head and body.
-async fn response(admin: SocketAddr, path: &str) -> String {
-    let mut socket = TcpStream::connect(admin).await.expect("it listens");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-    socket.write_all(request.as_bytes()).await.expect("it reads");
-    let mut response = String::new();
-    socket.read_to_string(&mut response).await.expect("it answers");
-    response
 }
 
 fn drains_within(limit: Duration) -> impl FnOnce(&mut sparkler::config::Config) {

@@ -12,8 +12,8 @@ use tonic::{Code, transport::Endpoint};
 use tonic_health::pb::{health_check_response::ServingStatus, health_client::HealthClient};
 
 use super::{
-    NAMES, STALLS, channel, drains_within, health, page, question, some_stall,
-    support::{Caller, PATIENCE, World, ask},
+    NAMES, STALLS, channel, drains_within, health, question, some_stall,
+    support::{Caller, PATIENCE, World, ask, page},
 };
 
 /// Far less than any drain limit here, and more than stopping takes.

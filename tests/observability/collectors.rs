@@ -37,7 +37,7 @@ async fn executes_quickly_and_stops(what: &str, url: String) {
         caller.answer(ask("Go on").cached()).await;
     }
     assert!(began.elapsed() < QUICK, "{what}: {:?}", began.elapsed());
-    let page = page(world.admin).await;
+    let (_, page) = page(world.admin, "/metrics").await;
     let dropped = page.lines().find(|line| line.starts_with("sparkler_telemetry_dropped"));
     let dropped = dropped.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
     assert!(dropped.is_some_and(|dropped| dropped > 0.0), "{what}: {dropped:?} were counted");
@@ -46,12 +46,6 @@ async fn executes_quickly_and_stops(what: &str, url: String) {
     world.stop();
     world.stopped().await;
     assert!(began.elapsed() < QUICK, "{what}: stopping took {:?}", began.elapsed());
-}
-
-async fn page(admin: SocketAddr) -> String {
-    let url = format!("http://{admin}/metrics");
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    client.get(url).send().await.expect("a page").text().await.expect("a text")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

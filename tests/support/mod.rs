@@ -6,6 +6,7 @@
 mod ask;
 mod caller;
 mod failure;
+mod page;
 mod program;
 
 use std::{future::Future, net::SocketAddr, time::Duration};
@@ -23,6 +24,7 @@ pub use self::{
     ask::{Ask, ask},
     caller::{Call, Caller, Heard},
     failure::Failure,
+    page::{page, response},
     program::Program,
 };
 

@@ -15,6 +15,7 @@ use super::{PATIENCE, spawn};
 pub struct Program {
     child: Child,
     pub address: SocketAddr,
+    pub admin: SocketAddr,
     log: JoinHandle<Vec<String>>,
 }
 
@@ -40,7 +41,7 @@ impl Program {
             .expect("the program starts");
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
         let mut begun = Vec::new();
-        let address = listening(&mut lines, &mut begun).await;
+        let (address, admin) = listening(&mut lines, &mut begun).await;
         // Read on all the while: a full pipe would hold the program.
         let log = spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
@@ -48,7 +49,7 @@ impl Program {
             }
             begun
         });
-        Program { child, address, log }
+        Program { child, address, admin, log }
     }
 
     /// Its process.
@@ -70,13 +71,17 @@ impl Program {
 async fn listening(
     lines: &mut Lines<BufReader<ChildStderr>>,
     begun: &mut Vec<String>,
-) -> SocketAddr {
+) -> (SocketAddr, SocketAddr) {
     loop {
         let line = lines.next_line().await.expect("readable").expect("it listens before it ends");
         let value: serde_json::Value = serde_json::from_str(&line).expect("a log line is JSON");
         begun.push(line);
         if value["message"] == "listening" {
-            return value["listen"].as_str().expect("an address").parse().expect("an address");
+            return (address(&value["listen"]), address(&value["admin_listen"]));
         }
     }
+}
+
+fn address(value: &serde_json::Value) -> SocketAddr {
+    value.as_str().and_then(|text| text.parse().ok()).expect("an address")
 }
