@@ -15,7 +15,7 @@ use sparkler::{
 use super::EXECUTE;
 use crate::{
     sink::{Manner, Sink},
-    support::{Caller, PATIENCE, Program, World, ask, spawn},
+    support::{Caller, PATIENCE, Program, World, ask, page, spawn},
 };
 
 /// Executions that leave more spans than wait.
