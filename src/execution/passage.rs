@@ -59,11 +59,10 @@ impl Aboard {
         match self {
             Aboard::Alone => {}
             Aboard::Following(following) => following.leave().await,
-            Aboard::Leading(lease) if concerns_others(&failure.error) => {
+            Aboard::Leading(lease) => {
                 let rest = publisher.tap().after(lease.told());
                 lease.fail(&rest, &failure.error, failure.usage.as_ref()).await;
             }
-            Aboard::Leading(lease) => lease.release().await,
         }
     }
 }
@@ -216,27 +215,4 @@ fn is_another(wish: &Wish, following: &Following) -> bool {
 /// choose the same.
 fn after_loss(epoch: u64) -> u64 {
     epoch + fastrand::u64(1..=1000)
-}
-
-/// Whether a failure is that of the flight; or only of this worker, so that
-/// another may take over.
-fn concerns_others(error: &Error) -> bool {
-    match error {
-        Error::Cancelled
-        | Error::ConnectionAged { .. }
-        | Error::Draining { .. }
-        | Error::Saturated { .. }
-        | Error::Internal(_)
-        | Error::IdempotencyMismatch => false,
-        Error::InvalidNodeConfig(_)
-        | Error::UnknownNodeType { .. }
-        | Error::NotCached
-        | Error::ExecutionUnknown
-        | Error::CallerUnauthenticated
-        | Error::Provider(_)
-        | Error::Deadline { .. }
-        | Error::OutputNotJson { .. }
-        | Error::OutputSchemaMismatch { .. }
-        | Error::OutputTooLarge { .. } => true,
-    }
 }

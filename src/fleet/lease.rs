@@ -169,15 +169,13 @@ impl Lease {
         self.land(events, State::Landed, &landing, recording).await
     }
 
-    /// Ends the flight for everybody who follows.
+    /// Ends the flight for everybody who follows. Where the failure is only this
+    /// worker's, it gives the flight up: whoever follows may take over at once.
     pub async fn fail(self, events: &Log, error: &Error, usage: Option<&Usage>) {
-        let landing = codec::encode_failure(error, usage);
-        self.land(events, State::Failed, &landing, None).await;
-    }
-
-    /// Gives the flight up: whoever follows may take over at once.
-    pub async fn release(self) {
-        self.land(&Log::default(), State::Released, &[], None).await;
+        match codec::encode_failure(error, usage) {
+            Some(landing) => self.land(events, State::Failed, &landing, None).await,
+            None => self.land(&Log::default(), State::Released, &[], None).await,
+        };
     }
 
     async fn land(

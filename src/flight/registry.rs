@@ -14,9 +14,9 @@ use crate::{
 /// Bounds of the registry.
 #[derive(Debug, Clone, Copy)]
 pub struct FlightsConfig {
-    /// How long a landed flight can be attached to.
+    /// How long a landed flight can be attached to, or replayed for its key.
     pub retention: Duration,
-    /// How much memory landed flights may take together, in bytes.
+    /// How much memory all that may take together, in bytes.
     pub retention_bytes: u64,
     /// How large an answer may become, in bytes.
     pub max_answer_bytes: usize,
@@ -62,26 +62,40 @@ pub struct Flights {
     shared: DashMap<Key, Arc<Flight>>,
     idempotent: DashMap<Key, Replay>,
     landed: Cache<FlightId, Arc<Flight>>,
-    replays: Cache<Key, Replay>,
+    replays: Cache<Key, Replayable>,
     config: FlightsConfig,
 }
 
-/// What an idempotency key stands for.
+/// What an idempotency key stands for while it is executed.
 #[derive(Clone)]
 struct Replay {
     request: Key,
     flight: Arc<Flight>,
 }
 
+/// The same afterwards: the flight itself is kept once, under its name.
+#[derive(Clone, Copy)]
+struct Replayable {
+    request: Key,
+    flight: FlightId,
+}
+
 impl Flights {
+    /// The part of the memory for what is kept that idempotency keys may take.
+    const PART_FOR_KEYS: u64 = 16;
+
     /// An empty registry.
     pub fn new(config: FlightsConfig) -> Arc<Flights> {
+        let FlightsConfig { retention, retention_bytes, .. } = config;
+        let for_keys = retention_bytes / Flights::PART_FOR_KEYS;
         Arc::new(Flights {
             under_way: DashMap::new(),
             shared: DashMap::new(),
             idempotent: DashMap::new(),
-            landed: kept(&config, weight),
-            replays: kept(&config, |replay: &Replay| weight(&replay.flight)),
+            landed: kept(retention, retention_bytes - for_keys, |flight: &Arc<Flight>| {
+                flight.bytes()
+            }),
+            replays: kept(retention, for_keys, |_| Replayable::BYTES),
             config,
         })
     }
@@ -145,8 +159,9 @@ impl Flights {
 
     /// Keeps what an idempotency key was answered with, where no flight ran.
     pub fn remember(&self, idempotency: Idempotency, recording: Arc<Recording>) {
-        let Idempotency { key, request } = idempotency;
-        self.replays.insert(key, Replay { request, flight: Flight::replay(recording) });
+        let flight = Flight::replay(recording);
+        self.landed.insert(flight.id(), flight.clone());
+        self.keep_replay(idempotency, &flight);
     }
 
     /// Listens again to a flight that runs or has landed within the retention
@@ -225,7 +240,7 @@ impl Flights {
     fn keep_replay(&self, idempotency: Idempotency, flight: &Arc<Flight>) {
         if flight.has_completed() {
             let Idempotency { key, request } = idempotency;
-            self.replays.insert(key, Replay { request, flight: flight.clone() });
+            self.replays.insert(key, Replayable { request, flight: flight.id() });
         }
     }
 
@@ -234,10 +249,13 @@ impl Flights {
         idempotency: Idempotency,
         options: ListenerOptions,
     ) -> Result<Option<Listener>, Error> {
-        match self.replays.get(&idempotency.key) {
-            Some(known) => known.join(idempotency, options),
-            None => Ok(None),
+        let Some(Replayable { request, flight }) = self.replays.get(&idempotency.key) else {
+            return Ok(None);
+        };
+        if request != idempotency.request {
+            return Err(Error::IdempotencyMismatch);
         }
+        Ok(self.landed.get(&flight).and_then(|flight| flight.join(options)))
     }
 
     fn join_shared(
@@ -299,21 +317,31 @@ impl fmt::Debug for Flights {
     }
 }
 
+#[cfg(test)]
+impl Flights {
+    /// Lets what there is no room for go now.
+    pub(super) fn settle_what_is_kept(&self) {
+        self.landed.run_pending_tasks();
+        self.replays.run_pending_tasks();
+    }
+}
+
+impl Replayable {
+    /// What one takes in memory with its key and its place in the cache, roughly.
+    const BYTES: usize = 256;
+}
+
 /// What is kept for the retention time. When there is no room, the oldest goes:
 /// those who come back come back soon.
-fn kept<K, V>(config: &FlightsConfig, weight: fn(&V) -> u32) -> Cache<K, V>
+fn kept<K, V>(retention: Duration, bytes: u64, weight: fn(&V) -> usize) -> Cache<K, V>
 where
     K: Hash + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     Cache::builder()
-        .max_capacity(config.retention_bytes)
+        .max_capacity(bytes)
         .eviction_policy(EvictionPolicy::lru())
-        .weigher(move |_, value| weight(value))
-        .time_to_live(config.retention)
+        .weigher(move |_, value| u32::try_from(weight(value)).unwrap_or(u32::MAX))
+        .time_to_live(retention)
         .build()
-}
-
-fn weight(flight: &Arc<Flight>) -> u32 {
-    u32::try_from(flight.bytes()).unwrap_or(u32::MAX)
 }

@@ -223,6 +223,26 @@ async fn an_idempotency_key_that_joined_somebody_elses_flight_is_replayed_too() 
 }
 
 #[tokio::test]
+async fn what_is_kept_for_a_key_and_for_a_token_takes_memory_once() {
+    let flights = flights();
+    // Most of what may be kept, and far more than half of it.
+    let text = "x".repeat(60_000);
+    let mut listeners = Vec::new();
+    for number in 0..15 {
+        let (mut publisher, listener) = lead(&flights, idempotent(None, number, 1), OPTIONS);
+        tell(&mut publisher, &text);
+        complete(publisher);
+        listeners.push(listener);
+    }
+    flights.settle_what_is_kept();
+    for (number, listener) in listeners.iter().enumerate() {
+        assert!(flights.attach(listener.flight(), 0, OPTIONS).is_some(), "{number} is gone");
+        let key = Idempotency { key: [number as u8; 32], request: [1; 32] };
+        assert!(flights.replay(key, OPTIONS).expect("same").is_some(), "{number} is not replayed");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_execution_is_not_replayed_for_its_key() {
     let flights = flights();
     let keys = idempotent(None, 7, 1);

@@ -1,5 +1,5 @@
-//! Failures as they travel. An error that belongs to one caller, or to the worker
-//! that ran the flight, arrives as the worker's own.
+//! Failures as they travel: those that are the flight's, and so everybody's. One
+//! that belongs to a caller, or to the worker that ran the flight, stays there.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use crate::{
     event::{Phase, Usage},
 };
 
-pub(super) fn to_wire(error: &Error, usage: Option<&Usage>) -> wire::Failure {
-    wire::Failure { usage: usage.map(wire::Usage::from), fault: Some(fault(error)) }
+pub(super) fn to_wire(error: &Error, usage: Option<&Usage>) -> Option<wire::Failure> {
+    let fault = Some(fault(error)?);
+    Some(wire::Failure { usage: usage.map(wire::Usage::from), fault })
 }
 
 pub(super) fn from_wire(failure: wire::Failure) -> Result<(Error, Option<Usage>), Unreadable> {
@@ -24,15 +25,12 @@ pub(super) fn from_wire(failure: wire::Failure) -> Result<(Error, Option<Usage>)
             Error::OutputSchemaMismatch { problem, text }
         }
         wire::Fault::OutputTooLarge(bytes) => Error::OutputTooLarge { limit_bytes: bytes as usize },
-        wire::Fault::Cancelled(_) => Error::Cancelled,
-        wire::Fault::Draining(wait) => Error::Draining { retry_after: Duration::from_millis(wait) },
-        wire::Fault::Internal(_) => Error::Internal("the execution failed on another worker"),
     };
     Ok((error, failure.usage.map(Usage::from)))
 }
 
-fn fault(error: &Error) -> wire::Fault {
-    match error {
+fn fault(error: &Error) -> Option<wire::Fault> {
+    Some(match error {
         Error::Provider(provider) => wire::Fault::Provider(wire::Provider::from(&**provider)),
         Error::Deadline { deadline, limit, phase } => wire::Fault::Deadline(wire::Deadline {
             deadline: deadline.reason().to_owned(),
@@ -44,9 +42,7 @@ fn fault(error: &Error) -> wire::Fault {
             wire::Fault::OutputSchemaMismatch(output(problem, text))
         }
         Error::OutputTooLarge { limit_bytes } => wire::Fault::OutputTooLarge(*limit_bytes as u64),
-        Error::Cancelled => wire::Fault::Cancelled(wire::Nothing {}),
-        Error::Draining { retry_after } => wire::Fault::Draining(milliseconds(*retry_after)),
-        // No flight ends in these, or they are nobody else's news.
+        // No flight ends in these, or another worker may do better.
         Error::InvalidNodeConfig(_)
         | Error::UnknownNodeType { .. }
         | Error::NotCached
@@ -55,8 +51,10 @@ fn fault(error: &Error) -> wire::Fault {
         | Error::CallerUnauthenticated
         | Error::Saturated { .. }
         | Error::ConnectionAged { .. }
-        | Error::Internal(_) => wire::Fault::Internal(wire::Nothing {}),
-    }
+        | Error::Draining { .. }
+        | Error::Cancelled
+        | Error::Internal(_) => return None,
+    })
 }
 
 fn output(problem: &str, text: &str) -> wire::Output {

@@ -95,9 +95,10 @@ pub fn decode_events(bytes: &[u8]) -> Result<Log, Unreadable> {
     Log::from_wire(read(Kind::Events, bytes)?)
 }
 
-/// How a flight failed, as bytes. What is only the worker's own news is left out.
-pub fn encode_failure(error: &Error, usage: Option<&Usage>) -> Vec<u8> {
-    write(Kind::Failure, &failure::to_wire(error, usage))
+/// How a flight failed, as bytes; `None` where that is the news of one caller or
+/// worker alone, so that another may run the flight.
+pub fn encode_failure(error: &Error, usage: Option<&Usage>) -> Option<Vec<u8>> {
+    failure::to_wire(error, usage).map(|failure| write(Kind::Failure, &failure))
 }
 
 /// The failure behind bytes, and the tokens that were used.

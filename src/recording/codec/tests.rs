@@ -17,18 +17,24 @@ enum Event {
     Restart(&'static str),
 }
 
+/// A few letters of one, three and four bytes. Patterns would do as well, and are
+/// read anew for every value: that takes seconds.
+fn text() -> impl Strategy<Value = String> + Clone {
+    let letter = prop::sample::select(&['a', '한', '\u{1f600}'][..]);
+    prop::collection::vec(letter, 0..5).prop_map(String::from_iter)
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let choice = 0_u32..3;
-    let text = "[a한\u{1f600}]{0,4}";
     let fragment =
-        (0_u32..3, proptest::option::of("[a-z]{1,4}"), text).prop_map(|(index, id, arguments)| {
+        (0_u32..3, proptest::option::of(text()), text()).prop_map(|(index, id, arguments)| {
             ToolCallFragment { index, name: id.clone(), id, arguments }
         });
     prop_oneof![
-        6 => (choice.clone(), text).prop_map(|(choice, text)| Event::Text(choice, text)),
-        3 => (choice.clone(), text).prop_map(|(choice, text)| Event::Reasoning(choice, text)),
+        6 => (choice.clone(), text()).prop_map(|(choice, text)| Event::Text(choice, text)),
+        3 => (choice.clone(), text()).prop_map(|(choice, text)| Event::Reasoning(choice, text)),
         1 => (choice.clone(), fragment).prop_map(|(choice, call)| Event::ToolCall(choice, call)),
-        1 => (choice, text).prop_map(|(choice, text)| Event::Logprobs(choice, text)),
+        1 => (choice, text()).prop_map(|(choice, text)| Event::Logprobs(choice, text)),
         1 => prop_oneof![Just(WORKER_LOST), Just("PROVIDER_RATE_LIMITED")].prop_map(Event::Restart),
     ]
 }
@@ -129,8 +135,9 @@ proptest! {
         let leader = log_of(&events);
         let part = leader.after(missed);
         let mut follower = Log::default();
-        let restarted = matches!(told(&part).first(), Some((_, Reading::Restarted { .. })));
-        prop_assume!(!part.is_empty() && !restarted);
+        if part.is_empty() || part.voids() {
+            return Ok(());
+        }
         let gap = follower.follow(part).expect_err("a gap");
         prop_assert_eq!((gap.from, follower.last()), (1, 0));
     }
@@ -144,7 +151,7 @@ proptest! {
         for bytes in [
             encode_recording(&recording(log_of(&events))),
             encode_events(&log_of(&events)),
-            encode_failure(&Error::Cancelled, None),
+            encode_failure(&Error::OutputTooLarge { limit_bytes: 7 }, None).expect("it has words"),
         ] {
             let at = at.index(bytes.len());
             let mut flipped = bytes.clone();
@@ -163,7 +170,9 @@ proptest! {
     }
 
     #[test]
-    fn long_texts_are_compressed(text in "[a-f]{4000}") {
+    fn long_texts_are_compressed(seed in any::<u64>(), length in 2000_usize..8000) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let text = (0..length).map(|_| random.char('a'..='f')).collect();
         let plain = recording(log_of(&[Event::Text(0, text)]));
         let bytes = encode_recording(&plain);
         prop_assert!(bytes.len() < plain.bytes() * 3 / 4, "{} bytes", bytes.len());
@@ -223,20 +232,18 @@ fn failures_come_back_as_they_were() {
         Error::OutputNotJson { problem: text(), text: text() },
         Error::OutputSchemaMismatch { problem: text(), text: text() },
         Error::OutputTooLarge { limit_bytes: 7 },
-        Error::Cancelled,
-        Error::Draining { retry_after: Duration::from_secs(1) },
     ]);
     let usage = Usage { completion_tokens: Some(3), ..Usage::default() };
     for error in all {
-        let bytes = encode_failure(&error, Some(&usage));
+        let bytes = encode_failure(&error, Some(&usage)).expect("it concerns others");
         assert_eq!(decode_failure(&bytes), Ok((error, Some(usage))));
     }
 }
 
 #[test]
 fn what_is_the_workers_own_news_stays_there() {
-    let bytes = encode_failure(&Error::Internal("canary"), None);
-    assert!(!bytes.windows(6).any(|window| window == b"canary"));
-    let (error, usage) = decode_failure(&bytes).expect("readable");
-    assert_eq!((error.reason(), usage), ("WORKER_FAILED", None));
+    let retry_after = Duration::from_secs(1);
+    for error in [Error::Internal("canary"), Error::Cancelled, Error::Draining { retry_after }] {
+        assert_eq!(encode_failure(&error, None), None);
+    }
 }

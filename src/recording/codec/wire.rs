@@ -139,7 +139,7 @@ pub(in crate::recording) struct Restarted {
 pub(in crate::recording) struct Failure {
     #[prost(message, optional, tag = "1")]
     pub(in crate::recording) usage: Option<Usage>,
-    #[prost(oneof = "Fault", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "Fault", tags = "2, 3, 4, 5, 6")]
     pub(in crate::recording) fault: Option<Fault>,
 }
 
@@ -156,18 +156,7 @@ pub(in crate::recording) enum Fault {
     /// The bound.
     #[prost(uint64, tag = "6")]
     OutputTooLarge(u64),
-    #[prost(message, tag = "7")]
-    Cancelled(Nothing),
-    /// Milliseconds to wait.
-    #[prost(uint64, tag = "8")]
-    Draining(u64),
-    /// The worker's own failure; it has logged what.
-    #[prost(message, tag = "9")]
-    Internal(Nothing),
 }
-
-#[derive(Clone, Copy, PartialEq, Message)]
-pub(in crate::recording) struct Nothing {}
 
 #[derive(Clone, PartialEq, Message)]
 pub(in crate::recording) struct Provider {
