@@ -1,5 +1,5 @@
-//! A fleet in this process: workers over real gRPC, one simulated provider, one
-//! real Redis.
+//! A fleet in this process: workers over real gRPC, one simulated provider, and a
+//! real Redis of whatever form.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,6 +7,7 @@ use sparkler::{
     cache::key::CacheSecret,
     config::{Config, FleetConfig},
     proto::{CacheStatus, Completed},
+    redis::RedisConfig,
     server::{self, Server},
     simulator::{Handle, Options, Pace, Simulator},
 };
@@ -20,8 +21,9 @@ use super::{
 /// Short, so that tests need not wait long for a lost worker.
 pub const LEASE: Duration = Duration::from_millis(1500);
 
-pub struct Fleet {
-    pub redis: RedisServer,
+/// What its Redis is made of lives as long as the fleet.
+pub struct Fleet<R = RedisServer> {
+    pub redis: R,
     pub simulator: Handle,
     pub base_url: String,
     pub workers: Vec<Worker>,
@@ -42,6 +44,20 @@ impl Fleet {
 
     pub async fn with(workers: usize, options: Options, configure: impl Fn(&mut Config)) -> Fleet {
         let redis = RedisServer::start().await;
+        let reached = redis.config();
+        Fleet::over(redis, &reached, workers, options, configure).await
+    }
+}
+
+impl<R> Fleet<R> {
+    /// So many workers that reach their Redis in this way, and have done so.
+    pub async fn over(
+        redis: R,
+        reached: &RedisConfig,
+        workers: usize,
+        options: Options,
+        configure: impl Fn(&mut Config),
+    ) -> Fleet<R> {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let simulator = Simulator::bind(loopback, options).await.expect("a free port");
         let base_url = simulator.base_url();
@@ -50,20 +66,17 @@ impl Fleet {
         let mut fleet =
             Fleet { redis, simulator: handle, base_url, workers: Vec::new(), simulating };
         for _ in 0..workers {
-            let worker = fleet.worker(&configure).await;
+            let worker = fleet.worker(reached, &configure).await;
             fleet.workers.push(worker);
         }
         fleet
     }
 
-    async fn worker(&self, configure: impl Fn(&mut Config)) -> Worker {
+    async fn worker(&self, reached: &RedisConfig, configure: impl Fn(&mut Config)) -> Worker {
         let mut config = Config::local(self.base_url.parse().expect("a URL"));
         config.cache_secret = CacheSecret::new(b"a secret of the whole fleet");
-        config.fleet = Some(FleetConfig {
-            redis: self.redis.config(),
-            lease: LEASE,
-            other_secrets: Vec::new(),
-        });
+        config.fleet =
+            Some(FleetConfig { redis: reached.clone(), lease: LEASE, other_secrets: Vec::new() });
         configure(&mut config);
         let executor = server::executor(&config).expect("a worker");
         executor.fleet.as_ref().expect("a fleet").reachable().await;
@@ -101,7 +114,7 @@ impl Worker {
     }
 }
 
-impl Drop for Fleet {
+impl<R> Drop for Fleet<R> {
     fn drop(&mut self) {
         self.simulating.abort();
         for worker in &self.workers {

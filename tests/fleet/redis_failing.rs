@@ -1,21 +1,15 @@
 //! Redis fails while executions run: they go on, each worker for itself, and the
 //! fleet is one again when Redis is back.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use sparkler::{proto::CacheStatus, simulator::Options};
 use tokio::time::Instant;
 
 use super::{
     members::{Fleet, status, unhurried},
-    redis_server::RedisServer,
     support::{PATIENCE, ask},
 };
-
-fn signal(server: &RedisServer, name: &str) {
-    let sent = Command::new("kill").args([name, &server.id().to_string()]).status();
-    assert!(sent.expect("there is kill").success());
-}
 
 /// Until two workers share again what they are asked.
 async fn healed(fleet: &Fleet) {
@@ -39,7 +33,6 @@ async fn executions_go_on_when_redis_stops_and_share_again_when_it_is_back() {
     let asked = ask("Stopped").cached().allow_restart();
     let mut followed = fleet.caller(1).await.execute(asked).await.expect("it runs");
     followed.first_text().await;
-    let address = fleet.redis.address;
     fleet.redis.stop();
     let (led, followed) = tokio::join!(led.finish(), followed.finish());
     led.completed();
@@ -47,7 +40,7 @@ async fn executions_go_on_when_redis_stops_and_share_again_when_it_is_back() {
     let alone = fleet.caller(1).await.answer(ask("New").cached()).await;
     assert_eq!(status(&alone), CacheStatus::LookupFailed);
     // Empty, as it has kept nothing.
-    fleet.redis = RedisServer::start_at(address).await;
+    fleet.redis.start_again().await;
     healed(&fleet).await;
 }
 
@@ -84,7 +77,7 @@ async fn a_frozen_redis_delays_no_execution_by_more_than_a_moment() {
         caller.answer(ask(&format!("Plain {number}"))).await;
         plain.push(began.elapsed());
     }
-    signal(&fleet.redis, "-STOP");
+    fleet.redis.signal("-STOP");
     let mut frozen = Vec::new();
     for number in 0..5 {
         let began = Instant::now();
@@ -97,6 +90,6 @@ async fn a_frozen_redis_delays_no_execution_by_more_than_a_moment() {
     for delayed in frozen {
         assert!(delayed < usual + Duration::from_millis(250), "{delayed:?} against {usual:?}");
     }
-    signal(&fleet.redis, "-CONT");
+    fleet.redis.signal("-CONT");
     healed(&fleet).await;
 }

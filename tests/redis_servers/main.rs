@@ -1,0 +1,19 @@
+//! A fleet over Redis servers of every form, and what can happen to them. Each
+//! test starts its own servers; `SPARKLER_REDIS_SERVER` names another program
+//! than `redis-server`, to try the same on Valkey.
+
+#![allow(clippy::print_stderr, reason = "the figures are told")]
+#![expect(unreachable_pub, reason = "its parts are one program")]
+
+#[allow(dead_code, reason = "it is the other tests' too")]
+#[path = "../fleet/members.rs"]
+mod members;
+#[path = "../support/redis_server.rs"]
+mod redis_server;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod certificates;
+mod cluster;
+mod forms;
+mod sentinels;
