@@ -94,7 +94,7 @@ impl Story {
     /// It ended well.
     pub(super) fn completed(&self, part: &Part, completed: &Completed) {
         self.span.record(|span| {
-            span.set_text(otel::REQUEST_MODEL, &completed.model);
+            span.set_text(sparkler::MODEL, &completed.model);
             span.set_text(sparkler::CACHE_KEY, &completed.cache.key_fingerprint);
             span.set_some(sparkler::CACHE_AGE, completed.cache.age.map(|age| age.as_secs_f64()));
             span.set_some(sparkler::CACHE_STORED, completed.cache.stored.map(stored));
@@ -119,7 +119,7 @@ impl Story {
         let reason = failed.error.reason();
         self.span.reason(reason);
         self.span.record(|span| {
-            span.set_text(otel::REQUEST_MODEL, &shorten(model, MAX_TEXT_BYTES));
+            span.set_text(sparkler::MODEL, &shorten(model, MAX_TEXT_BYTES));
             span.set(sparkler::PHASE, failed.phase.as_str());
             end(span, part, &failed.timing, failed.cost.as_ref(), failed.attempts);
         });

@@ -124,6 +124,9 @@ pub mod otel {
 pub mod sparkler {
     /// The node's type.
     pub const NODE_TYPE: &str = "sparkler.node.type";
+    /// The model of an execution. (The conventions' own name for it stands on the
+    /// call of the model alone: a span that carries it is shown as such a call.)
+    pub const MODEL: &str = "sparkler.model";
     /// The worker's name.
     pub const WORKER: &str = "sparkler.worker.id";
     /// The flow's definition.

@@ -33,10 +33,11 @@ async fn a_miss_is_a_call_with_a_look_up_and_a_flight_with_its_call_of_the_provi
         ("sparkler.cache.stored", "stored"),
         ("sparkler.flight.role", "leader"),
         ("sparkler.attempts", "1"),
-        ("gen_ai.request.model", MODEL),
+        ("sparkler.model", MODEL),
     ] {
         assert_eq!(call.get(key), value, "{key}");
     }
+    assert_eq!(call.get("gen_ai.request.model"), "", "it is no call of a model");
     assert!(call.get("sparkler.time_to_first_token").parse::<f64>().expect("seconds") > 0.0);
     assert_eq!(spans.one("cache lookup").get("sparkler.cache.result"), "miss");
 
