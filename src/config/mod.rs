@@ -191,8 +191,16 @@ impl TryFrom<ServeArgs> for Config {
 struct Problems(Vec<String>);
 
 impl Problems {
+    /// What was found, or nothing and its problem noted: once, also where two
+    /// settings share what they read.
     fn take<T>(&mut self, found: Result<T, String>) -> Option<T> {
-        found.map_err(|problem| self.0.push(problem)).ok()
+        found.map_err(|problem| self.add(problem)).ok()
+    }
+
+    fn add(&mut self, problem: String) {
+        if !self.0.contains(&problem) {
+            self.0.push(problem);
+        }
     }
 }
 

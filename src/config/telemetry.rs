@@ -449,4 +449,17 @@ mod tests {
         }
         assert!(!problems.contains("canary"), "{problems}");
     }
+
+    #[test]
+    fn a_problem_of_what_two_signals_share_is_told_once() {
+        let problems = read(
+            &[],
+            &[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c"),
+                ("OTEL_EXPORTER_OTLP_HEADERS", "no header"),
+            ],
+        )
+        .expect_err("wrong");
+        assert_eq!(problems.matches("OTEL_EXPORTER_OTLP_HEADERS").count(), 1, "{problems}");
+    }
 }
