@@ -1,8 +1,13 @@
 //! Failures, with all that the worker says of them.
 
+use std::time::Duration;
+
 use sparkler::simulator::{Fault, Options, Refusal, Rule};
 
-use crate::{client::Client, support::World};
+use crate::{
+    client::Client,
+    support::{World, ask, page},
+};
 
 async fn world(fault: Fault) -> World {
     let rules = vec![Rule::always(fault)];
@@ -54,4 +59,37 @@ async fn a_deadline_of_the_call_ends_it() {
         assert!(!run.succeeded, "{run:#?}");
         run.says(&["DEADLINE_EXCEEDED"]);
     }
+}
+
+#[tokio::test]
+async fn a_full_worker_is_asked_again_by_grpc_itself_after_the_wait_it_names() {
+    for client in Client::ALL {
+        let rules = vec![Rule::always(Fault::stall(0)).prompt("Hold the place")];
+        let world = World::with(Options { rules, ..Options::instant() }, |config| {
+            config.admission.executions = 1;
+            config.admission.queue_length = 0;
+        })
+        .await;
+        let mut holding =
+            world.caller().await.execute(ask("Hold the place")).await.expect("a place");
+        holding.started().await;
+        let url = world.url();
+        let arguments = ["stream"];
+        let run = client.run(&url, &arguments);
+        let refused_and_then_let_in = async {
+            while refusals(&world).await == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            drop(holding);
+        };
+        let (run, ()) = tokio::join!(run, refused_and_then_let_in);
+        run.output();
+    }
+}
+
+/// How many calls the worker has refused for want of room.
+async fn refusals(world: &World) -> u64 {
+    let (_, page) = page(world.admin, "/metrics").await;
+    let lines = page.lines().filter(|line| line.starts_with("sparkler_admission_refusals_total{"));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }

@@ -13,6 +13,7 @@ mod leaving;
 mod link;
 mod program;
 mod reflection;
+mod several;
 mod streaming;
 mod wire;
 mod witness;
