@@ -10,6 +10,7 @@
 mod authentication;
 mod connection;
 mod greeting;
+mod receiving;
 
 use std::{
     future::{Future, pending},
@@ -30,9 +31,18 @@ use tonic::{
     service::interceptor::InterceptedService,
     transport::{self, server::TcpIncoming},
 };
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
 
-use self::{authentication::Authentication, connection::Peer, greeting::connections};
+use self::{
+    authentication::Authentication,
+    connection::Peer,
+    greeting::connections,
+    receiving::{Receiving, received},
+};
 use crate::{
     admission::Admission,
     cache::Memory,
@@ -57,6 +67,9 @@ const HEALTH_NAMES: [&str; 2] = ["", "sparkler.worker.v1.WorkerService"];
 
 /// How long ended streams may take to reach their callers.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long a probe's question may take to arrive, and its answer to begin.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A worker that is bound and not yet serving.
 #[derive(Debug)]
@@ -103,7 +116,8 @@ impl Server {
             health,
             door: config.door,
             drain: config.drain,
-            // Room to tell a caller that its input is too large.
+            // Room to tell a caller that its input is too large. What arrives is
+            // charged piece by piece, whatever it comes to.
             max_message_bytes: config.execution.max_input_bytes.saturating_mul(4),
             reflection: config.reflection,
             executor: Arc::new(executor),
@@ -152,11 +166,11 @@ impl Server {
             health.set_service_status(name, ServingStatus::Serving).await;
         }
         let going_away = lifecycle.clone();
+        let router = grpc(routes, &door);
         let connections = connections(incoming, door.tls);
-        let serving =
-            grpc(routes, door.age).serve_with_incoming_shutdown(connections, async move {
-                going_away.reached(Stage::Draining).await;
-            });
+        let serving = router.serve_with_incoming_shutdown(connections, async move {
+            going_away.reached(Stage::Draining).await;
+        });
         let probes = probes(self.health_incoming, health.clone());
         let pages = axum::serve(admin, admin_pages(lifecycle.clone(), executor.metrics.clone()));
         let stopping = async {
@@ -193,8 +207,7 @@ impl Server {
             service,
             Authentication::new(self.door.callers.clone(), self.door.age),
         );
-        let health = tonic_health::server::HealthService::from_health_reporter(self.health.clone());
-        let health = tonic_health::pb::health_server::HealthServer::new(health);
+        let health = health_service(&self.health);
         let mut routes = tonic::service::Routes::builder();
         routes.add_service(service).add_service(health);
         if self.reflection {
@@ -206,7 +219,11 @@ impl Server {
             routes.add_service(describe().build_v1()?).add_service(describe().build_v1alpha()?);
         }
         let name = move |response| async move { name_refusal(response, max_message_bytes) };
-        let named = routes.routes().into_axum_router().layer(map_response(name));
+        let receiving =
+            Receiving { executor: self.executor.clone(), limit: self.door.request_timeout };
+        let routes = routes.routes().into_axum_router();
+        let received = routes.layer(from_fn_with_state(receiving, received));
+        let named = received.layer(map_response(name));
         let metrics = self.executor.metrics.clone();
         let caller_of = |extensions: &Extensions| extensions.get::<Peer>()?.address;
         let observer = Observer::new(self.executor.telemetry.clone(), caller_of, move |call| {
@@ -303,23 +320,29 @@ async fn probes(
     let Some(incoming) = incoming else {
         return pending().await;
     };
-    let health = tonic_health::server::HealthService::from_health_reporter(health);
-    let health = tonic_health::pb::health_server::HealthServer::new(health);
-    transport::Server::builder().add_service(health).serve_with_incoming(incoming).await
+    // A watch is answered at once, and then goes on for as long as it likes.
+    let mut server = transport::Server::builder().timeout(PROBE_LIMIT);
+    server.add_service(health_service(&health)).serve_with_incoming(incoming).await
+}
+
+/// Health, which is open to all; its questions are a name.
+fn health_service(health: &HealthReporter) -> HealthServer<HealthService> {
+    HealthServer::new(HealthService::from_health_reporter(health.clone()))
+        .max_decoding_message_size(1024)
 }
 
 /// The transport. Token deltas are tiny: windows stay at their defaults, and
 /// Nagle is off on the sockets.
-fn grpc(routes: tonic::service::Routes, age: Option<ConnectionAge>) -> transport::server::Router {
+fn grpc(routes: tonic::service::Routes, door: &DoorConfig) -> transport::server::Router {
     let mut server = transport::Server::builder();
-    if let Some(ConnectionAge { limit, grace }) = age {
+    if let Some(ConnectionAge { limit, grace }) = door.age {
         server = server.max_connection_age(limit).max_connection_age_grace(grace);
     }
     server
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .http2_max_header_list_size(16 * 1024)
-        .max_concurrent_streams(None)
+        .max_concurrent_streams(door.streams_per_connection)
         .add_routes(routes)
 }
 

@@ -42,6 +42,7 @@ fn every_failure() -> Vec<Error> {
         Error::ExecutionUnknown,
         Error::IdempotencyMismatch,
         Error::CallerUnauthenticated,
+        Error::RequestOverdue { limit: retry_after },
         Error::Saturated { limit: Limit::Executions, retry_after },
         Error::Draining { retry_after },
         Error::ConnectionAged { retry_after },
@@ -67,6 +68,7 @@ fn is_listed(error: &Error) {
         | Error::ExecutionUnknown
         | Error::IdempotencyMismatch
         | Error::CallerUnauthenticated
+        | Error::RequestOverdue { .. }
         | Error::Saturated { .. }
         | Error::Draining { .. }
         | Error::ConnectionAged { .. }

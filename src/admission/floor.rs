@@ -26,6 +26,8 @@ pub(super) struct Floor<W> {
     seated: usize,
     queued: usize,
     bytes: u64,
+    /// What of them is for requests on their way in.
+    arriving: u64,
     tickets: Ticket,
 }
 
@@ -60,6 +62,7 @@ impl<W> Floor<W> {
             seated: 0,
             queued: 0,
             bytes: 0,
+            arriving: 0,
             tickets: 0,
         }
     }
@@ -76,11 +79,29 @@ impl<W> Floor<W> {
         self.bytes
     }
 
-    /// Takes memory for a call that comes. A quarter of all is left for answers
-    /// that grow; and of the rest a tenant with a name has half at most, so that
-    /// none can shut the others out.
+    /// Takes memory for a request on its way in, whose tenant is not known yet:
+    /// all of these have half of what calls have, so that those who dawdle leave
+    /// room for calls that have come.
+    pub(super) fn take_in(&mut self, bytes: u64) -> Result<(), Limit> {
+        let for_calls = self.for_calls();
+        if self.bytes + bytes > for_calls || self.arriving + bytes > for_calls / 2 {
+            return Err(Limit::Bytes);
+        }
+        self.bytes += bytes;
+        self.arriving += bytes;
+        Ok(())
+    }
+
+    /// Gives that back, when the request has arrived or will not.
+    pub(super) fn taken_in(&mut self, bytes: u64) {
+        self.bytes -= bytes;
+        self.arriving -= bytes;
+    }
+
+    /// Takes memory for a call that comes. Of what calls have, a tenant with a
+    /// name has half at most, so that none can shut the others out.
     pub(super) fn charge(&mut self, tenant: &str, bytes: u64) -> Result<Arc<str>, Limit> {
-        let for_calls = self.config.bytes - self.config.bytes / 4;
+        let for_calls = self.for_calls();
         let own = self.tenants.get(tenant).map_or(0, |known| known.bytes);
         let share = if tenant.is_empty() { for_calls } else { for_calls / 2 };
         if self.bytes + bytes > for_calls || own + bytes > share {
@@ -110,6 +131,11 @@ impl<W> Floor<W> {
             known.bytes -= bytes;
         }
         self.forget_if_gone(tenant);
+    }
+
+    /// A quarter of all is left for answers that grow.
+    fn for_calls(&self) -> u64 {
+        self.config.bytes - self.config.bytes / 4
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -283,6 +309,20 @@ mod tests {
         floor.discharge(&modest, 300);
         floor.discharge(&Arc::from(""), 300);
         assert!(floor.bytes() == 0 && floor.tenants.is_empty());
+    }
+
+    #[test]
+    fn requests_on_their_way_leave_room_for_those_that_have_come() {
+        let mut floor = floor(9, 9, 9);
+        floor.take_in(300).expect("half of what calls have");
+        assert_eq!(floor.take_in(1), Err(Limit::Bytes));
+        let come = floor.charge("", 300).expect("the other half");
+        assert_eq!(floor.charge("", 1), Err(Limit::Bytes));
+        floor.taken_in(300);
+        floor.charge("", 200).expect("room again");
+        assert_eq!(floor.take_in(101), Err(Limit::Bytes), "no more than calls have in all");
+        floor.discharge(&come, 500);
+        assert_eq!(floor.bytes(), 0);
     }
 
     fn seated(floor: &mut Floor<u32>, tenant: &str) -> Arc<str> {

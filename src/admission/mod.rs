@@ -8,6 +8,7 @@
 //! Called by `execution`, which asks it before anything else; who is whose
 //! tenant is decided there.
 
+mod arriving;
 mod floor;
 mod memory;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+pub use self::arriving::Arriving;
 use self::{
     floor::{Floor, LinedUp, Ticket},
     memory::Charge,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::more_than_zero;
 use crate::admission::AdmissionConfig;
 
 /// Places and lines, as typed.
@@ -51,16 +52,11 @@ impl AdmissionArgs {
     pub(super) fn config(&self) -> Result<AdmissionConfig, String> {
         let executions = self.max_executions;
         let executions_per_tenant = self.max_executions_per_tenant.unwrap_or(executions);
-        let zero = [
+        more_than_zero(&[
             ("--max-executions", executions == 0),
             ("--max-executions-per-tenant", self.max_executions_per_tenant == Some(0)),
             ("--queue-timeout", self.queue_length > 0 && self.queue_timeout.is_zero()),
-        ];
-        let zero: Vec<&str> =
-            zero.iter().filter(|(_, is_zero)| *is_zero).map(|(name, _)| *name).collect();
-        if !zero.is_empty() {
-            return Err(format!("{} must be more than 0", zero.join(", ")));
-        }
+        ])?;
         Ok(AdmissionConfig {
             executions,
             executions_per_tenant,

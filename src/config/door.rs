@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, builder::BoolishValueParser};
 
-use super::Problems;
+use super::{Problems, more_than_zero};
 use crate::{
     callers::Callers,
     tls::{Tls, TlsFiles},
@@ -57,6 +57,26 @@ pub struct DoorArgs {
     )]
     pub max_connection_age_grace: Option<Duration>,
 
+    /// How long a request may take to arrive whole.
+    #[arg(
+        long,
+        env = "SPARKLER_REQUEST_TIMEOUT",
+        default_value = "10s",
+        value_parser = humantime::parse_duration,
+        value_name = "DURATION"
+    )]
+    pub request_timeout: Duration,
+
+    /// Calls under way on one connection. A client that has more waits by itself,
+    /// or opens another.
+    #[arg(
+        long,
+        env = "SPARKLER_MAX_STREAMS_PER_CONNECTION",
+        default_value_t = 1000,
+        value_name = "N"
+    )]
+    pub max_streams_per_connection: u32,
+
     /// A JSON file of who may call: tokens or certificate names, the tenant and
     /// the mounted credentials of each. Followed as it changes. Without it,
     /// whoever reaches the port may call, or has a certificate where one is asked
@@ -81,6 +101,10 @@ pub struct DoorConfig {
     pub health_listen: Option<SocketAddr>,
     /// How old connections get; `None` is for ever.
     pub age: Option<ConnectionAge>,
+    /// How long a request may take to arrive whole.
+    pub request_timeout: Duration,
+    /// Calls under way on one connection.
+    pub streams_per_connection: u32,
 }
 
 /// How old a connection gets.
@@ -95,7 +119,14 @@ pub struct ConnectionAge {
 impl DoorConfig {
     /// The door of a worker that only its own program reaches.
     pub fn local() -> DoorConfig {
-        DoorConfig { callers: Callers::Anyone, tls: None, health_listen: None, age: None }
+        DoorConfig {
+            callers: Callers::Anyone,
+            tls: None,
+            health_listen: None,
+            age: None,
+            request_timeout: Duration::from_secs(10),
+            streams_per_connection: 1000,
+        }
     }
 
     /// `longest_call` is what any call may last.
@@ -106,6 +137,7 @@ impl DoorConfig {
         problems: &mut Problems,
     ) -> Option<DoorConfig> {
         problems.take(plain_text(args, listen));
+        problems.take(positive(args));
         let tls = problems.take(tls(args));
         let callers = problems.take(callers(args));
         let age = ConnectionAge {
@@ -117,6 +149,8 @@ impl DoorConfig {
             tls: tls?,
             health_listen: args.health_listen,
             age: (!age.limit.is_zero()).then_some(age),
+            request_timeout: args.request_timeout,
+            streams_per_connection: args.max_streams_per_connection,
         })
     }
 }
@@ -147,6 +181,13 @@ fn tls(args: &DoorArgs) -> Result<Option<Tls>, String> {
         client_authorities: args.tls_client_ca_file.clone(),
     };
     Tls::read(files).map(Some).map_err(|problem| format!("--tls-cert-file: {problem}"))
+}
+
+fn positive(args: &DoorArgs) -> Result<(), String> {
+    more_than_zero(&[
+        ("--request-timeout", args.request_timeout.is_zero()),
+        ("--max-streams-per-connection", args.max_streams_per_connection == 0),
+    ])
 }
 
 /// Credentials come with the calls: they must not cross a network in the open by

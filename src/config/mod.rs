@@ -303,12 +303,17 @@ fn positive_limits(args: &ServeArgs) -> Result<(), String> {
         ("--progress-interval", args.progress_interval.is_zero()),
         ("--total-timeout", args.total_timeout.is_zero()),
     ];
+    more_than_zero(&zero)
+}
+
+/// Refuses the settings that are zero and may not be.
+fn more_than_zero(settings: &[(&str, bool)]) -> Result<(), String> {
     let zero: Vec<&str> =
-        zero.iter().filter(|(_, is_zero)| *is_zero).map(|(name, _)| *name).collect();
-    if !zero.is_empty() {
-        return Err(format!("{} must be more than 0", zero.join(", ")));
+        settings.iter().filter(|(_, is_zero)| *is_zero).map(|(name, _)| *name).collect();
+    if zero.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    Err(format!("{} must be more than 0", zero.join(", ")))
 }
 
 /// What the process may use, as the cgroup says.

@@ -42,6 +42,11 @@ pub enum Error {
     IdempotencyMismatch,
     /// The caller is not known to this worker.
     CallerUnauthenticated,
+    /// The request did not arrive whole in time.
+    RequestOverdue {
+        /// In which time.
+        limit: Duration,
+    },
     /// The provider refused or failed.
     Provider(Box<ProviderError>),
     /// A deadline fired.
@@ -153,6 +158,7 @@ impl Error {
             Error::ExecutionUnknown => "EXECUTION_UNKNOWN",
             Error::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
             Error::CallerUnauthenticated => "CALLER_UNAUTHENTICATED",
+            Error::RequestOverdue { .. } => "REQUEST_TIMEOUT",
             Error::Provider(provider) => provider.kind.reason(),
             Error::Deadline { deadline, .. } => deadline.reason(),
             Error::Saturated { .. } => "WORKER_SATURATED",
@@ -175,6 +181,7 @@ impl Error {
             | Error::ExecutionUnknown
             | Error::IdempotencyMismatch
             | Error::CallerUnauthenticated
+            | Error::RequestOverdue { .. }
             | Error::Cancelled => Fault::Caller,
             Error::Provider(provider) => provider.kind.fault(),
             Error::Deadline { .. }
@@ -202,7 +209,7 @@ impl Error {
             | Error::OutputSchemaMismatch { .. }
             | Error::OutputTooLarge { .. }
             | Error::Internal(_) => Retry::No,
-            Error::Deadline { .. } | Error::Cancelled => Retry::Yes,
+            Error::Deadline { .. } | Error::RequestOverdue { .. } | Error::Cancelled => Retry::Yes,
             Error::Saturated { retry_after, .. }
             | Error::Draining { retry_after }
             | Error::ConnectionAged { retry_after } => Retry::After(*retry_after),
@@ -242,6 +249,11 @@ impl Error {
                  certificate"
                     .to_owned()
             }
+            Error::RequestOverdue { limit } => format!(
+                "the request did not arrive whole within {}; send it at once and end it, or have \
+                 the operator raise --request-timeout",
+                humantime::format_duration(*limit)
+            ),
             Error::Provider(provider) => provider.public_message(),
             Error::Deadline { deadline, limit, phase } => deadline.public_message(*limit, *phase),
             Error::Saturated { limit, .. } => limit.public_message(),

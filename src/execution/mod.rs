@@ -40,7 +40,6 @@ use self::{
     session::Found,
     story::Story,
     token::{ExecutionToken, Holder, SessionToken},
-    waiting::count_refusal,
 };
 pub use self::{
     check::{Findings, Question},
@@ -196,7 +195,7 @@ impl Executor {
     ) -> Result<Entry, Error> {
         let tenant = self.tenant(caller.tenant.as_deref(), named_tenant).unwrap_or_default();
         let entry = self.admission.admit(tenant, request_bytes);
-        let entry = entry.inspect_err(|error| count_refusal(&self.metrics, error))?;
+        let entry = entry.inspect_err(|error| self.count_refusal(error))?;
         if self.lifecycle.stage() >= Stage::Draining {
             return Err(Executor::draining());
         }

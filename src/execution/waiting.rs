@@ -94,8 +94,14 @@ impl InLine {
     }
 }
 
-/// Counts a call that met a limit of admission.
-pub(super) fn count_refusal(metrics: &Metrics, error: &Error) {
+impl Executor {
+    /// Counts a call that met a limit of admission.
+    pub fn count_refusal(&self, error: &Error) {
+        count_refusal(&self.metrics, error);
+    }
+}
+
+fn count_refusal(metrics: &Metrics, error: &Error) {
     let Error::Saturated { limit, .. } = error else {
         return;
     };

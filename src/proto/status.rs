@@ -77,7 +77,7 @@ fn code(error: &Error) -> Code {
         Error::IdempotencyMismatch => Code::FailedPrecondition,
         Error::CallerUnauthenticated => Code::Unauthenticated,
         Error::Provider(provider) => provider_code(provider.kind),
-        Error::Deadline { .. } => Code::DeadlineExceeded,
+        Error::Deadline { .. } | Error::RequestOverdue { .. } => Code::DeadlineExceeded,
         Error::Saturated { .. } | Error::OutputTooLarge { .. } => Code::ResourceExhausted,
         Error::Draining { .. } | Error::ConnectionAged { .. } => Code::Unavailable,
         Error::OutputNotJson { .. } | Error::OutputSchemaMismatch { .. } => {

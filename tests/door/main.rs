@@ -6,6 +6,7 @@
 mod support;
 
 mod callers;
+mod requests;
 mod secrets;
 mod tls;
 

@@ -1,0 +1,119 @@
+//! Requests on their way in: each has a time limit to arrive whole, and is charged
+//! for the memory that it takes meanwhile.
+//!
+//! The gRPC stack would wait for the rest of a message for ever, and keep what has
+//! come. A layer of `server`, around everything that answers a single request;
+//! reflection is a conversation, and stays out.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, HttpBody},
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tonic::Status;
+
+use crate::{admission::Arriving, error::Error, execution::Executor, proto::status, report};
+
+/// Calls whose requests have no end by their nature.
+const CONVERSATIONS: &str = "/grpc.reflection.";
+/// Calls that are answered however little memory there is.
+const PROBES: &str = "/grpc.health.";
+
+/// How requests are received.
+#[derive(Debug, Clone)]
+pub(super) struct Receiving {
+    pub(super) executor: Arc<Executor>,
+    /// Until a request must be there whole.
+    pub(super) limit: Duration,
+}
+
+/// Hands a call on, with a body that keeps to the limits.
+pub(super) async fn received(
+    State(receiving): State<Receiving>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    if path.starts_with(CONVERSATIONS) {
+        return next.run(request).await;
+    }
+    let charged = !path.starts_with(PROBES);
+    let arriving = match charged.then(|| receiving.executor.admission.arriving()).transpose() {
+        Ok(arriving) => arriving,
+        Err(error) => return receiving.refuse(&error).into_http(),
+    };
+    let due = Instant::now() + receiving.limit;
+    let body = |body| Body::new(Limited { body, arriving, due, overdue: None, receiving });
+    next.run(request.map(body)).await
+}
+
+impl Receiving {
+    fn refuse(&self, error: &Error) -> Status {
+        self.executor.count_refusal(error);
+        report::refused(error);
+        status(error)
+    }
+}
+
+/// The body of a request on its way in. The memory is given back with it, when
+/// the message has been read.
+struct Limited {
+    body: Body,
+    arriving: Option<Arriving>,
+    due: Instant,
+    /// Set as soon as the request is not there: most are, with their head.
+    overdue: Option<Pin<Box<Sleep>>>,
+    receiving: Receiving,
+}
+
+impl HttpBody for Limited {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let limited = self.get_mut();
+        let Poll::Ready(frame) = Pin::new(&mut limited.body).poll_frame(context) else {
+            let due = limited.due;
+            let overdue = limited.overdue.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            ready!(overdue.as_mut().poll(context));
+            let error = Error::RequestOverdue { limit: limited.receiving.limit };
+            return Poll::Ready(Some(Err(limited.end(&error))));
+        };
+        let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+        let bytes = bytes.map_or(0, Bytes::len);
+        let charged = limited.arriving.as_mut().map_or(Ok(()), |arriving| arriving.more(bytes));
+        Poll::Ready(match charged {
+            Ok(()) => frame,
+            Err(error) => Some(Err(limited.end(&error))),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Limited {
+    /// A status passes through the gRPC stack as it is.
+    fn end(&self, error: &Error) -> axum::Error {
+        axum::Error::new(self.receiving.refuse(error))
+    }
+}
