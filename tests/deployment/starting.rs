@@ -77,6 +77,7 @@ impl Mount {
             ("callers/callers.json", &callers.replace("TOKEN", &"ab".repeat(32))),
             ("credentials/team-a", "fw_of_team_a"),
             ("cache/secret", "sixteen bytes or more"),
+            ("other-cache/secret", "sixteen other bytes"),
             ("redis/password", "a password"),
         ] {
             write(&folder.path().join(path), content);

@@ -53,6 +53,10 @@
 - name: SPARKLER_CACHE_SECRET_FILE
   value: /run/sparkler/cache/{{ .cache.secretKey }}
 {{- end }}
+{{- if .cache.otherSecretName }}
+- name: SPARKLER_OTHER_CACHE_SECRET_FILES
+  value: /run/sparkler/other-cache/{{ .cache.secretKey }}
+{{- end }}
 - name: SPARKLER_CACHE_TTL
   value: {{ .cache.ttl | quote }}
 - name: SPARKLER_ALLOW_SHARED_CACHE

@@ -56,6 +56,9 @@ labels:
 {{- if and .redis.url (not .cache.secretName) -}}
 {{- fail "cache.secretName: workers that share a Redis must share the cache secret; name the Secret that holds it" -}}
 {{- end -}}
+{{- if and .cache.otherSecretName (not .redis.url) -}}
+{{- fail "cache.otherSecretName: only workers that share a Redis read what another secret has sealed; set redis.url, or leave it out" -}}
+{{- end -}}
 {{- if regexMatch "://[^/]*@" .redis.url -}}
 {{- fail "redis.url: a password does not belong in values; name the Secret that holds it in redis.passwordSecretName" -}}
 {{- end -}}

@@ -18,6 +18,9 @@
 {{- if .cache.secretName -}}
 {{- $mounts = append $mounts (dict "name" "cache" "secrets" (list .cache.secretName) "key" .cache.secretKey) -}}
 {{- end -}}
+{{- if .cache.otherSecretName -}}
+{{- $mounts = append $mounts (dict "name" "other-cache" "secrets" (list .cache.otherSecretName) "key" .cache.secretKey) -}}
+{{- end -}}
 {{- if and .redis.url .redis.passwordSecretName -}}
 {{- $mounts = append $mounts (dict "name" "redis" "secrets" (list .redis.passwordSecretName) "key" .redis.passwordSecretKey) -}}
 {{- end -}}
