@@ -20,6 +20,7 @@
 //! | [`fireworks`] | the provider's client: one attempt, streamed |
 //! | [`proto`], [`service`], [`server`] | the door, the RPCs, the ports |
 //! | [`lifecycle`], [`admission`], [`config`] | stopping, places, settings |
+//! | [`allowance`] | what tenants may spend a day, and have spent |
 //! | [`telemetry`] | traces, and where they go |
 //! | [`callers`], [`tls`], [`secrets`] | who may call, over what, and whose key they may name |
 //! | [`output`], [`price`] | what form, what cost |
@@ -41,11 +42,11 @@
 //!  │           │
 //!  ▼           ▼
 //! execution ◄──┘
-//!  ├──────────┬──────────┬──────────┐
-//!  ▼          ▼          ▼          ▼
-//! node      cache      flight     fleet
-//!  │          │          │          │
-//!  ▼          └────┬─────┴──────────┘
+//!  ├──────────┬──────────┬──────────┬──────────┐
+//!  ▼          ▼          ▼          ▼          ▼
+//! node      cache      flight     fleet    allowance
+//!  │          │          │          │          │
+//!  ▼          └────┬─────┴──────────┴──────────┘
 //! fireworks        ▼
 //!  │           recording ──► price      callers, tls ──► secrets, watched
 //!  │           redis, seal
@@ -56,6 +57,7 @@
 //! ```
 
 pub mod admission;
+pub mod allowance;
 pub mod cache;
 pub mod callers;
 pub mod cli;

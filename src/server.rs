@@ -45,6 +45,7 @@ use self::{
 };
 use crate::{
     admission::Admission,
+    allowance::{Allowances, Limits, Shared},
     cache::Memory,
     config::{Config, ConnectionAge, DoorConfig, FleetConfig},
     cooldown::Cooldowns,
@@ -82,6 +83,7 @@ pub struct Server {
     admin_addr: SocketAddr,
     health: HealthReporter,
     door: DoorConfig,
+    limits: Option<Limits>,
     drain: DrainLimits,
     max_message_bytes: usize,
     reflection: bool,
@@ -115,6 +117,7 @@ impl Server {
             admin,
             health,
             door: config.door,
+            limits: config.limits,
             drain: config.drain,
             // Room to tell a caller that its input is too large. What arrives is
             // charged piece by piece, whatever it comes to.
@@ -156,9 +159,9 @@ impl Server {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
         let routes = self.routes()?;
-        let Server { executor, incoming, admin, health, door, drain, .. } = self;
+        let Server { executor, incoming, admin, health, door, limits, drain, .. } = self;
         let lifecycle = executor.lifecycle.clone();
-        follow(&door, &lifecycle);
+        follow(&door, limits, &lifecycle);
         if let Some(tls) = &door.tls {
             tls.tell(&executor.metrics);
         }
@@ -241,16 +244,24 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
     let metrics = Metrics::new(|meters| pipeline.complete(meters));
     let telemetry = Telemetry::new(pipeline, metrics.provider().clone(), &config.telemetry);
     let lifecycle = Lifecycle::new();
+    let redis = config
+        .fleet
+        .as_ref()
+        .map(|fleet| Connection::open(fleet.redis.clone(), &lifecycle, &metrics));
     let executor = Executor {
         registry: Registry::new(client.clone()),
         fireworks: client,
         memory: Memory::new(config.memory),
         flights: Flights::new(config.flights),
-        fleet: fleet(config, &lifecycle, &metrics),
+        fleet: redis.clone().and_then(|redis| fleet(config, redis, &lifecycle)),
         prices: config.prices.clone(),
         secrets: Secrets::new(config.secrets_dir.clone()),
         cache_secret: config.cache_secret.clone(),
         admission: Admission::new(config.admission),
+        allowances: Allowances::new(
+            config.limits.clone(),
+            redis.map(|redis| Shared { redis, naming_key: config.cache_secret.naming_key() }),
+        ),
         cooldowns: Cooldowns::new(config.refusals_for, metrics.clone()),
         lifecycle,
         metrics,
@@ -263,15 +274,14 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
 }
 
 /// The fleet, where there is one.
-fn fleet(config: &Config, lifecycle: &Lifecycle, metrics: &Metrics) -> Option<Fleet> {
-    let FleetConfig { redis, lease, other_secrets } = config.fleet.clone()?;
+fn fleet(config: &Config, redis: Connection, lifecycle: &Lifecycle) -> Option<Fleet> {
+    let FleetConfig { lease, other_secrets, .. } = config.fleet.clone()?;
     let bounds = fleet::FleetConfig {
         lease,
         retention: config.flights.retention,
         max_flight: config.execution.max_total,
         max_flight_bytes: config.flights.max_answer_bytes.saturating_mul(2),
     };
-    let redis = Connection::open(redis, lifecycle, metrics);
     Some(Fleet::new(redis, config.cache_secret.sealer(&other_secrets), bounds, lifecycle))
 }
 
@@ -303,12 +313,15 @@ fn listen(address: SocketAddr, purpose: &str) -> anyhow::Result<TcpIncoming> {
     Ok(incoming.with_nodelay(Some(true)).with_keepalive(Some(Duration::from_secs(60))))
 }
 
-/// Has the files of the door followed for as long as the worker lives.
-fn follow(door: &DoorConfig, lifecycle: &Lifecycle) {
+/// Has the operator's files followed for as long as the worker lives.
+fn follow(door: &DoorConfig, limits: Option<Limits>, lifecycle: &Lifecycle) {
     let callers = door.callers.clone();
     lifecycle.spawn(async move { callers.follow().await });
     if let Some(tls) = door.tls.clone() {
         lifecycle.spawn(async move { tls.follow().await });
+    }
+    if let Some(limits) = limits {
+        lifecycle.spawn(async move { limits.follow().await });
     }
 }
 

@@ -69,7 +69,11 @@ impl Service {
             Ok(session)
         };
         let (tenant, bytes) = (message.tenant(), arrival.request_bytes);
-        match self.executor.admit(&arrival.caller, tenant, bytes).map_err(refuse)? {
+        let entry = self.executor.admit(&arrival.caller, tenant, bytes).map_err(refuse)?;
+        if M::PAYS {
+            self.executor.afford(&arrival.caller, tenant).await.map_err(refuse)?;
+        }
+        match entry {
             Entry::Seated(permit) => {
                 let session = guarded(&self.executor.metrics, || {
                     begin(&self.executor, permit, message, arrival)
@@ -130,6 +134,9 @@ impl Service {
 
 /// A message with what is looked at before there is a place for it.
 trait Called {
+    /// Whether it may have the provider asked.
+    const PAYS: bool;
+
     /// The tenant that it names.
     fn tenant(&self) -> &str;
     /// Its own limits.
@@ -137,8 +144,10 @@ trait Called {
 }
 
 macro_rules! called {
-    ($($message:ty),*) => {
+    ($($message:ty, $pays:literal;)*) => {
         $(impl Called for $message {
+            const PAYS: bool = $pays;
+
             fn tenant(&self) -> &str {
                 named(self.context.as_ref())
             }
@@ -150,7 +159,10 @@ macro_rules! called {
     };
 }
 
-called!(ExecuteNodeRequest, AttachExecutionRequest);
+called! {
+    ExecuteNodeRequest, true;
+    AttachExecutionRequest, false;
+}
 
 fn named(context: Option<&ExecutionContext>) -> &str {
     context.map_or("", |context| &context.tenant)

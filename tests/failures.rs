@@ -30,6 +30,10 @@ fn of_a_tenant() -> Limit {
     Limit::Tenant { tenant: "acme".to_owned(), executions: 10 }
 }
 
+fn of_a_day() -> Limit {
+    Limit::TokensPerDay { tenant: "acme".to_owned(), tokens: 1000 }
+}
+
 /// Every failure there is. The match beside it does not compile when one is
 /// missing here.
 fn every_failure() -> Vec<Error> {
@@ -44,6 +48,7 @@ fn every_failure() -> Vec<Error> {
         Error::CallerUnauthenticated,
         Error::RequestOverdue { limit: retry_after },
         Error::Saturated { limit: Limit::Executions, retry_after },
+        Error::Saturated { limit: of_a_day(), retry_after },
         Error::Draining { retry_after },
         Error::ConnectionAged { retry_after },
         Error::OutputNotJson { problem: text(), text: text() },

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["service", "config"],
     &["proto", "report"],
     &["execution"],
-    &["node", "cache", "fleet", "flight"],
+    &["node", "allowance", "cache", "fleet", "flight"],
     &["callers", "fireworks", "recording", "redis", "seal", "tls"],
     &["admission", "cooldown", "lifecycle", "output", "price", "secrets", "watched"],
     &["metrics"],

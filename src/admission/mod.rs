@@ -238,6 +238,11 @@ impl Drop for Waiting {
 }
 
 impl Permit {
+    /// Whose it is; empty without a tenant.
+    pub fn tenant(&self) -> &str {
+        &self.seat.0.tenant
+    }
+
     /// How long it was waited for; `None` when it was there at once.
     pub fn waited(&self) -> Option<Duration> {
         self.waited

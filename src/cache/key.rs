@@ -115,6 +115,11 @@ impl CacheSecret {
         blake3::Hash::from_bytes(self.hash(b"token", parts))
     }
 
+    /// A key to hide names with that are kept outside the worker.
+    pub fn naming_key(&self) -> [u8; 32] {
+        self.hash(b"names", &[])
+    }
+
     fn hash(&self, purpose: &[u8], parts: &[&[u8]]) -> Key {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         let mut write = |part: &[u8]| {

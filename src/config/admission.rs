@@ -1,11 +1,14 @@
 //! How many executions there may be: what is typed, and what it means.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
 use super::more_than_zero;
-use crate::admission::AdmissionConfig;
+use crate::{
+    admission::AdmissionConfig,
+    allowance::{self, Limits},
+};
 
 /// Places and lines, as typed.
 #[derive(Debug, Clone, Args)]
@@ -35,6 +38,12 @@ pub struct AdmissionArgs {
     )]
     pub queue_timeout: Duration,
 
+    /// A JSON file of what tenants may spend a day (UTC) in tokens and dollars,
+    /// together on all workers that share a Redis: {"default": {"tokens_per_day":
+    /// N, "dollars_per_day": X}, "tenants": {NAME: …}}. Followed as it changes.
+    #[arg(long, env = "SPARKLER_LIMITS_FILE", value_name = "FILE")]
+    pub limits_file: Option<PathBuf>,
+
     /// How long it is remembered that the provider does not accept a key or
     /// serve a model; 0s asks it every time.
     #[arg(
@@ -48,6 +57,13 @@ pub struct AdmissionArgs {
 }
 
 impl AdmissionArgs {
+    /// What tenants may spend a day, if that is limited, or all that is wrong with
+    /// the file.
+    pub(super) fn limits(&self) -> Result<Option<Limits>, String> {
+        let limits = self.limits_file.as_deref().map(allowance::limits).transpose();
+        limits.map_err(|problem| format!("--limits-file: {problem}"))
+    }
+
     /// The settings that were typed, or all that is wrong with them.
     pub(super) fn config(&self) -> Result<AdmissionConfig, String> {
         let executions = self.max_executions;

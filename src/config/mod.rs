@@ -31,6 +31,7 @@ pub use self::{
 };
 use crate::{
     admission::AdmissionConfig,
+    allowance::Limits,
     cache::{MemoryConfig, key::CacheSecret},
     execution::{Deadlines, Settings},
     fireworks::{ClientConfig, Protocol, RetryPolicy},
@@ -67,6 +68,8 @@ pub struct Config {
     pub flights: FlightsConfig,
     /// How many may execute, and wait.
     pub admission: AdmissionConfig,
+    /// What tenants may spend a day, if there are such limits.
+    pub limits: Option<Limits>,
     /// How long the provider's refusals of keys and models are remembered.
     pub refusals_for: Duration,
     /// What is decided about executions.
@@ -115,6 +118,7 @@ impl Config {
                 max_answer_bytes: 16 << 20,
             },
             admission: AdmissionConfig::default(),
+            limits: None,
             refusals_for: Duration::from_secs(5),
             execution: Settings { worker_id: "local".to_owned(), ..Settings::default() },
             fleet: None,
@@ -138,6 +142,7 @@ impl TryFrom<ServeArgs> for Config {
         problems.take(positive_limits(&args));
         let shares = problems.take(args.memory.shares());
         let admission = problems.take(args.admission.config());
+        let limits = problems.take(args.admission.limits());
         let worker_id = args.worker_id.clone().unwrap_or_else(host_name);
         let telemetry = telemetry::settings(
             &args.telemetry,
@@ -176,6 +181,7 @@ impl TryFrom<ServeArgs> for Config {
                 max_answer_bytes: shares.max_answer as usize,
             },
             admission: AdmissionConfig { bytes: shares.executions, ..admission },
+            limits: limits.flatten(),
             refusals_for: args.admission.remember_refusals,
             fleet,
             drain: DrainLimits { leave_grace: args.leave_grace, drain_limit: args.drain_limit },
@@ -363,6 +369,7 @@ mod tests {
             "--max-attempts=0",
             "--listen=0.0.0.0:50051",
             "--callers-file=/dev/null",
+            "--limits-file=/dev/null",
         ])
         .expect_err("all wrong")
         .to_string();
@@ -374,6 +381,7 @@ mod tests {
             "--max-attempts",
             "--insecure",
             "--callers-file",
+            "--limits-file",
         ] {
             assert!(problems.contains(word), "{word} is missing in: {problems}");
         }

@@ -21,6 +21,20 @@ pub enum Limit {
     },
     /// Memory for requests and answers.
     Bytes,
+    /// The tokens that a tenant may spend a day.
+    TokensPerDay {
+        /// Whose.
+        tenant: String,
+        /// How many it may spend.
+        tokens: u64,
+    },
+    /// The money that a tenant may spend a day.
+    DollarsPerDay {
+        /// Whose.
+        tenant: String,
+        /// How much it may spend, in nano-dollars.
+        nanodollars: i64,
+    },
 }
 
 /// Whose quota is used up, and what it is: `google.rpc.QuotaFailure`.
@@ -33,15 +47,35 @@ pub struct Quota {
 }
 
 impl Limit {
+    /// What happened when it is met, in one word: see
+    /// [`Error::reason`](super::Error::reason).
+    pub fn reason(&self) -> &'static str {
+        if self.is_daily() { "ALLOWANCE_SPENT" } else { "WORKER_SATURATED" }
+    }
+
+    /// Whether it is one of a day, and not of a moment.
+    pub fn is_daily(&self) -> bool {
+        match self {
+            Limit::TokensPerDay { .. } | Limit::DollarsPerDay { .. } => true,
+            Limit::Executions | Limit::Tenant { .. } | Limit::Queue { .. } | Limit::Bytes => false,
+        }
+    }
+
     /// The quota behind it, where it is one caller's and not the worker's own.
     pub fn quota(&self) -> Option<Quota> {
-        match self {
-            Limit::Tenant { tenant, executions } => Some(Quota {
-                subject: format!("tenant:{tenant}"),
-                description: format!("{executions} executions at a time"),
-            }),
-            Limit::Executions | Limit::Queue { .. } | Limit::Bytes => None,
-        }
+        let (tenant, description) = match self {
+            Limit::Tenant { tenant, executions } => {
+                (tenant, format!("{executions} executions at a time"))
+            }
+            Limit::TokensPerDay { tenant, tokens } => {
+                (tenant, format!("{tokens} tokens a day (UTC)"))
+            }
+            Limit::DollarsPerDay { tenant, nanodollars } => {
+                (tenant, format!("{} US dollars a day (UTC)", dollars(*nanodollars)))
+            }
+            Limit::Executions | Limit::Queue { .. } | Limit::Bytes => return None,
+        };
+        Some(Quota { subject: format!("tenant:{tenant}"), description })
     }
 
     pub(super) fn public_message(&self) -> String {
@@ -65,6 +99,21 @@ impl Limit {
                  on another worker, or with a shorter prompt or answer"
                     .to_owned()
             }
+            Limit::TokensPerDay { tenant, tokens } => spent(tenant, &format!("{tokens} tokens")),
+            Limit::DollarsPerDay { tenant, nanodollars } => {
+                spent(tenant, &format!("{} US dollars", dollars(*nanodollars)))
+            }
         }
     }
+}
+
+fn spent(tenant: &str, what: &str) -> String {
+    format!(
+        "tenant {tenant:?} has spent what it may a day ({what}); try again when the day is over in \
+         UTC, or have the operator raise its limit"
+    )
+}
+
+fn dollars(nanodollars: i64) -> f64 {
+    nanodollars as f64 / 1e9
 }

@@ -161,7 +161,7 @@ impl Error {
             Error::RequestOverdue { .. } => "REQUEST_TIMEOUT",
             Error::Provider(provider) => provider.kind.reason(),
             Error::Deadline { deadline, .. } => deadline.reason(),
-            Error::Saturated { .. } => "WORKER_SATURATED",
+            Error::Saturated { limit, .. } => limit.reason(),
             Error::Draining { .. } => "WORKER_DRAINING",
             Error::ConnectionAged { .. } => "CONNECTION_AGED",
             Error::OutputNotJson { .. } => "OUTPUT_NOT_JSON",

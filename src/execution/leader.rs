@@ -114,6 +114,7 @@ impl Mission {
             }
         }
         self.settle(executor, has_answer).await;
+        executor.allowances.settle(self.permit.tenant()).await;
     }
 
     /// Stores the answer here and in the fleet, then tells the listeners.
@@ -173,7 +174,8 @@ impl Mission {
             let attempt = publisher.begin_attempt();
             let call = Attempt { credential: &self.credential, connect: self.connect };
             let span = self.trail.call(&self.plan, &self.credential, attempt);
-            let mut measured = Measured::begin(executor, &self.plan, publisher);
+            let mut measured =
+                Measured::begin(executor, &self.plan, self.permit.tenant(), publisher);
             let ended = self.plan.run(call, &mut Watched::new(&mut measured, span)).await;
             measured.ended(&ended);
             let interrupted = match ended {

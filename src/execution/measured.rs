@@ -4,6 +4,7 @@
 
 use super::Executor;
 use crate::{
+    allowance::Spent,
     error::Error,
     event::{Delta, Emit, Finish, Phase, Usage},
     fireworks::Interrupted,
@@ -17,6 +18,8 @@ use crate::{
 pub(super) struct Measured<'a> {
     executor: &'a Executor,
     plan: &'a Plan,
+    /// The tenant that pays.
+    tenant: &'a str,
     publisher: &'a mut Publisher,
     call: Call,
     /// Whether there was output since the last flush.
@@ -24,10 +27,11 @@ pub(super) struct Measured<'a> {
 }
 
 impl<'a> Measured<'a> {
-    /// A call of the provider begins.
+    /// A call of the provider begins, which a tenant pays for.
     pub(super) fn begin(
         executor: &'a Executor,
         plan: &'a Plan,
+        tenant: &'a str,
         publisher: &'a mut Publisher,
     ) -> Measured<'a> {
         let operation = match plan.identity.endpoint {
@@ -35,29 +39,32 @@ impl<'a> Measured<'a> {
             _ => Operation::Chat,
         };
         let call = executor.metrics.call_began(operation, &plan.model);
-        Measured { executor, plan, publisher, call, told: false }
+        Measured { executor, plan, tenant, publisher, call, told: false }
     }
 
     /// It has ended, well or not. What it used was paid either way.
     pub(super) fn ended(self, result: &Result<Finish, Interrupted>) {
         match result {
             Ok(finish) => {
-                spent(self.executor, self.plan, finish.usage.as_ref());
+                self.spent(finish.usage.as_ref());
                 self.call.succeeded(&self.plan.model, finish.usage.as_ref());
             }
             Err(Interrupted { error, usage }) => {
-                spent(self.executor, self.plan, usage.as_ref());
+                self.spent(usage.as_ref());
                 self.call.failed(error.reason(), usage.as_ref());
             }
         }
     }
-}
 
-fn spent(executor: &Executor, plan: &Plan, usage: Option<&Usage>) {
-    let Some(usage) = usage else { return };
-    executor.metrics.tokens(Spending::Spent, usage);
-    if let Some(cost) = executor.prices.cost(&plan.model, plan.tier, usage) {
-        executor.metrics.cost(Spending::Spent, cost);
+    fn spent(&self, usage: Option<&Usage>) {
+        let (Measured { executor, plan, .. }, Some(usage)) = (self, usage) else { return };
+        executor.metrics.tokens(Spending::Spent, usage);
+        let cost = executor.prices.cost(&plan.model, plan.tier, usage);
+        if let Some(cost) = cost {
+            executor.metrics.cost(Spending::Spent, cost);
+        }
+        let tokens = usage.prompt_tokens.unwrap_or(0) + usage.completion_tokens.unwrap_or(0);
+        executor.allowances.spent(self.tenant, Spent { tokens, money: cost.unwrap_or(0) });
     }
 }
 

@@ -49,6 +49,7 @@ pub use self::{
 };
 use crate::{
     admission::{Admission, Entry, Permit},
+    allowance::Allowances,
     cache::{Hit, Memory, key::CacheSecret},
     callers::Caller,
     cooldown::Cooldowns,
@@ -84,6 +85,8 @@ pub struct Executor {
     pub cache_secret: CacheSecret,
     /// Who gets a place.
     pub admission: Admission,
+    /// What tenants may spend a day.
+    pub allowances: Allowances,
     /// What the provider has refused lately.
     pub cooldowns: Cooldowns,
     /// Where the worker stands.
@@ -200,6 +203,13 @@ impl Executor {
             return Err(Executor::draining());
         }
         Ok(entry)
+    }
+
+    /// Whether whoever calls may spend more today.
+    pub async fn afford(&self, caller: &Caller, named_tenant: &str) -> Result<(), Error> {
+        let tenant = self.tenant(caller.tenant.as_deref(), named_tenant).unwrap_or_default();
+        let affordable = self.allowances.check(tenant).await;
+        affordable.inspect_err(|error| self.count_refusal(error))
     }
 
     fn draining() -> Error {

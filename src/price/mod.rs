@@ -151,7 +151,8 @@ impl TryFrom<&Row> for Price {
     }
 }
 
-fn nanodollars(dollars: f64) -> Option<u64> {
+/// US dollars in nano-dollars, where it is a plausible sum: a million at most.
+pub(crate) fn nanodollars(dollars: f64) -> Option<u64> {
     let plausible = (0.0..=1e6).contains(&dollars);
     plausible.then(|| (dollars * 1e9).round() as u64)
 }

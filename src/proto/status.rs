@@ -173,15 +173,25 @@ fn shorten_encoded(message: &str) -> String {
     shorten(message, end)
 }
 
+/// The header of a pushback, by the protocol of retries.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
 /// What gRPC clients with a retry policy wait for. Only the worker's own
 /// refusals: they came before anything was done.
 fn pushback(error: &Error) -> MetadataMap {
     let mut metadata = MetadataMap::new();
+    if let Error::Saturated { limit, .. } = error
+        && limit.is_daily()
+    {
+        // Not by itself: nobody is to hold a call until tomorrow.
+        metadata.insert(PUSHBACK, "-1".parse().expect("a header value"));
+        return metadata;
+    }
     if let Error::Saturated { retry_after, .. }
     | Error::Draining { retry_after }
     | Error::ConnectionAged { retry_after } = error
     {
-        metadata.insert("grpc-retry-pushback-ms", milliseconds(*retry_after).into());
+        metadata.insert(PUSHBACK, milliseconds(*retry_after).into());
     }
     metadata
 }

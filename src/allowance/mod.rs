@@ -1,0 +1,207 @@
+//! What tenants may spend a day, in tokens and dollars, and what they have spent:
+//! all of a fleet together where workers share a Redis, else this worker alone.
+//!
+//! What the provider was asked for counts, for the tenant whose execution had it
+//! asked; hits and followers spend nothing. A limit is looked at when a call comes
+//! in: executions under way when it is met run on, so a tenant may end a little
+//! above it. While Redis cannot be asked each worker goes by what it knows, and
+//! says so in its log; what was spent meanwhile is told when Redis is back.
+//!
+//! Asked by `execution` for each call, and told by it what each call of the
+//! provider has spent.
+
+mod book;
+mod purse;
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use moka::sync::Cache;
+use tokio::time::Instant;
+
+pub use self::book::{Book, Spent};
+use self::purse::{Day, Purse};
+use crate::{
+    error::Error,
+    redis::{Connection, Script, Value},
+    watched::Watched,
+};
+
+static SPEND: Script = Script::new("spend", include_str!("spend.lua"));
+
+/// The operator's limits, as they are in their file at the moment.
+pub type Limits = Arc<Watched<Book>>;
+
+/// What tenants may spend and have spent.
+pub struct Allowances {
+    limits: Option<Limits>,
+    fleet: Option<Shared>,
+    purses: Cache<Arc<str>, Arc<Mutex<Purse>>>,
+    /// Whether Redis could not be asked the last time.
+    alone: AtomicBool,
+}
+
+/// Where a fleet keeps what was spent.
+pub struct Shared {
+    /// Its memory.
+    pub redis: Connection,
+    /// What tenants' names are hidden with there.
+    pub naming_key: [u8; 32],
+}
+
+/// What was heard of the fleet counts for so long.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+/// Tenants that are remembered; those beyond, that spend least often, are known
+/// to Redis only.
+const MOST_TENANTS: u64 = 100_000;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The limits of a file; or everything that is wrong with it.
+pub fn limits(file: &Path) -> Result<Limits, String> {
+    Watched::read(vec![file.to_owned()], book::understand).map(Arc::new)
+}
+
+impl Allowances {
+    /// Nobody has spent anything, as far as is known.
+    pub fn new(limits: Option<Limits>, fleet: Option<Shared>) -> Allowances {
+        let purses = Cache::builder().max_capacity(MOST_TENANTS).time_to_idle(2 * DAY).build();
+        Allowances { limits, fleet, purses, alone: AtomicBool::new(false) }
+    }
+
+    /// Whether a tenant may spend more today; fails with the limit that it has
+    /// met. Asks Redis now and then, within its time limit.
+    pub async fn check(&self, tenant: &str) -> Result<(), Error> {
+        let Some(limits) = &self.limits else {
+            return Ok(());
+        };
+        let allowance = limits.current().allowance(tenant);
+        if allowance.is_unbounded() {
+            return Ok(());
+        }
+        let (day, left) = today();
+        if self.is_stale(tenant, day) {
+            self.tell(tenant).await;
+        }
+        let spent = self.with_purse(tenant, day, |purse| purse.known());
+        match allowance.met(tenant, spent) {
+            None => Ok(()),
+            Some(limit) => Err(Error::Saturated { limit, retry_after: left }),
+        }
+    }
+
+    /// A call of the provider was paid for.
+    pub fn spent(&self, tenant: &str, spent: Spent) {
+        if self.limits.is_some() {
+            self.with_purse(tenant, today().0, |purse| purse.spend(spent));
+        }
+    }
+
+    /// Tells the fleet what this worker has spent for a tenant, if it has not heard
+    /// of it. Dropped, it is told the next time.
+    pub async fn settle(&self, tenant: &str) {
+        if self.limits.is_some() && !self.with_purse(tenant, today().0, |purse| purse.is_told()) {
+            self.tell(tenant).await;
+        }
+    }
+
+    /// Tells the fleet what was spent here, and hears what was in all.
+    async fn tell(&self, tenant: &str) {
+        let (Some(_), Some(fleet)) = (&self.limits, &self.fleet) else {
+            return;
+        };
+        let (day, _) = today();
+        let own = self.with_purse(tenant, day, |purse| {
+            *purse.asked() = Some(Instant::now());
+            purse.own()
+        });
+        let heard = fleet.tell(tenant, day, own).await;
+        self.note(heard.is_none());
+        if let Some(all) = heard {
+            self.with_purse(tenant, day, |purse| purse.heard(own, all));
+        }
+    }
+
+    fn is_stale(&self, tenant: &str, day: Day) -> bool {
+        let asked = self.with_purse(tenant, day, |purse| *purse.asked());
+        asked.is_none_or(|asked| asked.elapsed() >= FRESH_FOR)
+    }
+
+    fn with_purse<T>(&self, tenant: &str, day: Day, look: impl FnOnce(&mut Purse) -> T) -> T {
+        let known = self.purses.get(tenant);
+        let purse = known.unwrap_or_else(|| self.purses.get_with(Arc::from(tenant), Arc::default));
+        let mut purse = purse.lock().unwrap_or_else(PoisonError::into_inner);
+        look(purse.on(day))
+    }
+
+    /// Says so when it begins, and when it ends.
+    fn note(&self, alone: bool) {
+        if self.alone.swap(alone, Ordering::Relaxed) == alone {
+            return;
+        }
+        if alone {
+            tracing::warn!(
+                "Redis cannot be asked what tenants have spent today: this worker goes by its own \
+                 count until it can"
+            );
+        } else {
+            tracing::info!("Redis is asked again what tenants have spent today");
+        }
+    }
+}
+
+impl Shared {
+    async fn tell(&self, tenant: &str, day: Day, own: Spent) -> Option<Spent> {
+        let key = self.key(tenant, day);
+        let (tokens, money) = (own.tokens.to_string(), own.money.to_string());
+        let keep = (2 * DAY).as_millis().to_string();
+        let worker = self.redis.instance().as_bytes();
+        let arguments = [worker, tokens.as_bytes(), money.as_bytes(), keep.as_bytes()];
+        match self.redis.script(&SPEND, &[key.as_bytes()], &arguments).await {
+            Ok(Value::Array(sums)) => match sums[..] {
+                [Value::Int(tokens), Value::Int(money)] => {
+                    Some(Spent { tokens: u64::try_from(tokens).ok()?, money })
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn key(&self, tenant: &str, day: Day) -> String {
+        let mut name = blake3::Hasher::new_keyed(&self.naming_key);
+        name.update(&day.to_le_bytes()).update(tenant.as_bytes());
+        format!("sparkler:1:{{{}}}:spent", name.finalize().to_hex())
+    }
+}
+
+/// The day in UTC, and what is left of it.
+fn today() -> (Day, Duration) {
+    // A clock before 1970 counts as the first day.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let day = now.as_secs() / DAY.as_secs();
+    let ends = Duration::from_secs((day + 1) * DAY.as_secs());
+    (day, ends - now)
+}
+
+impl fmt::Debug for Allowances {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Allowances")
+            .field("limited", &self.limits.is_some())
+            .field("shared", &self.fleet.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shared").field("redis", &self.redis).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,118 @@
+//! What one tenant has spent today, as far as this worker knows: the arithmetic,
+//! without clock or lock.
+//!
+//! A worker tells the fleet all that it has spent itself, never only what is new:
+//! so it may tell that again, and a fleet that has lost its memory learns it anew.
+
+use tokio::time::Instant;
+
+use super::book::Spent;
+
+/// A day, counted from 1970 in UTC.
+pub(super) type Day = u64;
+
+/// What a tenant has spent on a day.
+#[derive(Debug, Default)]
+pub(super) struct Purse {
+    day: Day,
+    /// Here.
+    own: Spent,
+    /// What of that the fleet has heard.
+    told: Spent,
+    /// Everywhere, as last heard of the fleet.
+    fleet: Spent,
+    /// When the fleet was last asked.
+    asked: Option<Instant>,
+}
+
+impl Purse {
+    /// The same on another day is empty.
+    pub(super) fn on(&mut self, day: Day) -> &mut Purse {
+        if self.day != day {
+            *self = Purse { day, ..Purse::default() };
+        }
+        self
+    }
+
+    /// Something was spent here.
+    pub(super) fn spend(&mut self, more: Spent) {
+        self.own.tokens = self.own.tokens.saturating_add(more.tokens);
+        self.own.money = self.own.money.saturating_add(more.money);
+    }
+
+    /// What was spent here.
+    pub(super) fn own(&self) -> Spent {
+        self.own
+    }
+
+    /// Whether the fleet has heard of all that.
+    pub(super) fn is_told(&self) -> bool {
+        self.own == self.told
+    }
+
+    /// What was spent everywhere, as far as is known.
+    pub(super) fn known(&self) -> Spent {
+        let Purse { own, told, fleet, .. } = self;
+        Spent {
+            tokens: fleet.tokens.saturating_add(own.tokens - told.tokens).max(own.tokens),
+            money: fleet.money.saturating_add(own.money - told.money).max(own.money),
+        }
+    }
+
+    /// When the fleet was last asked, whatever came of it.
+    pub(super) fn asked(&mut self) -> &mut Option<Instant> {
+        &mut self.asked
+    }
+
+    /// The fleet has heard what was spent here, and says what was spent in all.
+    /// Answers may overtake each other: a day's sums only grow.
+    pub(super) fn heard(&mut self, told: Spent, fleet: Spent) {
+        let later = |one: Spent, other: Spent| Spent {
+            tokens: one.tokens.max(other.tokens),
+            money: one.money.max(other.money),
+        };
+        self.told = later(self.told, told);
+        self.fleet = later(self.fleet, fleet);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(tokens: u64, money: i64) -> Spent {
+        Spent { tokens, money }
+    }
+
+    #[test]
+    fn what_others_spend_counts_and_what_is_own_counts_once() {
+        let mut purse = Purse::default();
+        purse.on(1).spend(sum(10, 1));
+        assert_eq!(purse.known(), sum(10, 1));
+        purse.heard(sum(10, 1), sum(100, 10));
+        assert_eq!(purse.known(), sum(100, 10));
+        purse.spend(sum(5, 1));
+        assert_eq!(purse.known(), sum(105, 11), "the fleet has not heard of it yet");
+        purse.heard(sum(15, 2), sum(105, 11));
+        purse.heard(sum(10, 1), sum(100, 10));
+        assert_eq!(purse.known(), sum(105, 11), "an answer that was overtaken changes nothing");
+    }
+
+    #[test]
+    fn a_fleet_that_forgets_does_not_make_this_worker_forget() {
+        let mut purse = Purse::default();
+        purse.on(1).spend(sum(10, 1));
+        purse.heard(sum(10, 1), sum(100, 10));
+        purse.heard(sum(10, 1), sum(10, 1));
+        assert_eq!(purse.known(), sum(100, 10));
+    }
+
+    #[test]
+    fn a_new_day_begins_with_nothing() {
+        let mut purse = Purse::default();
+        purse.on(1).spend(sum(10, 1));
+        assert_eq!(purse.on(1).known(), sum(10, 1));
+        assert_eq!(purse.on(2).known(), Spent::default());
+        assert!(purse.asked().is_none());
+    }
+}
