@@ -9,6 +9,7 @@
 
 mod authentication;
 mod connection;
+mod fleet;
 mod greeting;
 mod receiving;
 
@@ -40,6 +41,7 @@ use tonic_health::{
 use self::{
     authentication::Authentication,
     connection::Peer,
+    fleet::{fleet, meet},
     greeting::connections,
     receiving::{Receiving, received},
 };
@@ -47,11 +49,10 @@ use crate::{
     admission::Admission,
     allowance::{Allowances, Limits, Shared},
     cache::Memory,
-    config::{Config, ConnectionAge, DoorConfig, FleetConfig},
+    config::{Config, ConnectionAge, DoorConfig},
     cooldown::Cooldowns,
     execution::Executor,
     fireworks::Client,
-    fleet::{self, Fleet},
     flight::Flights,
     lifecycle::{DrainLimits, Lifecycle, Stage},
     metrics::{Metrics, Signal},
@@ -90,9 +91,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes a worker and binds its ports. Nothing is answered yet.
+    /// Makes a worker and binds its ports. Nothing is answered yet. The worker of
+    /// a fleet waits a moment for its Redis first, so that its first calls share.
     pub async fn bind(config: Config) -> anyhow::Result<Server> {
         let executor = executor(&config)?;
+        if let Some(fleet) = &executor.fleet {
+            meet(fleet).await;
+        }
         Server::bind_with(config, executor).await
     }
 
@@ -271,18 +276,6 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
     };
     watch(&executor, config);
     Ok(executor)
-}
-
-/// The fleet, where there is one.
-fn fleet(config: &Config, redis: Connection, lifecycle: &Lifecycle) -> Option<Fleet> {
-    let FleetConfig { lease, other_secrets, .. } = config.fleet.clone()?;
-    let bounds = fleet::FleetConfig {
-        lease,
-        retention: config.flights.retention,
-        max_flight: config.execution.max_total,
-        max_flight_bytes: config.flights.max_answer_bytes.saturating_mul(2),
-    };
-    Some(Fleet::new(redis, config.cache_secret.sealer(&other_secrets), bounds, lifecycle))
 }
 
 /// Has the figures read what is counted elsewhere. Of the flights only while

@@ -11,11 +11,15 @@ use sparkler::{
     server::{self, Server},
     simulator::{Handle, Options, Pace, Simulator},
 };
-use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 
 use super::{
     redis_server::RedisServer,
-    support::{Caller, PATIENCE, spawn},
+    support::{Caller, PATIENCE, ask, spawn},
 };
 
 /// Short, so that tests need not wait long for a lost worker.
@@ -135,4 +139,25 @@ pub fn unhurried() -> Options {
 
 pub fn status(completed: &Completed) -> CacheStatus {
     completed.cache.as_ref().expect("completed says what the cache did").status()
+}
+
+/// Waits until two workers share what they are asked, so many times in a row. How
+/// long the longest execution took meanwhile.
+pub async fn until_shared(first: &Caller, second: &Caller, times: usize) -> Duration {
+    let began = Instant::now();
+    let (mut in_a_row, mut longest) = (0, Duration::ZERO);
+    for number in 0.. {
+        let asked = || ask(&format!("Shared {number}?")).cached();
+        let asking = Instant::now();
+        first.answer(asked()).await;
+        longest = longest.max(asking.elapsed());
+        let is_hit = status(&second.answer(asked()).await) == CacheStatus::Hit;
+        in_a_row = if is_hit { in_a_row + 1 } else { 0 };
+        if in_a_row == times {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "they do not share again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    longest
 }

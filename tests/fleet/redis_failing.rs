@@ -7,22 +7,13 @@ use sparkler::{proto::CacheStatus, simulator::Options};
 use tokio::time::Instant;
 
 use super::{
-    members::{Fleet, status, unhurried},
-    support::{PATIENCE, ask},
+    members::{Fleet, status, unhurried, until_shared},
+    support::ask,
 };
 
 /// Until two workers share again what they are asked.
 async fn healed(fleet: &Fleet) {
-    let began = Instant::now();
-    for number in 0.. {
-        assert!(began.elapsed() < PATIENCE, "it does not heal");
-        let asked = || ask(&format!("Healed {number}?")).cached();
-        fleet.caller(0).await.answer(asked()).await;
-        if status(&fleet.caller(1).await.answer(asked()).await) == CacheStatus::Hit {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_shared(&fleet.caller(0).await, &fleet.caller(1).await, 1).await;
 }
 
 #[tokio::test]

@@ -31,11 +31,12 @@ fn slow_to_begin() -> Options {
 }
 
 /// Three workers over such servers are one.
-async fn are_one<R>(servers: R, reached: &RedisConfig) {
+pub async fn are_one<R>(servers: R, reached: &RedisConfig) -> Fleet<R> {
     let fleet = Fleet::over(servers, reached, WORKERS, slow_to_begin(), |_| {}).await;
     a_crowd_is_one_call(&fleet).await;
     a_repeat_is_a_hit(&fleet).await;
     another_goes_on(&fleet).await;
+    fleet
 }
 
 async fn a_crowd_is_one_call<R>(fleet: &Fleet<R>) {

@@ -13,7 +13,13 @@ mod redis_server;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod canary;
 mod certificates;
 mod cluster;
+mod failing_over;
+mod faults;
 mod forms;
+mod rights;
 mod sentinels;
+mod starting;
+mod workers;

@@ -12,7 +12,7 @@ pub const NAME: &str = "mymaster";
 
 pub struct Sentinels {
     /// The primary at first, and its replica.
-    _servers: [RedisServer; 2],
+    pub servers: [RedisServer; 2],
     sentinels: Vec<RedisServer>,
 }
 
@@ -34,7 +34,7 @@ impl Sentinels {
             };
             sentinel.answers(&["SENTINEL", "MASTER", NAME], knows).await;
         }
-        Sentinels { _servers: [primary, replica], sentinels }
+        Sentinels { servers: [primary, replica], sentinels }
     }
 
     pub fn url(&self) -> String {
@@ -44,6 +44,15 @@ impl Sentinels {
 
     pub fn config(&self) -> RedisConfig {
         reached_at(&self.url())
+    }
+
+    /// Waits until all agree that the replica is the primary.
+    pub async fn failed_over(&self) {
+        let port = format!("\n{}\n", self.servers[1].address.port());
+        for sentinel in &self.sentinels {
+            let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME];
+            sentinel.answers(&question, |text| text.contains(&port)).await;
+        }
     }
 }
 
