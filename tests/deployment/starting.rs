@@ -79,6 +79,7 @@ impl Mount {
             ("cache/secret", "sixteen bytes or more"),
             ("other-cache/secret", "sixteen other bytes"),
             ("redis/password", "a password"),
+            ("limits/limits.json", r#"{"default": {"tokens_per_day": 2000000}}"#),
         ] {
             write(&folder.path().join(path), content);
         }

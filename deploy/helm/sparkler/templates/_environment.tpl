@@ -79,6 +79,10 @@
 - name: SPARKLER_MAX_EXECUTIONS_PER_TENANT
   value: {{ .admission.maxExecutionsPerTenant | quote }}
 {{- end }}
+{{- if .limits }}
+- name: SPARKLER_LIMITS_FILE
+  value: /run/sparkler/limits/limits.json
+{{- end }}
 - name: SPARKLER_LEAVE_GRACE
   value: {{ printf "%ds" (int .drain.leaveGraceSeconds) | quote }}
 - name: SPARKLER_DRAIN_LIMIT

@@ -27,6 +27,9 @@
 {{- if and .redis.url .redis.caSecretName -}}
 {{- $mounts = append $mounts (dict "name" "redis-ca" "secrets" (list .redis.caSecretName) "key" .redis.caSecretKey) -}}
 {{- end -}}
+{{- if .limits -}}
+{{- $mounts = append $mounts (dict "name" "limits" "configMap" (printf "%s-limits" (include "sparkler.fullname" $))) -}}
+{{- end -}}
 {{- end -}}
 {{- toJson $mounts -}}
 {{- end -}}
