@@ -167,7 +167,9 @@ async fn execute(executor: &Arc<Executor>, order: Order) -> usize {
     let Ok(Entry::Seated(permit)) = entry else {
         unreachable!("there are places enough");
     };
-    let mut session = executor.execute(permit, order).expect("it is taken");
+    let context = order.context.clone();
+    let story = executor.story(Some(&order.node_type), context, order.arrived);
+    let mut session = executor.execute(permit, order, story).expect("it is taken");
     let mut events = 0;
     let mut completed = false;
     while let Some(output) = session.next().await {

@@ -23,6 +23,10 @@ pub trait Emit: Send {
 
     /// Shows what was told since the last flush.
     fn flush(&mut self);
+
+    /// What the provider says was used so far; the last word counts. It is told
+    /// as it comes, since a run may be dropped at any time.
+    fn used(&mut self, _usage: &Usage) {}
 }
 
 /// What an execution is waiting for.

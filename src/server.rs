@@ -59,6 +59,7 @@ use crate::{
     node::Registry,
     proto::{FILE_DESCRIPTOR_SET, name_refusal, worker_service_server::WorkerServiceServer},
     redis::Connection,
+    report,
     secrets::Secrets,
     service::Service,
     telemetry::{self, Observer, Pipeline, Telemetry},
@@ -236,6 +237,9 @@ impl Server {
         let caller_of = |extensions: &Extensions| extensions.get::<Peer>()?.address;
         let observer = Observer::new(self.executor.telemetry.clone(), caller_of, move |call| {
             metrics.rpc_ended(call.method, call.status, call.took);
+            if !call.is_told {
+                report::unheard(&call, &metrics);
+            }
         });
         let traced = from_fn_with_state(observer, telemetry::traced);
         Ok(tonic::service::Routes::from(named.layer(traced)))

@@ -18,13 +18,16 @@ use crate::{
     admission::{Entry, Permit},
     callers::Caller,
     error::Error,
-    execution::{Executor, InLine, News, Session, order::Limits, outcome::Failed},
+    execution::{
+        Executor, InLine, News, Session, Story,
+        order::{Context, Limits},
+        outcome::Failed,
+    },
     proto::{
         Arrival, AttachExecutionRequest, CheckNodeRequest, CheckNodeResponse, Door,
         ExecuteNodeRequest, ExecuteNodeResponse, ExecutionContext, ListNodeTypesRequest,
         ListNodeTypesResponse, NodeType, status, worker_service_server::WorkerService,
     },
-    report,
 };
 
 /// When a call's connection is cut; goes with its request.
@@ -40,7 +43,7 @@ pub struct Service {
 type Events = Pin<Box<dyn Stream<Item = Result<ExecuteNodeResponse, Status>> + Send>>;
 
 /// How a call with a place begins.
-type Beginning<M> = fn(&Arc<Executor>, Permit, M, Arrival) -> Result<Box<Session>, Error>;
+type Beginning<M> = fn(&Arc<Executor>, Permit, M, Arrival, Story) -> Result<Box<Session>, Error>;
 
 impl Service {
     /// The service of an executor.
@@ -61,22 +64,25 @@ impl Service {
         let arrival = arrival(&request).map_err(refuse)?;
         let cut_at = request.extensions().get::<CutAt>().copied();
         let message = request.into_inner();
-        let begin = move |executor: &Arc<Executor>, permit, message, arrival| {
-            let mut session = begin(executor, permit, message, arrival)?;
+        let story = self.executor.story(message.node_type(), message.context(), arrival.arrived);
+        let begin = move |executor: &Arc<Executor>, permit, message, arrival, story| {
+            let mut session = begin(executor, permit, message, arrival, story)?;
             if let Some(CutAt(at)) = cut_at {
                 session.end_before(at);
             }
             Ok(session)
         };
         let (tenant, bytes) = (message.tenant(), arrival.request_bytes);
-        let entry = self.executor.admit(&arrival.caller, tenant, bytes).map_err(refuse)?;
+        let entry = self.executor.admit(&arrival.caller, tenant, bytes);
+        let (entry, mut story) = story.after(entry).map_err(refuse)?;
         if M::PAYS {
-            self.executor.afford(&arrival.caller, tenant).await.map_err(refuse)?;
+            let affordable = self.executor.afford(&arrival.caller, tenant).await;
+            ((), story) = story.after(affordable).map_err(refuse)?;
         }
         match entry {
             Entry::Seated(permit) => {
                 let session = guarded(&self.executor.metrics, || {
-                    begin(&self.executor, permit, message, arrival)
+                    begin(&self.executor, permit, message, arrival, story)
                 });
                 self.answer(session.map_err(refuse)?).await
             }
@@ -84,10 +90,11 @@ impl Service {
                 let limits = message.limits(arrival.in_line());
                 let in_line = self.executor.in_line(waiting, arrival.arrived, &limits);
                 let executor = self.executor.clone();
-                let begin = move |permit| {
-                    guarded(&executor.metrics, || begin(&executor, permit, message, arrival))
+                let begin = move |permit, story| {
+                    let begin = || begin(&executor, permit, message, arrival, story);
+                    guarded(&executor.metrics, begin)
                 };
-                self.answer_in_turn(in_line, Box::new(begin)).await
+                self.answer_in_turn(in_line, story, Box::new(begin)).await
             }
         }
     }
@@ -111,16 +118,18 @@ impl Service {
     async fn answer_in_turn(
         &self,
         mut in_line: InLine,
+        story: Story,
         begin: Begin,
     ) -> Result<Response<Events>, Status> {
-        match in_line.next().await.map_err(refuse)? {
+        let (news, story) = story.after(in_line.next().await).map_err(refuse)?;
+        match news {
             News::Seated(permit) => {
                 drop(in_line);
-                self.answer(begin(permit).map_err(refuse)?).await
+                self.answer(begin(permit, story).map_err(refuse)?).await
             }
             News::Progress(progress) => {
                 let (deadline, error) = in_line.deadline();
-                let events = Telling::in_line(in_line, begin, progress.into()).into_events();
+                let events = Telling::in_line(in_line, story, begin, progress.into()).into_events();
                 Ok(self.lend(events, deadline, error))
             }
         }
@@ -137,6 +146,10 @@ trait Called {
     /// Whether it may have the provider asked.
     const PAYS: bool;
 
+    /// The type of the node that it executes, if it executes one.
+    fn node_type(&self) -> Option<&str>;
+    /// Where in which flow it stands.
+    fn context(&self) -> Context;
     /// The tenant that it names.
     fn tenant(&self) -> &str;
     /// Its own limits.
@@ -144,9 +157,18 @@ trait Called {
 }
 
 macro_rules! called {
-    ($($message:ty, $pays:literal;)*) => {
+    ($($message:ty, $pays:literal, $node_type:expr;)*) => {
         $(impl Called for $message {
             const PAYS: bool = $pays;
+
+            fn node_type(&self) -> Option<&str> {
+                let node_type: fn(&$message) -> Option<&str> = $node_type;
+                node_type(self)
+            }
+
+            fn context(&self) -> Context {
+                Door::context_of(self.context.as_ref())
+            }
 
             fn tenant(&self) -> &str {
                 named(self.context.as_ref())
@@ -160,8 +182,8 @@ macro_rules! called {
 }
 
 called! {
-    ExecuteNodeRequest, true;
-    AttachExecutionRequest, false;
+    ExecuteNodeRequest, true, |message| Some(&message.node_type);
+    AttachExecutionRequest, false, |_| None;
 }
 
 fn named(context: Option<&ExecutionContext>) -> &str {
@@ -177,8 +199,9 @@ impl WorkerService for Service {
         &self,
         request: Request<ExecuteNodeRequest>,
     ) -> Result<Response<Events>, Status> {
-        self.take(request, |executor, permit, message, arrival| {
-            executor.execute(permit, Door::default().order(message, arrival)?)
+        self.take(request, |executor, permit, message, arrival, story| {
+            let (order, story) = story.after(Door::default().order(message, arrival))?;
+            executor.execute(permit, order, story)
         })
         .await
     }
@@ -187,8 +210,9 @@ impl WorkerService for Service {
         &self,
         request: Request<AttachExecutionRequest>,
     ) -> Result<Response<Events>, Status> {
-        self.take(request, |executor, permit, message, arrival| {
-            executor.attach(permit, Door::default().attachment(message, arrival)?)
+        self.take(request, |executor, permit, message, arrival, story| {
+            let (attachment, story) = story.after(Door::default().attachment(message, arrival))?;
+            executor.attach(permit, attachment, story)
         })
         .await
     }
@@ -244,12 +268,12 @@ fn arrival<T: Message>(request: &Request<T>) -> Result<Arrival, Error> {
     })
 }
 
+/// What becomes of an execution is told by its story; of any other call, once
+/// it has ended.
 fn refuse(error: Error) -> Status {
-    report::refused(&error);
     status(&error)
 }
 
-/// Its story is told by the execution.
 fn fail(failed: Failed) -> Status {
     Status::from(failed)
 }

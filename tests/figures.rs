@@ -6,7 +6,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use sparkler::{
-    proto::Completed,
+    callers::Callers,
+    proto::{AttachExecutionRequest, Completed},
     simulator::{Fault, Options, Rule, UNKNOWN_KEY},
 };
 use tokio::{
@@ -185,5 +186,80 @@ async fn a_shared_flight_is_told_with_its_listeners() {
     page.assert("sparkler_flight_listeners_sum", &[], 2.0);
     page.assert("sparkler_executions_total", &[r#"cache_status="joined""#], 1.0);
     let (input, _) = tokens(&one);
+    page.assert("sparkler_tokens_total", &[r#"paid="false""#, r#"type="input""#], input);
+}
+
+const EXECUTIONS: &str = "sparkler_executions_total";
+
+#[tokio::test]
+async fn a_call_that_is_refused_at_the_door_is_told_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("callers.json");
+    let known = r#"{"callers": [{"name": "flows", "tokens": ["a token of the flows"]}]}"#;
+    std::fs::write(&file, known).expect("written");
+    let options = Options { rules: vec![Rule::always(Fault::stall(1))], ..Options::instant() };
+    let world = World::with(options, |config| {
+        config.door.callers = Callers::listed(&file).expect("callers");
+        config.admission.executions = 1;
+        config.admission.queue_length = 0;
+    })
+    .await;
+    let stranger = world.caller().await;
+    let caller = stranger.authorized("Bearer a token of the flows");
+    stranger.failure(ask("x")).await;
+    caller.failure(ask("x").set("temprature", 1.into())).await;
+    let attached = caller.attach(AttachExecutionRequest::default()).await;
+    attached.err().expect("no such execution");
+    let mut holding = caller.execute(ask("Hold")).await.expect("it runs");
+    holding.started().await;
+    caller.failure(ask("No place")).await;
+    let page = Page::of(&world).await;
+    for (node_type, reason) in [
+        ("_OTHER", "CALLER_UNAUTHENTICATED"),
+        ("chatFireworks", "INVALID_NODE_CONFIG"),
+        ("_ATTACHED", "EXECUTION_UNKNOWN"),
+        ("chatFireworks", "WORKER_SATURATED"),
+    ] {
+        let node_type = format!("sparkler_node_type=\"{node_type}\"");
+        let reason = format!("sparkler_reason=\"{reason}\"");
+        page.assert(EXECUTIONS, &[&node_type, &reason, r#"cache_status="none""#], 1.0);
+    }
+    page.assert(EXECUTIONS, &[], 4.0);
+    page.assert("sparkler_executions_active", &[], 1.0);
+    drop(holding);
+    Page::that_says(&world, EXECUTIONS, &[], 5.0).await;
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_the_line_is_told_as_cancelled() {
+    let options = Options { rules: vec![Rule::always(Fault::stall(1))], ..Options::instant() };
+    let world = World::with(options, |config| config.admission.executions = 1).await;
+    let caller = world.caller().await;
+    let mut holding = caller.execute(ask("Hold")).await.expect("it runs");
+    holding.started().await;
+    let waiting = support::spawn({
+        let caller = caller.clone();
+        async move { caller.execute(ask("Wait")).await.map(drop) }
+    });
+    Page::that_says(&world, "sparkler_admission_queued", &[], 1.0).await;
+    waiting.abort();
+    let cancelled = [r#"reason="EXECUTION_CANCELLED""#, r#"cache_status="none""#];
+    let page = Page::that_says(&world, EXECUTIONS, &cancelled, 1.0).await;
+    page.assert(EXECUTIONS, &[], 1.0);
+}
+
+#[tokio::test]
+async fn an_execution_that_is_picked_up_again_is_told_apart_and_saves_nothing_twice() {
+    let world = World::start().await;
+    let caller = world.caller().await;
+    caller.answer(ask("Keep").cached()).await;
+    let hit = caller.hear(ask("Keep").cached()).await;
+    let token = hit.started.as_ref().expect("started").execution_token.clone();
+    let request = AttachExecutionRequest { execution_token: token, ..Default::default() };
+    let attached = caller.attach(request).await.expect("it is known").finish().await;
+    let (input, _) = tokens(&attached.completed());
+    let page = Page::of(&world).await;
+    page.assert(EXECUTIONS, &[r#"node_type="_ATTACHED""#, r#"reason="OK""#], 1.0);
+    page.assert(EXECUTIONS, &[r#"node_type="chatFireworks""#], 2.0);
     page.assert("sparkler_tokens_total", &[r#"paid="false""#, r#"type="input""#], input);
 }

@@ -106,7 +106,10 @@ const METRICS: &str = "\
 No run, node, tenant or credential is an attribute. A model has its own name once it
 is in the price table or the provider has answered for it, a hundred models at most;
 all others are `_OTHER`. Health checks and reflection are not counted among calls.
-Tokens of a call that was given up before the provider told them are not known.";
+Tokens of each call of the provider are paid, also where its output is void or
+nobody waited for its end: as far as the provider has told them by then. Fireworks
+tells those of the prompt in the head of its answer and those of the output at its
+end, so the output of a call that was broken off is not known.";
 
 #[test]
 fn the_page_lists_what_the_code_defines() {

@@ -33,24 +33,28 @@ pub(super) fn begin(args: &ServeArgs) -> anyhow::Result<()> {
     match args.log_format {
         LogFormat::Json => {
             let format = Format::default().json().flatten_event(true);
-            lines.fmt_fields(JsonFields::new()).event_format(Json(format)).init();
+            lines.fmt_fields(JsonFields::new()).event_format(WithIds { format, end: json }).init();
         }
         LogFormat::Text => {
             let colours = anstream::AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
             let lines = lines.with_ansi(colours).fmt_fields(DefaultFields::new());
-            lines.event_format(Text(Format::default().with_ansi(colours))).init();
+            let format = Format::default().with_ansi(colours);
+            lines.event_format(WithIds { format, end: text }).init();
         }
     }
     Ok(())
 }
 
-/// A JSON object a line, the ids among its members.
-struct Json<F>(F);
+/// A format whose lines end with the ids of their span, where they have one.
+struct WithIds<F> {
+    format: F,
+    end: End,
+}
 
-/// A line for people, the ids at its end.
-struct Text<F>(F);
+/// Writes a line's end after what there is of it.
+type End = fn(&mut Writer<'_>, &str, Ids) -> fmt::Result;
 
-impl<S, N, F> FormatEvent<S, N> for Json<F>
+impl<S, N, F> FormatEvent<S, N> for WithIds<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -62,37 +66,22 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let Some(Ids { trace, span }) = telemetry::current().ids() else {
-            return self.0.format_event(context, writer, event);
+        let Some(ids) = telemetry::current().ids() else {
+            return self.format.format_event(context, writer, event);
         };
         let mut line = String::new();
-        self.0.format_event(context, Writer::new(&mut line), event)?;
-        match line.trim_end().strip_suffix('}') {
-            Some(open) => {
-                writeln!(writer, r#"{open},"trace_id":"{trace}","span_id":"{span}"}}"#)
-            }
-            None => writer.write_str(&line),
-        }
+        self.format.format_event(context, Writer::new(&mut line), event)?;
+        (self.end)(&mut writer, line.trim_end(), ids)
     }
 }
 
-impl<S, N, F> FormatEvent<S, N> for Text<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let Some(Ids { trace, span }) = telemetry::current().ids() else {
-            return self.0.format_event(context, writer, event);
-        };
-        let mut line = String::new();
-        self.0.format_event(context, Writer::new(&mut line), event)?;
-        writeln!(writer, "{} trace_id={trace} span_id={span}", line.trim_end())
-    }
+/// As two more members of the object.
+fn json(writer: &mut Writer<'_>, line: &str, Ids { trace, span }: Ids) -> fmt::Result {
+    let open = line.strip_suffix('}').unwrap_or(line);
+    writeln!(writer, r#"{open},"trace_id":"{trace}","span_id":"{span}"}}"#)
+}
+
+/// As two more fields.
+fn text(writer: &mut Writer<'_>, line: &str, Ids { trace, span }: Ids) -> fmt::Result {
+    writeln!(writer, "{line} trace_id={trace} span_id={span}")
 }

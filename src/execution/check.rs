@@ -2,11 +2,20 @@
 
 use std::time::Duration;
 
-use super::{Executor, order::Check};
+use super::{
+    Executor,
+    inference::{self, PROVIDER},
+    line::MAX_TEXT_BYTES,
+    order::Check,
+};
 use crate::{
     credentials::ApiKey,
-    error::{Error, Violation},
-    fireworks::{Conclusion, Verdict},
+    error::{Error, Violation, shorten},
+    fireworks::{Conclusion, Probe, Verdict},
+    telemetry::{
+        self, Kind, Span,
+        names::{otel, span, sparkler},
+    },
 };
 
 /// What was found out about a node.
@@ -73,12 +82,41 @@ impl Executor {
     }
 
     async fn probe(&self, model: &str, credential: &ApiKey, limit: Duration) -> Findings {
+        let span = self.probe_span(model);
         let probe = self.fireworks.probe(model, credential, limit).await;
-        if probe.model.answer == Conclusion::Yes {
+        tell(&probe, &span);
+        let Probe { findings, .. } = probe;
+        if findings.model.answer == Conclusion::Yes {
             let payer = self.cache_secret.fingerprint(credential);
             self.cooldowns.forget(payer.as_bytes(), model);
         }
-        Findings { violations: Vec::new(), credential: probe.credential, model: probe.model }
+        Findings { violations: Vec::new(), credential: findings.credential, model: findings.model }
+    }
+
+    /// The question's span. None of the conventions' for calls of a model: it is
+    /// no use of it.
+    fn probe_span(&self, model: &str) -> Span {
+        let span = telemetry::current().child(Kind::Client, span::PROBE);
+        span.record(|span| {
+            span.set(otel::PROVIDER, PROVIDER);
+            span.set_text(sparkler::MODEL, &shorten(model, MAX_TEXT_BYTES));
+            inference::server(self.fireworks.base_url(), span);
+        });
+        span
+    }
+}
+
+/// What was found out; a refusal is an answer, none at all is a failure.
+fn tell(probe: &Probe, span: &Span) {
+    let Probe { http_status, findings } = probe;
+    span.record(|span| {
+        span.set_some(otel::HTTP_STATUS, http_status.map(i64::from));
+        span.set(sparkler::CHECK_CREDENTIAL, findings.credential.answer.as_str());
+        span.set(sparkler::CHECK_MODEL, findings.model.answer.as_str());
+    });
+    match http_status {
+        Some(_) => span.end(),
+        None => span.fail("PROVIDER_UNAVAILABLE"),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The provider as the conventions would call it; they do not list it.
-const PROVIDER: &str = "fireworks_ai";
+pub(super) const PROVIDER: &str = "fireworks_ai";
 
 /// The spans of one flight. Dropped before [`end`](Trail::end), the flight was
 /// lost: by a panic, or because the worker stopped.
@@ -60,7 +60,9 @@ impl Trail {
             span.set(otel::REQUEST_MODEL, plan.model.clone());
             span.set(sparkler::ATTEMPT, i64::from(attempt));
             span.set_text(otel::CONVERSATION, &self.conversation);
-            server(&plan.identity.base_url, span);
+            if let Ok(url) = Url::parse(&plan.identity.base_url) {
+                server(&url, span);
+            }
             let request = whole(&plan.identity.canonical);
             if let Ok(asked) = serde_json::from_slice::<Asked>(&request) {
                 asked.describe(span);
@@ -122,6 +124,11 @@ impl Trail {
             event.set(sparkler::ATTEMPT, i64::from(attempt));
             event.set(sparkler::REASON, reason);
         });
+    }
+
+    /// How the flight came by its answer: by running the node is the rule.
+    pub(super) fn came_by(&self, course: &'static str) {
+        self.flight.record(|span| span.set(sparkler::FLIGHT_COURSE, course));
     }
 
     /// The flight has ended, and with it a call that was still under way.
@@ -216,6 +223,10 @@ impl Emit for Watched<'_> {
     fn flush(&mut self) {
         self.emit.flush();
     }
+
+    fn used(&mut self, usage: &Usage) {
+        self.emit.used(usage);
+    }
 }
 
 /// What a call is named by: the conventions' word for an endpoint of the
@@ -228,10 +239,8 @@ fn operation(endpoint: &'static str) -> &'static str {
     }
 }
 
-fn server(base_url: &str, span: &mut Recorder) {
-    let Ok(url) = Url::parse(base_url) else {
-        return;
-    };
+/// Who is asked.
+pub(super) fn server(url: &Url, span: &mut Recorder) {
     span.set_some(otel::SERVER_ADDRESS, url.host_str().map(str::to_owned));
     span.set_some(otel::SERVER_PORT, url.port_or_known_default().map(i64::from));
 }

@@ -71,6 +71,17 @@ pub(super) enum Flown {
     Found(Box<Recording>),
 }
 
+impl Flown {
+    /// The word on the flight's span.
+    fn course(&self) -> &'static str {
+        match self {
+            Flown::Ran(_) => "led",
+            Flown::Relayed(_) => "relayed",
+            Flown::Found(_) => "recorded",
+        }
+    }
+}
+
 impl Mission {
     /// Runs the flight to its landing. A panic loses it: its publisher's drop
     /// tells the listeners.
@@ -88,9 +99,10 @@ impl Mission {
         let flown = tokio::select! {
             biased;
             flown = self.travel(executor, &mut publisher, &mut aboard) => flown,
-            () = abandoned => Err(Failure::from(stopped(executor))),
+            () = abandoned => Err(cut_short(&publisher, stopped(executor))),
             () = tokio::time::sleep(executor.settings.max_total) => {
-                Err(Failure::from(outlasted(&publisher, executor.settings.max_total)))
+                let error = outlasted(&publisher, executor.settings.max_total);
+                Err(cut_short(&publisher, error))
             }
         };
         let flown = match flown {
@@ -98,6 +110,9 @@ impl Mission {
             flown => flown,
         };
         executor.metrics.flight_landed(publisher.audience());
+        if let Ok(flown) = &flown {
+            self.trail.came_by(flown.course());
+        }
         self.trail.end(flown.as_ref().err());
         let has_answer = flown.is_ok();
         match flown {
@@ -264,6 +279,11 @@ impl From<Interrupted> for Failure {
     fn from(Interrupted { error, usage }: Interrupted) -> Failure {
         Failure { error, usage }
     }
+}
+
+/// A failure that drops the attempt under way: what that has used was paid.
+fn cut_short(publisher: &Publisher, error: Error) -> Failure {
+    Failure { error, usage: publisher.last_usage() }
 }
 
 /// No caller's deadline is longer, but a late one's may end later.

@@ -14,14 +14,17 @@ use crate::{
 };
 
 /// A publisher whose flushes are timed. Dropped before the call has ended, the
-/// call counts as cancelled.
+/// call counts as cancelled, and what the provider has said by then as paid.
 pub(super) struct Measured<'a> {
     executor: &'a Executor,
     plan: &'a Plan,
     /// The tenant that pays.
     tenant: &'a str,
     publisher: &'a mut Publisher,
-    call: Call,
+    /// Until it has ended.
+    call: Option<Call>,
+    /// What the provider has said of its use so far.
+    used: Option<Usage>,
     /// Whether there was output since the last flush.
     told: bool,
 }
@@ -38,20 +41,21 @@ impl<'a> Measured<'a> {
             "completions" => Operation::TextCompletion,
             _ => Operation::Chat,
         };
-        let call = executor.metrics.call_began(operation, &plan.model);
-        Measured { executor, plan, tenant, publisher, call, told: false }
+        let call = Some(executor.metrics.call_began(operation, &plan.model));
+        Measured { executor, plan, tenant, publisher, call, used: None, told: false }
     }
 
     /// It has ended, well or not. What it used was paid either way.
-    pub(super) fn ended(self, result: &Result<Finish, Interrupted>) {
+    pub(super) fn ended(mut self, result: &Result<Finish, Interrupted>) {
+        let Some(call) = self.call.take() else { return };
         match result {
             Ok(finish) => {
                 self.spent(finish.usage.as_ref());
-                self.call.succeeded(&self.plan.model, finish.usage.as_ref());
+                call.succeeded(&self.plan.model, finish.usage.as_ref());
             }
             Err(Interrupted { error, usage }) => {
                 self.spent(usage.as_ref());
-                self.call.failed(error.reason(), usage.as_ref());
+                call.failed(error.reason(), usage.as_ref());
             }
         }
     }
@@ -68,6 +72,15 @@ impl<'a> Measured<'a> {
     }
 }
 
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            self.spent(self.used.as_ref());
+            call.cancelled(self.used.as_ref());
+        }
+    }
+}
+
 impl Emit for Measured<'_> {
     fn phase(&mut self, phase: Phase) {
         self.publisher.phase(phase);
@@ -79,9 +92,16 @@ impl Emit for Measured<'_> {
     }
 
     fn flush(&mut self) {
-        if std::mem::take(&mut self.told) {
-            self.call.brought_output();
+        if std::mem::take(&mut self.told)
+            && let Some(call) = &mut self.call
+        {
+            call.brought_output();
         }
         self.publisher.flush();
+    }
+
+    fn used(&mut self, usage: &Usage) {
+        self.used = Some(*usage);
+        self.publisher.used(usage);
     }
 }

@@ -12,6 +12,7 @@ mod elsewhere;
 mod inference;
 mod inspection;
 mod leader;
+mod line;
 mod measured;
 pub mod order;
 pub mod outcome;
@@ -31,21 +32,20 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use self::{
-    account::Account,
-    clock::Clock,
-    order::{Attachment, Limits, Order},
-    outcome::CacheStatus,
-    preparation::Prepared,
-    session::Found,
-    story::Story,
-    token::{ExecutionToken, Holder, SessionToken},
-};
 pub use self::{
     check::{Findings, Question},
     session::Session,
     settings::{Deadlines, Settings},
+    story::Story,
     waiting::{InLine, News},
+};
+use self::{
+    clock::Clock,
+    order::{Attachment, Limits, Order},
+    outcome::CacheStatus,
+    preparation::Prepared,
+    session::{Beginning, Found},
+    token::{ExecutionToken, Holder, SessionToken},
 };
 use crate::{
     admission::{Admission, Entry, Permit},
@@ -114,34 +114,33 @@ impl Executor {
         self: &Arc<Executor>,
         permit: Permit,
         order: Order,
+        story: Story,
     ) -> Result<Box<Session>, Error> {
-        let node_type = self.registry.name(&order.node_type);
-        let account = Account::open(&self.metrics, node_type, order.arrived);
-        match self.begin(permit, order) {
-            Ok(session) => Ok(session.with(account)),
-            Err(error) => {
-                account.refused(error.reason());
-                Err(error)
-            }
-        }
+        let begun = self.begin(&permit, order, &story);
+        let (beginning, story) = story.after(begun)?;
+        Ok(Box::new(Session::new(self.clone(), permit, beginning, story)))
     }
 
-    fn begin(self: &Arc<Executor>, permit: Permit, order: Order) -> Result<Box<Session>, Error> {
+    fn begin(
+        self: &Arc<Executor>,
+        permit: &Permit,
+        order: Order,
+        story: &Story,
+    ) -> Result<Beginning, Error> {
         let mut clock = self.clock(order.arrived, &order.limits);
         clock.queued(permit.waited());
         let holder = Holder::of(&order.caller, &order.context);
-        let story = Story::begin(&order, &self.settings.worker_id);
         let prepared = self.prepare(order)?;
         let fingerprint = prepared.fingerprint;
 
-        let found = self.look_up(&prepared, &story, &mut clock)?;
+        let found = self.look_up(&prepared, story, &mut clock)?;
         let (listener, found) = match found {
             Some(found) => found,
             None if prepared.only_reads() && self.fleet.is_none() => return Err(Error::NotCached),
-            None => self.join_or_lead(prepared, &permit, &story)?,
+            None => self.join_or_lead(prepared, permit, story)?,
         };
         let token = SessionToken::New(holder, fingerprint);
-        Ok(Box::new(Session::new(self.clone(), permit, listener, clock, found, token, story)))
+        Ok(Beginning { listener, clock, found, token })
     }
 
     /// Picks an execution up again. Never runs anything.
@@ -149,7 +148,18 @@ impl Executor {
         self: &Arc<Executor>,
         permit: Permit,
         attachment: Attachment,
+        story: Story,
     ) -> Result<Box<Session>, Error> {
+        let picked_up = self.pick_up(&permit, attachment);
+        let (beginning, story) = story.after(picked_up)?;
+        Ok(Box::new(Session::new(self.clone(), permit, beginning, story)))
+    }
+
+    fn pick_up(
+        self: &Arc<Executor>,
+        permit: &Permit,
+        attachment: Attachment,
+    ) -> Result<Beginning, Error> {
         let Attachment { execution_token, after_sequence, credential, context, caller, .. } =
             attachment;
         let credential =
@@ -175,7 +185,7 @@ impl Executor {
             .or_else(|| self.attach_to_recording(&token, after_sequence, options));
         let listener = match listener {
             Some(listener) if listener.may_have_told(after_sequence) => listener,
-            known => match self.attach_elsewhere(&token, after_sequence, options, &permit) {
+            known => match self.attach_elsewhere(&token, after_sequence, options, permit) {
                 Some(listener) => listener,
                 None => return Err(unheard_of(known.as_ref(), after_sequence)),
             },
@@ -184,8 +194,7 @@ impl Executor {
         clock.queued(permit.waited());
         let found = Found::again(token.status);
         let token = SessionToken::Given(execution_token);
-        let story = Story::again(context, &self.settings.worker_id);
-        Ok(Box::new(Session::new(self.clone(), permit, listener, clock, found, token, story)))
+        Ok(Beginning { listener, clock, found, token })
     }
 
     /// Takes a place for a call, or one in line, before anything of it is looked

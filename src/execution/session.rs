@@ -7,7 +7,6 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Executor,
-    account::Account,
     clock::{Alarm, Clock},
     outcome::{
         CacheOutcome, CacheStatus, Choice, Completed, Cost, Failed, Output, OutputEvent, Started,
@@ -39,10 +38,20 @@ pub struct Session {
     token: SessionToken,
     started: bool,
     ended: bool,
-    /// Open until it ends; one that is listened to again has none.
-    account: Option<Account>,
     story: Story,
     permit: Permit,
+}
+
+/// What an execution begins with.
+pub(super) struct Beginning {
+    /// What it hears.
+    pub(super) listener: Listener,
+    /// Its deadlines.
+    pub(super) clock: Clock,
+    /// How it came by its flight.
+    pub(super) found: Found,
+    /// What names it to whoever picks it up again.
+    pub(super) token: SessionToken,
 }
 
 /// How an execution came by its flight.
@@ -82,12 +91,11 @@ impl Session {
     pub(super) fn new(
         executor: Arc<Executor>,
         permit: Permit,
-        listener: Listener,
-        clock: Clock,
-        found: Found,
-        token: SessionToken,
-        story: Story,
+        beginning: Beginning,
+        mut story: Story,
     ) -> Session {
+        let Beginning { listener, clock, found, token } = beginning;
+        story.under_way();
         Session {
             executor,
             listener,
@@ -96,16 +104,9 @@ impl Session {
             token,
             started: false,
             ended: false,
-            account: None,
             story,
             permit,
         }
-    }
-
-    /// The same, in the worker's figures.
-    pub(super) fn with(mut self: Box<Session>, account: Account) -> Box<Session> {
-        self.account = Some(account);
-        self
     }
 
     /// Whether all that is to come is there, and fits into the window that an
@@ -165,13 +166,12 @@ impl Session {
         self.clock.end_before(until);
     }
 
-    /// Ends it here after a panic, whatever its flight does; `reason` is what
-    /// its caller is told.
-    pub fn end(&mut self, reason: &'static str) {
+    /// Ends it here after a panic, whatever its flight does; `error` is what its
+    /// caller is told.
+    pub fn end(&mut self, error: &Error) {
         self.ended = true;
-        if let Some(account) = self.account.take() {
-            account.panicked(self.status(), reason, &self.clock.timing(None));
-        }
+        self.executor.metrics.panicked();
+        self.story.cut_off(error);
     }
 
     /// `started` goes out once the flight has its name, together with the first
@@ -283,10 +283,8 @@ impl Session {
             provider_request_id: recording.finish.provider_request_id.clone(),
             model: answered_by(&recording),
         };
-        if let Some(account) = self.account.take() {
-            account.completed(completed.cache.status, &completed);
-        }
-        self.story.completed(&self.part(), &completed);
+        let part = self.part();
+        self.story.completed(&part, &completed);
         // The last event's number, as `progress` repeats it.
         Ok(self.output(recording.log.last(), OutputEvent::Completed(Box::new(completed))))
     }
@@ -305,10 +303,8 @@ impl Session {
             attempts: outlook.attempts,
             phase: outlook.phase,
         });
-        if let Some(account) = self.account.take() {
-            account.failed(self.status(), failed.error.reason(), &failed.timing);
-        }
-        self.story.failed(&self.part(), &self.listener.subject().model, &failed);
+        let (part, subject) = (self.part(), self.listener.subject());
+        self.story.failed(&part, &subject.model, &failed);
         Err(failed)
     }
 

@@ -1,42 +1,49 @@
-//! What is told of an execution when it has ended: one line of the log with the
-//! whole story, and the same on the span of its call.
+//! What is told of a call that wants an execution, or to pick one up: when it
+//! has ended, once, whatever ended it. One line of the log with the whole story,
+//! the same on the span of the call, and the worker's figures.
 //!
-//! Each failure is logged here once; a fault that repeats is logged now and
-//! then, with how many lines were left out. Only the worker's own fault is an
-//! error; a caller's mistake is not the operator's news. What the caller asked
-//! and what the model or the provider wrote stays out.
+//! Opened by the service as soon as there is a message, closed by whoever ends
+//! the call; a story that nobody closed tells by its drop that the caller has
+//! gone, or that a panic ended it.
 
-use std::time::Duration;
+use std::thread;
+
+use tokio::time::Instant;
 
 use super::{
+    Executor,
+    account::Account,
     inference::Trail,
-    order::{Context, Order},
+    line::{Line, MAX_TEXT_BYTES},
+    order::Context,
     outcome::{CacheStatus, Completed, Cost, Failed, Timing},
 };
 use crate::{
-    error::{Error, Fault, shorten},
-    event::Usage,
+    error::{Error, shorten},
     flight::Stored,
+    metrics::Ended,
     recording::FlightId,
     telemetry::{
-        self, Limiter, Recorder, Span, SpanRef,
+        self, Recorder, Span, SpanRef,
         names::{otel, sparkler},
     },
 };
 
-/// Callers' words are not longer in a line.
-const MAX_TEXT_BYTES: usize = 128;
-
-/// Lines for one reason.
-static REPEATS: Limiter = Limiter::new(20, Duration::from_secs(10));
-
-/// An execution, as far as telling of it goes.
+/// A call, as far as telling of it goes.
 #[derive(Debug)]
-pub(super) struct Story {
-    span: Span,
-    node_type: String,
-    context: Context,
-    worker_id: String,
+pub struct Story {
+    teller: Teller,
+    /// Open until it is told.
+    account: Option<Account>,
+}
+
+/// Whose call it is.
+#[derive(Debug)]
+pub(super) struct Teller {
+    pub(super) span: Span,
+    pub(super) node_type: String,
+    pub(super) context: Context,
+    pub(super) worker_id: String,
 }
 
 /// How an execution stood to its flight.
@@ -50,107 +57,107 @@ pub(super) struct Part {
     pub(super) status: CacheStatus,
 }
 
-/// What a line tells beside whose execution it was.
-struct Line<'a> {
-    model: &'a str,
-    part: &'a Part,
-    reason: &'static str,
-    timing: &'a Timing,
-    usage: Usage,
-    cost: Option<&'a Cost>,
-    attempts: u32,
-    http_status: Option<u16>,
+impl Executor {
+    /// The story of a call that has come in, told by the span of the work at
+    /// hand: of one that executes a node of this type, or else picks an
+    /// execution up.
+    pub fn story(&self, node_type: Option<&str>, context: Context, arrived: Instant) -> Story {
+        let account = match node_type {
+            Some(name) => {
+                let known = self.registry.name(name).unwrap_or(Ended::OTHER_NODE);
+                Account::open(&self.metrics, known, arrived)
+            }
+            None => Account::open_again(&self.metrics, arrived),
+        };
+        let node_type = shorten(node_type.unwrap_or_default(), MAX_TEXT_BYTES);
+        let worker_id = self.settings.worker_id.clone();
+        let teller = Teller { span: telemetry::current(), node_type, context, worker_id };
+        teller.span.has_story();
+        teller.span.record(|span| teller.introduce(span));
+        Story { teller, account: Some(account) }
+    }
 }
 
 impl Story {
-    /// The story of an order, told by the span of the work at hand.
-    pub(super) fn begin(order: &Order, worker_id: &str) -> Story {
-        Story::of(&order.node_type, order.context.clone(), worker_id)
+    /// Goes on with what a step came to; an error of it ends the story.
+    pub fn after<T>(self, step: Result<T, Error>) -> Result<(T, Story), Error> {
+        match step {
+            Ok(value) => Ok((value, self)),
+            Err(error) => Err(self.refused(error)),
+        }
     }
 
-    /// The same of somebody who listens again.
-    pub(super) fn again(context: Context, worker_id: &str) -> Story {
-        Story::of("", context, worker_id)
+    /// It was refused before it came to an execution. Gives the error back.
+    pub fn refused(mut self, error: Error) -> Error {
+        self.cut_off(&error);
+        error
     }
 
-    fn of(node_type: &str, context: Context, worker_id: &str) -> Story {
-        let span = telemetry::current();
-        let node_type = shorten(node_type, MAX_TEXT_BYTES);
-        let story = Story { span, node_type, context, worker_id: worker_id.to_owned() };
-        story.span.record(|span| story.introduce(span));
-        story
+    /// It has come to an execution, which is under way from here on.
+    pub(super) fn under_way(&mut self) {
+        if let Some(account) = &mut self.account {
+            account.under_way();
+        }
     }
 
     /// The span of the call.
     pub(super) fn span(&self) -> &Span {
-        &self.span
+        &self.teller.span
     }
 
     /// What the leader of the flight tells, whose span is this.
     pub(super) fn trail(&self, flight: &Span, content_bytes: Option<usize>) -> Trail {
-        Trail::new(flight.clone(), self.context.session_id.clone(), content_bytes)
+        Trail::new(flight.clone(), self.teller.context.session_id.clone(), content_bytes)
     }
 
     /// It ended well.
-    pub(super) fn completed(&self, part: &Part, completed: &Completed) {
-        self.span.record(|span| {
+    pub(super) fn completed(&mut self, part: &Part, completed: &Completed) {
+        let Some(account) = self.account.take() else { return };
+        account.completed(part.status, completed);
+        self.teller.span.record(|span| {
             span.set_text(sparkler::MODEL, &completed.model);
             span.set_text(sparkler::CACHE_KEY, &completed.cache.key_fingerprint);
             span.set_some(sparkler::CACHE_AGE, completed.cache.age.map(|age| age.as_secs_f64()));
             span.set_some(sparkler::CACHE_STORED, completed.cache.stored.map(stored));
             end(span, part, &completed.timing, completed.cost.as_ref(), completed.attempts);
         });
-        self.link(part);
-        let line = Line {
-            model: &completed.model,
-            part,
-            reason: "OK",
-            timing: &completed.timing,
-            usage: completed.usage.unwrap_or_default(),
-            cost: completed.cost.as_ref(),
-            attempts: completed.attempts,
-            http_status: None,
-        };
-        self.line(tracing::Level::INFO, "execution completed", &line, None);
+        self.teller.link(part);
+        Line::completed(part, completed).tell(&self.teller);
     }
 
     /// It failed.
-    pub(super) fn failed(&self, part: &Part, model: &str, failed: &Failed) {
+    pub(super) fn failed(&mut self, part: &Part, model: &str, failed: &Failed) {
+        let Some(account) = self.account.take() else { return };
         let reason = failed.error.reason();
-        self.span.reason(reason);
-        self.span.record(|span| {
+        account.failed(part.status, reason, &failed.timing);
+        self.teller.span.reason(reason);
+        self.teller.span.record(|span| {
             span.set_text(sparkler::MODEL, &shorten(model, MAX_TEXT_BYTES));
             span.set(sparkler::PHASE, failed.phase.as_str());
             end(span, part, &failed.timing, failed.cost.as_ref(), failed.attempts);
         });
-        self.link(part);
-        let line = Line {
-            model,
-            part,
-            reason,
-            timing: &failed.timing,
-            usage: failed.usage.unwrap_or_default(),
-            cost: failed.cost.as_ref(),
-            attempts: failed.attempts,
-            http_status: http_status(&failed.error),
-        };
-        let Some(suppressed) = REPEATS.pass(reason) else {
-            return;
-        };
-        match failed.error.fault() {
-            Fault::Worker => {
-                let message = format!("execution failed: {}", failed.error);
-                self.line(tracing::Level::ERROR, &message, &line, Some(suppressed));
-            }
-            Fault::Provider | Fault::Limit => {
-                self.line(tracing::Level::WARN, "execution failed", &line, Some(suppressed));
-            }
-            Fault::Caller | Fault::Model => {
-                self.line(tracing::Level::INFO, "execution failed", &line, Some(suppressed));
-            }
-        }
+        self.teller.link(part);
+        let line = Line::failed(part, model, failed);
+        line.tell_error("execution failed", &failed.error, &self.teller);
     }
 
+    /// It ended where nothing is known of its flight.
+    pub(super) fn cut_off(&mut self, error: &Error) {
+        let Some(account) = self.account.take() else { return };
+        let took = account.refused(error.reason());
+        self.teller.span.reason(error.reason());
+        Line::refused(error, took).tell_error("execution refused", error, &self.teller);
+    }
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        let panicked = Error::Internal("it panicked; its log has the place");
+        self.cut_off(if thread::panicking() { &panicked } else { &Error::Cancelled });
+    }
+}
+
+impl Teller {
     /// Who it is for, and where in which flow it stands.
     fn introduce(&self, span: &mut Recorder) {
         let Context { flow_id, run_id, node_id, session_id, tenant, attempt, labels } =
@@ -177,43 +184,6 @@ impl Story {
         {
             self.span.link(span, |link| link.set(sparkler::LINK, "producer"));
         }
-    }
-
-    fn line(&self, level: tracing::Level, message: &str, line: &Line<'_>, suppressed: Option<u64>) {
-        /// A level is part of a line's place in the program.
-        macro_rules! tell {
-            ($level:ident) => {
-                tracing::$level!(
-                    reason = line.reason,
-                    node_type = some(&self.node_type),
-                    model = some(&shorten(line.model, MAX_TEXT_BYTES)),
-                    flow_id = some(&shorten(&self.context.flow_id, MAX_TEXT_BYTES)),
-                    run_id = some(&shorten(&self.context.run_id, MAX_TEXT_BYTES)),
-                    node_id = some(&shorten(&self.context.node_id, MAX_TEXT_BYTES)),
-                    tenant = some(&shorten(&self.context.tenant, MAX_TEXT_BYTES)),
-                    worker_id = self.worker_id,
-                    execution = %line.part.flight,
-                    cache = line.part.status.as_str(),
-                    queue_seconds = line.timing.queue.map(|queue| queue.as_secs_f64()),
-                    first_token_seconds = line.timing.first_token.map(|first| first.as_secs_f64()),
-                    total_seconds = line.timing.total.as_secs_f64(),
-                    input_tokens = line.usage.prompt_tokens,
-                    output_tokens = line.usage.completion_tokens,
-                    cached_tokens = line.usage.cached_tokens,
-                    cost_spent_usd = line.cost.map(|cost| dollars(cost.spent)),
-                    cost_saved_usd = line.cost.map(|cost| dollars(cost.original - cost.spent)),
-                    attempts = line.attempts,
-                    http_status = line.http_status,
-                    suppressed = suppressed.filter(|count| *count > 0),
-                    "{message}"
-                )
-            };
-        }
-        self.span.within(|| match level {
-            tracing::Level::ERROR => tell!(error),
-            tracing::Level::WARN => tell!(warn),
-            _ => tell!(info),
-        });
     }
 }
 
@@ -246,17 +216,6 @@ fn stored(stored: Stored) -> &'static str {
     }
 }
 
-fn http_status(error: &Error) -> Option<u16> {
-    match error {
-        Error::Provider(provider) => provider.http_status,
-        _ => None,
-    }
-}
-
-fn some(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
-}
-
-fn dollars(nanodollars: crate::price::Nanodollars) -> f64 {
+pub(super) fn dollars(nanodollars: crate::price::Nanodollars) -> f64 {
     nanodollars as f64 / 1e9
 }

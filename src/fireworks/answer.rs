@@ -127,7 +127,7 @@ impl Answer {
             return Err(Halt::Reported(format!("{{\"error\":{}}}", error.get())));
         }
         if let Some(usage) = chunk.usage {
-            self.take_usage(usage.get());
+            self.take_usage(usage.get(), emit);
         }
         let only_text = chunk.only_text();
         keep_first(&mut self.id, chunk.id);
@@ -256,9 +256,11 @@ impl Answer {
     }
 
     /// Counts that cannot be read are absent.
-    fn take_usage(&mut self, json: &str) {
+    fn take_usage(&mut self, json: &str, emit: &mut dyn Emit) {
         if let Ok(counts) = serde_json::from_str::<UsageCounts>(json) {
-            self.usage = Some(counts.over(self.usage.unwrap_or_default()));
+            let usage = counts.over(self.usage.unwrap_or_default());
+            self.usage = Some(usage);
+            emit.used(&usage);
         }
     }
 }

@@ -56,7 +56,10 @@ impl<'a> Exchange<'a> {
         let response = self.send(&place, self.post(request), emit).await?;
         let headers = response.headers();
         self.request_id = head::request_id(headers, self.attempt.credential);
-        answer.usage = head::usage(headers);
+        if let Some(usage) = head::usage(headers) {
+            answer.usage = Some(usage);
+            emit.used(&usage);
+        }
         let content = head::content(headers);
         if response.status() != http::StatusCode::OK {
             return Err(self.refused(response).await);

@@ -48,7 +48,7 @@ mod transport;
 mod tests;
 
 pub use self::{
-    probe::{Conclusion, Probe, Verdict},
+    probe::{Conclusion, Probe, Verdict, Verdicts},
     retry::RetryPolicy,
 };
 

@@ -13,9 +13,18 @@ use serde::Serialize;
 use super::{Endpoint, Inner, exchange, said::Said, sending::Sent};
 use crate::credentials::ApiKey;
 
-/// What was found out.
+/// What came of the question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
+    /// The status of the answer, where one came.
+    pub http_status: Option<u16>,
+    /// What follows from it.
+    pub findings: Verdicts,
+}
+
+/// What was found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdicts {
     /// Whether the credential is accepted.
     pub credential: Verdict,
     /// Whether the credential can use the model.
@@ -59,9 +68,11 @@ pub(super) async fn run(
     limit: Duration,
 ) -> Probe {
     match tokio::time::timeout(limit, ask(client, model, credential)).await {
-        Ok(Ok((status, body))) => judge(status, &Said::read(&body)),
-        Ok(Err(failure)) => Probe::unknown(failure, Some("PROVIDER_UNAVAILABLE")),
-        Err(_) => Probe::unknown("the provider did not answer in time", None),
+        Ok(Ok((status, body))) => {
+            Probe { http_status: Some(status), findings: judge(status, &Said::read(&body)) }
+        }
+        Ok(Err(failure)) => Probe::unanswered(failure, Some("PROVIDER_UNAVAILABLE")),
+        Err(_) => Probe::unanswered("the provider did not answer in time", None),
     }
 }
 
@@ -91,10 +102,10 @@ async fn ask(
     Ok((status, body))
 }
 
-fn judge(status: u16, said: &Said) -> Probe {
+fn judge(status: u16, said: &Said) -> Verdicts {
     match status {
         200 => both_yes("Fireworks answered the request"),
-        401 => Probe {
+        401 => Verdicts {
             credential: Verdict::no(
                 "Fireworks answered 401: it does not accept the key",
                 "CREDENTIAL_REJECTED",
@@ -104,7 +115,7 @@ fn judge(status: u16, said: &Said) -> Probe {
         402 => paid_for_elsewhere(402, "BILLING_REQUIRED"),
         412 => paid_for_elsewhere(412, "ACCOUNT_SUSPENDED"),
         403 => forbidden(said),
-        404 if said.is_from_gateway() => Probe {
+        404 if said.is_from_gateway() => Verdicts {
             credential: Verdict::yes(
                 "Fireworks answered 404 for the model, which it looks for after the key",
             ),
@@ -114,14 +125,14 @@ fn judge(status: u16, said: &Said) -> Probe {
                 "MODEL_NOT_FOUND",
             ),
         },
-        404 => Probe::unknown(
+        404 => Verdicts::unknown(
             "the 404 that came is not in Fireworks' form; the base URL may be wrong",
             None,
         ),
         400 if said.is_from_model_server() => {
             both_yes("the model's server itself refused the empty request")
         }
-        400 if said.is_from_gateway() => Probe {
+        400 if said.is_from_gateway() => Verdicts {
             credential: Verdict::yes(
                 "Fireworks' gateway answered 400 to the empty request, not 401",
             ),
@@ -130,15 +141,16 @@ fn judge(status: u16, said: &Said) -> Probe {
                 None,
             ),
         },
-        _ => {
-            Probe::unknown(format!("Fireworks answered {status}, from which nothing follows"), None)
-        }
+        _ => Verdicts::unknown(
+            format!("Fireworks answered {status}, from which nothing follows"),
+            None,
+        ),
     }
 }
 
 /// Gateways of 2025 answered 403 to unknown keys as well. In both cases this
 /// key cannot use this model.
-fn forbidden(said: &Said) -> Probe {
+fn forbidden(said: &Said) -> Verdicts {
     let credential = if said.has_code("FORBIDDEN") {
         Verdict::yes("Fireworks answered 403 with FORBIDDEN: the key is known, and may not do this")
     } else {
@@ -147,7 +159,7 @@ fn forbidden(said: &Said) -> Probe {
             None,
         )
     };
-    Probe {
+    Verdicts {
         credential,
         model: Verdict::no(
             "Fireworks answered 403: this key may not use this model",
@@ -156,8 +168,8 @@ fn forbidden(said: &Said) -> Probe {
     }
 }
 
-fn paid_for_elsewhere(status: u16, reason: &'static str) -> Probe {
-    Probe {
+fn paid_for_elsewhere(status: u16, reason: &'static str) -> Verdicts {
+    Verdicts {
         credential: Verdict::yes(format!(
             "Fireworks answered {status}: it knows the key's account"
         )),
@@ -168,14 +180,31 @@ fn paid_for_elsewhere(status: u16, reason: &'static str) -> Probe {
     }
 }
 
-fn both_yes(basis: &str) -> Probe {
-    Probe { credential: Verdict::yes(basis), model: Verdict::yes(basis) }
+fn both_yes(basis: &str) -> Verdicts {
+    Verdicts { credential: Verdict::yes(basis), model: Verdict::yes(basis) }
 }
 
 impl Probe {
-    fn unknown(basis: impl Into<String>, reason: Option<&'static str>) -> Probe {
+    fn unanswered(basis: &str, reason: Option<&'static str>) -> Probe {
+        Probe { http_status: None, findings: Verdicts::unknown(basis, reason) }
+    }
+}
+
+impl Verdicts {
+    fn unknown(basis: impl Into<String>, reason: Option<&'static str>) -> Verdicts {
         let verdict = Verdict::unknown(basis, reason);
-        Probe { credential: verdict.clone(), model: verdict }
+        Verdicts { credential: verdict.clone(), model: verdict }
+    }
+}
+
+impl Conclusion {
+    /// The word for logs and spans.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Conclusion::Yes => "yes",
+            Conclusion::No => "no",
+            Conclusion::Unknown => "unknown",
+        }
     }
 }
 

@@ -143,6 +143,8 @@ impl Listener {
     pub fn span(&self) -> Option<SpanRef> {
         let state = self.flight.state();
         match &state.told {
+            // That of another worker comes with its recording.
+            Told::Growing(_) if state.course == Course::Relayed => None,
             Told::Growing(_) => state.span,
             Told::Recorded(recording) => recording.span,
         }

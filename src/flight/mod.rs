@@ -128,6 +128,8 @@ struct State {
     phase: Phase,
     attempts: u32,
     connect: Option<Duration>,
+    /// What the provider has said of the use of the last attempt, so far.
+    used: Option<Usage>,
     listeners: usize,
     /// All that ever listened.
     audience: u64,
@@ -193,6 +195,7 @@ impl Flight {
                 phase: Phase::Queued,
                 attempts: 0,
                 connect: None,
+                used: None,
                 listeners: 0,
                 audience: 0,
                 unforgiving: 0,

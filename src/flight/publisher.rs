@@ -12,7 +12,7 @@ use super::{Boarded, Course, Failure, Flight, Flights, Landing, Stored, Tap, Tol
 use crate::{
     admission::Permit,
     error::Error,
-    event::{Delta, Emit, Finish, Phase},
+    event::{Delta, Emit, Finish, Phase, Usage},
     recording::{FlightId, Gap, Joined, Log, Recording, Subject},
     telemetry::SpanRef,
 };
@@ -130,8 +130,14 @@ impl Publisher {
     pub fn begin_attempt(&mut self) -> u32 {
         self.staged = Log::default();
         let mut state = self.flight.state();
+        state.used = None;
         state.attempts += 1;
         state.attempts
+    }
+
+    /// What the provider has said of the use of the last attempt, so far.
+    pub fn last_usage(&self) -> Option<Usage> {
+        self.flight.state().used
     }
 
     /// Whether events have been shown that a new attempt would contradict.
@@ -289,6 +295,10 @@ impl Emit for Publisher {
         if self.show() {
             self.flight.changed.notify_waiters();
         }
+    }
+
+    fn used(&mut self, usage: &Usage) {
+        self.flight.state().used = Some(*usage);
     }
 }
 

@@ -14,7 +14,8 @@ use crate::{
 /// How an execution ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
-    /// The registered name of its node; `_OTHER` where there is none such.
+    /// The registered name of its node; `_OTHER` where there is none such,
+    /// `_ATTACHED` where an execution was picked up again.
     pub node_type: &'static str,
     /// What the look-up came to.
     pub cache_status: &'static str,
@@ -32,6 +33,12 @@ impl Ended {
 
     /// The node type of an execution that names none of this worker's.
     pub const OTHER_NODE: &str = otel::OTHER;
+
+    /// The node type of a call that picks an execution up again.
+    pub const ATTACHED: &str = "_ATTACHED";
+
+    /// The status of a call that came to no look-up.
+    pub const NOT_LOOKED_UP: &str = "none";
 }
 
 /// An execution that counts as under way until this is dropped.

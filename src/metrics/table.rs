@@ -86,7 +86,9 @@ instruments! {
     model_chunk: Histogram<f64> = "gen_ai.client.operation.time_per_output_chunk" ["s"]
         by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL] in CHUNK_SECONDS;
 
-    /// Executions that have ended; the reason is OK where they succeeded.
+    /// Calls of ExecuteNode that have ended, refused ones included, and those of
+    /// AttachExecution as node type _ATTACHED; the reason is OK where they
+    /// succeeded.
     executions: Counter<u64> = "sparkler.executions" ["{execution}"]
         by [sparkler::NODE_TYPE, sparkler::REASON, sparkler::CACHE_STATUS] in NO_BUCKETS;
 
@@ -94,7 +96,7 @@ instruments! {
     executions_active: UpDownCounter<i64> = "sparkler.executions.active" ["{execution}"]
         by [] in NO_BUCKETS;
 
-    /// Time from the arrival of an execution to its end.
+    /// Time from the arrival of such a call to its end.
     execution_duration: Histogram<f64> = "sparkler.execution.duration" ["s"]
         by [sparkler::NODE_TYPE, sparkler::CACHE_STATUS] in CALL_SECONDS;
 

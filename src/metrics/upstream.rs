@@ -73,6 +73,11 @@ impl Call {
         self.tell(reason, usage);
     }
 
+    /// Nobody waited for its end.
+    pub fn cancelled(mut self, usage: Option<&Usage>) {
+        self.tell(Call::CANCELLED, usage);
+    }
+
     fn tell(&mut self, reason: &'static str, usage: Option<&Usage>) {
         self.ended = true;
         let instruments = self.metrics.instruments();

@@ -72,6 +72,11 @@ impl Door {
         self.close(order)
     }
 
+    /// Where in which flow a call stands, before the rest of it is looked at.
+    pub fn context_of(given: Option<&ExecutionContext>) -> Context {
+        context(given.cloned())
+    }
+
     /// The limits of a call by themselves, before the rest of it is looked at;
     /// what is wrong with them is told later, with everything else.
     pub fn limits_of(limits: Option<ExecutionLimits>, deadline: Option<Duration>) -> Limits {

@@ -12,7 +12,6 @@ use crate::{
     config::ConnectionAge,
     error::Error,
     proto::status,
-    report,
     service::CutAt,
 };
 
@@ -46,9 +45,7 @@ impl Interceptor for Authentication {
         let peer = request.extensions().get::<Peer>().cloned();
         let certificate = peer.as_ref().and_then(|peer| peer.certificate.as_deref());
         let Some(caller) = self.callers.identify(Evidence { authorization, certificate }) else {
-            let error = Error::CallerUnauthenticated;
-            report::refused(&error);
-            return Err(status(&error));
+            return Err(status(&Error::CallerUnauthenticated));
         };
         request.extensions_mut().insert(caller);
         if let Some(cut_at) = peer.and_then(|peer| self.cut_at(&peer)) {

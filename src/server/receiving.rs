@@ -23,7 +23,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 
-use crate::{admission::Arriving, error::Error, execution::Executor, proto::status, report};
+use crate::{admission::Arriving, error::Error, execution::Executor, proto::status};
 
 /// Calls whose requests have no end by their nature.
 const CONVERSATIONS: &str = "/grpc.reflection.";
@@ -61,7 +61,6 @@ pub(super) async fn received(
 impl Receiving {
     fn refuse(&self, error: &Error) -> Status {
         self.executor.count_refusal(error);
-        report::refused(error);
         status(error)
     }
 }

@@ -12,13 +12,13 @@ use super::{Events, fail, refuse};
 use crate::{
     admission::Permit,
     error::Error,
-    execution::{InLine, News, Session},
+    execution::{InLine, News, Session, Story},
     metrics::Metrics,
     proto::ExecuteNodeResponse,
 };
 
 /// What is done once there is a place; it does not panic.
-pub(super) type Begin = Box<dyn FnOnce(Permit) -> Result<Box<Session>, Error> + Send>;
+pub(super) type Begin = Box<dyn FnOnce(Permit, Story) -> Result<Box<Session>, Error> + Send>;
 
 /// A call under way.
 pub(super) struct Telling {
@@ -28,9 +28,16 @@ pub(super) struct Telling {
 }
 
 enum Stage {
-    InLine(Box<InLine>, Begin),
+    InLine(Box<Queued>),
     UnderWay(Box<Session>),
     Over,
+}
+
+/// A call in line, and how it goes on from there.
+struct Queued {
+    in_line: InLine,
+    story: Story,
+    begin: Begin,
 }
 
 impl Telling {
@@ -40,8 +47,14 @@ impl Telling {
     }
 
     /// A call that waits on, and is told so first.
-    pub(super) fn in_line(in_line: InLine, begin: Begin, first: ExecuteNodeResponse) -> Telling {
-        Telling { first: Some(first), stage: Stage::InLine(Box::new(in_line), begin) }
+    pub(super) fn in_line(
+        in_line: InLine,
+        story: Story,
+        begin: Begin,
+        first: ExecuteNodeResponse,
+    ) -> Telling {
+        let queued = Box::new(Queued { in_line, story, begin });
+        Telling { first: Some(first), stage: Stage::InLine(queued) }
     }
 
     /// All that it is told, as a stream.
@@ -60,25 +73,25 @@ impl Telling {
             match &mut self.stage {
                 Stage::UnderWay(session) => return told(session).await,
                 Stage::Over => return None,
-                Stage::InLine(in_line, _) => match in_line.next().await {
+                Stage::InLine(queued) => match queued.in_line.next().await {
                     Ok(News::Progress(progress)) => return Some(Ok(progress.into())),
                     Ok(News::Seated(permit)) => {
-                        if let Err(error) = self.begin(permit) {
+                        if let Err(error) = self.go_on(Ok(permit)) {
                             return Some(Err(refuse(error)));
                         }
                     }
-                    Err(error) => {
-                        self.stage = Stage::Over;
-                        return Some(Err(refuse(error)));
-                    }
+                    Err(error) => return Some(Err(refuse(self.go_on(Err(error)).err()?))),
                 },
             }
         }
     }
 
-    fn begin(&mut self, permit: Permit) -> Result<(), Error> {
-        if let Stage::InLine(_, begin) = mem::replace(&mut self.stage, Stage::Over) {
-            self.stage = Stage::UnderWay(begin(permit)?);
+    /// Leaves the line, for a place or without one.
+    fn go_on(&mut self, seated: Result<Permit, Error>) -> Result<(), Error> {
+        if let Stage::InLine(queued) = mem::replace(&mut self.stage, Stage::Over) {
+            let Queued { story, begin, .. } = *queued;
+            let (permit, story) = story.after(seated)?;
+            self.stage = Stage::UnderWay(begin(permit, story)?);
         }
         Ok(())
     }
@@ -91,7 +104,7 @@ pub(super) async fn told(session: &mut Session) -> Option<Result<ExecuteNodeResp
     match AssertUnwindSafe(session.next()).catch_unwind().await {
         Ok(item) => Some(item?.map(ExecuteNodeResponse::from).map_err(|failed| fail(*failed))),
         Err(_panic) => {
-            session.end(PANICKED.reason());
+            session.end(&PANICKED);
             Some(Err(refuse(PANICKED)))
         }
     }

@@ -15,8 +15,11 @@ pub const SCOPE: &str = "sparkler";
 pub mod span {
     /// Looking an answer up.
     pub const LOOKUP: &str = "cache lookup";
-    /// A real invocation, from its first attempt to its landing.
+    /// What several executions may listen to: a real invocation from its first
+    /// attempt to its landing, or one of another worker as it is heard here.
     pub const FLIGHT: &str = "flight";
+    /// A CLIENT span: CheckNode's question to the provider, which spends no tokens.
+    pub const PROBE: &str = "check credential";
 }
 
 /// Events on spans; never one per token.
@@ -122,7 +125,8 @@ pub mod otel {
 
 /// Attributes of our own.
 pub mod sparkler {
-    /// The node's type.
+    /// The node's type; on metrics `_OTHER` where the worker has none such, and
+    /// `_ATTACHED` where an execution was picked up again.
     pub const NODE_TYPE: &str = "sparkler.node.type";
     /// The model of an execution. (The conventions' own name for it stands on the
     /// call of the model alone: a span that carries it is shown as such a call.)
@@ -157,6 +161,9 @@ pub mod sparkler {
     pub const CACHE_STORED: &str = "sparkler.cache.stored";
     /// The flight's name.
     pub const FLIGHT: &str = "sparkler.flight.id";
+    /// How a flight came by its answer: `led` here, `relayed` from the worker
+    /// that leads it, or `recorded` there before.
+    pub const FLIGHT_COURSE: &str = "sparkler.flight.course";
     /// `leader` or `follower`.
     pub const FLIGHT_ROLE: &str = "sparkler.flight.role";
     /// Calls of the provider.
@@ -171,6 +178,10 @@ pub mod sparkler {
     pub const COST_SPENT: &str = "sparkler.cost.spent";
     /// What sharing or the cache saved, in US dollars.
     pub const COST_SAVED: &str = "sparkler.cost.saved";
+    /// What a check found out of the credential: `yes`, `no` or `unknown`.
+    pub const CHECK_CREDENTIAL: &str = "sparkler.check.credential";
+    /// The same of the model.
+    pub const CHECK_MODEL: &str = "sparkler.check.model";
     /// What an execution was waiting for when it failed.
     pub const PHASE: &str = "sparkler.phase";
     /// True where the prompt on the span was cut to its bound.

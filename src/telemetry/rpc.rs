@@ -53,6 +53,10 @@ pub struct Ended {
     pub method: &'static str,
     /// The name of its gRPC status; CANCELLED where the caller has gone.
     pub status: &'static str,
+    /// Why it failed, where that was noted.
+    pub reason: Option<&'static str>,
+    /// Whether who answered it tells what became of it.
+    pub is_told: bool,
     /// From its arrival to the end of its stream.
     pub took: Duration,
 }
@@ -157,8 +161,10 @@ impl Call {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        let (reason, is_told) = (self.span.noted_reason(), self.span.is_told());
         let (method, took) = (self.method, self.began.elapsed());
-        (self.told)(Ended { method, status: status.name, took });
+        let ended = Ended { method, status: status.name, reason, is_told, took };
+        self.span.within(|| (self.told)(ended));
         self.span.record(|span| span.set(otel::RPC_STATUS, status.name));
         if status.name != "OK" {
             // Where what answered has not said it in more detail.

@@ -4,7 +4,10 @@
 use std::{
     borrow::Cow,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use opentelemetry::{
@@ -52,15 +55,23 @@ pub enum Kind {
 #[derive(Clone, Default)]
 pub struct Span {
     ids: Option<Ids>,
-    recorded: Option<Arc<Recorded>>,
+    /// There for a call that is answered, and for whatever is recorded.
+    noted: Option<Arc<Noted>>,
+}
+
+/// What is noted of what a span stands for.
+struct Noted {
+    /// Why it failed: the first that said so knows best.
+    reason: OnceLock<&'static str>,
+    /// Whether who answers tells what became of it.
+    has_story: AtomicBool,
+    recorded: Option<Recorded>,
 }
 
 struct Recorded {
     tracer: SdkTracer,
     context: SpanContext,
     span: Mutex<SdkSpan>,
-    /// Why what it stands for failed: the first that said so knows best.
-    reason: OnceLock<&'static str>,
 }
 
 impl Span {
@@ -83,32 +94,38 @@ impl Span {
         let span = tracer.build_with_context(builder, &context);
         let context = span.span_context().clone();
         let ids = Ids { trace: context.trace_id(), span: context.span_id() };
-        let recorded = span.is_recording().then(|| {
-            let reason = OnceLock::new();
-            Arc::new(Recorded { tracer: tracer.clone(), context, span: Mutex::new(span), reason })
+        let recorded = span.is_recording().then(|| Recorded {
+            tracer: tracer.clone(),
+            context,
+            span: Mutex::new(span),
         });
-        Span { ids: Some(ids), recorded }
+        let is_noted = kind == Kind::Server || recorded.is_some();
+        let noted = is_noted.then(|| {
+            let (reason, has_story) = (OnceLock::new(), AtomicBool::new(false));
+            Arc::new(Noted { reason, has_story, recorded })
+        });
+        Span { ids: Some(ids), noted }
     }
 
     /// A span below this one.
     pub fn child(&self, kind: Kind, name: impl Into<Cow<'static, str>>) -> Span {
-        match &self.recorded {
+        match self.recorded() {
             Some(recorded) => {
                 Span::begin(&recorded.tracer, kind, name, Some(recorded.context.clone()))
             }
             // Log lines below still tell whose they are.
-            None => self.clone(),
+            None => Span { ids: self.ids, noted: None },
         }
     }
 
     #[cfg(test)]
     pub(super) fn with_ids(ids: Ids) -> Span {
-        Span { ids: Some(ids), recorded: None }
+        Span { ids: Some(ids), noted: None }
     }
 
     /// Whether it is recorded.
     pub fn is_recorded(&self) -> bool {
-        self.recorded.is_some()
+        self.recorded().is_some()
     }
 
     /// Its ids, where it has some.
@@ -118,7 +135,7 @@ impl Span {
 
     /// Names it for links, where it is recorded.
     pub fn name(&self) -> Option<SpanRef> {
-        let context = &self.recorded.as_ref()?.context;
+        let context = &self.recorded()?.context;
         Some(SpanRef {
             trace_id: context.trace_id().to_bytes(),
             span_id: context.span_id().to_bytes(),
@@ -127,7 +144,7 @@ impl Span {
 
     /// Adds attributes; `describe` is called where it is recorded.
     pub fn record(&self, describe: impl FnOnce(&mut Recorder)) {
-        if let Some(recorded) = &self.recorded {
+        if let Some(recorded) = self.recorded() {
             let mut recorder = Recorder::default();
             describe(&mut recorder);
             recorded.span().set_attributes(recorder.0);
@@ -136,7 +153,7 @@ impl Span {
 
     /// Notes that something happened, now.
     pub fn event(&self, name: &'static str, describe: impl FnOnce(&mut Recorder)) {
-        if let Some(recorded) = &self.recorded {
+        if let Some(recorded) = self.recorded() {
             let mut recorder = Recorder::default();
             describe(&mut recorder);
             recorded.span().add_event(name, recorder.0);
@@ -145,7 +162,7 @@ impl Span {
 
     /// Points to another span, of this or another trace.
     pub fn link(&self, to: SpanRef, describe: impl FnOnce(&mut Recorder)) {
-        if let Some(recorded) = &self.recorded {
+        if let Some(recorded) = self.recorded() {
             let mut recorder = Recorder::default();
             describe(&mut recorder);
             recorded.span().add_link(to.context(), recorder.0);
@@ -154,9 +171,26 @@ impl Span {
 
     /// Notes why it failed. What was noted first stands.
     pub fn reason(&self, reason: &'static str) {
-        if let Some(recorded) = &self.recorded {
-            let _ = recorded.reason.set(reason);
+        if let Some(noted) = &self.noted {
+            let _ = noted.reason.set(reason);
         }
+    }
+
+    /// Why it failed, as far as that was noted.
+    pub(super) fn noted_reason(&self) -> Option<&'static str> {
+        self.noted.as_ref()?.reason.get().copied()
+    }
+
+    /// Who answers the call tells what becomes of it, from here on.
+    pub fn has_story(&self) {
+        if let Some(noted) = &self.noted {
+            noted.has_story.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody tells what becomes of the call.
+    pub(super) fn is_told(&self) -> bool {
+        self.noted.as_ref().is_some_and(|noted| noted.has_story.load(Ordering::Relaxed))
     }
 
     /// Ends it as failed.
@@ -168,19 +202,18 @@ impl Span {
     /// Ends it, well unless a reason was noted. What comes later is not
     /// recorded.
     pub fn end(&self) {
-        let failed = self.recorded.as_ref().is_some_and(|recorded| recorded.reason.get().is_some());
-        self.end_with(failed);
+        self.end_with(self.noted_reason().is_some());
     }
 
     /// Ends it. Whether that is an error of what it stands for is not always
     /// whether there was a reason: a server does not fail by its caller's
     /// mistake.
     pub(super) fn end_with(&self, is_error: bool) {
-        let Some(recorded) = &self.recorded else {
+        let Some(recorded) = self.recorded() else {
             return;
         };
         let mut span = recorded.span();
-        let reason = recorded.reason.get().copied();
+        let reason = self.noted_reason();
         if let Some(reason) = reason {
             span.set_attribute(KeyValue::new(otel::ERROR_TYPE, reason));
         }
@@ -188,6 +221,10 @@ impl Span {
             span.set_status(Status::error(reason.unwrap_or_default()));
         }
         span.end();
+    }
+
+    fn recorded(&self) -> Option<&Recorded> {
+        self.noted.as_ref()?.recorded.as_ref()
     }
 }
 

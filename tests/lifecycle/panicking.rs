@@ -1,75 +1,17 @@
 //! A node that panics loses its own flight and nothing else.
 
 use serde_json::Value;
-use sparkler::{
-    event::{Delta, Emit, Finish, Piece},
-    fireworks::{Attempt, Interrupted},
-    node::{Declaration, Field, Input, InputKind, Node, Prepared, Shape, Values, words},
-    output::OutputFormat,
-    price::Tier,
-    simulator::Options,
-};
+use sparkler::simulator::Options;
 use tonic::Code;
 
-use super::support::{Ask, Failure, World, ask};
-
-/// Says a little, and panics.
-struct Panicking;
-
-impl Node for Panicking {
-    type Config = ();
-    type Call = ();
-
-    const DECLARATION: Declaration = Declaration {
-        name: "panicking",
-        version: 1,
-        label: words("Panicking", "패닉"),
-        description: words("Says a little, and panics.", "조금 말하고 패닉합니다."),
-        inputs: &[InputKind::Prompt],
-        credential_fields: &[],
-        fields: &[&[Field::new("modelName", Shape::TEXT, words("Model", "모델"))]],
-        not_fields: &[],
-    };
-
-    fn configure(_values: Values<'_>) {}
-
-    fn model(_config: &()) -> &str {
-        "none"
-    }
-
-    fn prepare(&self, _config: (), _input: Input, _output: &OutputFormat) -> Prepared<()> {
-        Prepared {
-            base_url: "".into(),
-            endpoint: "panicking",
-            canonical: Default::default(),
-            deltas: true,
-            moving_name: false,
-            tier: Tier::Standard,
-            call: (),
-        }
-    }
-
-    async fn run(
-        &self,
-        _call: &(),
-        _attempt: Attempt<'_>,
-        emit: &mut dyn Emit,
-    ) -> Result<Finish, Interrupted> {
-        let delta = Delta { choice: 0, piece: Piece::Text("Oh".into()) };
-        emit.delta(delta).map_err(|error| Interrupted { error, usage: None })?;
-        emit.flush();
-        // Let the listeners hear it first.
-        tokio::task::yield_now().await;
-        panic!("as a broken node would");
-    }
-}
+use super::support::{self, Ask, Failure, Moment, Panicking, World, ask};
 
 async fn world() -> World {
     World::with_nodes(Options::instant(), |_| {}, |nodes| nodes.with(Panicking)).await
 }
 
 fn panicking() -> Ask {
-    ask("x").node("panicking")
+    support::panicking(Moment::Told)
 }
 
 fn assert_worker_failed(failure: &Failure) {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use sparkler::{
-    proto::ExecutionContext,
-    simulator::{Handle, Options, Refusal, Rule, Simulator},
+    proto::{AttachExecutionRequest, ExecutionContext},
+    simulator::{Fault, Handle, Options, Refusal, Rule, Simulator},
 };
 use tokio::task::JoinHandle;
 
@@ -107,7 +107,7 @@ async fn a_fault_that_repeats_is_told_a_few_times() {
 #[tokio::test]
 async fn a_caller_that_goes_and_a_call_that_is_refused_have_their_lines_too() {
     let running = Running::start(&[]).await;
-    running.provider.script(Rule::once(sparkler::simulator::Fault::stall(2)));
+    running.provider.script(Rule::once(Fault::stall(2)));
     let caller = running.caller().await;
     let mut call = caller.execute(placed(ask("Leave"))).await.expect("it runs");
     call.started().await;
@@ -123,4 +123,73 @@ async fn a_caller_that_goes_and_a_call_that_is_refused_have_their_lines_too() {
     };
     assert_eq!(told("EXECUTION_CANCELLED")["flow_id"], "flow-1");
     assert!(told("UNKNOWN_NODE_TYPE")["trace_id"].is_string());
+}
+
+/// Every line that tells how a call ended, by its reason.
+fn ends(log: &[String]) -> Vec<Value> {
+    const ENDS: [&str; 4] =
+        ["execution completed", "execution failed", "execution refused", "call refused"];
+    let lines = log.iter().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.filter(|line| ENDS.iter().any(|end| line["message"] == *end)).collect()
+}
+
+#[tokio::test]
+async fn each_call_has_one_line_whatever_ends_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let callers = folder.path().join("callers.json");
+    let known = r#"{"callers": [{"name": "flows", "tokens": ["a token of the flows"]}]}"#;
+    std::fs::write(&callers, known).expect("written");
+    let callers = callers.to_str().expect("text");
+    let running = Running::start(&[
+        "--callers-file",
+        callers,
+        "--max-executions",
+        "1",
+        "--queue-length",
+        "0",
+    ])
+    .await;
+    let stranger = running.caller().await;
+    let caller = stranger.authorized("Bearer a token of the flows");
+    stranger.failure(placed(ask("x"))).await;
+    caller.failure(placed(ask("x").node("nothing"))).await;
+    caller.failure(placed(ask("x").set("temprature", 1.into()))).await;
+    let unknown = caller.attach(AttachExecutionRequest::default()).await;
+    unknown.err().expect("no such execution");
+    caller.answer(placed(ask("x"))).await;
+    running.provider.script(Rule::once(Fault::stall(2)));
+    let mut holding = caller.execute(placed(ask("Hold"))).await.expect("it runs");
+    holding.started().await;
+    caller.failure(placed(ask("No place"))).await;
+    drop(holding);
+    drop((caller, stranger));
+    let log = running.program.stop().await;
+    running.simulating.abort();
+
+    let lines = ends(&log);
+    let mut reasons: Vec<&str> = lines.iter().filter_map(|line| line["reason"].as_str()).collect();
+    reasons.sort_unstable();
+    assert_eq!(
+        reasons,
+        [
+            "CALLER_UNAUTHENTICATED",
+            "EXECUTION_CANCELLED",
+            "EXECUTION_UNKNOWN",
+            "INVALID_NODE_CONFIG",
+            "OK",
+            "UNKNOWN_NODE_TYPE",
+            "WORKER_SATURATED",
+        ],
+        "{lines:#?}"
+    );
+    for line in &lines {
+        assert_eq!(line["trace_id"].as_str().map(str::len), Some(32), "{line}");
+        assert!(line["total_seconds"].is_f64(), "{line}");
+        // Who is not known is not listened to; and an attachment had no context.
+        let has_context = !matches!(
+            line["reason"].as_str(),
+            Some("CALLER_UNAUTHENTICATED" | "EXECUTION_UNKNOWN")
+        );
+        assert_eq!(line["flow_id"] == "flow-1", has_context, "{line}");
+    }
 }

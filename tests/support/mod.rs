@@ -7,6 +7,7 @@ mod ask;
 mod caller;
 mod failure;
 mod page;
+mod panicking;
 mod program;
 
 use std::{future::Future, net::SocketAddr, time::Duration};
@@ -25,6 +26,7 @@ pub use self::{
     caller::{Call, Caller, Heard},
     failure::Failure,
     page::{page, response},
+    panicking::{Moment, Panicking, panicking},
     program::Program,
 };
 

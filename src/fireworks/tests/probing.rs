@@ -8,16 +8,16 @@ use http::{HeaderMap, HeaderValue};
 use super::{
     super::{
         Conclusion::{No, Unknown, Yes},
-        Probe, head,
+        Verdicts, head,
     },
     key,
     provider::{Provider, Script, Step},
 };
 
-async fn probe(script: Script) -> Probe {
+async fn probe(script: Script) -> Verdicts {
     let provider = Provider::start(script).await;
     let limit = Duration::from_secs(5);
-    provider.client().probe("m", &key(), limit).await
+    provider.client().probe("m", &key(), limit).await.findings
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn an_answer_that_comes_after_all_is_closed_at_once() {
     let script = Script::steps(vec![Step::Send("data: {}\n\n".into()), Step::Hang]);
     let mut provider = Provider::start(script).await;
     let found = provider.client().probe("m", &key(), Duration::from_secs(60)).await;
-    assert_eq!(found.model.answer, Yes);
+    assert_eq!(found.findings.model.answer, Yes);
     tokio::time::timeout(Duration::from_millis(100), provider.closed.recv())
         .await
         .expect("a closed stream");
@@ -78,8 +78,8 @@ async fn an_answer_that_comes_after_all_is_closed_at_once() {
 async fn silence_and_absence_leave_everything_unknown() {
     let provider = Provider::start(Script::silence()).await;
     let found = provider.client().probe("m", &key(), Duration::from_millis(20)).await;
-    assert_eq!((found.credential.answer, found.model.answer), (Unknown, Unknown));
-    assert_eq!(found.credential.basis, "the provider did not answer in time");
+    assert_eq!((found.findings.credential.answer, found.findings.model.answer), (Unknown, Unknown));
+    assert_eq!(found.findings.credential.basis, "the provider did not answer in time");
 }
 
 /// Headers; milliseconds.
