@@ -14,7 +14,8 @@ use sparkler::{
 
 use super::EXECUTE;
 use crate::{
-    sink::{Manner, Sink},
+    authority::Authority,
+    sink::{Manner, Shown, Sink},
     support::{Caller, PATIENCE, Program, World, ask, page, spawn},
 };
 
@@ -83,22 +84,24 @@ async fn delivered(variables: &[(&str, &str)], sink: &Sink) -> BTreeMap<String, 
     let log = program.stop().await;
     simulating.abort();
     assert!(!log.iter().any(|line| line.contains("canary")), "{log:#?}");
-    assert_eq!(sink.spans().named(EXECUTE).len(), 1);
     sink.resource()
 }
 
 #[tokio::test]
 async fn it_does_so_over_http_too() {
-    let sink = Sink::over_http().await;
+    let sink = Sink::over_http(None).await;
     let resource = delivered(
         &[
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "x-token=canary%20token"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
             ("OTEL_METRICS_EXPORTER", "none"),
         ],
         &sink,
     )
     .await;
+    assert_eq!(sink.spans().named(EXECUTE).len(), 1);
+    assert_eq!(sink.header("content-encoding").as_deref(), Some("gzip"));
     assert_eq!(resource["service.name"], "sparkler");
     assert_eq!(sink.header("x-token").as_deref(), Some("canary token"));
 }
@@ -116,6 +119,7 @@ async fn a_program_with_one_thread_delivers_everything_before_it_ends() {
         &sink,
     )
     .await;
+    assert_eq!(sink.spans().named(EXECUTE).len(), 1);
     assert_eq!(resource["service.name"], "flows");
     assert_eq!(resource["service.instance.id"], "worker-7");
     assert_eq!(resource["service.version"], env!("CARGO_PKG_VERSION"));
@@ -123,4 +127,59 @@ async fn a_program_with_one_thread_delivers_everything_before_it_ends() {
     assert_eq!(sink.header("x-token").as_deref(), Some("canary token"));
     let metrics = sink.metrics();
     assert!(metrics.iter().any(|name| name.starts_with("sparkler.")), "{metrics:?}");
+}
+
+/// A collector with a certificate of this authority, which takes the clients of
+/// another, or anybody.
+fn shown(authority: &Authority, clients_of: Option<&Authority>) -> Shown {
+    let pair = authority.server();
+    let clients_of = clients_of.map(Authority::pem);
+    Shown { certificate: pair.certificate, key: pair.key, clients_of }
+}
+
+#[tokio::test]
+async fn a_collector_is_spoken_to_by_tls_and_trusted_by_its_authority() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let trusted = authority.file("ca.pem", &authority.pem());
+    let mistaken = authority.file("stranger.pem", &stranger.pem());
+    for (protocol, is_http) in [("grpc", false), ("http/protobuf", true)] {
+        for (trust, arrives) in [(&trusted, true), (&mistaken, false)] {
+            let shown = shown(&authority, None);
+            let sink = match is_http {
+                true => Sink::over_http(Some(shown)).await,
+                false => Sink::over_tls(shown).await,
+            };
+            let variables = [
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                ("OTEL_EXPORTER_OTLP_CERTIFICATE", trust.as_str()),
+                ("OTEL_EXPORTER_OTLP_HEADERS", "x-token=canary%20token"),
+                ("OTEL_METRICS_EXPORTER", "none"),
+            ];
+            delivered(&variables, &sink).await;
+            let came = sink.spans().named(EXECUTE).len();
+            assert_eq!(came, usize::from(arrives), "{protocol}, trusting {trust}");
+            let token = sink.header("x-token");
+            assert_eq!(token.is_some(), arrives, "a stranger is told nothing");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_asks_for_a_certificate_is_shown_the_workers() {
+    let authority = Authority::new();
+    let trusted = authority.file("ca.pem", &authority.pem());
+    let own = authority.client();
+    let certificate = authority.file("own.pem", &own.certificate);
+    let key = authority.file("own.key", &own.key);
+    let identity = [
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", certificate.as_str()),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", key.as_str()),
+    ];
+    for (identity, arrives) in [(&identity[..], true), (&[], false)] {
+        let sink = Sink::over_tls(shown(&authority, Some(&authority))).await;
+        let mut variables = vec![("OTEL_EXPORTER_OTLP_CERTIFICATE", trusted.as_str())];
+        variables.extend_from_slice(identity);
+        delivered(&variables, &sink).await;
+        assert_eq!(sink.spans().named(EXECUTE).len(), usize::from(arrives));
+    }
 }

@@ -1,9 +1,16 @@
 //! What an execution leaves behind for whoever looks later: a tree of spans at
 //! a collector, and a line in the log.
 
+#[path = "../support/authority.rs"]
+mod authority;
 #[expect(dead_code, reason = "the clients' own tests use all of it")]
 #[path = "../clients/client.rs"]
 mod clients;
+#[allow(dead_code, unreachable_pub, reason = "it is the fleet's own tests' too")]
+#[path = "../fleet/members.rs"]
+mod members;
+#[path = "../support/redis_server.rs"]
+mod redis_server;
 #[expect(unreachable_pub, reason = "it stands with the other actors, which are shared")]
 #[path = "../support/sink.rs"]
 mod sink;
@@ -11,11 +18,12 @@ mod sink;
 mod support;
 
 mod collectors;
+mod elsewhere;
 mod endings;
 mod lines;
-mod panicking;
 mod parents;
 mod trees;
+mod used;
 
 use std::time::Duration;
 

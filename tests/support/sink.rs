@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::{self, Read},
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -27,13 +28,18 @@ use sparkler::{
     telemetry::{Collector, Protocol},
 };
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinHandle,
     time::{sleep, timeout},
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, metadata::MetadataMap, transport::Server};
+use tonic::{
+    Request, Response, Status,
+    metadata::MetadataMap,
+    transport::{Certificate, Identity, Server, ServerTlsConfig},
+};
 
 use crate::support::{PATIENCE, spawn};
 
@@ -52,8 +58,18 @@ pub enum Manner {
 /// A collector, for as long as the value lives.
 pub struct Sink {
     pub address: SocketAddr,
+    scheme: &'static str,
     taken: watch::Receiver<Taken>,
     running: JoinHandle<()>,
+}
+
+/// What a collector that speaks TLS shows, and whom it takes, as PEM.
+#[derive(Clone)]
+pub struct Shown {
+    pub certificate: String,
+    pub key: String,
+    /// Whose clients it takes; it asks for no certificate where that is nobody.
+    pub clients_of: Option<String>,
 }
 
 /// What it has taken.
@@ -89,38 +105,66 @@ impl Sink {
     }
 
     pub async fn with(manner: Manner) -> Sink {
+        Sink::over_grpc(manner, None).await
+    }
+
+    /// One that speaks TLS.
+    pub async fn over_tls(shown: Shown) -> Sink {
+        Sink::over_grpc(Manner::Takes, Some(shown)).await
+    }
+
+    async fn over_grpc(manner: Manner, shown: Option<Shown>) -> Sink {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
         let (taken, takes) = watch::channel(Taken::default());
         let collector = Collecting { manner, taken: Arc::new(Mutex::new(taken)) };
         let gzip = tonic::codec::CompressionEncoding::Gzip;
-        let serving = Server::builder()
+        let (mut server, scheme) = (Server::builder(), scheme(shown.as_ref()));
+        if let Some(shown) = shown {
+            let identity = Identity::from_pem(shown.certificate, shown.key);
+            let mut tls = ServerTlsConfig::new().identity(identity);
+            if let Some(authority) = shown.clients_of {
+                tls = tls.client_ca_root(Certificate::from_pem(authority));
+            }
+            server = server.tls_config(tls).expect("TLS");
+        }
+        let serving = server
             .add_service(TraceServiceServer::new(collector.clone()).accept_compressed(gzip))
             .add_service(MetricsServiceServer::new(collector).accept_compressed(gzip))
             .serve_with_incoming(TcpListenerStream::new(listener));
         let running = spawn(async move { serving.await.expect("it serves") });
-        Sink { address, taken: takes, running }
+        Sink { address, scheme, taken: takes, running }
     }
 
     /// The same over HTTP, which is for traces only here.
-    pub async fn over_http() -> Sink {
+    pub async fn over_http(shown: Option<Shown>) -> Sink {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
         let (taken, takes) = watch::channel(Taken::default());
         let collector = Collecting { manner: Manner::Takes, taken: Arc::new(Mutex::new(taken)) };
         let take = |headers: http::HeaderMap, body: axum::body::Bytes| async move {
-            let message = ExportTraceServiceRequest::decode(body).expect("a message");
+            let body = inflated(&headers, &body);
+            let message = ExportTraceServiceRequest::decode(&*body).expect("a message");
             let mut request = Request::new(message);
             *request.metadata_mut() = MetadataMap::from_headers(headers);
             TraceService::export(&collector, request).await.expect("it takes everything");
         };
         let pages = axum::Router::new().route("/v1/traces", axum::routing::post(take));
-        let running = spawn(async move { axum::serve(listener, pages).await.expect("it serves") });
-        Sink { address, taken: takes, running }
+        let scheme = scheme(shown.as_ref());
+        let running = spawn(async move {
+            match shown {
+                None => axum::serve(listener, pages).await.expect("it serves"),
+                Some(shown) => {
+                    let listener = Greeting { listener, acceptor: acceptor(&shown) };
+                    axum::serve(listener, pages).await.expect("it serves");
+                }
+            }
+        });
+        Sink { address, scheme, taken: takes, running }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Has a worker send its traces here, soon after they end.
@@ -179,6 +223,60 @@ impl Sink {
 impl Drop for Sink {
     fn drop(&mut self) {
         self.running.abort();
+    }
+}
+
+fn scheme(shown: Option<&Shown>) -> &'static str {
+    if shown.is_some() { "https" } else { "http" }
+}
+
+/// A body as it was before it was compressed.
+fn inflated(headers: &http::HeaderMap, body: &[u8]) -> Vec<u8> {
+    let Some(encoding) = headers.get("content-encoding") else {
+        return body.to_vec();
+    };
+    assert_eq!(encoding, "gzip");
+    let mut inflated = Vec::new();
+    flate2::read::GzDecoder::new(body).read_to_end(&mut inflated).expect("gzip");
+    inflated
+}
+
+/// A listener that greets its callers by TLS; those that will not are let go.
+struct Greeting {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+fn acceptor(shown: &Shown) -> TlsAcceptor {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    let certificate = CertificateDer::from_pem_slice(shown.certificate.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(shown.key.as_bytes()).expect("a key");
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::aws_lc_rs::default_provider(),
+    ));
+    let config = config.with_safe_default_protocol_versions().expect("versions");
+    let config = config
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.expect("a certificate")], key)
+        .expect("a pair");
+    TlsAcceptor::from(Arc::new(config))
+}
+
+impl axum::serve::Listener for Greeting {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TlsStream<TcpStream>, SocketAddr) {
+        loop {
+            let (socket, caller) = self.listener.accept().await.expect("it listens");
+            if let Ok(stream) = self.acceptor.accept(socket).await {
+                return (stream, caller);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 }
 
