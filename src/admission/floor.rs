@@ -242,7 +242,8 @@ impl<W> Floor<W> {
     fn limit(&self, tenant: &str) -> Limit {
         let own = self.tenants.get(tenant).map_or(0, |known| known.seated);
         let executions = self.config.executions_per_tenant;
-        if own < executions {
+        // It is told of its own limit where it has one.
+        if own < executions || executions >= self.config.executions {
             return Limit::Executions;
         }
         Limit::Tenant { tenant: tenant.to_owned(), executions }
@@ -362,14 +363,23 @@ mod tests {
     }
 
     #[test]
+    fn who_is_refused_is_told_the_limit_that_is_its_own() {
+        let mut floor = floor(2, 1, 0);
+        seated(&mut floor, "a");
+        let limit = Limit::Tenant { tenant: "a".to_owned(), executions: 1 };
+        assert_eq!(in_line(&mut floor, "a", 1), Err(limit));
+        seated(&mut floor, "b");
+        assert_eq!(in_line(&mut floor, "c", 2), Err(Limit::Executions));
+    }
+
+    #[test]
     fn a_full_line_is_shared_alike() {
         let mut floor = floor(1, 1, 4);
         seated(&mut floor, "greedy");
         for waiter in 1..=4 {
             assert_eq!(in_line(&mut floor, "greedy", waiter), Ok(None));
         }
-        let limit = Limit::Tenant { tenant: "greedy".to_owned(), executions: 1 };
-        assert_eq!(in_line(&mut floor, "greedy", 5), Err(limit));
+        assert_eq!(in_line(&mut floor, "greedy", 5), Err(Limit::Executions));
         assert_eq!(in_line(&mut floor, "modest", 6), Ok(Some(4)), "the newest gives way");
         assert_eq!(in_line(&mut floor, "modest", 7), Ok(Some(3)));
         assert_eq!(in_line(&mut floor, "modest", 8), Err(Limit::Executions));

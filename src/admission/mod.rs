@@ -11,6 +11,7 @@
 mod arriving;
 mod floor;
 mod memory;
+mod pacing;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ pub use self::arriving::Arriving;
 use self::{
     floor::{Floor, LinedUp, Ticket},
     memory::Charge,
+    pacing::Pacing,
 };
 use crate::error::{Error, Limit};
 
@@ -67,6 +69,7 @@ pub struct Admission(Arc<Shared>);
 struct Shared {
     config: AdmissionConfig,
     floor: Mutex<Floor<Caller>>,
+    pacing: Mutex<Pacing>,
     /// Rung when the last place was given back and nobody is in line.
     empty: Notify,
 }
@@ -107,17 +110,15 @@ pub struct Waiting {
 struct Place {
     admission: Admission,
     tenant: Arc<str>,
+    since: Instant,
 }
 
 impl Admission {
-    /// The shortest wait that a refused caller is told; it is up to twice as
-    /// long, so that they do not all come back together.
-    const RETRY_AFTER: Duration = Duration::from_secs(1);
-
     /// A worker with nobody in it.
     pub fn new(config: AdmissionConfig) -> Admission {
         let floor = Mutex::new(Floor::new(config));
-        Admission(Arc::new(Shared { config, floor, empty: Notify::new() }))
+        let pacing = Mutex::default();
+        Admission(Arc::new(Shared { config, floor, pacing, empty: Notify::new() }))
     }
 
     /// Takes a place for a tenant's call with a request of so many bytes, or
@@ -126,14 +127,15 @@ impl Admission {
         let mut floor = self.floor();
         let bytes = memory::of_request(request_bytes);
         let name = floor.charge(tenant, bytes).map_err(refusal)?;
-        let charge = Charge::new(self.clone(), name, bytes);
+        let charge = Charge::new(self.clone(), name.clone(), bytes);
         if let Some(tenant) = floor.sit(tenant) {
             return Ok(Entry::Seated(self.place(tenant).permit(charge, None)));
         }
         let (caller, called) = oneshot::channel();
         let lined_up = floor.line_up(tenant, caller);
         drop(floor);
-        let LinedUp { tenant, ticket, pushed_out } = lined_up.map_err(refusal)?;
+        let LinedUp { tenant, ticket, pushed_out } =
+            lined_up.map_err(|limit| self.refusal_of(&name, limit))?;
         if let Some(pushed_out) = pushed_out {
             let _ = pushed_out.send(Err(Limit::Executions));
         }
@@ -178,7 +180,19 @@ impl Admission {
     }
 
     fn place(&self, tenant: Arc<str>) -> Place {
-        Place { admission: self.clone(), tenant }
+        Place { admission: self.clone(), tenant, since: Instant::now() }
+    }
+
+    /// Sends one away who found no place, for as long as it may take until there
+    /// is one.
+    fn refusal_of(&self, tenant: &Arc<str>, limit: Limit) -> Error {
+        let places = self.0.config.executions.min(self.0.config.executions_per_tenant);
+        saturated(limit, self.pacing().wait(tenant, places, Instant::now()))
+    }
+
+    /// Held for a few instructions, which do not panic.
+    fn pacing(&self) -> MutexGuard<'_, Pacing> {
+        self.0.pacing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn vacate(&self, tenant: &Arc<str>) {
@@ -222,9 +236,12 @@ impl Waiting {
                 Some(charge) => Ok(place.permit(charge, Some(self.since.elapsed()))),
                 None => Err(Error::Internal("a call in line was called twice")),
             },
-            Ok(Ok(Err(limit))) => Err(refusal(limit)),
+            Ok(Ok(Err(limit))) => Err(self.admission.refusal_of(&self.tenant, limit)),
             Ok(Err(_)) => Err(Error::Internal("a call in line was forgotten")),
-            Err(_) => Err(refusal(Limit::Queue { waited: limit })),
+            Err(_) => {
+                let limit = Limit::Queue { waited: limit };
+                Err(self.admission.refusal_of(&self.tenant, limit))
+            }
         }
     }
 }
@@ -263,12 +280,18 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.admission.pacing().stayed(self.since.elapsed());
         self.admission.vacate(&self.tenant);
     }
 }
 
+/// For want of memory, which comes back as it was taken: up to twice the shortest
+/// wait, so that they do not all come back together.
 fn refusal(limit: Limit) -> Error {
-    let wait = Admission::RETRY_AFTER.mul_f64(1.0 + fastrand::f64());
+    saturated(limit, Pacing::SHORTEST.mul_f64(1.0 + fastrand::f64()))
+}
+
+fn saturated(limit: Limit, wait: Duration) -> Error {
     // In whole milliseconds, as the pushback has it.
     let retry_after = Duration::from_millis(wait.as_millis() as u64);
     Error::Saturated { limit, retry_after }
