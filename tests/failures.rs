@@ -46,6 +46,7 @@ fn every_failure() -> Vec<Error> {
         Error::ExecutionUnknown,
         Error::IdempotencyMismatch,
         Error::CallerUnauthenticated,
+        Error::RequestCompressed,
         Error::RequestOverdue { limit: retry_after },
         Error::Saturated { limit: Limit::Executions, retry_after },
         Error::Saturated { limit: of_a_day(), retry_after },
@@ -73,6 +74,7 @@ fn is_listed(error: &Error) {
         | Error::ExecutionUnknown
         | Error::IdempotencyMismatch
         | Error::CallerUnauthenticated
+        | Error::RequestCompressed
         | Error::RequestOverdue { .. }
         | Error::Saturated { .. }
         | Error::Draining { .. }

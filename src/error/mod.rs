@@ -42,6 +42,8 @@ pub enum Error {
     IdempotencyMismatch,
     /// The caller is not known to this worker.
     CallerUnauthenticated,
+    /// The request is compressed.
+    RequestCompressed,
     /// The request did not arrive whole in time.
     RequestOverdue {
         /// In which time.
@@ -158,6 +160,7 @@ impl Error {
             Error::ExecutionUnknown => "EXECUTION_UNKNOWN",
             Error::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
             Error::CallerUnauthenticated => "CALLER_UNAUTHENTICATED",
+            Error::RequestCompressed => "COMPRESSION_UNSUPPORTED",
             Error::RequestOverdue { .. } => "REQUEST_TIMEOUT",
             Error::Provider(provider) => provider.kind.reason(),
             Error::Deadline { deadline, .. } => deadline.reason(),
@@ -181,6 +184,7 @@ impl Error {
             | Error::ExecutionUnknown
             | Error::IdempotencyMismatch
             | Error::CallerUnauthenticated
+            | Error::RequestCompressed
             | Error::RequestOverdue { .. }
             | Error::Cancelled => Fault::Caller,
             Error::Provider(provider) => provider.kind.fault(),
@@ -205,6 +209,7 @@ impl Error {
             | Error::ExecutionUnknown
             | Error::IdempotencyMismatch
             | Error::CallerUnauthenticated
+            | Error::RequestCompressed
             | Error::OutputNotJson { .. }
             | Error::OutputSchemaMismatch { .. }
             | Error::OutputTooLarge { .. }
@@ -247,6 +252,11 @@ impl Error {
             Error::CallerUnauthenticated => {
                 "the worker does not know this caller; check the worker's token or the client \
                  certificate"
+                    .to_owned()
+            }
+            Error::RequestCompressed => {
+                "this worker reads no compressed requests: a few bytes can \
+                                         stand for any memory; send the request as it is"
                     .to_owned()
             }
             Error::RequestOverdue { limit } => format!(

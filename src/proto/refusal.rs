@@ -1,11 +1,14 @@
 //! Refusals of the gRPC stack itself, which come before the service has seen
 //! the request: given the name and the details that every failure has.
 
-use http::Response;
+use http::{HeaderValue, Response};
 use tonic::{Code, Status};
 
 use super::status::status;
 use crate::error::{Error, Violation};
+
+/// With a refusal for its compression: which the worker would have taken.
+const ACCEPTS: &str = "grpc-accept-encoding";
 
 /// Names a response that is a refusal of the stack; leaves every other as it
 /// is. To be called with every response, before its body.
@@ -17,6 +20,11 @@ pub fn name_refusal<B: Default>(response: Response<B>, max_message_bytes: usize)
     // The worker's own statuses have details, always.
     let code = refusal.filter(|refusal| refusal.details().is_empty()).map(|refusal| refusal.code());
     let description = match code {
+        Some(Code::Unimplemented) if response.headers().contains_key(ACCEPTS) => {
+            let mut named = status(&Error::RequestCompressed).into_http();
+            named.headers_mut().insert(ACCEPTS, HeaderValue::from_static("identity"));
+            return named;
+        }
         Some(Code::OutOfRange) => {
             format!("is larger than {max_message_bytes} bytes, which is all that is read")
         }

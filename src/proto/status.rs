@@ -72,7 +72,7 @@ fn make(error: &Error, phase: Option<Phase>, detail: Option<FailureDetail>) -> S
 fn code(error: &Error) -> Code {
     match error {
         Error::InvalidNodeConfig(_) => Code::InvalidArgument,
-        Error::UnknownNodeType { .. } => Code::Unimplemented,
+        Error::UnknownNodeType { .. } | Error::RequestCompressed => Code::Unimplemented,
         Error::NotCached | Error::ExecutionUnknown => Code::NotFound,
         Error::IdempotencyMismatch => Code::FailedPrecondition,
         Error::CallerUnauthenticated => Code::Unauthenticated,

@@ -5,7 +5,7 @@ use prost::Message;
 use tonic::{
     Code, Request, Status,
     client::Grpc,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
     transport::Channel,
 };
 
@@ -125,5 +125,22 @@ async fn a_body_that_is_no_frame_is_refused_by_name() {
         assert_eq!(failure.reason, "INVALID_NODE_CONFIG", "{name}: {failure:?}");
         assert_eq!(failure.violations[0].0, "request", "{name}: {failure:?}");
     }
+    world.caller().await.answer(ask("and now well")).await;
+}
+
+#[tokio::test]
+async fn a_compressed_request_is_refused_by_name_and_not_inflated() {
+    let world = World::start().await;
+    let mut client = world.caller().await.client().send_compressed(CompressionEncoding::Gzip);
+    // As much as is read of one that comes as it is.
+    let refused = client.execute_node(ask(&" ".repeat(8 << 20)).request()).await;
+    let status = refused.expect_err("it is compressed");
+    let accepted = status.metadata().get("grpc-accept-encoding").cloned();
+    assert_eq!(accepted.expect("it says what it takes"), "identity");
+    let failure = Failure::from(status);
+    assert_eq!(failure.code, Code::Unimplemented, "{failure:?}");
+    assert_eq!(failure.reason, "COMPRESSION_UNSUPPORTED", "{failure:?}");
+    assert!(!failure.safe_to_retry());
+    assert_eq!(world.upstream_calls(), 0);
     world.caller().await.answer(ask("and now well")).await;
 }

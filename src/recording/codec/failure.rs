@@ -49,6 +49,7 @@ fn fault(error: &Error) -> Option<wire::Fault> {
         | Error::ExecutionUnknown
         | Error::IdempotencyMismatch
         | Error::CallerUnauthenticated
+        | Error::RequestCompressed
         | Error::RequestOverdue { .. }
         | Error::Saturated { .. }
         | Error::ConnectionAged { .. }
