@@ -7,6 +7,7 @@ use std::fmt;
 
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroize;
 
 /// A key that can be sent: non-empty, printable ASCII.
 #[derive(Clone)]
@@ -33,8 +34,10 @@ impl ApiKey {
     pub const MAX_BYTES: usize = 4096;
 
     /// Takes a key over; the text it came in is gone.
-    pub fn new(key: String) -> Result<ApiKey, BadApiKey> {
-        let key = SecretString::from(key);
+    pub fn new(mut text: String) -> Result<ApiKey, BadApiKey> {
+        // Copied: to hand the text itself over may move it, and leave it behind.
+        let key = SecretString::from(text.as_str());
+        text.zeroize();
         let bytes = key.expose_secret().as_bytes();
         if bytes.is_empty() {
             return Err(BadApiKey::Empty);

@@ -5,6 +5,7 @@
 //! know of a worker is its gRPC API.
 
 mod check;
+mod core_dumps;
 mod credential;
 mod demo;
 mod execute;

@@ -4,9 +4,10 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{failure::Failure, log};
+use super::{core_dumps, failure::Failure, log};
 use crate::{
     callers::Callers,
     config::{Config, ServeArgs},
@@ -32,6 +33,10 @@ pub(super) struct ServeCommand {
 impl ServeCommand {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         log::begin(&self.args).map_err(Failure::Usage)?;
+        if !self.args.core_dumps {
+            core_dumps::forbid()
+                .context("core dumps cannot be turned off; say --core-dumps where they may be")?;
+        }
         let typed = format!("{:?}", self.args);
         let config =
             Config::try_from(self.args).map_err(|problem| Failure::Usage(problem.into()))?;

@@ -222,6 +222,11 @@ pub struct ServeArgs {
     )]
     pub drain_limit: Duration,
 
+    /// Lets a crash leave a core file, with whatever keys are in memory, and a
+    /// debugger look in.
+    #[arg(long, env = "SPARKLER_CORE_DUMPS", value_parser = BoolishValueParser::new())]
+    pub core_dumps: bool,
+
     /// Whether the service describes itself (gRPC reflection).
     #[arg(
         long,

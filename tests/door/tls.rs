@@ -174,6 +174,39 @@ async fn whoever_does_not_greet_as_a_caller_does_is_sent_away() {
     assert!(matches!(read, Ok(Ok(0) | Err(_))), "the oldest gives way");
 }
 
+/// The beginning of a ClientHello: a record of 512 bytes, of which ten come.
+const HALF_A_HELLO: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3];
+
+#[tokio::test]
+async fn handshakes_that_stall_hold_neither_callers_nor_the_end() {
+    use tokio::io::AsyncWriteExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new();
+    write(folder.path(), &authority.worker());
+    let mut world = World::with(Options::instant(), |config| {
+        config.door.tls = Some(tls(folder.path(), None));
+        config.drain.drain_limit = Duration::from_secs(600);
+    })
+    .await;
+    let mut stalled = Vec::new();
+    for number in 0..200 {
+        let mut socket = TcpStream::connect(world.worker).await.expect("it listens");
+        if number % 2 == 0 {
+            socket.write_all(HALF_A_HELLO).await.expect("it reads");
+        }
+        stalled.push(socket);
+    }
+    let channel = connect(&world, &authority, None).await.expect("trusted");
+    Caller::over(channel.clone()).answer(ask("x")).await;
+    let mut health = HealthClient::new(channel);
+    let watch = health.watch(HealthCheckRequest::default()).await.expect("a watch").into_inner();
+    let began = Instant::now();
+    world.stop();
+    world.stopped().await;
+    println!("stopped in {:?} beside {} stalled handshakes", began.elapsed(), stalled.len());
+    drop((stalled, watch));
+}
+
 #[tokio::test]
 async fn a_stream_ends_before_its_connection_is_cut_and_is_picked_up_over_another() {
     use sparkler::{proto::AttachExecutionRequest, simulator::Pace};

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod core_dumps;
 mod health;
 mod panicking;
 mod saturation;
