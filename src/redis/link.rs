@@ -162,7 +162,8 @@ fn info(config: &RedisConfig, endpoint: &Endpoint) -> RedisResult<ConnectionInfo
     };
     let mut settings = RedisConnectionInfo::default()
         .set_db(config.address.database)
-        .set_lib_name("sparkler", env!("CARGO_PKG_VERSION"));
+        // It would need a right that servers before 7.2 do not know.
+        .set_skip_set_lib_name();
     if let Some(user) = &config.address.user {
         settings = settings.set_username(user);
     }

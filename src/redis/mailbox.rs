@@ -78,7 +78,9 @@ impl Mailbox {
                 }
                 self.healthy.send_replace(false);
             }
-            sleep(pause.next()).await;
+            // Where the keeper has found a server there is one to listen to.
+            let found = redialled.changed();
+            let _ = timeout(pause.next(), found).await;
         }
     }
 

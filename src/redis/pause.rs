@@ -11,7 +11,7 @@ pub(super) struct Pause {
 
 impl Pause {
     const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(3);
+    const LONGEST: Duration = Duration::from_secs(1);
 
     /// The next wait: half to all of what has doubled with each before it.
     pub(super) fn next(&mut self) -> Duration {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     members::{Fleet, status, unhurried, until_shared},
-    support::ask,
+    support::{Caller, World, ask},
 };
 
 /// Until two workers share again what they are asked.
@@ -53,34 +53,51 @@ async fn a_leader_whose_redis_was_emptied_goes_on_for_its_own() {
     healed(&fleet).await;
 }
 
+/// What a frozen Redis may add to an execution.
+const AIM: Duration = Duration::from_millis(50);
+/// Added where an execution waits for a Redis that never answers.
+const HANGS: Duration = Duration::from_secs(1);
+
+async fn took(caller: &Caller, prompt: &str) -> (Duration, CacheStatus) {
+    let began = Instant::now();
+    let answer = caller.answer(ask(prompt).cached()).await;
+    (began.elapsed(), status(&answer))
+}
+
+/// With the time limit that workers have unless told otherwise, and against a
+/// worker that has no Redis. The machine may be busy with other things: then it
+/// is the best of several rounds that says what Redis adds.
 #[tokio::test]
 async fn a_frozen_redis_delays_no_execution_by_more_than_a_moment() {
     let fleet = Fleet::with(2, Options::instant(), |config| {
-        let fleet = config.fleet.as_mut().expect("a fleet");
-        fleet.redis.timeout = Duration::from_millis(30);
+        config.fleet.as_mut().expect("a fleet").redis.timeout = Duration::from_millis(40);
     })
     .await;
+    let world = World::start().await;
+    let lone = world.caller().await;
     let caller = fleet.caller(0).await;
-    caller.answer(ask("Warm").cached()).await;
-    let mut plain = Vec::new();
-    for number in 0..5 {
-        let began = Instant::now();
-        caller.answer(ask(&format!("Plain {number}"))).await;
-        plain.push(began.elapsed());
+    let (mut first_ones, mut later_ones) = (Vec::new(), Vec::new());
+    for round in 0..8 {
+        healed(&fleet).await;
+        fleet.redis.signal("-STOP");
+        for number in 0..4 {
+            let prompt = format!("Frozen {round} {number}");
+            let (usual, _) = took(&lone, &prompt).await;
+            let (frozen, status) = took(&caller, &prompt).await;
+            assert_eq!(status, CacheStatus::LookupFailed);
+            let added = if number == 0 { &mut first_ones } else { &mut later_ones };
+            added.push(frozen.saturating_sub(usual));
+        }
+        fleet.redis.signal("-CONT");
     }
-    fleet.redis.signal("-STOP");
-    let mut frozen = Vec::new();
-    for number in 0..5 {
-        let began = Instant::now();
-        let answer = caller.answer(ask(&format!("Frozen {number}")).cached()).await;
-        frozen.push(began.elapsed());
-        assert_eq!(status(&answer), CacheStatus::LookupFailed);
+    for (which, added) in [("first", &mut first_ones), ("later", &mut later_ones)] {
+        added.sort();
+        let (best, worst) = (added[0], added[added.len() - 1]);
+        let median = added[added.len() / 2];
+        eprintln!(
+            "a frozen Redis adds to the {which} executions {best:?} at best, {median:?} in the middle, {worst:?} at worst"
+        );
+        assert!(best <= AIM, "{which}: {added:?}");
+        assert!(worst < HANGS, "{which}: {added:?}");
     }
-    eprintln!("without Redis {plain:?}; with a frozen one, from the first on {frozen:?}");
-    let usual = *plain.iter().max().expect("some");
-    for delayed in frozen {
-        assert!(delayed < usual + Duration::from_millis(250), "{delayed:?} against {usual:?}");
-    }
-    fleet.redis.signal("-CONT");
-    healed(&fleet).await;
 }

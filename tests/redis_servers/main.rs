@@ -22,4 +22,5 @@ mod forms;
 mod rights;
 mod sentinels;
 mod starting;
+mod storm;
 mod workers;

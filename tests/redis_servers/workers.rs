@@ -26,7 +26,7 @@ impl Workers {
     pub async fn start(&self, more: &[&str]) -> Program {
         let secret = self.path("secret");
         let shared = ["--redis-url", &self.redis_url, "--cache-secret-file", &secret];
-        let patient = ["--redis-timeout", "1s"];
+        let patient = ["--redis-timeout", "2s"];
         let given = more.iter().any(|argument| argument.starts_with(patient[0]));
         let patient = if given { &[][..] } else { &patient[..] };
         Program::serve(&self.base_url, &[&shared[..], patient, more].concat()).await

@@ -57,6 +57,11 @@ impl Program {
         self.child.id().expect("it runs")
     }
 
+    /// Kills it, and waits until it is gone.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("it ran");
+    }
+
     /// Stops it; what it has logged.
     pub async fn stop(mut self) -> Vec<String> {
         let id = i32::try_from(self.child.id().expect("it runs")).expect("a process id");
