@@ -5,9 +5,9 @@ use tokio::time::Instant;
 
 use crate::{
     event::{Emit, Phase},
-    fleet::{Following, Hearing, Standing},
+    fleet::{Following, Hearing, News, Standing},
     flight::{Failure, Publisher, worker_lost},
-    recording::{FlightId, Recording},
+    recording::{FlightId, Gap, Log, Recording},
 };
 
 /// How a relayed flight goes on.
@@ -35,8 +35,7 @@ pub(super) async fn relay(
             Ok(Hearing { parts, standing }) => {
                 until = None;
                 for part in parts {
-                    publisher.phase(Phase::Streaming);
-                    publisher.relay(part).map_err(|_gap| worker_lost())?;
+                    pass_on(publisher, part).map_err(|_gap| worker_lost())?;
                 }
                 match standing {
                     Standing::More => continue,
@@ -55,6 +54,16 @@ pub(super) async fn relay(
                 }
             }
         }
-        following.news().await;
+        // What is missing between notices is looked up.
+        while let News::Events(events) = following.news().await {
+            if pass_on(publisher, events).is_err() {
+                break;
+            }
+        }
     }
+}
+
+fn pass_on(publisher: &mut Publisher, events: Log) -> Result<(), Gap> {
+    publisher.phase(Phase::Streaming);
+    publisher.relay(events)
 }

@@ -49,6 +49,11 @@ impl Place {
     pub(super) fn seal_of(&self, what: &str) -> Vec<u8> {
         [self.berth.0.as_slice(), what.as_bytes()].concat()
     }
+
+    /// The same for events, which are of one flight and no other that lies here.
+    pub(super) fn seal_of_events(&self, flight: FlightId) -> Vec<u8> {
+        [self.berth.0.as_slice(), b"events", flight.as_bytes()].concat()
+    }
 }
 
 impl fmt::Display for Berth {

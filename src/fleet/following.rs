@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     Fleet, Pace, Place,
-    bell::Bell,
-    step::{Answer, Heard, State, Step},
+    bell::{Bell, Ring},
+    step::{Answer, Heard, Mark, State, Step},
 };
 use crate::{
     error::Error,
     event::Usage,
-    recording::{FlightId, Log, Recording, Subject, codec},
+    recording::{
+        FlightId, Log, Recording, Subject,
+        codec::{self, Parts},
+    },
     redis::Unavailable,
 };
 
@@ -24,6 +27,21 @@ pub struct Following {
     bell: Bell,
     flight: FlightId,
     epoch: u64,
+    /// The parts of an event that is too large for one look, and the last of them.
+    parts: Parts,
+    partly: Option<Mark>,
+    /// When the leader was last looked for, and when it was last heard.
+    last_look: Instant,
+    last_heard: Instant,
+}
+
+/// What a bell rang for.
+#[derive(Debug)]
+pub enum News {
+    /// More events, as far as they can be gone on with.
+    Events(Log),
+    /// It is time to [hear](Following::hear) how the flight stands.
+    Look,
 }
 
 /// What was heard.
@@ -55,6 +73,8 @@ pub enum Standing {
 impl Following {
     /// Batches that are taken at once.
     const MOST_BATCHES: usize = 64;
+    /// What they may weigh, but for one that is larger by itself.
+    const MOST_BYTES: usize = 512 << 10;
 
     pub(super) fn new(
         fleet: Fleet,
@@ -63,7 +83,18 @@ impl Following {
         flight: FlightId,
         epoch: u64,
     ) -> Following {
-        Following { fleet, place, bell, flight, epoch }
+        let now = Instant::now();
+        Following {
+            fleet,
+            place,
+            bell,
+            flight,
+            epoch,
+            parts: Parts::default(),
+            partly: None,
+            last_look: now,
+            last_heard: now,
+        }
     }
 
     /// The flight.
@@ -83,21 +114,24 @@ impl Following {
 
     /// What the flight executes; `None` where there is no such flight.
     pub(super) async fn look(&mut self) -> Result<Option<Arc<Subject>>, Unavailable> {
-        let heard = self.ask(false, u64::MAX >> 16).await?;
+        let heard = self.ask(false, Mark::after(u64::MAX >> 16)).await?;
         Ok(heard.and_then(|heard| self.fleet.subject_of(&self.place, &heard.about)))
     }
 
-    /// The events after number `after`, as far as they are there.
+    /// The events after number `after`, as far as they are there, and how the
+    /// flight stands.
     pub async fn hear(&mut self, after: u64) -> Result<Hearing, Unavailable> {
         let gone = Hearing { parts: Vec::new(), standing: Standing::Gone };
+        let after = self.partly.take().unwrap_or(Mark::after(after));
         let Some(heard) = self.ask(true, after).await? else {
             return Ok(gone);
         };
-        let Some(parts) = heard.batches.iter().map(|sealed| self.part(sealed)).collect() else {
+        let Some(parts) = self.taken(&heard.batches) else {
             return Ok(gone);
         };
+        self.partly = self.parts.is_waiting().then_some(heard.mark);
         let standing = match heard.state {
-            _ if heard.batches.len() == Following::MOST_BATCHES => Standing::More,
+            _ if heard.more => Standing::More,
             State::Running => Standing::Running,
             State::Lost | State::Released => Standing::Lost,
             State::Landed => self.landed(&heard.landing).unwrap_or(Standing::Gone),
@@ -106,17 +140,33 @@ impl Following {
         Ok(Hearing { parts, standing })
     }
 
-    /// Resolves when there may be something new to hear. Cancel safe.
-    pub async fn news(&self) {
-        let apart = if self.fleet.redis.mailbox().is_healthy() {
-            self.fleet.look_every()
-        } else {
-            Pace::FOLLOWED
-        };
+    /// Resolves when there is something new, or may be. Cancel safe.
+    pub async fn news(&mut self) -> News {
         tokio::select! {
-            () = self.bell.heard() => {}
-            () = sleep(apart) => {}
+            biased;
+            ring = self.bell.heard() => match ring {
+                Ring::Events(sealed) => self.carried(&sealed),
+                Ring::Something => News::Look,
+            },
+            () = sleep_until(self.look_due()) => News::Look,
         }
+    }
+
+    /// A leader that is heard is alive; but it must know from time to time that
+    /// somebody follows.
+    fn look_due(&self) -> Instant {
+        if !self.fleet.hears() {
+            return self.last_look + Pace::FOLLOWED;
+        }
+        let apart = self.fleet.look_every();
+        (self.last_heard.max(self.last_look) + apart).min(self.last_look + 2 * apart)
+    }
+
+    /// The events that came with a notice, unless they are another flight's.
+    fn carried(&mut self, sealed: &[u8]) -> News {
+        let Some(content) = self.opened(sealed) else { return News::Look };
+        self.last_heard = Instant::now();
+        codec::decode_events(&content).map_or(News::Look, News::Events)
     }
 
     /// Follows no more, and lets the leader know.
@@ -131,13 +181,15 @@ impl Following {
         Instant::now() + self.fleet.config.lease
     }
 
-    async fn ask(&mut self, follows: bool, after: u64) -> Result<Option<Heard>, Unavailable> {
+    async fn ask(&mut self, follows: bool, after: Mark) -> Result<Option<Heard>, Unavailable> {
+        self.last_look = Instant::now();
         let step = Step::Read {
             worker: self.fleet.worker(),
             flight: self.flight,
             follows,
             after,
             most: Following::MOST_BATCHES,
+            most_bytes: Following::MOST_BYTES,
         };
         match self.fleet.take(&self.place, step).await? {
             Answer::Heard(heard) => {
@@ -148,9 +200,19 @@ impl Following {
         }
     }
 
-    fn part(&self, sealed: &[u8]) -> Option<Log> {
-        let content = self.fleet.sealer.open(&self.place.seal_of("events"), sealed)?;
-        codec::decode_events(&content).ok()
+    /// The events of batches, as far as they are whole; `None` where they cannot
+    /// be read here.
+    fn taken(&mut self, batches: &[Vec<u8>]) -> Option<Vec<Log>> {
+        let mut taken = Vec::new();
+        for sealed in batches {
+            let content = self.opened(sealed)?;
+            taken.extend(self.parts.take(&content).ok()?);
+        }
+        Some(taken)
+    }
+
+    fn opened(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        self.fleet.sealer.open(&self.place.seal_of_events(self.flight), sealed)
     }
 
     fn landed(&self, sealed: &[u8]) -> Option<Standing> {

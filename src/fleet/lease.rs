@@ -8,13 +8,13 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Fleet, Place,
     bell::Bell,
-    step::{Answer, Batch, Fence, State, Step},
+    step::{Answer, Batch, Fence, Mark, State, Step},
 };
 use crate::{
     error::Error,
     event::Usage,
     recording::{FlightId, Log, Recording, codec},
-    redis::Unavailable,
+    redis::{Connection, Unavailable},
 };
 
 /// How far apart events are told at least.
@@ -22,11 +22,16 @@ use crate::{
 pub struct Pace;
 
 impl Pace {
-    /// While somebody follows: no reader notices.
-    pub const FOLLOWED: Duration = Duration::from_millis(20);
-    /// While nobody does: whoever comes rings, and is then told at once.
-    pub const ALONE: Duration = Duration::from_millis(250);
+    /// While somebody follows: no reader notices. All flights of a worker are
+    /// told of at the same ticks, and so with the same commands.
+    pub const FOLLOWED: Duration = Duration::from_millis(18);
+    /// While nobody does and nobody's coming would be heard. Where it would, the
+    /// signs of life are enough: whoever comes rings, and is then told at once.
+    pub const UNHEARD: Duration = Duration::from_millis(250);
 }
+
+/// What is told with one command, in bytes. Larger events go in several parts.
+const MOST_BYTES: usize = 256 << 10;
 
 /// The right to lead a flight, until it is landed or lost. Dropping it without
 /// landing leaves the flight to whoever finds the lease run out.
@@ -41,7 +46,9 @@ pub struct Lease {
     followers: u64,
     /// When something was last told, or tried to.
     last_sign: Instant,
-    last_events: Option<Instant>,
+    /// When events were; the beginning, where none were yet.
+    last_events: Instant,
+    has_told: bool,
     /// Whether somebody waits to be told at once.
     rung: bool,
     over: bool,
@@ -64,7 +71,8 @@ impl Lease {
             fence,
             followers: 0,
             last_sign: Instant::now(),
-            last_events: None,
+            last_events: Instant::now(),
+            has_told: false,
             rung: false,
             over: false,
         }
@@ -109,7 +117,7 @@ impl Lease {
             return;
         }
         tokio::select! {
-            () = self.bell.heard() => self.rung = true,
+            _ = self.bell.heard() => self.rung = true,
             () = sleep_until(at) => {}
         }
     }
@@ -117,13 +125,26 @@ impl Lease {
     /// Tells events, or with none that the leader is there. What could not be
     /// told is told again with the next.
     pub async fn tell(&mut self, events: &Log) -> Result<(), Unavailable> {
-        let batch = self.batch(events);
         self.rung = false;
-        self.last_sign = Instant::now();
-        if batch.is_some() {
-            self.last_events = Some(self.last_sign);
+        if events.is_empty() {
+            return self.append(None).await;
         }
-        let last = batch.as_ref().map(|batch| batch.last);
+        (self.last_events, self.has_told) = (Instant::now(), true);
+        while self.told < events.last() && !self.over {
+            let next = events.after(self.told).up_to(MOST_BYTES);
+            for batch in self.batches(&next) {
+                self.append(Some(batch)).await?;
+            }
+            self.told = next.last();
+        }
+        Ok(())
+    }
+
+    async fn append(&mut self, batch: Option<Batch>) -> Result<(), Unavailable> {
+        if self.over {
+            return Ok(());
+        }
+        self.last_sign = Instant::now();
         let step = Step::Append {
             fence: self.fence.clone(),
             lease: self.fleet.held(),
@@ -131,11 +152,8 @@ impl Lease {
             most_bytes: self.fleet.config.max_flight_bytes,
             batch,
         };
-        match self.fleet.take(&self.place, step).await? {
-            Answer::Kept(followers) => {
-                self.followers = followers;
-                self.told = last.unwrap_or(self.told);
-            }
+        match self.fleet.courier.take(self.place.clone(), step).await? {
+            Answer::Kept(followers) => self.followers = followers,
             _ => {
                 self.over = true;
                 self.followers = 0;
@@ -179,20 +197,24 @@ impl Lease {
     }
 
     async fn land(
-        self,
+        mut self,
         events: &Log,
         state: State,
         landing: &[u8],
         recording: Option<(Vec<u8>, Duration)>,
     ) -> bool {
-        if self.over {
+        // What is too large for the last command goes before it.
+        let goes_before = events.bytes() > MOST_BYTES;
+        if goes_before && self.tell(events).await.is_err() || self.over {
             return false;
         }
+        let batch = if goes_before { None } else { self.batches(events).pop() };
+        let recording = recording.filter(|(sealed, _)| sealed.len() <= MOST_RECORDED);
         let landing = self.fleet.sealer.seal(&self.place.seal_of("landing"), landing);
         let step = Step::Land {
             fence: self.fence.clone(),
             retention: self.fleet.config.retention,
-            batch: self.batch(events),
+            batch,
             state,
             landing,
             recording,
@@ -200,23 +222,36 @@ impl Lease {
         matches!(self.fleet.take(&self.place, step).await, Ok(Answer::Kept(_)))
     }
 
-    fn batch(&self, events: &Log) -> Option<Batch> {
+    /// The events as one batch, or as the parts of one.
+    fn batches(&self, events: &Log) -> Vec<Batch> {
         if events.is_empty() {
-            return None;
+            return Vec::new();
         }
-        let content = codec::encode_events(events);
-        Some(Batch {
-            last: events.last(),
-            voids: events.voids(),
-            events: self.fleet.sealer.seal(&self.place.seal_of("events"), &content),
-        })
+        let place = self.place.seal_of_events(self.fence.flight);
+        let parts = codec::encode_events_in_parts(events, MOST_BYTES).into_iter();
+        parts
+            .zip(0..)
+            .map(|(content, part)| Batch {
+                mark: Mark { last: events.last(), part },
+                voids: events.voids() && part == 0,
+                events: self.fleet.sealer.seal(&place, &content),
+            })
+            .collect()
     }
 
+    /// When events are to be told: the first that somebody waits for at once.
     fn events_due(&self) -> Instant {
-        let apart = if self.followers > 0 { Pace::FOLLOWED } else { Pace::ALONE };
-        self.last_events.map_or_else(Instant::now, |last| last + apart)
+        match (self.followers > 0, self.has_told) {
+            (true, false) => Instant::now(),
+            (true, true) => self.fleet.tick_after(self.last_events),
+            (false, _) if self.fleet.hears() => self.last_events + self.fleet.look_every(),
+            (false, _) => self.last_events + Pace::UNHEARD,
+        }
     }
 }
+
+/// A larger recording is not kept: it would hold everybody else up.
+const MOST_RECORDED: usize = Connection::MAX_VALUE_BYTES - 2 * MOST_BYTES;
 
 /// The number of the first event of an epoch: above all that the epochs before
 /// can have told.

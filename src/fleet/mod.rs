@@ -17,20 +17,24 @@
 
 mod bell;
 mod berth;
+mod courier;
 mod following;
 mod lease;
 pub mod step;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use self::{
     bell::Bells,
     berth::Place,
+    courier::Courier,
     step::{Answer, Step, Wish},
 };
 pub use self::{
     berth::{Berth, Place as BerthPlace},
-    following::{Following, Hearing, Standing},
+    following::{Following, Hearing, News, Standing},
     lease::{Lease, Pace},
 };
 use crate::{
@@ -61,6 +65,9 @@ pub struct Fleet {
     sealer: Sealer,
     config: FleetConfig,
     bells: Arc<Bells>,
+    courier: Courier,
+    /// What the ticks are counted from.
+    began: Instant,
 }
 
 /// What a worker finds at a berth.
@@ -101,7 +108,8 @@ impl Fleet {
     ) -> Fleet {
         let bells = Arc::new(Bells::default());
         lifecycle.spawn(bells.clone().ring(redis.mailbox().subscribe()));
-        Fleet { redis, sealer, config, bells }
+        let courier = Courier::new(redis.clone(), lifecycle);
+        Fleet { redis, sealer, config, bells, courier, began: Instant::now() }
     }
 
     /// Resolves when Redis would be asked. Cancel safe.
@@ -192,6 +200,18 @@ impl Fleet {
     /// How often each end of a flight looks, should no notice come.
     fn look_every(&self) -> Duration {
         self.config.lease / 5
+    }
+
+    /// The next of the moments at which all flights are told of together.
+    fn tick_after(&self, instant: Instant) -> Instant {
+        let since = instant.saturating_duration_since(self.began).as_micros();
+        let ticks = since / Pace::FOLLOWED.as_micros() + 1;
+        self.began + Pace::FOLLOWED * u32::try_from(ticks).unwrap_or(u32::MAX)
+    }
+
+    /// Whether notices of other workers arrive.
+    fn hears(&self) -> bool {
+        self.redis.mailbox().is_healthy()
     }
 
     fn keep(&self) -> Duration {

@@ -6,7 +6,7 @@
 //! steps are tried and both are compared. Used by the ends of a flight in this
 //! room, and by those tests.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::berth::{Berth, Place};
 use crate::{
@@ -50,11 +50,33 @@ pub struct Wish {
     pub known: Option<(FlightId, u64)>,
 }
 
+/// A place among a flight's batches of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// The number of a batch's last event.
+    pub last: u64,
+    /// Which part of the batch, from 0: one event may be too large for one.
+    pub part: u32,
+}
+
+impl Mark {
+    /// After all of the event of this number.
+    pub fn after(number: u64) -> Mark {
+        Mark { last: number, part: u32::MAX }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}-{}", self.last, self.part)
+    }
+}
+
 /// Events to be added to a flight's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// The number of the last of them.
-    pub last: u64,
+    /// Where they belong.
+    pub mark: Mark,
     /// Whether they begin anew: what came before is void.
     pub voids: bool,
     /// The events, sealed.
@@ -128,10 +150,12 @@ pub enum Step {
         flight: FlightId,
         /// Whether it follows, and says so; or only looks.
         follows: bool,
-        /// The last event it has.
-        after: u64,
+        /// What it has.
+        after: Mark,
         /// How many batches it takes at most.
         most: usize,
+        /// About how many bytes of them, and one batch at least.
+        most_bytes: usize,
     },
     /// A worker follows no more.
     Leave {
@@ -202,6 +226,10 @@ pub struct Heard {
     pub landing: Vec<u8>,
     /// What is executed, sealed.
     pub about: Vec<u8>,
+    /// Whether there are more batches.
+    pub more: bool,
+    /// The last batch that was heard; what was asked for, where there is none.
+    pub mark: Mark,
     /// Batches of events, sealed, in order.
     pub batches: Vec<Vec<u8>>,
 }
@@ -274,9 +302,9 @@ impl Step {
                     None => given.bytes(b"").number(0),
                 };
             }
-            Step::Read { worker, flight, follows, after, most } => {
-                given.flight(*flight).text(worker).flag(*follows);
-                given.number(*after).number(*most as u64);
+            Step::Read { worker, flight, follows, after, most, most_bytes } => {
+                given.flight(*flight).text(worker).flag(*follows).text(&after.to_string());
+                given.number(*most as u64).number(*most_bytes as u64).address(place);
             }
             Step::Leave { worker, flight } => {
                 given.flight(*flight).text(worker).address(place);
@@ -337,8 +365,10 @@ impl Arguments {
 
     fn batch(&mut self, batch: Option<&Batch>) -> &mut Arguments {
         match batch {
-            Some(Batch { last, voids, events }) => self.number(*last).flag(*voids).bytes(events),
-            None => self.number(0).flag(false).bytes(b""),
+            Some(Batch { mark: Mark { last, part }, voids, events }) => {
+                self.number(*last).number((*part).into()).flag(*voids).bytes(events)
+            }
+            None => self.number(0).number(0).flag(false).bytes(b""),
         }
     }
 }
@@ -350,6 +380,17 @@ impl Answer {
             return Err(Cause::Unforeseen.into());
         };
         Answer::of(&mut items.into_iter()).ok_or(Cause::Unforeseen.into())
+    }
+
+    /// What a script has answered to this many steps that it did together.
+    pub fn read_each(value: Value, steps: usize) -> Result<Vec<Answer>, Unavailable> {
+        match value {
+            Value::Array(each) if steps > 1 && each.len() == steps => {
+                each.into_iter().map(Answer::read).collect()
+            }
+            one if steps == 1 => Ok(vec![Answer::read(one)?]),
+            _ => Err(Cause::Unforeseen.into()),
+        }
     }
 
     fn of(items: &mut impl Iterator<Item = Value>) -> Option<Answer> {
@@ -367,6 +408,8 @@ impl Answer {
                 last: number(items)?,
                 landing: bytes(items)?,
                 about: bytes(items)?,
+                more: number(items)? == 1,
+                mark: mark(items)?,
                 batches: items.map(as_bytes).collect::<Option<_>>()?,
             }),
             b"gone" => Answer::Gone,
@@ -398,6 +441,12 @@ fn text(items: &mut impl Iterator<Item = Value>) -> Option<String> {
 
 fn number(items: &mut impl Iterator<Item = Value>) -> Option<u64> {
     text(items)?.parse().ok()
+}
+
+fn mark(items: &mut impl Iterator<Item = Value>) -> Option<Mark> {
+    let text = text(items)?;
+    let (last, part) = text.split_once('-')?;
+    Some(Mark { last: last.parse().ok()?, part: part.parse().ok()? })
 }
 
 fn state(items: &mut impl Iterator<Item = Value>) -> Option<State> {

@@ -7,7 +7,7 @@ use ::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Cause, Mailbox, RedisConfig, Script, Unavailable,
+    Cause, Mailbox, RedisConfig, Script, Topology, Unavailable,
     keeper::{Open, Way},
 };
 use crate::{
@@ -65,8 +65,14 @@ impl Connection {
         let _ = self.way.is_open().wait_for(Option::is_some).await;
     }
 
-    /// Runs a script. All keys carry one hash tag. Dropped, or out of time, it
-    /// may still have its effect.
+    /// Whether one script may use the keys of several hash tags: not in a Cluster.
+    pub fn is_one_server(&self) -> bool {
+        !matches!(self.way.config.address.topology, Topology::Cluster(_))
+    }
+
+    /// Runs a script. All keys carry one hash tag, unless there is
+    /// [one server](Connection::is_one_server). Dropped, or out of time, it may
+    /// still have its effect.
     pub async fn script(
         &self,
         script: &'static Script,

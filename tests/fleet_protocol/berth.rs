@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use sparkler::{
     fleet::{
         Berth,
-        step::{Answer, Batch, Fence, Heard, State, Step, Wish},
+        step::{Answer, Batch, Fence, Heard, Mark, State, Step, Wish},
     },
     recording::{FlightId, Key},
 };
@@ -26,13 +26,15 @@ pub enum Flaw {
     TakesOverTheLiving,
     /// Only the newest events are kept.
     TrimsTheStream,
+    /// Events that come with a notice are taken although some before are missing.
+    OverlooksGaps,
 }
 
 /// One berth. Times are in milliseconds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Shared {
     pub flight: Option<Kept>,
-    pub events: Vec<(u64, Vec<u8>)>,
+    pub events: Vec<(Mark, Vec<u8>)>,
     pub followers: BTreeMap<String, u64>,
     pub recording: Option<Vec<u8>>,
     pub claim: Option<(Key, Berth)>,
@@ -45,7 +47,7 @@ pub struct Kept {
     pub fence: Fence,
     pub state: State,
     pub lease: u64,
-    pub last: u64,
+    pub mark: Mark,
     pub bytes: usize,
     pub landing: Vec<u8>,
     pub about: Vec<u8>,
@@ -74,8 +76,8 @@ impl Shared {
                 }
                 Answer::Kept(self.followers.len() as u64)
             }
-            Step::Read { worker, flight, follows, after, most } => {
-                self.read(now, worker, *flight, *follows, *after, *most)
+            Step::Read { worker, flight, follows, after, most, most_bytes } => {
+                self.read(now, worker, *flight, *follows, *after, (*most, *most_bytes))
             }
             Step::Leave { worker, flight } => {
                 if self.flight.as_ref().map(|kept| kept.fence.flight) != Some(*flight) {
@@ -110,7 +112,7 @@ impl Shared {
         current.is_some_and(|kept| kept.fence == *fence)
     }
 
-    fn has(&self, flaw: Flaw) -> bool {
+    pub fn has(&self, flaw: Flaw) -> bool {
         self.flaw == Some(flaw)
     }
 
@@ -156,7 +158,7 @@ impl Shared {
             fence: Fence { flight, worker: worker.to_owned(), epoch },
             state: State::Running,
             lease,
-            last: 0,
+            mark: Mark { last: 0, part: 0 },
             bytes: 0,
             landing: Vec::new(),
             about: about.to_vec(),
@@ -193,7 +195,7 @@ impl Shared {
     fn add(&mut self, batch: Option<&Batch>, most_bytes: usize) -> bool {
         let trims = self.has(Flaw::TrimsTheStream);
         let (Some(batch), Some(kept)) = (batch, &mut self.flight) else { return true };
-        if batch.last <= kept.last {
+        if batch.mark <= kept.mark {
             return true;
         }
         let bytes = if batch.voids { 0 } else { kept.bytes } + batch.events.len();
@@ -203,11 +205,11 @@ impl Shared {
         if batch.voids {
             self.events.clear();
         }
-        (kept.last, kept.bytes) = (batch.last, bytes);
+        (kept.mark, kept.bytes) = (batch.mark, bytes);
         if trims {
             self.events.clear();
         }
-        self.events.push((batch.last, batch.events.clone()));
+        self.events.push((batch.mark, batch.events.clone()));
         true
     }
 
@@ -217,8 +219,8 @@ impl Shared {
         worker: &str,
         flight: FlightId,
         follows: bool,
-        after: u64,
-        most: usize,
+        after: Mark,
+        (most, most_bytes): (usize, usize),
     ) -> Answer {
         let Some(kept) = self.flight.as_ref().filter(|kept| kept.fence.flight == flight) else {
             return Answer::Gone;
@@ -228,14 +230,24 @@ impl Shared {
         if follows && state == State::Running {
             self.followers.insert(worker.to_owned(), now);
         }
-        let new = self.events.iter().filter(|(last, _)| *last > after).take(most);
+        let mut new: Vec<_> = self.events.iter().filter(|(mark, _)| *mark > after).collect();
+        let mut bytes = 0;
+        let fitting = new.iter().take(most).take_while(|(_, events)| {
+            bytes += events.len();
+            bytes <= most_bytes || bytes == events.len()
+        });
+        let fitting = fitting.count();
+        let more = new.len() > fitting;
+        new.truncate(fitting);
         Answer::Heard(Heard {
             state,
             epoch: kept.fence.epoch,
-            last: kept.last,
+            last: kept.mark.last,
             landing: kept.landing.clone(),
             about: kept.about.clone(),
-            batches: new.map(|(_, events)| events.clone()).collect(),
+            more,
+            mark: new.last().map_or(after, |(mark, _)| *mark),
+            batches: new.into_iter().map(|(_, events)| events.clone()).collect(),
         })
     }
 }

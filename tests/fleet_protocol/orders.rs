@@ -14,15 +14,17 @@ const LONGEST: usize = 90;
 
 fn any_action(random: &mut Rng) -> Action {
     let at = random.usize(..WORKERS);
-    match random.u8(..40) {
+    match random.u8(..48) {
         0..14 => Action::Step(at),
         14..16 => Action::StepUnheard(at),
         16..24 => Action::Run(at),
         24..31 => Action::Listen(at),
-        31..34 => Action::Wait,
+        31..33 => Action::Wait,
+        33 => Action::LoseNotice(at),
         34 => Action::Die(at),
         35 => Action::Return(at),
         36 if random.u8(..4) == 0 => Action::Empty,
+        37..45 => Action::Hear(at),
         _ => Action::Call(at),
     }
 }
@@ -62,6 +64,7 @@ fn every_mistake_that_the_steps_could_have_is_caught() {
         Flaw::KeepsTheEpoch,
         Flaw::TakesOverTheLiving,
         Flaw::TrimsTheStream,
+        Flaw::OverlooksGaps,
     ] {
         let caught = (0..ORDERS).find_map(|seed| live(seed, Some(flaw)).err());
         assert!(caught.is_some(), "{flaw:?} is not caught");

@@ -10,7 +10,7 @@ use fastrand::Rng;
 use sparkler::{
     fleet::{
         Berth, BerthPlace,
-        step::{Answer, Batch, Fence, State, Step, Wish},
+        step::{Answer, Batch, Fence, Mark, State, Step, Wish},
     },
     lifecycle::Lifecycle,
     metrics::Metrics,
@@ -48,37 +48,55 @@ fn lease(random: &mut Rng) -> Duration {
 }
 
 fn batch(random: &mut Rng, shared: &Shared) -> Option<Batch> {
-    let last = shared.flight.as_ref().map_or(0, |kept| kept.last);
+    let last = shared.flight.as_ref().map_or(0, |kept| kept.mark.last);
+    let far = if random.u8(..8) == 0 { 1 << 32 } else { 0 };
+    let last = (last + random.u64(..4)).max(1) + far;
     (random.u8(..4) > 0).then(|| Batch {
-        last: (last + random.u64(..4)).max(1) + if random.u8(..8) == 0 { 1 << 32 } else { 0 },
+        mark: Mark { last, part: random.u32(..3) },
         voids: random.u8(..4) == 0,
-        events: random.u64(..).to_le_bytes().to_vec(),
+        events: bytes(random),
     })
 }
 
+fn any_mark(random: &mut Rng) -> Mark {
+    let number = random.u64(..10);
+    if random.bool() { Mark::after(number) } else { Mark { last: number, part: random.u32(..3) } }
+}
+
+fn bytes(random: &mut Rng) -> Vec<u8> {
+    random.u64(..).to_le_bytes().to_vec()
+}
+
+fn board(random: &mut Rng) -> Step {
+    Step::Board {
+        worker: worker(random),
+        wish: Wish {
+            may_read: random.bool(),
+            joins_landed: random.bool(),
+            may_lead: random.u8(..4) > 0,
+            fresh: flight(random),
+            known: random.bool().then(|| (flight(random), random.u64(1..5))),
+        },
+        lease: lease(random),
+        keep: KEEP,
+        about: bytes(random),
+    }
+}
+
+fn append(random: &mut Rng, shared: &Shared) -> Step {
+    Step::Append {
+        fence: fence(random, shared),
+        lease: lease(random),
+        keep: KEEP,
+        most_bytes: 40,
+        batch: batch(random, shared),
+    }
+}
+
 fn any_step(random: &mut Rng, shared: &Shared) -> Step {
-    let bytes = |random: &mut Rng| random.u64(..).to_le_bytes().to_vec();
     match random.u8(..16) {
-        0..4 => Step::Board {
-            worker: worker(random),
-            wish: Wish {
-                may_read: random.bool(),
-                joins_landed: random.bool(),
-                may_lead: random.u8(..4) > 0,
-                fresh: flight(random),
-                known: random.bool().then(|| (flight(random), random.u64(1..5))),
-            },
-            lease: lease(random),
-            keep: KEEP,
-            about: bytes(random),
-        },
-        4..9 => Step::Append {
-            fence: fence(random, shared),
-            lease: lease(random),
-            keep: KEEP,
-            most_bytes: 40,
-            batch: batch(random, shared),
-        },
+        0..4 => board(random),
+        4..9 => append(random, shared),
         9..10 => Step::Land {
             fence: fence(random, shared),
             retention: KEEP,
@@ -91,8 +109,9 @@ fn any_step(random: &mut Rng, shared: &Shared) -> Step {
             worker: worker(random),
             flight: flight(random),
             follows: random.bool(),
-            after: random.u64(..10),
+            after: any_mark(random),
             most: random.usize(1..4),
+            most_bytes: random.usize(..30),
         },
         13 => Step::Leave { worker: worker(random), flight: flight(random) },
         14 => Step::Claim {
@@ -131,4 +150,62 @@ async fn the_scripts_do_what_the_state_machine_says() {
             assert_eq!(answer, expected, "sequence {seed}, step {number}: {step:?}");
         }
     }
+}
+
+/// Several leaders' steps in one command are the same steps, one after the other:
+/// each is answered for itself, whatever becomes of the others.
+#[tokio::test]
+async fn what_is_told_together_is_as_told_one_by_one() {
+    let server = RedisServer::start().await;
+    let redis = Connection::open(server.config(), &Lifecycle::new(), &Metrics::default());
+    redis.reachable().await;
+    for seed in 0..SEQUENCES / 4 {
+        let mut random = Rng::with_seed(seed);
+        let mut berths: Vec<_> = (0..random.usize(2..6)).map(|at| a_berth(seed, at)).collect();
+        for number in 0..STEPS as u64 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            let boards = number % 8 == 0;
+            let steps: Vec<Step> = berths
+                .iter()
+                .map(
+                    |(_, shared)| {
+                        if boards { board(&mut random) } else { append(&mut random, shared) }
+                    },
+                )
+                .collect();
+            let expected: Vec<Answer> = berths
+                .iter_mut()
+                .zip(&steps)
+                .map(|((_, shared), step)| shared.take(number * 2, step))
+                .collect();
+            let mut answers = Vec::new();
+            if boards {
+                for ((place, _), step) in berths.iter().zip(&steps) {
+                    answers.push(ask(&redis, place, step).await);
+                }
+            } else {
+                answers = ask_together(&redis, &berths, &steps).await;
+            }
+            assert_eq!(answers, expected, "sequence {seed}, step {number}: {steps:?}");
+        }
+    }
+}
+
+fn a_berth(seed: u64, at: usize) -> (BerthPlace, Shared) {
+    let name = blake3::hash(format!("{seed} {at} together").as_bytes());
+    (BerthPlace::of(Berth(*name.as_bytes())), Shared::default())
+}
+
+async fn ask_together(
+    redis: &Connection,
+    berths: &[(BerthPlace, Shared)],
+    steps: &[Step],
+) -> Vec<Answer> {
+    let both = || berths.iter().zip(steps);
+    let keys: Vec<&[u8]> = both().flat_map(|((place, _), step)| step.keys(place)).collect();
+    let arguments: Vec<Vec<u8>> =
+        both().flat_map(|((place, _), step)| step.arguments(place)).collect();
+    let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+    let value = redis.script(steps[0].script(), &keys, &arguments).await.expect("an answer");
+    Answer::read_each(value, steps.len()).expect("an answer of the protocol")
 }

@@ -6,11 +6,14 @@
 //! Events are kept in the worker's own [`Log`]s, so that its numbering is tried
 //! too. What a run tells names the run: an answer made of two runs is seen.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use sparkler::{
     event::{Delta, Piece},
-    fleet::step::{Answer, Batch, Fence, Heard, State, Step, Wish},
+    fleet::step::{Answer, Batch, Fence, Heard, Mark, State, Step, Wish},
     recording::{FlightId, Log, Reading, WORKER_LOST, codec},
 };
 
@@ -28,6 +31,10 @@ pub enum Action {
     Step(usize),
     /// A step's answer is lost on its way: the worker does not know of it.
     StepUnheard(usize),
+    /// A worker hears the events that came with a notice.
+    Hear(usize),
+    /// A notice is lost on its way to a worker.
+    LoseNotice(usize),
     /// A worker's node tells a piece, or ends.
     Run(usize),
     /// A worker's caller hears what is there.
@@ -85,6 +92,8 @@ struct Worker {
     flight: Option<FlightId>,
     /// Still to be told to the fleet, after landing here.
     ending: Option<Step>,
+    /// Events that have come with notices, and of which flight they are.
+    mailbox: VecDeque<(FlightId, Vec<u8>)>,
 }
 
 /// The fleet.
@@ -124,6 +133,11 @@ impl World {
         match action {
             Action::Step(at) => self.step(at, true),
             Action::StepUnheard(at) => self.step(at, false),
+            Action::Hear(at) => self.hear(at),
+            Action::LoseNotice(at) => {
+                self.workers[at].mailbox.pop_front();
+                Ok(())
+            }
             Action::Run(at) => {
                 self.run(at);
                 Ok(())
@@ -187,6 +201,7 @@ impl World {
             log: Log::default(),
             flight: None,
             ending: None,
+            mailbox: VecDeque::new(),
         }
     }
 
@@ -219,11 +234,43 @@ impl World {
         let before = self.shared.clone();
         let answer = self.shared.take(self.now, &step);
         self.check_fences(&step, &before)?;
+        self.publish(&step, &before);
         if let Answer::Lead(flight, epoch) = answer {
             self.check_leader(at, flight, epoch, &before)?;
         }
         if heard {
             self.heard(at, &step, answer)?;
+        }
+        Ok(())
+    }
+
+    /// Events that were added go to all who follow, with the notice.
+    fn publish(&mut self, step: &Step, before: &Shared) {
+        let Step::Append { fence, batch: Some(batch), .. } = step else { return };
+        if self.shared.events == before.events {
+            return;
+        }
+        for worker in &mut self.workers {
+            if worker.alive && self.shared.followers.contains_key(&worker.name) {
+                worker.mailbox.push_back((fence.flight, batch.events.clone()));
+            }
+        }
+    }
+
+    /// What comes too early or too late is as good as not heard.
+    fn hear(&mut self, at: usize) -> Result<(), String> {
+        let overlooks_gaps = self.shared.has(Flaw::OverlooksGaps);
+        let worker = &mut self.workers[at];
+        let Role::Following { flight, .. } = worker.role else { return Ok(()) };
+        let Some((of, events)) = worker.mailbox.pop_front().filter(|_| worker.alive) else {
+            return Ok(());
+        };
+        if of != flight {
+            return Ok(());
+        }
+        let part = || codec::decode_events(&events).map_err(|error| error.to_string());
+        if worker.log.follow(part()?).is_err() && overlooks_gaps {
+            worker.log = part()?;
         }
         Ok(())
     }
@@ -262,8 +309,9 @@ impl World {
                 worker: worker.name.clone(),
                 flight: *flight,
                 follows: true,
-                after: worker.log.last(),
+                after: Mark::after(worker.log.last()),
                 most: 2,
+                most_bytes: usize::MAX >> 16,
             }),
             Role::Boarding(_) | Role::Landed | Role::Failed => None,
         }
@@ -361,7 +409,7 @@ impl World {
         let worker = &mut self.workers[at];
         let Role::Following { flight, epoch } = &mut worker.role else { return Ok(()) };
         *epoch = heard.epoch;
-        let more = heard.batches.len() == 2;
+        let more = heard.more;
         for events in heard.batches {
             let part = codec::decode_events(&events).map_err(|error| error.to_string())?;
             worker.log.follow(part).map_err(|gap| format!("an event is lost: {gap}"))?;
@@ -452,7 +500,7 @@ fn check_answer(text: &str) -> Result<(), String> {
 
 fn batch(events: &Log) -> Option<Batch> {
     (!events.is_empty()).then(|| Batch {
-        last: events.last(),
+        mark: Mark { last: events.last(), part: 0 },
         voids: events.voids(),
         events: codec::encode_events(events),
     })

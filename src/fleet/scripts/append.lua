@@ -1,41 +1,66 @@
--- The leader tells more of its flight, or only that it is still there. A worker
--- that no longer leads changes nothing.
+-- Leaders tell more of their flights, or only that they are still there: one
+-- flight or several, each for itself. A worker that no longer leads changes
+-- nothing.
 --
--- KEYS: flight, events, followers
--- ARGV: flight, worker, epoch, mailboxes, notice, lease, keep, most bytes, last,
---       voids what came before (1), events or ''
-local mailboxes, notice = ARGV[4], ARGV[5]
-local lease, keep, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local last, voids, events = tonumber(ARGV[9]), ARGV[10] == '1', ARGV[11]
+-- KEYS, for each: flight, events, followers
+-- ARGV, for each: flight, worker, epoch, mailboxes, notice, lease, keep, most
+--       bytes, last, part, voids what came before (1), events or ''
+local GIVEN, CARRIED = 12, 65536
 
-local kept = redis.call('HMGET', KEYS[1], 'flight', 'owner', 'epoch', 'state', 'last', 'bytes')
-if kept[1] ~= ARGV[1] or kept[2] ~= ARGV[2] or kept[3] ~= ARGV[3] or kept[4] ~= 'running' then
-  return {'deposed'}
-end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- What was sent again, since its answer was lost, is there already.
-if events ~= '' and last > tonumber(kept[5]) then
-  local bytes = (voids and 0 or tonumber(kept[6])) + #events
-  if bytes > most then
-    return {'full'}
-  end
-  if voids then
-    redis.call('DEL', KEYS[2])
-  end
-  redis.call('XADD', KEYS[2], string.format('%d-0', last), 'e', events)
-  redis.call('PEXPIRE', KEYS[2], keep)
-  redis.call('HSET', KEYS[1], 'last', string.format('%d', last), 'bytes', bytes)
-end
-redis.call('HSET', KEYS[1], 'lease', now + lease)
-redis.call('PEXPIRE', KEYS[1], keep)
+local function tell(flight, events_of, followers_of, given)
+  local mailboxes, notice = ARGV[given + 4], ARGV[given + 5]
+  local lease, keep, most =
+    tonumber(ARGV[given + 6]), tonumber(ARGV[given + 7]), tonumber(ARGV[given + 8])
+  local last, part, voids, events =
+    tonumber(ARGV[given + 9]), tonumber(ARGV[given + 10]), ARGV[given + 11] == '1', ARGV[given + 12]
 
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - lease)
-local followers = redis.call('ZRANGE', KEYS[3], 0, -1)
-if events ~= '' then
-  for _, follower in ipairs(followers) do
-    redis.call('PUBLISH', mailboxes .. follower, notice)
+  local kept = redis.call('HMGET', flight, 'flight', 'owner', 'epoch', 'state', 'last', 'part', 'bytes')
+  if kept[1] ~= ARGV[given + 1] or kept[2] ~= ARGV[given + 2] or kept[3] ~= ARGV[given + 3]
+      or kept[4] ~= 'running' then
+    return {'deposed'}
   end
+  local kept_last, kept_part = tonumber(kept[5]), tonumber(kept[6])
+
+  -- What was sent again, since its answer was lost, is there already.
+  if events ~= '' and (last > kept_last or (last == kept_last and part > kept_part)) then
+    local bytes = (voids and 0 or tonumber(kept[7])) + #events
+    if bytes > most then
+      return {'full'}
+    end
+    if voids then
+      redis.call('DEL', events_of)
+    end
+    redis.call('XADD', events_of, string.format('%d-%d', last, part), 'e', events)
+    redis.call('PEXPIRE', events_of, keep)
+    redis.call('HSET', flight, 'last', string.format('%d', last), 'part', part, 'bytes', bytes,
+      'lease', now + lease)
+  else
+    redis.call('HSET', flight, 'lease', now + lease)
+  end
+  redis.call('PEXPIRE', flight, keep)
+
+  redis.call('ZREMRANGEBYSCORE', followers_of, '-inf', now - lease)
+  local followers = redis.call('ZRANGE', followers_of, 0, -1)
+  if events ~= '' then
+    -- Few bytes come with the notice, so that nobody has to ask for them.
+    local told = #events <= CARRIED and notice .. events or notice
+    for _, follower in ipairs(followers) do
+      redis.call('PUBLISH', mailboxes .. follower, told)
+    end
+  end
+  return {'kept', #followers}
 end
-return {'kept', #followers}
+
+local answers = {}
+for index = 0, #KEYS / 3 - 1 do
+  local key = 3 * index
+  answers[index + 1] = tell(KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], GIVEN * index)
+end
+-- One alone is answered as any other step.
+if #answers == 1 then
+  return answers[1]
+end
+return answers

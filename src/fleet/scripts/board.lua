@@ -16,7 +16,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function lead(flight, epoch)
   -- First what a full memory refuses: after any other write Redis lets it pass.
   redis.call('HSET', KEYS[1], 'flight', flight, 'owner', worker, 'epoch', epoch,
-    'state', 'running', 'lease', now + lease, 'last', 0, 'bytes', 0, 'about', about,
+    'state', 'running', 'lease', now + lease, 'last', 0, 'part', 0, 'bytes', 0, 'about', about,
     'landing', '')
   redis.call('DEL', KEYS[2], KEYS[3])
   redis.call('PEXPIRE', KEYS[1], keep)

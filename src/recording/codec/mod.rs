@@ -8,6 +8,7 @@
 
 mod failure;
 mod packing;
+mod parts;
 #[cfg(test)]
 mod tests;
 pub(super) mod wire;
@@ -19,6 +20,7 @@ use std::{
 
 use prost::Message;
 
+pub use self::parts::{Parts, encode_events_in_parts};
 use super::{FlightId, Log, Recording, Subject};
 use crate::{
     error::Error,
@@ -46,6 +48,7 @@ enum Kind {
     Recording = 1,
     Events = 2,
     Failure = 3,
+    Part = 4,
 }
 
 /// A recording as bytes.

@@ -142,6 +142,34 @@ proptest! {
         prop_assert_eq!((gap.from, follower.last()), (1, 0));
     }
 
+    /// However small the batches and the parts of one, and whatever is sent again.
+    #[test]
+    fn events_that_travel_in_pieces_are_told_as_they_were(
+        events in events(),
+        room in 0_usize..40,
+        most in 1_usize..40,
+        again in prop::collection::vec(any::<bool>(), 40),
+    ) {
+        let leader = log_of(&events);
+        let mut follower = Log::default();
+        let mut parts = Parts::default();
+        for again in again.into_iter().chain([false]).cycle() {
+            let batch = leader.after(follower.last()).up_to(room);
+            if batch.is_empty() {
+                break;
+            }
+            let pieces = encode_events_in_parts(&batch, most);
+            let sent = if again { pieces.len() - 1 } else { pieces.len() };
+            for piece in &pieces[..sent] {
+                prop_assert!(piece.len() <= most + 3, "{} bytes", piece.len());
+                if let Some(events) = parts.take(piece).expect("readable") {
+                    follower.follow(events).expect("nothing is missing");
+                }
+            }
+        }
+        prop_assert_eq!(told(&follower), told(&leader));
+    }
+
     #[test]
     fn damaged_bytes_are_refused_or_read_and_never_panic(
         events in events(),
@@ -164,6 +192,7 @@ proptest! {
                 if let Ok(log) = decode_events(damaged) {
                     told(&log);
                 }
+                let _ = Parts::default().take(damaged);
                 let _ = decode_failure(damaged);
             }
         }
@@ -184,6 +213,16 @@ impl Log {
     fn joined(&self) -> Vec<crate::recording::Joined> {
         self.join(3)
     }
+}
+
+#[test]
+fn a_large_event_travels_by_itself() {
+    let large = "x".repeat(100);
+    let log = log_of(&["a", "b", &large, "c"].map(|text| Event::Text(0, text.to_owned())));
+    let first = log.up_to(50);
+    assert_eq!((first.first(), first.last()), (1, 2));
+    let second = log.after(first.last()).up_to(50);
+    assert_eq!((second.first(), second.last()), (3, 3));
 }
 
 #[test]

@@ -30,6 +30,25 @@ impl Log {
         part
     }
 
+    /// A copy of the first events, with their numbers: about `room` bytes of them,
+    /// and one at least. One that needs more comes by itself.
+    pub fn up_to(&self, room: usize) -> Log {
+        let mut part = Log::default();
+        for entry in &self.entries {
+            let left = room.saturating_sub(part.bytes);
+            if !part.is_empty() && entry.first_bytes() > left {
+                break;
+            }
+            let (first, is_whole) = entry.up_to(left);
+            part.last = first.last();
+            part.keep(first);
+            if !is_whole {
+                break;
+            }
+        }
+        part
+    }
+
     /// Appends those events of `part` that this log has not yet. A restart voids
     /// what is there, as it did where `part` comes from, and may follow anything.
     ///
@@ -75,6 +94,25 @@ impl Log {
 // === impl Entry ===
 
 impl Entry {
+    /// What its first event takes.
+    fn first_bytes(&self) -> usize {
+        match &self.content {
+            Content::Run(run) => run.ends[0] as usize,
+            content => content.bytes(),
+        }
+    }
+
+    /// Its first events, as many as there is room for and one at least; whether
+    /// these are all.
+    fn up_to(&self, room: usize) -> (Entry, bool) {
+        let Content::Run(run) = &self.content else {
+            return (self.after(self.first - 1), true);
+        };
+        let (until, text) = run.slice(0, room);
+        let first = Run { text: text.to_owned(), ends: run.ends[..until].to_vec(), ..*run };
+        (Entry { first: self.first, content: Content::Run(first) }, until == run.ends.len())
+    }
+
     /// The events after number `cursor`, which is not beyond the last.
     fn after(&self, cursor: u64) -> Entry {
         let done = cursor.saturating_sub(self.first - 1);

@@ -1,0 +1,56 @@
+//! Events that take more than may be sent at a time, such as the one long text of
+//! a provider that does not stream: as several parts, and back.
+
+use super::{Kind, Unreadable, VERSION, decode_events, encode_events};
+use crate::recording::Log;
+
+const FIRST: u8 = 1;
+const LAST: u8 = 2;
+
+/// Events as bytes: one value where they fit, otherwise parts that do.
+pub fn encode_events_in_parts(events: &Log, most_bytes: usize) -> Vec<Vec<u8>> {
+    let whole = encode_events(events);
+    if whole.len() <= most_bytes {
+        return vec![whole];
+    }
+    let count = whole.len().div_ceil(most_bytes);
+    let part = |(index, bytes): (usize, &[u8])| {
+        let first = if index == 0 { FIRST } else { 0 };
+        let last = if index + 1 == count { LAST } else { 0 };
+        [&[VERSION, Kind::Part as u8, first | last], bytes].concat()
+    };
+    whole.chunks(most_bytes).enumerate().map(part).collect()
+}
+
+/// Puts parts together, as they come.
+#[derive(Debug, Default)]
+pub struct Parts(Vec<u8>);
+
+impl Parts {
+    /// Whether parts have come that are not whole yet.
+    pub fn is_waiting(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// Takes what comes next; the events, once they are whole. A beginning voids
+    /// what was begun before.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Option<Log>, Unreadable> {
+        let [VERSION, kind, place, part @ ..] = bytes else {
+            return decode_events(bytes).map(Some);
+        };
+        if *kind != Kind::Part as u8 {
+            self.0.clear();
+            return decode_events(bytes).map(Some);
+        }
+        if *place & FIRST != 0 {
+            self.0.clear();
+        } else if !self.is_waiting() {
+            return Err(Unreadable::Content);
+        }
+        self.0.extend_from_slice(part);
+        if *place & LAST == 0 {
+            return Ok(None);
+        }
+        decode_events(&std::mem::take(&mut self.0)).map(Some)
+    }
+}
