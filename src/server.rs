@@ -266,6 +266,7 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
         prices: config.prices.clone(),
         secrets: Secrets::new(config.secrets_dir.clone()),
         cache_secret: config.cache_secret.clone(),
+        other_secrets: config.fleet.clone().map_or(Vec::new(), |fleet| fleet.other_secrets),
         admission: Admission::new(config.admission),
         allowances: Allowances::new(
             config.limits.clone(),

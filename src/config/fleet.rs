@@ -56,7 +56,8 @@ pub struct FleetArgs {
     pub fleet_lease: Duration,
 
     /// A file with a secret that --cache-secret-file held before, or will hold
-    /// next: what other workers have sealed with it can be read. May be repeated.
+    /// next: what other workers have sealed with it can be read, and the tokens
+    /// they have given are honoured. May be repeated.
     #[arg(
         long,
         env = "SPARKLER_OTHER_CACHE_SECRET_FILES",
@@ -74,7 +75,7 @@ pub struct FleetConfig {
     pub redis: RedisConfig,
     /// How long a flight's leader may be silent before another takes over.
     pub lease: Duration,
-    /// Secrets that other workers may have sealed with.
+    /// Secrets that other workers may have sealed with and given tokens under.
     pub other_secrets: Vec<CacheSecret>,
 }
 

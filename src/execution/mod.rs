@@ -28,7 +28,7 @@ mod story;
 mod token;
 mod waiting;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, iter, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -53,6 +53,7 @@ use crate::{
     cache::{Hit, Memory, key::CacheSecret},
     callers::Caller,
     cooldown::Cooldowns,
+    credentials::ApiKey,
     error::{Error, Violation},
     fireworks::{Client, RetryPolicy},
     fleet::Fleet,
@@ -83,6 +84,8 @@ pub struct Executor {
     pub secrets: Secrets,
     /// What keyed hashes are made with.
     pub cache_secret: CacheSecret,
+    /// What other workers of the fleet make theirs with while it is changed.
+    pub other_secrets: Vec<CacheSecret>,
     /// Who gets a place.
     pub admission: Admission,
     /// What tenants may spend a day.
@@ -165,15 +168,9 @@ impl Executor {
         let credential =
             credential.map(|source| self.credential(Some(source), None, &caller.secrets));
         let credential = credential.transpose()?;
-        let fingerprint = credential.map(|key| self.cache_secret.fingerprint(&key));
         let holder = Holder::of(&caller, &context);
-        let token = ExecutionToken::open(
-            &execution_token,
-            &self.cache_secret,
-            &holder,
-            fingerprint.as_ref(),
-        )
-        .ok_or(Error::ExecutionUnknown)?;
+        let token = self.opened(&execution_token, &holder, credential.as_ref());
+        let token = token.ok_or(Error::ExecutionUnknown)?;
         let options = ListenerOptions {
             deltas: attachment.deltas,
             allows_restart: attachment.limits.allow_restart,
@@ -322,6 +319,19 @@ impl Executor {
             .into_mission(permit.clone(), story.trail(&span, self.telemetry.content_bytes()));
         self.lifecycle.spawn(span.scope(mission.fly(self.clone(), publisher)));
         Ok((listener, found))
+    }
+
+    /// A token that this worker has given, or another with a secret known here.
+    fn opened(
+        &self,
+        text: &str,
+        holder: &Holder,
+        credential: Option<&ApiKey>,
+    ) -> Option<ExecutionToken> {
+        iter::once(&self.cache_secret).chain(&self.other_secrets).find_map(|secret| {
+            let fingerprint = credential.map(|key| secret.fingerprint(key));
+            ExecutionToken::open(text, secret, holder, fingerprint.as_ref())
+        })
     }
 
     fn attach_to_recording(

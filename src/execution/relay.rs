@@ -17,7 +17,7 @@ pub(super) enum Relayed {
     Landed(Box<Recording>),
     /// Its leader was lost, in this epoch.
     Lost(FlightId, u64),
-    /// Redis cannot be heard.
+    /// Redis cannot be heard, or the flight cannot be read here.
     Unheard,
 }
 
@@ -42,6 +42,7 @@ pub(super) async fn relay(
                     Standing::Running => {}
                     Standing::Landed(end) => return Ok(Relayed::Landed(end)),
                     Standing::Failed(error, usage) => return Err(Failure { error, usage }),
+                    Standing::Unreadable => return Ok(Relayed::Unheard),
                     Standing::Lost | Standing::Gone => {
                         return Ok(Relayed::Lost(following.flight(), following.epoch()));
                     }

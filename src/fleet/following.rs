@@ -66,8 +66,10 @@ pub enum Standing {
     Landed(Box<Recording>),
     /// It failed.
     Failed(Error, Option<Usage>),
-    /// It is not there, or cannot be read here.
+    /// It is not there.
     Gone,
+    /// It is of another release or secret, and cannot be read here.
+    Unreadable,
 }
 
 impl Following {
@@ -121,21 +123,21 @@ impl Following {
     /// The events after number `after`, as far as they are there, and how the
     /// flight stands.
     pub async fn hear(&mut self, after: u64) -> Result<Hearing, Unavailable> {
-        let gone = Hearing { parts: Vec::new(), standing: Standing::Gone };
+        let nothing = |standing| Hearing { parts: Vec::new(), standing };
         let after = self.partly.take().unwrap_or(Mark::after(after));
         let Some(heard) = self.ask(true, after).await? else {
-            return Ok(gone);
+            return Ok(nothing(Standing::Gone));
         };
         let Some(parts) = self.taken(&heard.batches) else {
-            return Ok(gone);
+            return Ok(nothing(Standing::Unreadable));
         };
         self.partly = self.parts.is_waiting().then_some(heard.mark);
         let standing = match heard.state {
             _ if heard.more => Standing::More,
             State::Running => Standing::Running,
             State::Lost | State::Released => Standing::Lost,
-            State::Landed => self.landed(&heard.landing).unwrap_or(Standing::Gone),
-            State::Failed => self.failed(&heard.landing).unwrap_or(Standing::Gone),
+            State::Landed => self.landed(&heard.landing).unwrap_or(Standing::Unreadable),
+            State::Failed => self.failed(&heard.landing).unwrap_or(Standing::Unreadable),
         };
         Ok(Hearing { parts, standing })
     }

@@ -251,7 +251,7 @@ impl Lease {
 }
 
 /// A larger recording is not kept: it would hold everybody else up.
-const MOST_RECORDED: usize = Connection::MAX_VALUE_BYTES - 2 * MOST_BYTES;
+const MOST_RECORDED: usize = Connection::MAX_VALUE_BYTES - MOST_BYTES - (64 << 10);
 
 /// The number of the first event of an epoch: above all that the epochs before
 /// can have told.

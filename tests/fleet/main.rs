@@ -14,4 +14,5 @@ mod attaching;
 mod losing;
 mod members;
 mod redis_failing;
+mod releases;
 mod sharing;

@@ -25,6 +25,9 @@ use super::{
 /// Short, so that tests need not wait long for a lost worker.
 pub const LEASE: Duration = Duration::from_millis(1500);
 
+/// What all workers seal with.
+pub const SECRET: &[u8] = b"a secret of the whole fleet";
+
 /// What its Redis is made of lives as long as the fleet.
 pub struct Fleet<R = RedisServer> {
     pub redis: R,
@@ -50,6 +53,14 @@ impl Fleet {
         let redis = RedisServer::start().await;
         let reached = redis.config();
         Fleet::over(redis, &reached, workers, options, configure).await
+    }
+
+    /// Somebody who calls another worker, which has just come and remembers
+    /// nothing.
+    pub async fn newcomer(&mut self) -> Caller {
+        let worker = self.worker(&self.redis.config(), |_| {}).await;
+        self.workers.push(worker);
+        self.caller(self.workers.len() - 1).await
     }
 }
 
@@ -78,7 +89,7 @@ impl<R> Fleet<R> {
 
     async fn worker(&self, reached: &RedisConfig, configure: impl Fn(&mut Config)) -> Worker {
         let mut config = Config::local(self.base_url.parse().expect("a URL"));
-        config.cache_secret = CacheSecret::new(b"a secret of the whole fleet");
+        config.cache_secret = CacheSecret::new(SECRET);
         config.fleet =
             Some(FleetConfig { redis: reached.clone(), lease: LEASE, other_secrets: Vec::new() });
         configure(&mut config);

@@ -1,0 +1,38 @@
+//! A hit from Redis against a hit in memory: processor time of the worker.
+
+use futures_util::{StreamExt, stream};
+use sparkler::{proto::CacheStatus, simulator::Options};
+
+use super::{
+    Effort,
+    report::{Aim, Report, digits},
+    support::{Caller, ask},
+    workers::Workers,
+};
+
+/// Calls at a time.
+const AT_ONCE: usize = 8;
+
+pub async fn measure(effort: Effort, report: &mut Report) {
+    let workers = Workers::of(2, Options { answer_tokens: 40, ..Options::instant() }).await;
+    let [first, second] = &workers.callers[..] else { unreachable!("two were started") };
+    answers(first, effort.calls, CacheStatus::Miss).await;
+    let mut cost = Vec::new();
+    // The first time from Redis, the second from memory.
+    for _ in 0..2 {
+        let before = workers.cpu_time(1);
+        answers(second, effort.calls, CacheStatus::Hit).await;
+        cost.push((workers.cpu_time(1) - before) / effort.calls as f64);
+    }
+    let beside =
+        format!("{} µs from memory; {}× of that", digits(cost[1]), digits(cost[0] / cost[1]));
+    report.add("a hit from Redis, CPU of the worker", cost[0], "µs", &beside, Some(Aim(130.0)));
+}
+
+async fn answers(caller: &Caller, count: usize, expected: CacheStatus) {
+    let calls = (0..count).map(|number| caller.answer(ask(&format!("Hit {number}")).cached()));
+    let mut answers = stream::iter(calls).buffer_unordered(AT_ONCE);
+    while let Some(answer) = answers.next().await {
+        assert_eq!(answer.cache.expect("said").status(), expected);
+    }
+}
