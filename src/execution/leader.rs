@@ -67,6 +67,8 @@ pub(super) enum Flown {
     Ran(Finish),
     /// It ran elsewhere: how it ended.
     Relayed(Box<Recording>),
+    /// It ran in another flight of this worker.
+    Echoed(Stored, Arc<Recording>),
     /// It was recorded before.
     Found(Box<Recording>),
 }
@@ -76,7 +78,7 @@ impl Flown {
     fn course(&self) -> &'static str {
         match self {
             Flown::Ran(_) => "led",
-            Flown::Relayed(_) => "relayed",
+            Flown::Relayed(_) | Flown::Echoed(..) => "relayed",
             Flown::Found(_) => "recorded",
         }
     }
@@ -120,6 +122,10 @@ impl Mission {
             Ok(Flown::Relayed(end)) => {
                 let recording = publisher.record_relayed(*end);
                 let stored = self.store(executor, &recording);
+                publisher.land(Landing::Completed(stored));
+            }
+            Ok(Flown::Echoed(stored, recording)) => {
+                publisher.record_echoed(recording);
                 publisher.land(Landing::Completed(stored));
             }
             Ok(Flown::Found(recording)) => self.land_with(executor, publisher, *recording),

@@ -56,12 +56,13 @@ use crate::{
     credentials::ApiKey,
     error::{Error, Violation},
     fireworks::{Client, RetryPolicy},
-    fleet::Fleet,
-    flight::{Flight, Flights, Join, Listener, ListenerOptions},
+    fleet::{Berth, Fleet},
+    flight::{Flight, Flights, Idempotency, Join, Listener, ListenerOptions},
     lifecycle::{Lifecycle, Stage},
     metrics::{Lookup, Metrics, Role, Tier},
     node::Registry,
     price::Prices,
+    recording::Recording,
     secrets::Secrets,
     telemetry::{self, Telemetry, names},
 };
@@ -259,9 +260,19 @@ impl Executor {
         if let (Some(idempotency), Some((listener, _))) = (prepared.idempotency, &hit)
             && let Some(recording) = listener.recording()
         {
-            self.flights.remember(idempotency, recording);
+            self.remember(prepared, idempotency, recording);
         }
         Ok(hit)
+    }
+
+    /// Has an idempotency key stand for a hit, here and on all workers.
+    fn remember(&self, prepared: &Prepared, idempotency: Idempotency, recording: Arc<Recording>) {
+        self.flights.remember(idempotency, recording);
+        if let (Some(fleet), Some(storage)) = (self.fleet.clone(), prepared.storage) {
+            let Idempotency { key, request } = idempotency;
+            let berth = Berth(storage.key);
+            self.lifecycle.spawn(async move { fleet.remember(key, request, berth).await });
+        }
     }
 
     /// The flight of the same idempotency key.

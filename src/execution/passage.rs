@@ -15,9 +15,11 @@ use crate::{
     error::Error,
     event::{Emit, Phase},
     fleet::{Berth, Boarding, Claim, Fleet, Following, Lease, step::Wish},
-    flight::{Boarded, Course, Failure, Idempotency, Publisher, worker_lost},
+    flight::{
+        Boarded, Course, Failure, Idempotency, Landing, Original, Publisher, Sound, worker_lost,
+    },
     metrics::Role,
-    recording::WORKER_LOST,
+    recording::{Key, WORKER_LOST},
 };
 
 /// What a flight wants of the fleet.
@@ -27,6 +29,8 @@ pub(super) struct Passage {
     pub(super) berth: Option<Berth>,
     /// The idempotency key of the execution that leads here.
     pub(super) claim: Option<Idempotency>,
+    /// What identical executions here find it by, once the key is its own.
+    pub(super) shares: Option<Key>,
     /// Whether a recording answers it.
     pub(super) may_read: bool,
     /// Whether only a recording does.
@@ -85,15 +89,22 @@ impl Mission {
         if passage.only_reads {
             return found(fleet, berth).await.ok_or(Failure::from(Error::NotCached));
         }
-        let mut joins_landed = false;
+        let own = berth;
+        let mut is_known = false;
         match claim(fleet, &passage, berth).await {
             Claim::Mismatch => return Err(Failure::from(Error::IdempotencyMismatch)),
-            Claim::Known(known) => (berth, joins_landed) = (known, true),
+            Claim::Known(known) => (berth, is_known) = (known, true),
             Claim::New | Claim::Unknown => {}
         }
+        let shares = passage.shares.filter(|_| berth == own);
+        if let Some(original) = shares.and_then(|key| publisher.share(key)) {
+            executor.metrics.joined(Role::Follower);
+            return echo(publisher, &original).await;
+        }
         let mut wish = Wish {
-            may_read: passage.may_read,
-            joins_landed,
+            // Whatever answers the key's execution answers its retry.
+            may_read: passage.may_read || is_known,
+            joins_landed: is_known,
             may_lead: true,
             fresh: publisher.id(),
             known: None,
@@ -174,6 +185,25 @@ impl Mission {
             publisher.restart_at(publisher.last() + 1, WORKER_LOST);
         }
         self.run(executor, publisher).await.map(Flown::Ran)
+    }
+}
+
+/// Tells what another flight of this worker tells.
+async fn echo(publisher: &mut Publisher, original: &Original) -> Result<Flown, Failure> {
+    publisher.echo(original.boarded().await);
+    publisher.phase(Phase::Waiting);
+    loop {
+        match original.next(publisher.last()).await {
+            Sound::Events(events) => {
+                publisher.phase(Phase::Streaming);
+                publisher.relay(events).map_err(|_gap| worker_lost())?;
+            }
+            Sound::Landed(Landing::Failed(failure), _) => return Err(failure),
+            Sound::Landed(Landing::Completed(stored), recording) => {
+                let recording = recording.ok_or_else(worker_lost)?;
+                return Ok(Flown::Echoed(stored, recording));
+            }
+        }
     }
 }
 

@@ -81,6 +81,8 @@ impl Executor {
             request: key,
         });
         let passage = self.passage(mode, storage, idempotency, limits.drain);
+        let shared = storage.map(|storage| storage.key);
+        let shared = shared.filter(|_| mode != CacheMode::OnlyIfCached);
         Ok(Prepared {
             credential,
             fingerprint,
@@ -90,9 +92,8 @@ impl Executor {
             idempotency,
             join: JoinRequest {
                 subject: subject(&plan, &output),
-                shared: storage
-                    .map(|storage| storage.key)
-                    .filter(|_| mode != CacheMode::OnlyIfCached),
+                // Not before the fleet has said what the key stands for.
+                shared: shared.filter(|_| !(passage.is_some() && idempotency.is_some())),
                 idempotency,
                 boards: passage.is_some(),
             },
@@ -145,6 +146,7 @@ impl Executor {
         (self.fleet.is_some() && is_findable).then_some(Passage {
             berth: berth.map(Berth),
             claim,
+            shares: storage.and(berth).filter(|_| claim.is_some()),
             may_read: storage.is_some() && mode.reads(),
             only_reads: mode == CacheMode::OnlyIfCached,
         })

@@ -170,6 +170,14 @@ impl Fleet {
         }
     }
 
+    /// An idempotency key was used where the answer was known already. Nobody waits
+    /// for that: where Redis cannot be told, a retry elsewhere runs again.
+    pub async fn remember(&self, key: Key, request: Key, berth: Berth) {
+        if self.claim(key, request, berth).await == Claim::New {
+            self.settle(key, request, true).await;
+        }
+    }
+
     /// What an idempotency key stood for has ended. Where Redis cannot be told,
     /// the key holds a while longer.
     pub async fn settle(&self, key: Key, request: Key, has_answer: bool) {

@@ -12,6 +12,7 @@
 //! The flight belongs to the worker. It is abandoned, and its leader told to
 //! stop, when the last listener has gone and none of them asked to drain.
 
+mod echo;
 mod listener;
 mod publisher;
 mod registry;
@@ -29,6 +30,7 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
+    echo::{Original, Sound},
     listener::{Heard, Listener, ListenerOptions, Outlook, worker_lost},
     publisher::Publisher,
     registry::{Flights, FlightsConfig, Idempotency, Join, JoinRequest},
@@ -103,8 +105,6 @@ pub struct Boarded {
 
 /// One real invocation.
 pub struct Flight {
-    /// What identical executions find it by.
-    shared: Option<Key>,
     state: Mutex<State>,
     /// Rung whenever `state` has something new for listeners.
     changed: Notify,
@@ -115,8 +115,12 @@ pub struct Flight {
 }
 
 struct State {
+    /// What identical executions find it by.
+    shared: Option<Key>,
     /// Its name; a stopgap until `named`.
     id: FlightId,
+    /// Whether the name is that of another flight here, which it echoes.
+    echoes: bool,
     /// Whether the name is final: the leader may yet find that the flight runs
     /// elsewhere, under a name that it has there.
     named: bool,
@@ -183,9 +187,10 @@ impl Flight {
         landing: Option<Landing>,
     ) -> Arc<Flight> {
         Arc::new(Flight {
-            shared,
             state: Mutex::new(State {
+                shared,
                 id,
+                echoes: false,
                 named: true,
                 subject,
                 berth: None,

@@ -8,12 +8,12 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Boarded, Course, Failure, Flight, Flights, Landing, Stored, Tap, Told};
+use super::{Boarded, Course, Failure, Flight, Flights, Landing, Original, Stored, Tap, Told};
 use crate::{
     admission::Permit,
     error::Error,
     event::{Delta, Emit, Finish, Phase, Usage},
-    recording::{FlightId, Gap, Joined, Log, Recording, Subject},
+    recording::{FlightId, Gap, Joined, Key, Log, Recording, Subject},
     telemetry::SpanRef,
 };
 
@@ -89,6 +89,10 @@ impl Publisher {
     /// once, where the course changes on the way.
     pub fn board(&mut self, boarded: Boarded) {
         self.flights.rename(&self.flight, boarded.flight);
+        self.settle_course(boarded);
+    }
+
+    fn settle_course(&self, boarded: Boarded) {
         {
             let mut state = self.flight.state();
             state.named = true;
@@ -96,6 +100,19 @@ impl Publisher {
             state.course = boarded.course;
         }
         self.flight.changed.notify_waiters();
+    }
+
+    /// Has identical executions join the flight from now on; or, where they have
+    /// another already, gives an ear on that.
+    pub fn share(&self, key: Key) -> Option<Original> {
+        self.flights.share(key, &self.flight)
+    }
+
+    /// The same as [`board`](Publisher::board) for a flight that tells what
+    /// another one here tells.
+    pub fn echo(&mut self, boarded: Boarded) {
+        self.flights.echo(&self.flight, boarded.flight);
+        self.settle_course(boarded);
     }
 
     /// How many have listened so far, those included that have left.
@@ -187,6 +204,11 @@ impl Publisher {
         };
         self.flight.changed.notify_waiters();
         followed
+    }
+
+    /// Goes on with the recording of the flight that was echoed.
+    pub fn record_echoed(&mut self, recording: Arc<Recording>) {
+        self.flight.state().told = Told::Recorded(recording);
     }
 
     /// Puts the log of a relayed flight to rest, as `end` says it ended.

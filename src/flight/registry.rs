@@ -5,7 +5,7 @@ use std::{fmt, hash::Hash, mem, sync::Arc, time::Duration};
 use dashmap::{DashMap, mapref::entry::Entry};
 use moka::{policy::EvictionPolicy, sync::Cache};
 
-use super::{Flight, Listener, ListenerOptions, Publisher};
+use super::{Flight, Listener, ListenerOptions, Original, Publisher};
 use crate::{
     error::Error,
     recording::{FlightId, Key, Recording, Subject},
@@ -192,6 +192,33 @@ impl Flights {
         }
     }
 
+    /// Has identical executions join this flight from now on; or, where they have
+    /// another already, gives an ear on that.
+    pub(super) fn share(&self, key: Key, flight: &Arc<Flight>) -> Option<Original> {
+        let drains = flight.state().drains;
+        match self.shared.entry(key) {
+            Entry::Occupied(mut known) => {
+                if let Some(original) = Original::of(known.get(), drains) {
+                    return Some(original);
+                }
+                known.insert(flight.clone());
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(flight.clone());
+            }
+        }
+        flight.state().shared = Some(key);
+        None
+    }
+
+    /// Lets a flight go by the name of the one that it echoes, which is found by
+    /// that name.
+    pub(super) fn echo(&self, flight: &Arc<Flight>, id: FlightId) {
+        self.under_way.remove(&flight.id());
+        let mut state = flight.state();
+        (state.id, state.echoes) = (id, true);
+    }
+
     /// Lets a flight be found by another name from now on. Under the new one
     /// first, so that it is never missed.
     pub(super) fn rename(&self, flight: &Arc<Flight>, id: FlightId) {
@@ -210,13 +237,18 @@ impl Flights {
     /// It is kept first, so that nobody who looks at the maps and then at what
     /// is kept misses it.
     pub(super) fn remove(&self, flight: &Arc<Flight>) {
-        let id = flight.id();
-        self.landed.insert(id, flight.clone());
+        let (id, shared, echoes, keys) = {
+            let mut state = flight.state();
+            (state.id, state.shared, state.echoes, mem::take(&mut state.replayed_for))
+        };
+        // The one that it echoes may run on without it.
+        if !echoes || flight.has_completed() {
+            self.landed.insert(id, flight.clone());
+        }
         self.under_way.remove_if(&id, |_, known| Arc::ptr_eq(known, flight));
-        if let Some(key) = flight.shared {
+        if let Some(key) = shared {
             self.shared.remove_if(&key, |_, known| Arc::ptr_eq(known, flight));
         }
-        let keys = mem::take(&mut flight.state().replayed_for);
         for idempotency in keys {
             self.keep_replay(idempotency, flight);
             let own = |_: &Key, known: &Replay| Arc::ptr_eq(&known.flight, flight);

@@ -291,3 +291,65 @@ async fn where_there_is_no_room_the_oldest_landed_flight_is_forgotten() {
     assert!(found[299], "the newest can be attached to");
     assert!(!found[0], "the oldest has made room");
 }
+
+async fn pass_on(original: &Original, echo: &mut Publisher) {
+    let Sound::Events(events) = original.next(echo.last()).await else { panic!("it has landed") };
+    echo.relay(events).expect("nothing is missing");
+}
+
+#[tokio::test]
+async fn an_echo_tells_what_its_original_tells_and_keeps_a_name_of_nobody() {
+    let flights = flights();
+    let (mut original, first) = lead(&flights, keys(1), OPTIONS);
+    tell(&mut original, "a");
+    let (mut echo, mut second) = lead(&flights, idempotent(None, 7, 1), OPTIONS);
+    let heard = echo.share([1; 32]).expect("identical executions are in another flight");
+    echo.echo(heard.boarded().await);
+    assert_eq!(second.flight(), first.flight());
+    assert_eq!(flights.count(), 1);
+    pass_on(&heard, &mut echo).await;
+    // It counts as somebody who listens.
+    let id = first.flight();
+    drop(first);
+    tell(&mut original, "b");
+    pass_on(&heard, &mut echo).await;
+    assert!(flights.attach(id, 0, OPTIONS).is_some());
+    complete(original);
+    let Sound::Landed(Landing::Completed(stored), Some(recording)) = heard.next(2).await else {
+        panic!("it has landed");
+    };
+    echo.record_echoed(recording);
+    echo.land(Landing::Completed(stored));
+    assert_eq!(hear_all(&mut second).await.0, "ab");
+    let key = idempotent(None, 7, 1).idempotency.expect("given");
+    let mut replayed = flights.replay(key, OPTIONS).expect("same").expect("known");
+    assert_eq!(hear_all(&mut replayed).await.0, "ab");
+}
+
+#[tokio::test]
+async fn an_echo_that_nobody_wants_any_more_leaves_its_original_where_it_is() {
+    let flights = flights();
+    let (original, first) = lead(&flights, keys(1), OPTIONS);
+    let (mut echo, second) = lead(&flights, idempotent(None, 7, 1), OPTIONS);
+    echo.echo(echo.share([1; 32]).expect("there is one").boarded().await);
+    drop(second);
+    echo.land(Landing::Failed(Failure::from(Error::Cancelled)));
+    assert!(flights.attach(first.flight(), 0, OPTIONS).is_some());
+    assert!(
+        flights
+            .replay(idempotent(None, 7, 1).idempotency.expect("given"), OPTIONS)
+            .expect("same")
+            .is_none()
+    );
+    complete(original);
+}
+
+#[tokio::test]
+async fn where_nobody_flies_yet_whoever_asks_is_joined_from_then_on() {
+    let flights = flights();
+    let (publisher, _listener) = lead(&flights, idempotent(None, 7, 1), OPTIONS);
+    assert!(publisher.share([1; 32]).is_none());
+    follow(&flights, keys(1), OPTIONS);
+    complete(publisher);
+    lead(&flights, keys(1), OPTIONS);
+}

@@ -5,6 +5,7 @@ use sparkler::{
     proto::{AttachExecutionRequest, CacheStatus},
     simulator::{Fault, Options, Rule},
 };
+use tokio::time::Instant;
 use tonic::Code;
 
 use super::{
@@ -137,4 +138,69 @@ async fn what_failed_runs_again_on_every_worker() {
     assert_eq!(fleet.caller(0).await.failure(asked()).await.reason, "REQUEST_REJECTED");
     fleet.caller(1).await.answer(asked()).await;
     assert_eq!(fleet.upstream_calls(), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_joined_a_flight_led_without_one_holds_on_every_worker() {
+    let fleet = Fleet::of(2, unhurried()).await;
+    let caller = fleet.caller(0).await;
+    let mut first = caller.execute(ask("Shared").cached()).await.expect("it runs");
+    first.first_text().await;
+    let keyed = || ask("Shared").idempotency_key("k");
+    let mut joined = caller.execute(keyed().cached()).await.expect("it runs");
+    joined.first_text().await;
+    let other = fleet.caller(1).await;
+    let failure = other.failure(ask("Another").idempotency_key("k")).await;
+    assert_eq!(failure.reason, "IDEMPOTENCY_MISMATCH");
+    let retry = other.answer(keyed()).await;
+    let (first, joined) = (first.finish().await.completed(), joined.finish().await.completed());
+    assert_eq!([status(&joined), status(&retry)], [CacheStatus::Joined; 2]);
+    assert_eq!((&joined.choices, &retry.choices), (&first.choices, &first.choices));
+    assert_eq!(fleet.upstream_calls(), 1);
+    // Also afterwards, and where the key's own flight was an echo.
+    for caller in [&caller, &other] {
+        let failure = caller.failure(ask("Another").idempotency_key("k")).await;
+        assert_eq!(failure.reason, "IDEMPOTENCY_MISMATCH");
+        assert_eq!(caller.answer(keyed()).await.choices, first.choices);
+    }
+    assert_eq!(fleet.upstream_calls(), 1);
+}
+
+#[tokio::test]
+async fn whoever_shares_only_the_answer_is_not_refused_for_the_key_of_another() {
+    let fleet = Fleet::of(2, unhurried()).await;
+    let mut first =
+        fleet.caller(1).await.execute(ask("First").idempotency_key("k")).await.expect("it runs");
+    first.first_text().await;
+    let caller = fleet.caller(0).await;
+    let wrong = || ask("Second").cached().idempotency_key("k");
+    let (refused, right, again) = tokio::join!(
+        caller.failure(wrong()),
+        caller.answer(ask("Second").cached()),
+        caller.failure(wrong()),
+    );
+    assert_eq!([&*refused.reason, &again.reason], ["IDEMPOTENCY_MISMATCH"; 2]);
+    assert_eq!(status(&right), CacheStatus::Miss);
+    first.finish().await.completed();
+    assert_eq!(fleet.upstream_calls(), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_was_answered_from_memory_holds_on_every_worker() {
+    let fleet = Fleet::of(2, Options::instant()).await;
+    let caller = fleet.caller(0).await;
+    let first = caller.answer(ask("Known").cached()).await;
+    let hit = caller.answer(ask("Known").cached().idempotency_key("k")).await;
+    assert_eq!(status(&hit), CacheStatus::Hit);
+    // Nobody waits for the fleet to hear of it, but this test.
+    let began = Instant::now();
+    while fleet.redis.command(&["KEYS", "sparkler:1:*:claim"]).trim().is_empty() {
+        assert!(began.elapsed() < PATIENCE, "the fleet never hears of it");
+    }
+    let other = fleet.caller(1).await;
+    let retry = other.answer(ask("Known").idempotency_key("k")).await;
+    assert_eq!((status(&retry), retry.choices), (CacheStatus::Hit, first.choices));
+    let failure = other.failure(ask("Unknown").idempotency_key("k")).await;
+    assert_eq!(failure.reason, "IDEMPOTENCY_MISMATCH");
+    assert_eq!(fleet.upstream_calls(), 1);
 }

@@ -4,7 +4,9 @@
 use std::{process::Command, time::Duration};
 
 use futures_util::future::join_all;
-use sparkler::proto::{CacheStatus, execute_node_response::Event};
+use sparkler::proto::{
+    AttachExecutionRequest, CacheStatus, ExecutionLimits, execute_node_response::Event,
+};
 use tokio::time::{Instant, timeout};
 use tonic::Code;
 
@@ -32,6 +34,17 @@ async fn program(fleet: &Fleet, folder: &tempfile::TempDir) -> Program {
         &lease,
     ];
     Program::serve(&fleet.base_url, &more).await
+}
+
+/// Picks an execution up again, also where it begins anew.
+fn again(execution_token: String, after_sequence: u64) -> AttachExecutionRequest {
+    let limits = ExecutionLimits { allow_restart: true, ..Default::default() };
+    AttachExecutionRequest {
+        execution_token,
+        after_sequence,
+        limits: Some(limits),
+        ..Default::default()
+    }
 }
 
 fn signal(program: &Program, name: &str) {
@@ -178,20 +191,68 @@ async fn whoever_lost_its_worker_goes_on_elsewhere_without_mixing_two_answers() 
     // It may have heard more than the fleet has.
     let seen = call.last_sequence();
     signal(&leader, "-KILL");
-    let request = sparkler::proto::AttachExecutionRequest {
-        execution_token: token,
-        after_sequence: seen,
-        limits: Some(sparkler::proto::ExecutionLimits {
-            allow_restart: true,
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    let moved = fleet.caller(0).await.attach(request).await.expect("it is known");
+    let moved = fleet.caller(0).await.attach(again(token, seen)).await.expect("it is known");
     let (followed, moved): (Heard, Heard) = tokio::join!(follower.finish(), moved.finish());
     assert_eq!(moved.restarts.len(), 1, "what it had is void");
     let text = moved.text.clone();
     let completed = moved.completed();
     assert_eq!(completed.choices[0].text, text);
     assert_eq!(completed.choices, followed.completed().choices);
+}
+
+/// What a drained worker's caller is told is enough to go on elsewhere.
+#[tokio::test]
+async fn whoever_is_drained_picks_its_execution_up_on_the_worker_that_takes_over() {
+    let mut fleet = Fleet::with(2, unhurried(), |config| {
+        config.drain.drain_limit = Duration::from_millis(100);
+    })
+    .await;
+    let other = fleet.caller(1).await;
+    let mut first = fleet.caller(0).await.execute(ask("Drain").cached()).await.expect("it runs");
+    first.first_text().await;
+    let asked = ask("Drain").cached().allow_restart();
+    let mut followed = other.execute(asked).await.expect("it runs");
+    followed.first_text().await;
+    let seen = first.last_sequence();
+    fleet.workers[0].stop();
+
+    let failure = first.finish().await.end.expect_err("it stops");
+    assert_eq!((failure.code, &*failure.reason), (Code::Unavailable, "WORKER_DRAINING"));
+    assert!(failure.safe_to_retry() && failure.retry_after.is_some());
+    let token = failure.detail.expect("how to go on").execution_token;
+    let moved = other.attach(again(token, seen)).await.expect("it is known");
+    let (followed, moved): (Heard, Heard) = tokio::join!(followed.finish(), moved.finish());
+    assert_eq!(moved.restarts.len(), 1, "what it had is void");
+    let text = moved.text.clone();
+    let completed = moved.completed();
+    assert_eq!(completed.choices[0].text, text, "and it gets the whole answer");
+    assert_eq!(completed.choices, followed.completed().choices);
+    fleet.workers[0].stopped().await;
+    assert_eq!(fleet.upstream_calls(), 2);
+}
+
+/// A token runs nothing: where nobody stands in, the execution is asked for again.
+#[tokio::test]
+async fn where_nobody_took_over_a_drained_execution_goes_on_once_it_is_asked_for_again() {
+    let mut fleet = Fleet::with(2, unhurried(), |config| {
+        config.drain.drain_limit = Duration::from_millis(100);
+    })
+    .await;
+    let other = fleet.caller(1).await;
+    let asked = || ask("Drain alone").idempotency_key("k");
+    let mut first = fleet.caller(0).await.execute(asked()).await.expect("it runs");
+    first.first_text().await;
+    let seen = first.last_sequence();
+    fleet.workers[0].stop();
+    let failure = first.finish().await.end.expect_err("it stops");
+    let token = failure.detail.expect("how to go on").execution_token;
+    // Both at once: whoever picks it up waits for a while that somebody runs it.
+    let moved = other.attach(again(token, seen)).await.expect("it is known");
+    let (repeated, moved) = tokio::join!(other.answer(asked()), moved.finish());
+    let text = moved.text.clone();
+    let completed = moved.completed();
+    assert_eq!(completed.choices[0].text, text);
+    assert_eq!(completed.choices, repeated.choices);
+    fleet.workers[0].stopped().await;
+    assert_eq!(fleet.upstream_calls(), 2, "the one that was cut, and one");
 }
