@@ -85,23 +85,21 @@ impl Mission {
         let (Some(passage), Some(fleet)) = (self.passage, &executor.fleet) else {
             return self.run(executor, publisher).await.map(Flown::Ran);
         };
-        let mut berth = passage.berth.unwrap_or_else(|| Berth::private(publisher.id()));
+        let own = passage.berth.unwrap_or_else(|| Berth::private(publisher.id()));
         if passage.only_reads {
-            return found(fleet, berth).await.ok_or(Failure::from(Error::NotCached));
+            return found(fleet, own).await.ok_or(Failure::from(Error::NotCached));
         }
-        let own = berth;
-        let mut is_known = false;
-        match claim(fleet, &passage, berth).await {
+        let (berth, is_known) = match claim(fleet, &passage, own).await {
             Claim::Mismatch => return Err(Failure::from(Error::IdempotencyMismatch)),
-            Claim::Known(known) => (berth, is_known) = (known, true),
-            Claim::New | Claim::Unknown => {}
-        }
+            Claim::Known(berth) => (berth, true),
+            Claim::New | Claim::Unknown => (own, false),
+        };
         let shares = passage.shares.filter(|_| berth == own);
         if let Some(original) = shares.and_then(|key| publisher.share(key)) {
             executor.metrics.joined(Role::Follower);
             return echo(publisher, &original).await;
         }
-        let mut wish = Wish {
+        let wish = Wish {
             // Whatever answers the key's execution answers its retry.
             may_read: passage.may_read || is_known,
             joins_landed: is_known,
@@ -109,6 +107,19 @@ impl Mission {
             fresh: publisher.id(),
             known: None,
         };
+        self.board(executor, fleet, publisher, aboard, (berth, wish)).await
+    }
+
+    /// Comes to the berth, again where its leader is lost, until the flight has an
+    /// answer.
+    async fn board(
+        &mut self,
+        executor: &Executor,
+        fleet: &Fleet,
+        publisher: &mut Publisher,
+        aboard: &mut Aboard,
+        (berth, mut wish): (Berth, Wish),
+    ) -> Result<Flown, Failure> {
         for _ in 0..MOST_BOARDINGS {
             match fleet.board(berth, wish, &publisher.subject()).await {
                 Boarding::Recorded(recording) => return Ok(Flown::Found(recording)),

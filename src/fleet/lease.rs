@@ -111,11 +111,11 @@ impl Lease {
     /// Resolves when the fleet is to be told: events soon, and that the leader
     /// is alive every now and then. Cancel safe.
     pub async fn due(&mut self, has_events: bool) {
-        let sign = self.last_sign + self.fleet.look_every();
-        let at = if has_events && !self.rung { self.events_due().min(sign) } else { sign };
         if has_events && self.rung {
             return;
         }
+        let sign = self.last_sign + self.fleet.look_every();
+        let at = if has_events { self.events_due().min(sign) } else { sign };
         tokio::select! {
             _ = self.bell.heard() => self.rung = true,
             () = sleep_until(at) => {}
@@ -203,18 +203,23 @@ impl Lease {
         landing: &[u8],
         recording: Option<(Vec<u8>, Duration)>,
     ) -> bool {
-        // What is too large for the last command goes before it.
-        let goes_before = events.bytes() > MOST_BYTES;
-        if goes_before && self.tell(events).await.is_err() || self.over {
+        let mut batches = self.batches(events);
+        if batches.len() > 1 {
+            // What is too large for the last command goes before it.
+            batches.clear();
+            if self.tell(events).await.is_err() {
+                return false;
+            }
+        }
+        if self.over {
             return false;
         }
-        let batch = if goes_before { None } else { self.batches(events).pop() };
         let recording = recording.filter(|(sealed, _)| sealed.len() <= MOST_RECORDED);
         let landing = self.fleet.sealer.seal(&self.place.seal_of("landing"), landing);
         let step = Step::Land {
             fence: self.fence.clone(),
             retention: self.fleet.config.retention,
-            batch,
+            batch: batches.pop(),
             state,
             landing,
             recording,

@@ -1,6 +1,8 @@
 //! Lost connections and retries on another worker: the token names the flight,
 //! not the worker, and an idempotency key holds everywhere.
 
+use std::time::Duration;
+
 use sparkler::{
     proto::{AttachExecutionRequest, CacheStatus},
     simulator::{Fault, Options, Rule},
@@ -196,6 +198,8 @@ async fn a_key_that_was_answered_from_memory_holds_on_every_worker() {
     let began = Instant::now();
     while fleet.redis.command(&["KEYS", "sparkler:1:*:claim"]).trim().is_empty() {
         assert!(began.elapsed() < PATIENCE, "the fleet never hears of it");
+        // The worker is of this process, too.
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let other = fleet.caller(1).await;
     let retry = other.answer(ask("Known").idempotency_key("k")).await;
