@@ -22,8 +22,9 @@ use super::{
     support::{Caller, PATIENCE, ask, spawn},
 };
 
-/// Short, so that tests need not wait long for a lost worker.
-pub const LEASE: Duration = Duration::from_millis(1500);
+/// Short, so that tests need not wait long for a lost worker; not so short that one
+/// on a busy machine is taken for lost.
+pub const LEASE: Duration = Duration::from_secs(3);
 
 /// What all workers seal with.
 pub const SECRET: &[u8] = b"a secret of the whole fleet";

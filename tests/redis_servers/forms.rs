@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use secrecy::SecretString;
 use sparkler::{
+    config::Config,
     proto::{AttachExecutionRequest, CacheStatus},
     redis::{Credential, RedisConfig},
     simulator::{Options, Pace},
@@ -32,7 +33,11 @@ fn slow_to_begin() -> Options {
 
 /// Three workers over such servers are one.
 pub async fn are_one<R>(servers: R, reached: &RedisConfig) -> Fleet<R> {
-    let fleet = Fleet::over(servers, reached, WORKERS, slow_to_begin(), |_| {}).await;
+    // Nobody is lost here, however busy the machine is.
+    let patient = |config: &mut Config| {
+        config.fleet.as_mut().expect("a fleet").lease = Duration::from_secs(60);
+    };
+    let fleet = Fleet::over(servers, reached, WORKERS, slow_to_begin(), patient).await;
     a_crowd_is_one_call(&fleet).await;
     a_repeat_is_a_hit(&fleet).await;
     another_goes_on(&fleet).await;
