@@ -240,12 +240,12 @@ fn operation(endpoint: &'static str) -> &'static str {
 }
 
 /// Who is asked.
-pub(super) fn server(url: &Url, span: &mut Recorder) {
+pub(super) fn server(url: &Url, span: &mut Recorder<'_>) {
     span.set_some(otel::SERVER_ADDRESS, url.host_str().map(str::to_owned));
     span.set_some(otel::SERVER_PORT, url.port_or_known_default().map(i64::from));
 }
 
-fn usage(usage: Option<&Usage>, span: &mut Recorder) {
+fn usage(usage: Option<&Usage>, span: &mut Recorder<'_>) {
     let Some(usage) = usage else {
         return;
     };
@@ -260,7 +260,7 @@ fn whole(canonical: &[u8]) -> Vec<u8> {
     [canonical, b"}"].concat()
 }
 
-fn cut(is_cut: bool, key: &'static str, span: &mut Recorder) {
+fn cut(is_cut: bool, key: &'static str, span: &mut Recorder<'_>) {
     if is_cut {
         span.set(key, true);
     }
@@ -292,7 +292,7 @@ struct Format {
 }
 
 impl Asked {
-    fn describe(&self, span: &mut Recorder) {
+    fn describe(&self, span: &mut Recorder<'_>) {
         span.set(otel::REQUEST_STREAM, true);
         span.set_some(otel::REQUEST_TEMPERATURE, self.temperature);
         span.set_some(otel::REQUEST_TOP_P, self.top_p);

@@ -159,11 +159,10 @@ impl Drop for Story {
 
 impl Teller {
     /// Who it is for, and where in which flow it stands.
-    fn introduce(&self, span: &mut Recorder) {
+    fn introduce(&self, span: &mut Recorder<'_>) {
         let Context { flow_id, run_id, node_id, session_id, tenant, attempt, labels } =
             &self.context;
         span.set_text(sparkler::NODE_TYPE, &self.node_type);
-        span.set_text(sparkler::WORKER, &self.worker_id);
         span.set_text(sparkler::FLOW, flow_id);
         span.set_text(sparkler::RUN, run_id);
         span.set_text(sparkler::NODE, node_id);
@@ -188,7 +187,7 @@ impl Teller {
 }
 
 /// What every end has.
-fn end(span: &mut Recorder, part: &Part, timing: &Timing, cost: Option<&Cost>, attempts: u32) {
+fn end(span: &mut Recorder<'_>, part: &Part, timing: &Timing, cost: Option<&Cost>, attempts: u32) {
     span.set(sparkler::FLIGHT, part.flight.to_string());
     span.set(sparkler::CACHE_STATUS, part.status.as_str());
     span.set_some(sparkler::FLIGHT_ROLE, role(part.status));

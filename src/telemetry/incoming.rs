@@ -25,7 +25,7 @@ pub(super) fn parent(headers: &HeaderMap) -> Option<SpanContext> {
 }
 
 /// The entries of the baggage that are on the list.
-pub(super) fn baggage(headers: &HeaderMap, list: &[String], recorder: &mut Recorder) {
+pub(super) fn baggage(headers: &HeaderMap, list: &[String], recorder: &mut Recorder<'_>) {
     if list.is_empty() || !headers.contains_key("baggage") {
         return;
     }
@@ -55,6 +55,7 @@ impl Extractor for Headers<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::span::described;
 
     fn headers(entries: &[(&'static str, &str)]) -> HeaderMap {
         let value = |text: &str| text.parse().expect("a header value");
@@ -85,10 +86,7 @@ mod tests {
         let long = "x".repeat(MAX_BAGGAGE_BYTES + 1);
         let given = headers(&[("baggage", &format!("run=7,secret=s,team=a%20b,long={long}"))]);
         let list = ["run", "team", "long", "absent"].map(str::to_owned);
-        let mut recorder = Recorder::default();
-        baggage(&given, &list, &mut recorder);
-        let taken: Vec<_> = recorder
-            .into_attributes()
+        let taken: Vec<_> = described(|recorder| baggage(&given, &list, recorder))
             .into_iter()
             .map(|entry| format!("{}={}", entry.key, entry.value))
             .collect();

@@ -54,7 +54,7 @@ pub struct Telemetry(Arc<Inner>);
 
 struct Inner {
     pipeline: Pipeline,
-    tracer: SdkTracer,
+    tracer: Arc<SdkTracer>,
     baggage: Vec<String>,
     content_bytes: Option<usize>,
 }
@@ -89,12 +89,12 @@ impl Telemetry {
     }
 }
 
-fn tracer(provider: &SdkTracerProvider) -> SdkTracer {
+fn tracer(provider: &SdkTracerProvider) -> Arc<SdkTracer> {
     let scope = InstrumentationScope::builder(names::SCOPE)
         .with_version(env!("CARGO_PKG_VERSION"))
         .with_schema_url(names::SCHEMA_URL)
         .build();
-    provider.tracer_with_scope(scope)
+    Arc::new(provider.tracer_with_scope(scope))
 }
 
 impl fmt::Debug for Telemetry {

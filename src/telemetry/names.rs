@@ -119,7 +119,7 @@ pub mod otel {
     pub const SERVICE_NAME: &str = "service.name";
     /// Its version.
     pub const SERVICE_VERSION: &str = "service.version";
-    /// Which process of it.
+    /// Which worker, by the name it has.
     pub const SERVICE_INSTANCE: &str = "service.instance.id";
 }
 
@@ -131,8 +131,6 @@ pub mod sparkler {
     /// The model of an execution. (The conventions' own name for it stands on the
     /// call of the model alone: a span that carries it is shown as such a call.)
     pub const MODEL: &str = "sparkler.model";
-    /// The worker's name.
-    pub const WORKER: &str = "sparkler.worker.id";
     /// The flow's definition.
     pub const FLOW: &str = "sparkler.flow.id";
     /// The flow's run.

@@ -118,7 +118,7 @@ fn method(path: &str) -> &'static str {
 }
 
 /// What the caller calls the worker.
-fn address(request: &Request, recorder: &mut Recorder) {
+fn address(request: &Request, recorder: &mut Recorder<'_>) {
     let authority = request.uri().authority();
     if let Some(authority) = authority {
         recorder.set(otel::SERVER_ADDRESS, authority.host().to_owned());
@@ -126,7 +126,7 @@ fn address(request: &Request, recorder: &mut Recorder) {
     }
 }
 
-fn peer(caller: Option<SocketAddr>, recorder: &mut Recorder) {
+fn peer(caller: Option<SocketAddr>, recorder: &mut Recorder<'_>) {
     if let Some(caller) = caller {
         recorder.set(otel::NETWORK_PEER_ADDRESS, caller.ip().to_string());
         recorder.set(otel::NETWORK_PEER_PORT, i64::from(caller.port()));

@@ -69,7 +69,7 @@ struct Noted {
 }
 
 struct Recorded {
-    tracer: SdkTracer,
+    tracer: Arc<SdkTracer>,
     context: SpanContext,
     span: Mutex<SdkSpan>,
 }
@@ -81,12 +81,14 @@ impl Span {
     }
 
     pub(super) fn begin(
-        tracer: &SdkTracer,
+        tracer: &Arc<SdkTracer>,
         kind: Kind,
         name: impl Into<Cow<'static, str>>,
         parent: Option<SpanContext>,
     ) -> Span {
-        let builder = SpanBuilder::from_name(name).with_kind(kind.into());
+        // What a call has in the end, at once: growing would copy it again and again.
+        let room = Vec::with_capacity(if kind == Kind::Internal { 4 } else { 24 });
+        let builder = SpanBuilder::from_name(name).with_kind(kind.into()).with_attributes(room);
         let context = match parent {
             Some(parent) => Context::new().with_remote_span_context(parent),
             None => Context::new(),
@@ -143,29 +145,25 @@ impl Span {
     }
 
     /// Adds attributes; `describe` is called where it is recorded.
-    pub fn record(&self, describe: impl FnOnce(&mut Recorder)) {
+    ///
+    /// The span is held meanwhile: `describe` must not turn to it.
+    pub fn record(&self, describe: impl FnOnce(&mut Recorder<'_>)) {
         if let Some(recorded) = self.recorded() {
-            let mut recorder = Recorder::default();
-            describe(&mut recorder);
-            recorded.span().set_attributes(recorder.0);
+            describe(&mut Recorder(Onto::Span(&mut recorded.span())));
         }
     }
 
     /// Notes that something happened, now.
-    pub fn event(&self, name: &'static str, describe: impl FnOnce(&mut Recorder)) {
+    pub fn event(&self, name: &'static str, describe: impl FnOnce(&mut Recorder<'_>)) {
         if let Some(recorded) = self.recorded() {
-            let mut recorder = Recorder::default();
-            describe(&mut recorder);
-            recorded.span().add_event(name, recorder.0);
+            recorded.span().add_event(name, described(describe));
         }
     }
 
     /// Points to another span, of this or another trace.
-    pub fn link(&self, to: SpanRef, describe: impl FnOnce(&mut Recorder)) {
+    pub fn link(&self, to: SpanRef, describe: impl FnOnce(&mut Recorder<'_>)) {
         if let Some(recorded) = self.recorded() {
-            let mut recorder = Recorder::default();
-            describe(&mut recorder);
-            recorded.span().add_link(to.context(), recorder.0);
+            recorded.span().add_link(to.context(), described(describe));
         }
     }
 
@@ -246,14 +244,32 @@ impl SpanRef {
     }
 }
 
-/// Collects attributes.
-#[derive(Debug, Default)]
-pub struct Recorder(Vec<KeyValue>);
+/// Takes attributes.
+#[derive(Debug)]
+pub struct Recorder<'a>(Onto<'a>);
 
-impl Recorder {
+/// What they go onto.
+#[derive(Debug)]
+enum Onto<'a> {
+    Span(&'a mut SdkSpan),
+    Apart(&'a mut Vec<KeyValue>),
+}
+
+/// The attributes of something that is not the span itself.
+pub(super) fn described(describe: impl FnOnce(&mut Recorder<'_>)) -> Vec<KeyValue> {
+    let mut attributes = Vec::new();
+    describe(&mut Recorder(Onto::Apart(&mut attributes)));
+    attributes
+}
+
+impl Recorder<'_> {
     /// An attribute. Each key is set once on a span.
     pub fn set(&mut self, key: impl Into<opentelemetry::Key>, value: impl Into<Value>) {
-        self.0.push(KeyValue::new(key, value));
+        let attribute = KeyValue::new(key, value);
+        match &mut self.0 {
+            Onto::Span(span) => span.set_attribute(attribute),
+            Onto::Apart(attributes) => attributes.push(attribute),
+        }
     }
 
     /// An attribute where it is known.
@@ -283,11 +299,6 @@ impl Recorder {
     ) {
         let words = words.into_iter().map(Into::into).collect();
         self.set(key, Value::Array(Array::String(words)));
-    }
-
-    #[cfg(test)]
-    pub(super) fn into_attributes(self) -> Vec<KeyValue> {
-        self.0
     }
 }
 
