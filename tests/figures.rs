@@ -3,31 +3,27 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use sparkler::{
     callers::Callers,
     proto::{AttachExecutionRequest, Completed},
     simulator::{Fault, Options, Rule, UNKNOWN_KEY},
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::{io::AsyncWriteExt, process::Command};
 
-use self::support::{MODEL, PATIENCE, World, ask};
+use self::support::{MODEL, PATIENCE, World, ask, page};
 
 /// The page of a worker.
 struct Page(String);
 
 impl Page {
     async fn of(world: &World) -> Page {
-        let mut socket = TcpStream::connect(world.admin).await.expect("it listens");
-        let request = "GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
-        socket.write_all(request.as_bytes()).await.expect("it reads");
-        let mut page = String::new();
-        socket.read_to_string(&mut page).await.expect("it answers");
-        Page(page)
+        let (_, text) = page(world.admin, "/metrics").await;
+        Page(text)
     }
 
     /// The page once it says this, which it does soon.
@@ -262,4 +258,31 @@ async fn an_execution_that_is_picked_up_again_is_told_apart_and_saves_nothing_tw
     page.assert(EXECUTIONS, &[r#"node_type="_ATTACHED""#, r#"reason="OK""#], 1.0);
     page.assert(EXECUTIONS, &[r#"node_type="chatFireworks""#], 2.0);
     page.assert("sparkler_tokens_total", &[r#"paid="false""#, r#"type="input""#], input);
+}
+
+/// As Prometheus itself sees the page of a worker that has done this and that.
+#[tokio::test]
+async fn promtool_finds_nothing_wrong_with_the_page() {
+    let world = World::start().await;
+    world.simulator.script(Rule::once(Fault::status(503)));
+    let caller = world.caller().await;
+    for _ in 0..2 {
+        caller.answer(ask("Count me").cached()).await;
+    }
+    caller.failure(ask("x").node("nobody's")).await;
+    let (status, page) = page(world.admin, "/metrics").await;
+    assert_eq!(status, 200);
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool, which tests/setup installs");
+    let mut input = promtool.stdin.take().expect("a pipe");
+    input.write_all(page.as_bytes()).await.expect("it reads");
+    drop(input);
+    let output = promtool.wait_with_output().await.expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}\n{page}");
 }

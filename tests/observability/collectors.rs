@@ -8,7 +8,7 @@ use std::{
 };
 
 use sparkler::{
-    simulator::{Options, Simulator},
+    simulator::{Fault, Options, Rule, Simulator},
     telemetry::{Collector, Protocol, Queue},
 };
 
@@ -181,5 +181,82 @@ async fn a_collector_that_asks_for_a_certificate_is_shown_the_workers() {
         variables.extend_from_slice(identity);
         delivered(&variables, &sink).await;
         assert_eq!(sink.spans().named(EXECUTE).len(), usize::from(arrives));
+    }
+}
+
+/// How a program is ended.
+#[derive(Debug, Clone, Copy)]
+enum Exit {
+    /// Asked to go, as Kubernetes does.
+    Terminated,
+    /// By Ctrl-C.
+    Interrupted,
+    /// Asked to go while a call is under way that does not end by itself.
+    Drained,
+}
+
+/// Leaves a process one core.
+fn pin(process: u32) {
+    let own = std::fs::read_to_string("/proc/self/status").expect("a status");
+    let allowed = own.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let allowed = allowed.expect("a list").trim();
+    let first = allowed.split(['-', ',']).next().expect("a core");
+    let pinned = std::process::Command::new("taskset")
+        .args(["--all-tasks", "--cpu-list", "--pid", first, &process.to_string()])
+        .output()
+        .expect("taskset");
+    assert!(pinned.status.success(), "{pinned:?}");
+}
+
+/// The calls that a program on one core has told of when it has ended.
+async fn told_at_the_end(exit: Exit) -> Vec<String> {
+    let sink = Sink::start().await;
+    let url = sink.url();
+    let options = Options { rules: vec![Rule::once(Fault::stall(2))], ..Options::instant() };
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let simulator = Simulator::bind(loopback, options).await.expect("a free port");
+    let base_url = simulator.base_url();
+    let simulating = spawn(simulator.run(std::future::pending()));
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "3600000"),
+        ("OTEL_METRICS_EXPORTER", "none"),
+    ];
+    let program = Program::serve_in(&base_url, &["--drain-limit", "100ms"], &variables).await;
+    pin(program.id());
+    let caller = Caller::connect(program.address).await;
+    let mut stalled = caller.execute(ask("Long")).await.expect("it runs");
+    stalled.started().await;
+    match exit {
+        Exit::Drained => drop(program.stop().await),
+        Exit::Terminated | Exit::Interrupted => {
+            drop(stalled);
+            caller.answer(ask("Goodbye")).await;
+            let signal = match exit {
+                Exit::Interrupted => rustix::process::Signal::INT,
+                _ => rustix::process::Signal::TERM,
+            };
+            drop(program.stop_by(signal).await);
+        }
+    }
+    simulating.abort();
+    let calls = sink.spans();
+    let mut ends: Vec<String> = calls
+        .named(EXECUTE)
+        .iter()
+        .map(|call| call.get("rpc.response.status_code").to_owned())
+        .collect();
+    ends.sort_unstable();
+    ends
+}
+
+#[tokio::test]
+async fn on_one_core_everything_is_delivered_however_it_ends() {
+    for (exit, ends) in [
+        (Exit::Terminated, &["CANCELLED", "OK"][..]),
+        (Exit::Interrupted, &["CANCELLED", "OK"]),
+        (Exit::Drained, &["UNAVAILABLE"]),
+    ] {
+        assert_eq!(told_at_the_end(exit).await, ends, "{exit:?}");
     }
 }

@@ -62,7 +62,19 @@ async fn a_caller_that_does_not_sample_is_not_recorded_and_a_cap_holds_for_those
 async fn baggage_is_taken_by_a_list_and_never_sent_on() {
     let (world, sink) =
         traced_with(Vec::new(), |config| config.telemetry.baggage = vec!["run".to_owned()]).await;
-    call(&world, &[("baggage", "run=7,secret=canary-baggage")]).await;
-    assert_eq!(only_call(&sink).await.get("baggage.run"), "7");
+    let theirs = [
+        ("baggage", "run=canary-run,secret=canary-baggage"),
+        ("traceparent", &traceparent("01")),
+        ("tracestate", "vendor=canary-state"),
+    ];
+    call(&world, &theirs).await;
+    assert_eq!(only_call(&sink).await.get("baggage.run"), "canary-run");
     assert!(!sink.has("canary-baggage"));
+    let report = world.simulator.report();
+    let seen = report.requests.back().expect("the provider was called");
+    for header in ["baggage", "traceparent", "tracestate"] {
+        assert!(!seen.headers.contains_key(header), "{header} was sent to the provider");
+    }
+    let said = format!("{:?}{}", seen.headers, seen.body);
+    assert!(!said.contains("canary-run") && !said.contains("canary-baggage"), "{said}");
 }

@@ -63,10 +63,15 @@ impl Program {
     }
 
     /// Stops it; what it has logged.
-    pub async fn stop(mut self) -> Vec<String> {
+    pub async fn stop(self) -> Vec<String> {
+        self.stop_by(rustix::process::Signal::TERM).await
+    }
+
+    /// The same by this signal.
+    pub async fn stop_by(mut self, signal: rustix::process::Signal) -> Vec<String> {
         let id = i32::try_from(self.child.id().expect("it runs")).expect("a process id");
         let process = rustix::process::Pid::from_raw(id).expect("a process id");
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("sent");
+        rustix::process::kill_process(process, signal).expect("sent");
         let ended = timeout(PATIENCE, self.child.wait()).await;
         assert!(ended.expect("it stops").expect("it was waited for").success());
         self.log.await.expect("the log was read")
