@@ -42,6 +42,8 @@ enum Scene {
     Aged,
     /// Its request never comes.
     Unsent,
+    /// Its request comes compressed.
+    Compressed,
 }
 
 /// What happens, and what the call then says: status, reason, and whether the
@@ -63,7 +65,10 @@ fn when(asked: Ask, fault: Option<Fault>) -> Scene {
 }
 
 fn rows() -> Vec<Row> {
-    use Scene::{Aged, Attached, Crowded, Mismatched, Spent, Unauthenticated, Unconnected, Unsent};
+    use Scene::{
+        Aged, Attached, Compressed, Crowded, Mismatched, Spent, Unauthenticated, Unconnected,
+        Unsent,
+    };
     let asked = || ask("Fail").attempts(1);
     let soon = Duration::from_millis(100);
     let stall = || Some(Fault::stall(2));
@@ -87,6 +92,7 @@ fn rows() -> Vec<Row> {
         (Crowded, "RESOURCE_EXHAUSTED", "WORKER_SATURATED", false),
         (Spent, "RESOURCE_EXHAUSTED", "ALLOWANCE_SPENT", false),
         (Aged, "UNAVAILABLE", "CONNECTION_AGED", true),
+        (Compressed, "UNIMPLEMENTED", "COMPRESSION_UNSUPPORTED", true),
         (Unsent, "DEADLINE_EXCEEDED", "REQUEST_TIMEOUT", true),
         (refused(401), "FAILED_PRECONDITION", "CREDENTIAL_REJECTED", false),
         (refused(403), "PERMISSION_DENIED", "MODEL_FORBIDDEN", false),
@@ -204,6 +210,14 @@ async fn happens(scene: Scene) -> (String, World, Sink) {
             let age = Some(ConnectionAge { limit, grace });
             let (world, sink) = small(stalls(), |config| config.door.age = age).await;
             (world.caller().await.failure(asked()).await.reason, world, sink)
+        }
+        Scene::Compressed => {
+            let (world, sink) = small(None, |_| {}).await;
+            let client = world.caller().await.client();
+            let mut client = client.send_compressed(tonic::codec::CompressionEncoding::Gzip);
+            let refused = client.execute_node(asked().request()).await;
+            let status = refused.err().expect("it is not read");
+            (Failure::decode(&status).reason, world, sink)
         }
         Scene::Unsent => {
             let soon = Duration::from_millis(100);
