@@ -223,7 +223,7 @@ async fn told_at_the_end(exit: Exit) -> Vec<String> {
     let options = Options { rules: vec![Rule::once(Fault::stall(2))], ..Options::instant() };
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let simulator = Simulator::bind(loopback, options).await.expect("a free port");
-    let base_url = simulator.base_url();
+    let (base_url, provider) = (simulator.base_url(), simulator.handle());
     let simulating = spawn(simulator.run(std::future::pending()));
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
@@ -235,6 +235,8 @@ async fn told_at_the_end(exit: Exit) -> Vec<String> {
     let caller = Caller::connect(program.address).await;
     let mut stalled = caller.execute(ask("Long")).await.expect("it runs");
     stalled.started().await;
+    // It may not have come so far yet, and the next call would stall in its place.
+    provider.wait_until(|report| report.stalled == 1, PATIENCE).await.expect("a stall");
     match exit {
         Exit::Drained => drop(program.stop().await),
         Exit::Terminated | Exit::Interrupted => {

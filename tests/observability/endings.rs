@@ -216,7 +216,7 @@ async fn happens(scene: Scene) -> (String, World, Sink) {
             let client = world.caller().await.client();
             let mut client = client.send_compressed(tonic::codec::CompressionEncoding::Gzip);
             let refused = client.execute_node(asked().request()).await;
-            let status = refused.err().expect("it is not read");
+            let status = refused.expect_err("it is not read");
             (Failure::decode(&status).reason, world, sink)
         }
         Scene::Unsent => {
