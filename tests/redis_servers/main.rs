@@ -19,6 +19,7 @@ mod cluster;
 mod failing_over;
 mod faults;
 mod forms;
+mod memory;
 mod rights;
 mod sentinels;
 mod starting;

@@ -238,9 +238,12 @@ impl Storm {
     async fn fail_over(&self, began: Instant, size: &Size) {
         sleep_until(began + size.redis_at).await;
         let [first, second] = &self.fleet.redis.servers;
+        // Not while somebody asks the primary what a killed worker led.
+        let calm = self.programs.lock().await;
         let killed = Instant::now();
         *self.gap.lock().expect("not poisoned") = Gap::Open;
         first.signal("-KILL");
+        drop(calm);
         second.answers(&["ROLE"], |role| role.starts_with("master")).await;
         mailboxes(second, WORKERS).await;
         for program in &*self.programs.lock().await {
