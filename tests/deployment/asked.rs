@@ -50,6 +50,21 @@ fn alerts_and_the_dashboard_ask_for_what_is_measured() {
 }
 
 #[test]
+fn alerts_count_reasons_that_there_are() {
+    let alerts = read(ALERTS);
+    let conditions = alerts.split("sparkler_reason=").skip(1);
+    let reasons: BTreeSet<&str> = conditions
+        .filter_map(|condition| condition.split('"').nth(1))
+        .flat_map(|reasons| reasons.split('|'))
+        .collect();
+    let table = read("tests/snapshots/failures__the_table_of_failures.snap");
+    let known: BTreeSet<&str> =
+        table.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(reasons.len() > 5, "{reasons:?}");
+    assert!(reasons.is_subset(&known), "{:?} are no reasons", &reasons - &known);
+}
+
+#[test]
 fn every_alert_has_its_runbook_and_every_runbook_its_alert() {
     let alerts = read(ALERTS);
     let alerts: BTreeSet<&str> =
