@@ -18,7 +18,7 @@ const SENT: [&str; 3] = ["evalsha", "eval", "ping"];
 
 pub async fn measure(effort: Effort, report: &mut Report) {
     let tokens = if effort.rounds < 10 { TOKENS / 2 } else { TOKENS };
-    let workers = Workers::of(4, paced(Duration::from_millis(300), tokens)).await;
+    let workers = Workers::patient(4, paced(Duration::from_millis(300), tokens)).await;
     for flights in [1, 20] {
         for followers in [0, 1, 3] {
             let row = Row { flights, followers };

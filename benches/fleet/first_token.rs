@@ -12,7 +12,7 @@ use super::{
 };
 
 pub async fn measure(effort: Effort, report: &mut Report) {
-    let workers = Workers::of(2, paced(Duration::from_millis(250), 20)).await;
+    let workers = Workers::patient(2, paced(Duration::from_millis(250), 20)).await;
     let [leader, follower] = &workers.callers[..] else { unreachable!("two were started") };
     let (mut later, mut gaps) = (Vec::new(), Vec::new());
     for round in 0..effort.rounds {

@@ -15,7 +15,7 @@ use super::{
 const CALLS: usize = 5;
 
 pub async fn measure(effort: Effort, report: &mut Report) {
-    let workers = Workers::of(1, Options::instant()).await;
+    let workers = Workers::shipped(1, Options::instant()).await;
     let caller = &workers.callers[0];
     let (mut plain, mut first, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..effort.rounds {

@@ -14,7 +14,7 @@ use super::{
 const AT_ONCE: usize = 8;
 
 pub async fn measure(effort: Effort, report: &mut Report) {
-    let workers = Workers::of(2, Options { answer_tokens: 40, ..Options::instant() }).await;
+    let workers = Workers::patient(2, Options { answer_tokens: 40, ..Options::instant() }).await;
     let [first, second] = &workers.callers[..] else { unreachable!("two were started") };
     answers(first, effort.calls, CacheStatus::Miss).await;
     let mut cost = Vec::new();

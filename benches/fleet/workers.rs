@@ -24,8 +24,18 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// So many, which share already what they are asked.
-    pub async fn of(count: usize, options: Options) -> Workers {
+    /// So many, which share already what they are asked, and wait for Redis also on
+    /// a busy machine.
+    pub async fn patient(count: usize, options: Options) -> Workers {
+        Workers::of(count, options, &["--redis-timeout", "2s"]).await
+    }
+
+    /// The same as they are shipped.
+    pub async fn shipped(count: usize, options: Options) -> Workers {
+        Workers::of(count, options, &[]).await
+    }
+
+    async fn of(count: usize, options: Options, settings: &[&str]) -> Workers {
         let redis = RedisServer::start().await;
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let simulator = Simulator::bind(loopback, options).await.expect("a free port");
@@ -38,8 +48,9 @@ impl Workers {
         let mut workers =
             Workers { redis, callers: Vec::new(), programs: Vec::new(), _secret: folder };
         for _ in 0..count {
-            let more = ["--redis-url", &workers.redis.url(), "--cache-secret-file", secret];
-            let program = Program::serve(&base_url, &more).await;
+            let url = workers.redis.url();
+            let fleet = ["--redis-url", &url, "--cache-secret-file", secret];
+            let program = Program::serve(&base_url, &[&fleet, settings].concat()).await;
             let caller = Caller::connect(program.address).await;
             shares(&caller).await;
             workers.callers.push(caller);
