@@ -1,5 +1,6 @@
 //! What the provider has refused a moment ago, so that it is not asked again for
-//! the same: a rate limit is waited out by all executions of its credential, a
+//! the same: a rate limit is waited out by all executions of its credential with
+//! its model, or with any where the provider says that it is the account's; a
 //! key that is not accepted and a model that is not served are answered from
 //! memory.
 //!
@@ -98,12 +99,12 @@ impl Cooldowns {
         };
         match (error.kind, error.retry_after) {
             (ProviderErrorKind::RateLimited, Some(wait)) => {
-                // A deployment of one's own is full by itself; other limits are
-                // the account's.
-                let whom = if is_deployment(model) {
-                    Whom::one_of(payer, model)
-                } else {
+                // Tokens are limited for each account and model, and a deployment
+                // of one's own is full by itself; requests for the account.
+                let whom = if error.account_wide && !is_deployment(model) {
                     Whom::all_of(payer)
+                } else {
+                    Whom::one_of(payer, model)
                 };
                 self.limit(whom, Remembered::new(error, wait.min(LONGEST)));
             }
@@ -212,9 +213,18 @@ mod tests {
     }
 
     fn failure(kind: ProviderErrorKind, retry_after: Option<Duration>) -> Error {
+        Error::Provider(Box::new(provider(kind, retry_after)))
+    }
+
+    fn provider(kind: ProviderErrorKind, retry_after: Option<Duration>) -> ProviderError {
         let message = Some("its words".to_owned());
         ProviderError { kind, message, retry_after, ..ProviderError::interrupted(Phase::Waiting) }
-            .into()
+    }
+
+    /// All requests of the account are spent for now.
+    fn account_wide(wait: Duration) -> Error {
+        let limited = provider(ProviderErrorKind::RateLimited, Some(wait));
+        ProviderError { account_wide: true, ..limited }.into()
     }
 
     fn may_ask(cooldowns: &Cooldowns, payer: &Payer, model: &str) -> bool {
@@ -222,10 +232,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rate_limit_is_waited_out_by_all_of_its_credential() {
+    async fn a_rate_limit_of_the_account_is_waited_out_by_all_of_its_credential() {
         let cooldowns = cooldowns();
-        cooldowns.learn(&MINE, "m", &failure(ProviderErrorKind::RateLimited, Some(SECOND * 3)));
-        cooldowns.learn(&MINE, "m", &failure(ProviderErrorKind::RateLimited, Some(SECOND)));
+        cooldowns.learn(&MINE, "m", &account_wide(SECOND * 3));
+        cooldowns.learn(&MINE, "m", &account_wide(SECOND));
         tokio::time::advance(SECOND).await;
         match cooldowns.advice(&MINE, "other") {
             Advice::Wait(wait, error) => {
@@ -240,10 +250,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_rate_limit_of_a_model_is_no_news_of_another() {
+        let cooldowns = cooldowns();
+        cooldowns.learn(&MINE, "m", &failure(ProviderErrorKind::RateLimited, Some(SECOND)));
+        assert!(!may_ask(&cooldowns, &MINE, "m"));
+        assert!(may_ask(&cooldowns, &MINE, "n") && may_ask(&cooldowns, &ANOTHERS, "m"));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_full_deployment_is_no_news_of_other_models() {
         let cooldowns = cooldowns();
-        let limited = failure(ProviderErrorKind::RateLimited, Some(SECOND));
-        cooldowns.learn(&MINE, "accounts/me/deployments/one", &limited);
+        cooldowns.learn(&MINE, "accounts/me/deployments/one", &account_wide(SECOND));
         assert!(!may_ask(&cooldowns, &MINE, "accounts/me/deployments/one"));
         assert!(may_ask(&cooldowns, &MINE, "accounts/me/deployments/two"));
     }

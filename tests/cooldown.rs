@@ -52,6 +52,27 @@ async fn a_rate_limit_beyond_patience_is_told_from_memory_with_what_is_left_of_i
 }
 
 #[tokio::test]
+async fn a_rate_limit_is_the_models_unless_the_provider_says_it_is_the_accounts() {
+    let world = world(Duration::ZERO).await;
+    let caller = world.caller().await;
+    let other = || ask("Another model").model("accounts/simulator/models/plain");
+    let limited = || Refusal::rate_limited().header("retry-after", "60");
+    world.simulator.script(Rule::once(limited()));
+    caller.failure(ask("Limited").attempts(1)).await;
+    caller.answer(other()).await;
+    let spent = limited().header("x-ratelimit-remaining-requests", "0");
+    world.simulator.script(Rule::once(spent));
+    caller.failure(other().attempts(1)).await;
+    let failure = caller.failure(other()).await;
+    assert_eq!(failure.reason, "PROVIDER_RATE_LIMITED");
+    assert_eq!(world.upstream_calls(), 3, "the last was told from memory");
+    let third = ask("A third model").model("accounts/fireworks/models/kimi-k2");
+    let failure = caller.failure(third).await;
+    assert_eq!(failure.reason, "PROVIDER_RATE_LIMITED", "{failure:?}");
+    assert_eq!(world.upstream_calls(), 3);
+}
+
+#[tokio::test]
 async fn a_refused_key_is_answered_from_memory_until_it_heals() {
     let lasting = Duration::from_millis(600);
     let world = world(lasting).await;

@@ -18,6 +18,7 @@ fn provider(kind: ProviderErrorKind) -> Error {
         message: None,
         request_id: None,
         retry_after: None,
+        account_wide: false,
         phase: Phase::Waiting,
     })
 }

@@ -20,6 +20,9 @@ pub struct ProviderError {
     pub request_id: Option<String>,
     /// How long the provider asks to wait.
     pub retry_after: Option<Duration>,
+    /// Whether it is about whatever the account asks for, and not about this
+    /// model alone: a rate limit of all its requests.
+    pub account_wide: bool,
     /// What the execution was waiting for.
     pub phase: Phase,
 }
@@ -183,6 +186,7 @@ impl ProviderError {
             message: None,
             request_id: None,
             retry_after: None,
+            account_wide: false,
             phase,
         }
     }

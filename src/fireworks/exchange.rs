@@ -161,6 +161,7 @@ impl<'a> Exchange<'a> {
     async fn refused(&self, response: reqwest::Response) -> Error {
         let status = response.status();
         let retry_after = head::retry_after(response.headers(), SystemTime::now());
+        let account_wide = head::no_requests_left(response.headers());
         if status.is_redirection() {
             let message = "the provider redirects; the base URL may be wrong";
             let mut error =
@@ -169,7 +170,8 @@ impl<'a> Exchange<'a> {
             return error.into();
         }
         let text = read_refusal(response, self.client.config.max_error_bytes).await;
-        failure::from_status(status.as_u16(), &text, self.scene(retry_after)).into()
+        let scene = Scene { account_wide, ..self.scene(retry_after) };
+        failure::from_status(status.as_u16(), &text, scene).into()
     }
 
     fn halted(&self, halt: Halt, answer: &Answer) -> Error {
@@ -216,6 +218,7 @@ impl<'a> Exchange<'a> {
             phase: self.phase,
             request_id: self.request_id.as_deref(),
             retry_after,
+            account_wide: false,
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct Scene<'a> {
     pub request_id: Option<&'a str>,
     /// From the response's headers.
     pub retry_after: Option<Duration>,
+    /// Whether its headers say that the account may not ask for anything more.
+    pub account_wide: bool,
 }
 
 /// A failure that came as an HTTP status with a body.
@@ -64,6 +66,7 @@ pub(super) fn own(kind: ProviderErrorKind, message: &str, scene: Scene<'_>) -> P
         message: Some(message.to_owned()),
         request_id: scene.request_id.map(str::to_owned),
         retry_after: None,
+        account_wide: false,
         phase: scene.phase,
     }
 }
@@ -133,6 +136,7 @@ fn into_error(
         message: said.message.and_then(|text| presentable(&text, credential)),
         request_id: request_id.or_else(|| said.request_id.and_then(|id| word(&id, credential))),
         retry_after: scene.retry_after,
+        account_wide: scene.account_wide,
         phase: scene.phase,
     }
 }

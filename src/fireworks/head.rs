@@ -73,6 +73,12 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     (wait > Duration::ZERO && wait <= MAX_RETRY_AFTER).then_some(wait)
 }
 
+/// Whether the account has no request left, whatever the model: the only limit
+/// that is told to be the account's own.
+pub(super) fn no_requests_left(headers: &HeaderMap) -> bool {
+    text(headers, "x-ratelimit-remaining-requests").and_then(number).is_some_and(|left| left <= 0.0)
+}
+
 fn number(text: &str) -> Option<f64> {
     text.trim().parse().ok()
 }

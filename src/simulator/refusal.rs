@@ -47,13 +47,13 @@ impl Refusal {
         self
     }
 
-    /// 429 as live: the limit headers, no `retry-after`, and a body that calls
-    /// itself an invalid request.
+    /// 429 of a model's tokens, as live: the limit headers, no `retry-after`, and a
+    /// body that calls itself an invalid request.
     pub fn rate_limited() -> Refusal {
         Refusal::status(429)
             .header("x-ratelimit-over-limit", "yes")
             .header("x-ratelimit-limit-requests", "60")
-            .header("x-ratelimit-remaining-requests", "0")
+            .header("x-ratelimit-remaining-requests", "59")
             .header("x-ratelimit-limit-tokens-generated", "36000")
             .header("x-ratelimit-remaining-tokens-generated", "0")
     }

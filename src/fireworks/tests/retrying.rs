@@ -18,6 +18,7 @@ fn failure(kind: ProviderErrorKind, retry_after: Option<Duration>) -> Error {
         message: None,
         request_id: None,
         retry_after,
+        account_wide: false,
         phase: Phase::Waiting,
     }
     .into()

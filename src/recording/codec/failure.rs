@@ -65,8 +65,17 @@ fn output(problem: &str, text: &str) -> wire::Output {
 
 impl From<&ProviderError> for wire::Provider {
     fn from(error: &ProviderError) -> wire::Provider {
-        let ProviderError { kind, http_status, code, message, request_id, retry_after, phase } =
-            error;
+        // Whom else it is about is for the worker that asked.
+        let ProviderError {
+            kind,
+            http_status,
+            code,
+            message,
+            request_id,
+            retry_after,
+            account_wide: _,
+            phase,
+        } = error;
         wire::Provider {
             kind: kind.reason().to_owned(),
             http_status: http_status.map(u32::from),
@@ -88,6 +97,7 @@ fn provider_error(provider: wire::Provider) -> Result<ProviderError, Unreadable>
         message: provider.message,
         request_id: provider.request_id,
         retry_after: provider.retry_after.map(Duration::from_millis),
+        account_wide: false,
         phase: Phase::named(&provider.phase).ok_or(Unreadable::Content)?,
     })
 }

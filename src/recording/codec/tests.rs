@@ -256,6 +256,7 @@ fn failures_come_back_as_they_were() {
             message: None,
             request_id: Some("id".to_owned()),
             retry_after: Some(Duration::from_millis(1500)),
+            account_wide: false,
             phase: Phase::Streaming,
         })
     };
