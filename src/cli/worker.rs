@@ -2,14 +2,19 @@
 //! one started in this process for the length of the command. Either way over
 //! real gRPC. Called by `execute`, `check`, `nodes` and `demo`.
 
-use std::{fs, future::pending, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    future::pending,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow};
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 use url::Url;
 use zeroize::Zeroizing;
@@ -33,6 +38,14 @@ pub(super) struct WorkerArgs {
     #[arg(long, env = "SPARKLER_WORKER_CA", value_name = "FILE")]
     worker_ca: Option<PathBuf>,
 
+    /// A file with this caller's certificate (PEM), for a worker that asks for one.
+    #[arg(long, env = "SPARKLER_WORKER_CERT", value_name = "FILE", requires = "worker_key")]
+    worker_cert: Option<PathBuf>,
+
+    /// The certificate's private key (PEM).
+    #[arg(long, env = "SPARKLER_WORKER_KEY", value_name = "FILE", requires = "worker_cert")]
+    worker_key: Option<PathBuf>,
+
     /// A file that holds the token by which the worker knows its callers.
     #[arg(long, env = "SPARKLER_WORKER_TOKEN_FILE", value_name = "FILE")]
     worker_token_file: Option<PathBuf>,
@@ -53,6 +66,11 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// One answer: beyond any bound that a worker sets itself.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
+
+fn read(flag: &str, path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let read = fs::read(path).map(Zeroizing::new);
+    read.with_context(|| format!("{flag} {} cannot be read", path.display()))
+}
 
 impl WorkerArgs {
     /// Does `work` with a worker. Ctrl-C drops it, which cancels its calls.
@@ -81,8 +99,13 @@ impl WorkerArgs {
     fn endpoint(&self, url: &Url) -> anyhow::Result<Endpoint> {
         let secure = match url.scheme() {
             "https" => true,
-            "http" if self.worker_ca.is_none() => false,
-            "http" => return Err(anyhow!("--worker-ca is for an https worker, not for {url}")),
+            "http" if self.worker_ca.is_some() => {
+                return Err(anyhow!("--worker-ca is for an https worker, not for {url}"));
+            }
+            "http" if self.worker_cert.is_some() => {
+                return Err(anyhow!("--worker-cert is for an https worker, not for {url}"));
+            }
+            "http" => false,
             _ => {
                 return Err(anyhow!("--worker {url} must start with http:// or https://"));
             }
@@ -94,12 +117,18 @@ impl WorkerArgs {
         let tls = match &self.worker_ca {
             None => ClientTlsConfig::new().with_native_roots(),
             Some(path) => {
-                let pem = fs::read(path)
-                    .with_context(|| format!("--worker-ca {} cannot be read", path.display()))?;
+                let pem = read("--worker-ca", path)?;
                 ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
             }
         };
-        endpoint.tls_config(tls).context("the certificates to trust cannot be used")
+        let tls = match (&self.worker_cert, &self.worker_key) {
+            (Some(certificate), Some(key)) => {
+                let certificate = read("--worker-cert", certificate)?;
+                tls.identity(Identity::from_pem(certificate, read("--worker-key", key)?))
+            }
+            _ => tls,
+        };
+        endpoint.tls_config(tls).context("the certificates or the key cannot be used")
     }
 
     fn token(&self) -> anyhow::Result<CallerToken> {

@@ -174,6 +174,36 @@ async fn whoever_does_not_greet_as_a_caller_does_is_sent_away() {
     assert!(matches!(read, Ok(Ok(0) | Err(_))), "the oldest gives way");
 }
 
+#[tokio::test]
+async fn the_program_shows_a_certificate_to_a_worker_that_asks_for_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new();
+    write(folder.path(), &authority.worker());
+    let world = World::with(Options::instant(), |config| {
+        config.door.tls = Some(tls(folder.path(), Some(&authority)));
+        config.door.callers = Callers::Certified;
+    })
+    .await;
+    let own = authority.caller("spiffe://cluster.local/ns/flows/sa/operator");
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("written");
+        path.into_os_string()
+    };
+    let (certificate, key) = (file("own.crt", &own.certificate), file("own.key", &own.key));
+    let url = format!("https://localhost:{}", world.worker.port());
+    let run = async |more: &[&std::ffi::OsStr]| {
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_sparkler"));
+        program.args(["nodes", "--worker", &url, "--worker-ca"]).arg(folder.path().join("ca.crt"));
+        program.args(more).env_clear().output().await.expect("it runs")
+    };
+    let known = ["--worker-cert".as_ref(), &*certificate, "--worker-key".as_ref(), &*key];
+    let output = run(&known).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!run(&[]).await.status.success(), "it has no certificate");
+    assert_eq!(run(&known[..2]).await.status.code(), Some(2), "one without the other");
+}
+
 /// The beginning of a ClientHello: a record of 512 bytes, of which ten come.
 const HALF_A_HELLO: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3];
 
