@@ -145,8 +145,7 @@ impl<W> Floor<W> {
     /// Takes a place for a tenant, if there is one that it may have.
     pub(super) fn sit(&mut self, tenant: &str) -> Option<Arc<str>> {
         let own = self.tenants.get(tenant).map_or(0, |known| known.seated);
-        let AdmissionConfig { executions, executions_per_tenant, .. } = self.config;
-        if self.seated >= executions || own >= executions_per_tenant {
+        if self.seated >= self.config.executions || own >= self.config.places(tenant) {
             return None;
         }
         self.seated += 1;
@@ -232,7 +231,7 @@ impl<W> Floor<W> {
         let Some(known) = self.tenants.get_mut(tenant) else {
             return;
         };
-        let may = !known.line.is_empty() && known.seated < self.config.executions_per_tenant;
+        let may = !known.line.is_empty() && known.seated < self.config.places(tenant);
         if may && !known.has_turn {
             known.has_turn = true;
             self.turns.push_back(tenant.clone());
@@ -241,7 +240,7 @@ impl<W> Floor<W> {
 
     fn limit(&self, tenant: &str) -> Limit {
         let own = self.tenants.get(tenant).map_or(0, |known| known.seated);
-        let executions = self.config.executions_per_tenant;
+        let executions = self.config.places(tenant);
         // It is told of its own limit where it has one.
         if own < executions || executions >= self.config.executions {
             return Limit::Executions;
@@ -289,6 +288,7 @@ mod tests {
         Floor::new(AdmissionConfig {
             executions,
             executions_per_tenant: per_tenant,
+            keeps_for_others: false,
             queue_length,
             queue_timeout: Duration::from_secs(1),
             bytes: 800,
@@ -370,6 +370,26 @@ mod tests {
         assert_eq!(in_line(&mut floor, "a", 1), Err(limit));
         seated(&mut floor, "b");
         assert_eq!(in_line(&mut floor, "c", 2), Err(Limit::Executions));
+    }
+
+    #[test]
+    fn no_tenant_gets_the_last_places_unless_it_is_nobodys() {
+        let keeping = || {
+            let Floor { config, .. } = floor(10, 10, 9);
+            Floor::<u32>::new(AdmissionConfig { keeps_for_others: true, ..config })
+        };
+        let mut shared = keeping();
+        let greedy: Vec<_> = (0..9).map(|_| seated(&mut shared, "greedy")).collect();
+        let limit = Limit::Tenant { tenant: "greedy".to_owned(), executions: 9 };
+        assert_eq!(shared.limit("greedy"), limit);
+        assert_eq!(in_line(&mut shared, "greedy", 1), Ok(None));
+        let modest = seated(&mut shared, "modest");
+        assert!(shared.vacate(&modest).is_none(), "it is kept");
+        assert_eq!(shared.vacate(&greedy[0]).map(|(_, waiter)| waiter), Some(1));
+        let mut alone = keeping();
+        for _ in 0..10 {
+            seated(&mut alone, "");
+        }
     }
 
     #[test]

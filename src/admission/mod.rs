@@ -40,6 +40,9 @@ pub struct AdmissionConfig {
     pub executions: usize,
     /// The same of one tenant; those without one count as one.
     pub executions_per_tenant: usize,
+    /// Whether a tenth of the places is not for a tenant that has all the others:
+    /// who comes then need not wait for the end of an execution.
+    pub keeps_for_others: bool,
     /// Calls in line, in all; without any, who finds no place is refused.
     pub queue_length: usize,
     /// How long a call waits in line at most.
@@ -54,10 +57,23 @@ impl Default for AdmissionConfig {
         AdmissionConfig {
             executions: 10_000,
             executions_per_tenant: 10_000,
+            keeps_for_others: true,
             queue_length: 1000,
             queue_timeout: Duration::from_secs(10),
             bytes: 1 << 30,
         }
+    }
+}
+
+impl AdmissionConfig {
+    /// The places that one tenant may have. Calls without a tenant are those of
+    /// all who have none, and may have them all.
+    pub(super) fn places(&self, tenant: &str) -> usize {
+        let own = self.executions_per_tenant;
+        if !self.keeps_for_others || tenant.is_empty() {
+            return own;
+        }
+        own.min(self.executions - self.executions / 10)
     }
 }
 
@@ -186,7 +202,7 @@ impl Admission {
     /// Sends one away who found no place, for as long as it may take until there
     /// is one.
     fn refusal_of(&self, tenant: &Arc<str>, limit: Limit) -> Error {
-        let places = self.0.config.executions.min(self.0.config.executions_per_tenant);
+        let places = self.0.config.places(tenant).min(self.0.config.executions);
         saturated(limit, self.pacing().wait(tenant, places, Instant::now()))
     }
 

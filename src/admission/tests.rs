@@ -15,6 +15,7 @@ fn admission(executions: usize, queue_length: usize) -> Admission {
     Admission::new(AdmissionConfig {
         executions,
         executions_per_tenant: executions,
+        keeps_for_others: false,
         queue_length,
         queue_timeout: Duration::from_secs(10),
         bytes: 8 << 20,

@@ -18,8 +18,9 @@ pub struct AdmissionArgs {
     #[arg(long, env = "SPARKLER_MAX_EXECUTIONS", default_value_t = 10_000, value_name = "N")]
     pub max_executions: usize,
 
-    /// Executions at a time of one tenant; as many as there are, by default.
-    /// Calls without a tenant count as one tenant's.
+    /// Executions at a time of one tenant. By default as many as there are, but for
+    /// a tenth that is kept for others where a tenant has a name. Calls without a
+    /// tenant count as one tenant's.
     #[arg(long, env = "SPARKLER_MAX_EXECUTIONS_PER_TENANT", value_name = "N")]
     pub max_executions_per_tenant: Option<usize>,
 
@@ -76,6 +77,7 @@ impl AdmissionArgs {
         Ok(AdmissionConfig {
             executions,
             executions_per_tenant,
+            keeps_for_others: self.max_executions_per_tenant.is_none(),
             queue_length: self.queue_length,
             queue_timeout: self.queue_timeout,
             ..AdmissionConfig::default()

@@ -1,6 +1,6 @@
 //! The program as a worker, its log collected.
 
-use std::{net::SocketAddr, process::Stdio};
+use std::{net::SocketAddr, process::Stdio, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -9,7 +9,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::{PATIENCE, spawn};
+use super::spawn;
+
+/// What runs may take up to the drain limit to end, on a busy machine.
+const STOPPING: Duration = Duration::from_secs(90);
 
 /// A `sparkler serve` of its own process.
 pub struct Program {
@@ -72,7 +75,7 @@ impl Program {
         let id = i32::try_from(self.child.id().expect("it runs")).expect("a process id");
         let process = rustix::process::Pid::from_raw(id).expect("a process id");
         rustix::process::kill_process(process, signal).expect("sent");
-        let ended = timeout(PATIENCE, self.child.wait()).await;
+        let ended = timeout(STOPPING, self.child.wait()).await;
         assert!(ended.expect("it stops").expect("it was waited for").success());
         self.log.await.expect("the log was read")
     }
