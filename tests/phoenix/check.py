@@ -24,7 +24,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PROJECT = "sparkler"
 MODEL = "accounts/fireworks/models/glm-5p3"
-PATIENCE = 180
+PATIENCE = 600  # it takes a minute to start; on a machine that is busy, many
 
 
 def free_port():
