@@ -53,9 +53,12 @@ impl Witness {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it listens").port();
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
+        let (reporter, health) = tonic_health::server::health_reporter();
+        reporter.set_serving::<WorkerServiceServer<Service>>().await;
         let serving = Server::builder()
             .tls_config(ServerTlsConfig::new().identity(identity))
             .expect("a good identity")
+            .add_service(health)
             .add_service(WorkerServiceServer::new(Service { seen: Arc::clone(&seen) }))
             .serve_with_incoming(TcpListenerStream::new(listener));
         let running = spawn(async move { serving.await.expect("it serves") });
