@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are to be read")]
 
+#[path = "../support/authority.rs"]
+mod authority;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -2,10 +2,6 @@
 
 use std::{path::Path, time::Duration};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    SanType,
-};
 use serde_json::json;
 use sparkler::{
     callers::Callers,
@@ -17,48 +13,10 @@ use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use super::support::{Caller, PATIENCE, World, ask};
-
-/// An authority, and what it signs.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-/// A certificate and its key, as PEM.
-struct Pair {
-    certificate: String,
-    key: String,
-}
-
-impl Authority {
-    fn new() -> Authority {
-        let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        Authority(CertifiedIssuer::self_signed(params, key).expect("an authority"))
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    fn worker(&self) -> Pair {
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.sign(params)
-    }
-
-    fn caller(&self, uri: &str) -> Pair {
-        let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
-        params.subject_alt_names = vec![SanType::URI(uri.try_into().expect("a URI"))];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(params)
-    }
-
-    fn sign(&self, params: CertificateParams) -> Pair {
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.0).expect("signed");
-        Pair { certificate: certificate.pem(), key: key.serialize_pem() }
-    }
-}
+use super::{
+    authority::{Authority, Pair},
+    support::{Caller, PATIENCE, World, ask},
+};
 
 fn write(folder: &Path, pair: &Pair) {
     std::fs::write(folder.join("tls.crt"), &pair.certificate).expect("written");
@@ -94,7 +52,7 @@ async fn connect(
 async fn a_new_certificate_is_shown_when_its_files_change_and_a_bad_pair_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let (old, new) = (Authority::new(), Authority::new());
-    write(folder.path(), &old.worker());
+    write(folder.path(), &old.server());
     let world = World::with(Options::instant(), |config| {
         config.door.tls = Some(tls(folder.path(), None));
     })
@@ -102,11 +60,11 @@ async fn a_new_certificate_is_shown_when_its_files_change_and_a_bad_pair_is_not(
     let running = connect(&world, &old, None).await.expect("trusted");
     Caller::over(running.clone()).answer(ask("x")).await;
 
-    std::fs::write(folder.path().join("tls.key"), new.worker().key).expect("written");
+    std::fs::write(folder.path().join("tls.key"), new.server().key).expect("written");
     tokio::time::sleep(Duration::from_secs(2)).await;
     connect(&world, &old, None).await.expect("the old pair is kept");
 
-    write(folder.path(), &new.worker());
+    write(folder.path(), &new.server());
     let began = Instant::now();
     while connect(&world, &new, None).await.is_err() {
         assert!(began.elapsed() < PATIENCE, "the new pair is not taken");
@@ -119,7 +77,7 @@ async fn a_new_certificate_is_shown_when_its_files_change_and_a_bad_pair_is_not(
 async fn a_caller_is_known_by_its_certificate_and_health_has_a_port_of_its_own() {
     let folder = tempfile::tempdir().expect("a folder");
     let (authority, stranger) = (Authority::new(), Authority::new());
-    write(folder.path(), &authority.worker());
+    write(folder.path(), &authority.server());
     let known = "spiffe://cluster.local/ns/flows/sa/orchestrator";
     let callers = json!({"callers": [{"name": "flows", "certificates": [known]}]});
     let file = folder.path().join("callers.json");
@@ -131,16 +89,16 @@ async fn a_caller_is_known_by_its_certificate_and_health_has_a_port_of_its_own()
     })
     .await;
 
-    let own = authority.caller(known);
+    let own = authority.client_with_uri(known);
     let channel = connect(&world, &authority, Some(&own)).await.expect("trusted");
     Caller::over(channel).answer(ask("x")).await;
 
-    let other = authority.caller("spiffe://cluster.local/ns/flows/sa/other");
+    let other = authority.client_with_uri("spiffe://cluster.local/ns/flows/sa/other");
     let channel = connect(&world, &authority, Some(&other)).await.expect("trusted");
     let refused = Caller::over(channel).failure(ask("x")).await;
     assert_eq!(refused.reason, "CALLER_UNAUTHENTICATED");
 
-    let forged = stranger.caller(known);
+    let forged = stranger.client_with_uri(known);
     for own in [None, Some(&forged)] {
         // TLS 1.3 tells a client only after its own part is done.
         if let Ok(channel) = connect(&world, &authority, own).await {
@@ -178,13 +136,13 @@ async fn whoever_does_not_greet_as_a_caller_does_is_sent_away() {
 async fn the_program_shows_a_certificate_to_a_worker_that_asks_for_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let authority = Authority::new();
-    write(folder.path(), &authority.worker());
+    write(folder.path(), &authority.server());
     let world = World::with(Options::instant(), |config| {
         config.door.tls = Some(tls(folder.path(), Some(&authority)));
         config.door.callers = Callers::Certified;
     })
     .await;
-    let own = authority.caller("spiffe://cluster.local/ns/flows/sa/operator");
+    let own = authority.client_with_uri("spiffe://cluster.local/ns/flows/sa/operator");
     let file = |name: &str, content: &str| {
         let path = folder.path().join(name);
         std::fs::write(&path, content).expect("written");
@@ -212,7 +170,7 @@ async fn handshakes_that_stall_hold_neither_callers_nor_the_end() {
     use tokio::io::AsyncWriteExt;
     let folder = tempfile::tempdir().expect("a folder");
     let authority = Authority::new();
-    write(folder.path(), &authority.worker());
+    write(folder.path(), &authority.server());
     let mut world = World::with(Options::instant(), |config| {
         config.door.tls = Some(tls(folder.path(), None));
         config.drain.drain_limit = Duration::from_secs(600);

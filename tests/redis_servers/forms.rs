@@ -14,12 +14,13 @@ use sparkler::{
 };
 
 use super::{
-    certificates::Authority,
+    authority::Authority,
     cluster::Cluster,
     members::{Fleet, status, unhurried},
     redis_server::{RedisServer, Setup, reached_at},
     sentinels::Sentinels,
     support::ask,
+    tls::{over_tls, trusted},
 };
 
 const WORKERS: usize = 3;
@@ -106,13 +107,13 @@ async fn over_one_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_a_server_with_tls_a_user_and_a_password() {
     let authority = Authority::new();
-    let server = authority.setup().start().await;
+    let server = over_tls(&authority).start().await;
     let rule = "SETUSER sparkler on >apassword ~sparkler:1:* &sparkler:1:mailbox:* +@all";
     let words: Vec<&str> = rule.split(' ').collect();
     assert_eq!(server.command(&[&["ACL"], &words[..]].concat()).trim(), "OK");
     assert_eq!(server.command(&["ACL", "SETUSER", "default", "off"]).trim(), "OK");
     let reached = RedisConfig {
-        authorities: authority.trusted(),
+        authorities: trusted(&authority),
         credential: Credential::Password(SecretString::from("apassword")),
         ..reached_at(&format!("rediss://sparkler@{}/1", server.address))
     };
@@ -144,11 +145,11 @@ async fn over_a_cluster() {
 async fn over_a_cluster_with_tls_and_a_password() {
     let authority = Authority::new();
     let mut setup =
-        authority.setup().with(&["--requirepass", "apassword", "--masterauth", "apassword"]);
+        over_tls(&authority).with(&["--requirepass", "apassword", "--masterauth", "apassword"]);
     setup.client.extend(["-a", "apassword", "--no-auth-warning"].map(str::to_owned));
     let cluster = Cluster::start(setup).await;
     let reached = RedisConfig {
-        authorities: authority.trusted(),
+        authorities: trusted(&authority),
         credential: Credential::Password(SecretString::from("apassword")),
         ..cluster.config()
     };

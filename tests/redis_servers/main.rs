@@ -5,6 +5,8 @@
 #![allow(clippy::print_stderr, reason = "the figures are told")]
 #![expect(unreachable_pub, reason = "its parts are one program")]
 
+#[path = "../support/authority.rs"]
+mod authority;
 #[allow(dead_code, reason = "it is the other tests' too")]
 #[path = "../fleet/members.rs"]
 mod members;
@@ -14,7 +16,6 @@ mod redis_server;
 mod support;
 
 mod canary;
-mod certificates;
 mod cluster;
 mod failing_over;
 mod faults;
@@ -24,4 +25,5 @@ mod rights;
 mod sentinels;
 mod starting;
 mod storm;
+mod tls;
 mod workers;

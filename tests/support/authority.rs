@@ -7,7 +7,7 @@ use std::fs;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
+    KeyPair, SanType,
 };
 use tempfile::TempDir;
 
@@ -26,6 +26,8 @@ pub struct Pair {
 impl Authority {
     pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
+        // Else it has the name that its certificates have, and OpenSSL takes each for
+        // its own issuer.
         params.distinguished_name.push(DnType::CommonName, "an authority of the moment");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
@@ -38,14 +40,28 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// For a server on loopback.
+    /// For a server on loopback, by its address or its name.
     pub fn server(&self) -> Pair {
-        self.sign("127.0.0.1", ExtendedKeyUsagePurpose::ServerAuth)
+        self.sign(loopback(), &[ExtendedKeyUsagePurpose::ServerAuth])
+    }
+
+    /// For a server that calls others like itself.
+    pub fn peer(&self) -> Pair {
+        let purposes = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(loopback(), &purposes)
     }
 
     /// For whoever calls one.
     pub fn client(&self) -> Pair {
-        self.sign("client", ExtendedKeyUsagePurpose::ClientAuth)
+        let params = CertificateParams::new(["client".to_owned()]).expect("a name");
+        self.sign(params, &[ExtendedKeyUsagePurpose::ClientAuth])
+    }
+
+    /// The same, with this URI for a name.
+    pub fn client_with_uri(&self, uri: &str) -> Pair {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::URI(uri.try_into().expect("a URI"))];
+        self.sign(params, &[ExtendedKeyUsagePurpose::ClientAuth])
     }
 
     /// A file with this text, for as long as the authority lives.
@@ -55,11 +71,15 @@ impl Authority {
         path.to_str().expect("text").to_owned()
     }
 
-    fn sign(&self, name: &str, purpose: ExtendedKeyUsagePurpose) -> Pair {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
-        params.extended_key_usages = vec![purpose];
+    fn sign(&self, mut params: CertificateParams, purposes: &[ExtendedKeyUsagePurpose]) -> Pair {
+        params.extended_key_usages = purposes.to_vec();
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
         Pair { certificate: certificate.pem(), key: key.serialize_pem() }
     }
+}
+
+fn loopback() -> CertificateParams {
+    let names = ["127.0.0.1", "localhost"].map(str::to_owned);
+    CertificateParams::new(names).expect("names")
 }
