@@ -56,13 +56,13 @@ impl OutputFormat {
         };
         let answer: Value = serde_json::from_str(text).map_err(|problem| Error::OutputNotJson {
             problem: problem.to_string(),
-            text: shorten(text, Error::MAX_TEXT_BYTES),
+            text: shorten(text, Error::MAX_TEXT_BYTES).into_owned(),
         })?;
         match schema.as_ref().and_then(|schema| schema.mismatch(&answer)) {
             None => Ok(()),
             Some(problem) => Err(Error::OutputSchemaMismatch {
                 problem,
-                text: shorten(text, Error::MAX_TEXT_BYTES),
+                text: shorten(text, Error::MAX_TEXT_BYTES).into_owned(),
             }),
         }
     }
@@ -143,8 +143,13 @@ fn patterns(schema: &Value) -> usize {
 /// Where and what, without the value itself: it may be the whole answer.
 fn located(error: &ValidationError<'_>) -> String {
     let path = error.instance_path().as_str();
-    let what = shorten(&error.masked().to_string(), MISMATCH_BYTES);
-    if path.is_empty() { what } else { format!("at {}: {what}", shorten(path, MISMATCH_BYTES)) }
+    let what = error.masked().to_string();
+    let what = shorten(&what, MISMATCH_BYTES);
+    if path.is_empty() {
+        what.into_owned()
+    } else {
+        format!("at {}: {what}", shorten(path, MISMATCH_BYTES))
+    }
 }
 
 /// Valid JSON text without the white space between its tokens.

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use self::{
     lease::Lease,
-    telling::{Begin, PANICKED, Telling, guarded, told},
+    telling::{Begin, Telling, guarded, told},
 };
 use crate::{
     admission::{Entry, Permit},
@@ -249,7 +249,7 @@ impl WorkerService for Service {
         let checked = AssertUnwindSafe(checking).catch_unwind().await;
         let findings = checked.unwrap_or_else(|_panic| {
             metrics.panicked();
-            Err(PANICKED)
+            Err(Error::PANICKED)
         });
         let findings = findings.map_err(refuse)?;
         Ok(Response::new(findings.into()))

@@ -11,7 +11,7 @@ mod deadline;
 mod limit;
 mod provider;
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 pub use self::{
     deadline::Deadline,
@@ -145,6 +145,9 @@ pub enum Retry {
 }
 
 impl Error {
+    /// What a caller is told of a panic; its words stay inside.
+    pub const PANICKED: Error = Error::Internal("it panicked; its log has the place");
+
     /// Longer answers are cut in [`Error::OutputNotJson`] and
     /// [`Error::OutputSchemaMismatch`]: a status travels in headers, and those of
     /// careful clients take 8 KiB in all.
@@ -316,13 +319,13 @@ fn invalid_config_message(violations: &[Violation]) -> String {
 }
 
 /// The beginning of a text, at most `max_bytes` long, for messages.
-pub fn shorten(text: &str, max_bytes: usize) -> String {
+pub fn shorten(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let mut end = max_bytes;
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}…", &text[..end])
+    Cow::Owned(format!("{}…", &text[..end]))
 }

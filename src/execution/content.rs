@@ -174,7 +174,7 @@ impl Room<'_> {
         let end: usize = fits.map(char::len_utf8).sum();
         self.cut = end < text.len();
         self.bytes = room.saturating_sub(taken);
-        Some(if self.cut { shorten(&text, end) } else { text })
+        Some(if self.cut { shorten(&text, end).into_owned() } else { text })
     }
 
     fn close(self, messages: Vec<Value>) -> Content {

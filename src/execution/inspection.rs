@@ -25,7 +25,7 @@ static PLACES: Semaphore = Semaphore::const_new(8);
 /// Whether an answer has the form. Dropped, it leaves a check that goes on for
 /// nobody.
 pub(super) async fn inspect(output: &OutputFormat, text: String) -> Result<(), Error> {
-    let beginning = shorten(&text, Error::MAX_TEXT_BYTES);
+    let beginning = shorten(&text, Error::MAX_TEXT_BYTES).into_owned();
     match timeout(LIMIT, check(output.clone(), text)).await {
         Ok(checked) => checked,
         Err(_) => Err(Error::OutputSchemaMismatch {

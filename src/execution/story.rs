@@ -69,7 +69,7 @@ impl Executor {
             }
             None => Account::open_again(&self.metrics, arrived),
         };
-        let node_type = shorten(node_type.unwrap_or_default(), MAX_TEXT_BYTES);
+        let node_type = shorten(node_type.unwrap_or_default(), MAX_TEXT_BYTES).into_owned();
         let worker_id = self.settings.worker_id.clone();
         let teller = Teller { span: telemetry::current(), node_type, context, worker_id };
         teller.span.has_story();
@@ -152,8 +152,7 @@ impl Story {
 
 impl Drop for Story {
     fn drop(&mut self) {
-        let panicked = Error::Internal("it panicked; its log has the place");
-        self.cut_off(if thread::panicking() { &panicked } else { &Error::Cancelled });
+        self.cut_off(if thread::panicking() { &Error::PANICKED } else { &Error::Cancelled });
     }
 }
 

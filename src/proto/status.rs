@@ -139,8 +139,8 @@ fn bad_request(violations: &[Violation]) -> pb::BadRequest {
     let field_violations = violations
         .iter()
         .map(|violation| pb::bad_request::FieldViolation {
-            field: shorten(&violation.field, MAX_VIOLATION_BYTES),
-            description: shorten(&violation.description, MAX_VIOLATION_BYTES),
+            field: shorten(&violation.field, MAX_VIOLATION_BYTES).into_owned(),
+            description: shorten(&violation.description, MAX_VIOLATION_BYTES).into_owned(),
             ..Default::default()
         })
         .take_while(|violation| {
@@ -153,7 +153,7 @@ fn bad_request(violations: &[Violation]) -> pb::BadRequest {
 }
 
 fn quota_failure(Quota { subject, description }: Quota) -> pb::QuotaFailure {
-    let subject = shorten(&subject, MAX_VIOLATION_BYTES);
+    let subject = shorten(&subject, MAX_VIOLATION_BYTES).into_owned();
     let violation = pb::quota_failure::Violation { subject, description, ..Default::default() };
     pb::QuotaFailure { violations: vec![violation] }
 }
@@ -170,7 +170,7 @@ fn shorten_encoded(message: &str) -> String {
         fits
     });
     let end = fits.last().map_or(0, |(start, character)| start + character.len_utf8());
-    shorten(message, end)
+    shorten(message, end).into_owned()
 }
 
 /// The header of a pushback, by the protocol of retries.

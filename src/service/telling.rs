@@ -104,14 +104,11 @@ pub(super) async fn told(session: &mut Session) -> Option<Result<ExecuteNodeResp
     match AssertUnwindSafe(session.next()).catch_unwind().await {
         Ok(item) => Some(item?.map(ExecuteNodeResponse::from).map_err(|failed| fail(*failed))),
         Err(_panic) => {
-            session.end(&PANICKED);
-            Some(Err(refuse(PANICKED)))
+            session.end(&Error::PANICKED);
+            Some(Err(refuse(Error::PANICKED)))
         }
     }
 }
-
-/// What a caller is told of a panic; its words stay inside.
-pub(super) const PANICKED: Error = Error::Internal("it panicked; its log has the place");
 
 /// Does what comes before an execution. A panic there would end the call in a
 /// reset stream that says nothing. Nothing is left half done by one: places and
@@ -122,6 +119,6 @@ pub(super) fn guarded<T>(
 ) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_panic| {
         metrics.panicked();
-        Err(PANICKED)
+        Err(Error::PANICKED)
     })
 }
