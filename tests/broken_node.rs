@@ -3,7 +3,7 @@
 
 mod support;
 
-use sparkler::{proto::CheckNodeRequest, simulator::Options};
+use sparkler::simulator::Options;
 use tonic::Code;
 
 use self::support::{Failure, Moment, Panicking, World, ask, panicking};
@@ -24,13 +24,7 @@ async fn a_panic_before_the_execution_is_a_failure_with_a_name() {
     for _ in 0..3 {
         assert_worker_failed(&caller.failure(panicking(Moment::Configured)).await);
     }
-    let request = panicking(Moment::Configured).request();
-    let check = CheckNodeRequest {
-        node_type: request.node_type,
-        config: request.config,
-        credential: request.credential,
-        context: None,
-    };
+    let check = panicking(Moment::Configured).check();
     assert_worker_failed(&caller.check(check).await.expect_err("it panics"));
     caller.answer(ask("and you?")).await;
 }

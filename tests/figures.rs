@@ -15,7 +15,7 @@ use sparkler::{
 };
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use self::support::{MODEL, PATIENCE, World, ask, page};
+use self::support::{KnownCaller, MODEL, PATIENCE, World, ask, page};
 
 /// The page of a worker.
 struct Page(String);
@@ -189,19 +189,16 @@ const EXECUTIONS: &str = "sparkler_executions_total";
 
 #[tokio::test]
 async fn a_call_that_is_refused_at_the_door_is_told_once() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("callers.json");
-    let known = r#"{"callers": [{"name": "flows", "tokens": ["a token of the flows"]}]}"#;
-    std::fs::write(&file, known).expect("written");
+    let known = KnownCaller::new();
     let options = Options { rules: vec![Rule::always(Fault::stall(1))], ..Options::instant() };
     let world = World::with(options, |config| {
-        config.door.callers = Callers::listed(&file).expect("callers");
+        config.door.callers = Callers::listed(&known.file()).expect("callers");
         config.admission.executions = 1;
         config.admission.queue_length = 0;
     })
     .await;
     let stranger = world.caller().await;
-    let caller = stranger.authorized("Bearer a token of the flows");
+    let caller = stranger.authorized(KnownCaller::AUTHORIZATION);
     stranger.failure(ask("x")).await;
     caller.failure(ask("x").set("temprature", 1.into())).await;
     let attached = caller.attach(AttachExecutionRequest::default()).await;

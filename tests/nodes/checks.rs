@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 use sparkler::{
-    proto::{CheckNodeRequest, Finding, finding::Verdict},
+    proto::{Finding, finding::Verdict},
     simulator::{FORBIDDEN_KEY, Fault, Options, Rule, SUSPENDED_KEY, UNKNOWN_KEY, UNPAID_KEY},
 };
 use tonic::Request;
 
-use super::support::{Ask, KEY, MODEL, PATIENCE, World, ask};
+use super::support::{KEY, MODEL, PATIENCE, World, ask};
 
 const FORBIDDEN: &str = "accounts/simulator/models/forbidden";
 
@@ -32,16 +32,6 @@ async fn every_node_type_describes_a_form_that_can_be_drawn() {
     }
 }
 
-fn check_of(asked: Ask) -> CheckNodeRequest {
-    let request = asked.request();
-    CheckNodeRequest {
-        node_type: request.node_type,
-        config: request.config,
-        credential: request.credential,
-        context: None,
-    }
-}
-
 #[tokio::test]
 async fn a_check_says_yes_no_or_unknown_and_spends_nothing() {
     use Verdict::{No, Unknown, Yes};
@@ -58,7 +48,7 @@ async fn a_check_says_yes_no_or_unknown_and_spends_nothing() {
         ("no credential", ask("").no_credential(), [Yes, Unknown, Unknown], ""),
         ("bad field", ask("").set("topP", json!(7)), [No, Unknown, Unknown], "INVALID_NODE_CONFIG"),
     ] {
-        let response = caller.check(check_of(asked)).await.expect(name);
+        let response = caller.check(asked.check()).await.expect(name);
         let told: Vec<Verdict> = response.findings.iter().map(Finding::verdict).collect();
         assert_eq!(told, verdicts, "{name}: {:?}", response.findings);
         let subjects: Vec<&str> =
@@ -70,7 +60,7 @@ async fn a_check_says_yes_no_or_unknown_and_spends_nothing() {
         assert!(response.findings.iter().all(|finding| !finding.basis.is_empty()), "{name}");
     }
     assert_eq!(world.simulator.report().completion_tokens, 0);
-    let failure = caller.check(check_of(ask("").node("openai"))).await.expect_err("no such node");
+    let failure = caller.check(ask("").node("openai").check()).await.expect_err("no such node");
     assert_eq!(failure.reason, "UNKNOWN_NODE_TYPE");
 }
 
@@ -81,7 +71,7 @@ async fn a_check_of_a_provider_that_is_down_says_unknown() {
     for fault in [Fault::HangUp, Fault::status(503), Fault::status(429), Fault::status(500)] {
         world.simulator.clear_script();
         world.simulator.script(Rule::always(fault.clone()));
-        let response = caller.check(check_of(ask("").key(KEY))).await.expect("findings");
+        let response = caller.check(ask("").key(KEY).check()).await.expect("findings");
         let told: Vec<Verdict> = response.findings.iter().map(Finding::verdict).collect();
         assert_eq!(told, [Verdict::Yes, Verdict::Unknown, Verdict::Unknown], "{fault:?}");
     }
@@ -91,7 +81,7 @@ async fn a_check_of_a_provider_that_is_down_says_unknown() {
 async fn a_check_answers_within_the_callers_deadline() {
     let world = World::start().await;
     world.simulator.script(Rule::always(Fault::SlowHead { delay: PATIENCE }));
-    let mut request = Request::new(check_of(ask("")));
+    let mut request = Request::new(ask("").check());
     request.metadata_mut().insert("grpc-timeout", "500m".parse().expect("a header value"));
     let response = world.caller().await.client().check_node(request).await.expect("findings");
     let findings = response.into_inner().findings;

@@ -13,7 +13,7 @@ use sparkler::{
 use tokio::net::TcpListener;
 
 use super::{CHAT, EXECUTE, Sink, Span, Spans, traced, traced_with, tree};
-use crate::support::{Ask, Failure, Moment, Panicking, World, ask, panicking};
+use crate::support::{Ask, Failure, KnownCaller, Moment, Panicking, World, ask, panicking};
 
 /// The call of an execution that has ended, with everything below it.
 async fn ended(sink: &Sink) -> (Spans, Span) {
@@ -171,11 +171,8 @@ async fn happens(scene: Scene) -> (String, World, Sink) {
             (caller.failure(ask("Second").idempotency_key("1")).await.reason, world, sink)
         }
         Scene::Unauthenticated => {
-            let folder = tempfile::tempdir().expect("a folder");
-            let file = folder.path().join("callers.json");
-            let known = r#"{"callers": [{"name": "flows", "tokens": ["a token of the flows"]}]}"#;
-            fs::write(&file, known).expect("written");
-            let callers = Callers::listed(&file).expect("callers");
+            let known = KnownCaller::new();
+            let callers = Callers::listed(&known.file()).expect("callers");
             let (world, sink) = small(None, |config| config.door.callers = callers).await;
             (world.caller().await.failure(asked()).await.reason, world, sink)
         }

@@ -9,7 +9,7 @@ use sparkler::{
 };
 use tokio::task::JoinHandle;
 
-use crate::support::{Ask, Caller, MODEL, Program, ask, spawn};
+use crate::support::{Ask, Caller, KnownCaller, MODEL, Program, ask, spawn};
 
 /// A program with its provider.
 struct Running {
@@ -135,10 +135,8 @@ fn ends(log: &[String]) -> Vec<Value> {
 
 #[tokio::test]
 async fn each_call_has_one_line_whatever_ends_it() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let callers = folder.path().join("callers.json");
-    let known = r#"{"callers": [{"name": "flows", "tokens": ["a token of the flows"]}]}"#;
-    std::fs::write(&callers, known).expect("written");
+    let known = KnownCaller::new();
+    let callers = known.file();
     let callers = callers.to_str().expect("text");
     let running = Running::start(&[
         "--callers-file",
@@ -150,7 +148,7 @@ async fn each_call_has_one_line_whatever_ends_it() {
     ])
     .await;
     let stranger = running.caller().await;
-    let caller = stranger.authorized("Bearer a token of the flows");
+    let caller = stranger.authorized(KnownCaller::AUTHORIZATION);
     stranger.failure(placed(ask("x"))).await;
     caller.failure(placed(ask("x").node("nothing"))).await;
     caller.failure(placed(ask("x").set("temprature", 1.into()))).await;

@@ -1,30 +1,17 @@
 //! What is told beside executions: a check of a credential; and what a call of
 //! the provider has used that was given up.
 
-use sparkler::{
-    proto::CheckNodeRequest,
-    simulator::{Fault, Rule},
-};
+use sparkler::simulator::{Fault, Rule};
 
 use super::{CHAT, traced, tree};
 use crate::support::{KEY, MODEL, PATIENCE, World, ask, page};
 
 const CHECK: &str = "sparkler.worker.v1.WorkerService/CheckNode";
 
-fn check(key: &str) -> CheckNodeRequest {
-    let request = ask("x").key(key).request();
-    CheckNodeRequest {
-        node_type: request.node_type,
-        config: request.config,
-        credential: request.credential,
-        context: None,
-    }
-}
-
 #[tokio::test]
 async fn a_check_has_its_question_to_the_provider_below_it() {
     let (world, sink) = traced(Vec::new()).await;
-    world.caller().await.check(check(KEY)).await.expect("it is checked");
+    world.caller().await.check(ask("x").key(KEY).check()).await.expect("it is checked");
     let spans = sink.wait_for(1, CHECK).await;
     assert_eq!(tree(&spans, spans.one(CHECK)), [CHECK, "  check credential"]);
     let asked = spans.one("check credential");
@@ -46,14 +33,14 @@ async fn a_check_has_its_question_to_the_provider_below_it() {
 async fn a_check_that_is_refused_is_answered_and_one_without_an_answer_has_failed() {
     let (world, sink) = traced(vec![Rule::once(Fault::status(401))]).await;
     let caller = world.caller().await;
-    caller.check(check("fw_another")).await.expect("it is checked");
+    caller.check(ask("x").key("fw_another").check()).await.expect("it is checked");
     let spans = sink.wait_for(1, CHECK).await;
     let refused = spans.one("check credential");
     assert_eq!((refused.get("sparkler.check.credential"), refused.failed), ("no", false));
     assert_eq!(refused.get("http.response.status_code"), "401");
 
     world.simulator.script(Rule::always(Fault::HangUp));
-    caller.check(check("fw_another")).await.expect("it is checked");
+    caller.check(ask("x").key("fw_another").check()).await.expect("it is checked");
     let spans = sink.wait_for(2, CHECK).await;
     let unanswered = spans.named("check credential")[1];
     assert_eq!((unanswered.get("sparkler.check.credential"), unanswered.failed), ("unknown", true));

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use prost_types::{ListValue, Struct, Value as ProtoValue, value::Kind};
 use serde_json::{Value, json};
 use sparkler::proto::{
-    CachePolicy, Chat, ChatMessage, Credential, ExecuteNodeRequest, ExecutionContext,
-    ExecutionLimits, OutputOptions,
+    CachePolicy, Chat, ChatMessage, CheckNodeRequest, Credential, ExecuteNodeRequest,
+    ExecutionContext, ExecutionLimits, OutputOptions,
     cache_policy::{Mode, Scope},
     credential,
     execute_node_request::Input,
@@ -161,6 +161,12 @@ impl Ask {
     /// The request, to change by hand or to send.
     pub fn request(self) -> ExecuteNodeRequest {
         self.0
+    }
+
+    /// The same node, asked whether it would run.
+    pub fn check(self) -> CheckNodeRequest {
+        let ExecuteNodeRequest { node_type, config, credential, .. } = self.0;
+        CheckNodeRequest { node_type, config, credential, context: None }
     }
 
     fn policy(&mut self) -> &mut CachePolicy {

@@ -6,6 +6,7 @@
 mod ask;
 mod caller;
 mod failure;
+mod known_caller;
 mod page;
 mod panicking;
 mod program;
@@ -25,6 +26,7 @@ pub use self::{
     ask::{Ask, ask},
     caller::{Call, Caller, Heard},
     failure::Failure,
+    known_caller::KnownCaller,
     page::{page, response},
     panicking::{Moment, Panicking, panicking},
     program::Program,
