@@ -27,7 +27,8 @@ impl Pacing {
     /// A stay counts for so much of what is known of stays.
     const WEIGHT: u32 = 16;
     /// Tenants that are spaced out; when there are more, those are forgotten
-    /// whose time has come.
+    /// whose time has come, and where that makes no room the new one is not
+    /// spaced.
     const MOST_TENANTS: usize = 1024;
 
     /// A place was kept so long.
@@ -50,7 +51,9 @@ impl Pacing {
             return Self::LONGEST.mul_f64(1.0 + fastrand::f64() / 3.0);
         }
         let apart = self.stay / u32::try_from(places).unwrap_or(u32::MAX).max(1);
-        self.next.insert(tenant.clone(), next + apart);
+        if self.next.len() < Self::MOST_TENANTS || self.next.contains_key(tenant) {
+            self.next.insert(tenant.clone(), next + apart);
+        }
         next - now
     }
 }
@@ -99,6 +102,7 @@ mod tests {
     #[test]
     fn tenants_without_number_do_not_fill_the_memory() {
         let mut pacing = Pacing::default();
+        pacing.stayed(SECOND);
         let now = Instant::now();
         for number in 0..10 * Pacing::MOST_TENANTS {
             pacing.wait(&number.to_string().into(), 1, now);
