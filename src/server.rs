@@ -24,7 +24,7 @@ use anyhow::Context;
 use axum::{
     Router,
     http::{Extensions, StatusCode, header::CONTENT_TYPE},
-    middleware::{from_fn_with_state, map_response},
+    middleware::from_fn_with_state,
     routing::get,
 };
 use tokio::{net::TcpListener, time::timeout};
@@ -37,6 +37,7 @@ use tonic_health::{
     pb::health_server::HealthServer,
     server::{HealthReporter, HealthService},
 };
+use tower::util::MapResponseLayer;
 
 use self::{
     authentication::Authentication,
@@ -227,12 +228,12 @@ impl Server {
             };
             routes.add_service(describe().build_v1()?).add_service(describe().build_v1alpha()?);
         }
-        let name = move |response| async move { name_refusal(response, max_message_bytes) };
+        let name = move |response| name_refusal(response, max_message_bytes);
         let receiving =
             Receiving { executor: self.executor.clone(), limit: self.door.request_timeout };
         let routes = routes.routes().into_axum_router();
         let received = routes.layer(from_fn_with_state(receiving, received));
-        let named = received.layer(map_response(name));
+        let named = received.layer(MapResponseLayer::new(name));
         let metrics = self.executor.metrics.clone();
         let caller_of = |extensions: &Extensions| extensions.get::<Peer>()?.address;
         let observer = Observer::new(self.executor.telemetry.clone(), caller_of, move |call| {
