@@ -4,7 +4,7 @@
 //! `cargo bench --bench execution`. For `flight`, the time per element is the
 //! time per token, all its listeners included.
 
-use std::{collections::BTreeMap, hint::black_box, sync::Arc, time::Duration};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::FutureExt;
@@ -18,7 +18,7 @@ use sparkler::{
     event::{Delta, Emit, Finish, Piece},
     execution::{
         Executor,
-        order::{CacheMode, CachePolicy, Context, CredentialSource, Limits, Order, ScopeKind},
+        order::{CacheMode, CachePolicy, CredentialSource, Limits, Order, ScopeKind},
         outcome::OutputEvent,
     },
     flight::{
@@ -145,7 +145,7 @@ fn order(prompt: &str, deltas: bool) -> Order {
         input: Input::Prompt(prompt.to_owned()),
         input_bytes: prompt.len(),
         credential: Some(CredentialSource::ApiKey(credential)),
-        context: Context { labels: BTreeMap::new(), ..Context::default() },
+        context: Arc::default(),
         caller: Caller::anyone(),
         cache: CachePolicy {
             mode: Some(CacheMode::ReadWrite),

@@ -18,11 +18,7 @@ use crate::{
     admission::{Entry, Permit},
     callers::Caller,
     error::Error,
-    execution::{
-        Executor, InLine, News, Session, Story,
-        order::{Context, Limits},
-        outcome::Failed,
-    },
+    execution::{Executor, InLine, News, Session, Story, order::Limits, outcome::Failed},
     proto::{
         Arrival, AttachExecutionRequest, CheckNodeRequest, CheckNodeResponse, Door,
         ExecuteNodeRequest, ExecuteNodeResponse, ExecutionContext, ListNodeTypesRequest,
@@ -63,8 +59,9 @@ impl Service {
     {
         let arrival = arrival(&request).map_err(refuse)?;
         let cut_at = request.extensions().get::<CutAt>().copied();
-        let message = request.into_inner();
-        let story = self.executor.story(message.node_type(), message.context(), arrival.arrived);
+        let mut message = request.into_inner();
+        let context = Door::context(message.take_context());
+        let story = self.executor.story(message.node_type(), context.clone(), arrival.arrived);
         let begin = move |executor: &Arc<Executor>, permit, message, arrival, story| {
             let mut session = begin(executor, permit, message, arrival, story)?;
             if let Some(CutAt(at)) = cut_at {
@@ -72,7 +69,7 @@ impl Service {
             }
             Ok(session)
         };
-        let (tenant, bytes) = (message.tenant(), arrival.request_bytes);
+        let (tenant, bytes) = (context.tenant.as_str(), arrival.request_bytes);
         let entry = self.executor.admit(&arrival.caller, tenant, bytes);
         let (entry, mut story) = story.after(entry).map_err(refuse)?;
         if M::PAYS {
@@ -148,10 +145,8 @@ trait Called {
 
     /// The type of the node that it executes, if it executes one.
     fn node_type(&self) -> Option<&str>;
-    /// Where in which flow it stands.
-    fn context(&self) -> Context;
-    /// The tenant that it names.
-    fn tenant(&self) -> &str;
+    /// Where in which flow it stands; it no longer says so itself.
+    fn take_context(&mut self) -> Option<ExecutionContext>;
     /// Its own limits.
     fn limits(&self, deadline: Option<Duration>) -> Limits;
 }
@@ -166,12 +161,8 @@ macro_rules! called {
                 node_type(self)
             }
 
-            fn context(&self) -> Context {
-                Door::context_of(self.context.as_ref())
-            }
-
-            fn tenant(&self) -> &str {
-                named(self.context.as_ref())
+            fn take_context(&mut self) -> Option<ExecutionContext> {
+                self.context.take()
             }
 
             fn limits(&self, deadline: Option<Duration>) -> Limits {
@@ -186,10 +177,6 @@ called! {
     AttachExecutionRequest, false, |_| None;
 }
 
-fn named(context: Option<&ExecutionContext>) -> &str {
-    context.map_or("", |context| &context.tenant)
-}
-
 #[tonic::async_trait]
 impl WorkerService for Service {
     type ExecuteNodeStream = Events;
@@ -200,7 +187,8 @@ impl WorkerService for Service {
         request: Request<ExecuteNodeRequest>,
     ) -> Result<Response<Events>, Status> {
         self.take(request, |executor, permit, message, arrival, story| {
-            let (order, story) = story.after(Door::default().order(message, arrival))?;
+            let order = Door::default().order(message, story.context(), arrival);
+            let (order, story) = story.after(order)?;
             executor.execute(permit, order, story)
         })
         .await
@@ -211,7 +199,8 @@ impl WorkerService for Service {
         request: Request<AttachExecutionRequest>,
     ) -> Result<Response<Events>, Status> {
         self.take(request, |executor, permit, message, arrival, story| {
-            let (attachment, story) = story.after(Door::default().attachment(message, arrival))?;
+            let attachment = Door::default().attachment(message, story.context(), arrival);
+            let (attachment, story) = story.after(attachment)?;
             executor.attach(permit, attachment, story)
         })
         .await
@@ -232,7 +221,7 @@ impl WorkerService for Service {
     ) -> Result<Response<CheckNodeResponse>, Status> {
         let arrival = arrival(&request).map_err(refuse)?;
         let message = request.into_inner();
-        let tenant = named(message.context.as_ref());
+        let tenant = message.context.as_ref().map_or("", |context| &context.tenant);
         let bytes = arrival.request_bytes;
         let entry = self.executor.admit(&arrival.caller, tenant, bytes);
         let _permit = match entry.map_err(refuse)? {

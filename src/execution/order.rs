@@ -1,6 +1,6 @@
 //! What a caller asks for, as plain values: the request behind the door.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -21,7 +21,7 @@ pub struct Order {
     /// Who pays, when the request says so.
     pub credential: Option<CredentialSource>,
     /// Where in which flow this stands.
-    pub context: Context,
+    pub context: Arc<Context>,
     /// Who calls.
     pub caller: Caller,
     /// How the cache may be used.
@@ -59,7 +59,7 @@ pub struct Attachment {
     /// The execution's own credential, when given.
     pub credential: Option<CredentialSource>,
     /// Where in which flow this stands.
-    pub context: Context,
+    pub context: Arc<Context>,
     /// Who calls.
     pub caller: Caller,
     /// Whether the caller wants deltas.

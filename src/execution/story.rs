@@ -6,7 +6,7 @@
 //! the call; a story that nobody closed tells by its drop that the caller has
 //! gone, or that a panic ended it.
 
-use std::thread;
+use std::{sync::Arc, thread};
 
 use tokio::time::Instant;
 
@@ -42,7 +42,7 @@ pub struct Story {
 pub(super) struct Teller {
     pub(super) span: Span,
     pub(super) node_type: String,
-    pub(super) context: Context,
+    pub(super) context: Arc<Context>,
     pub(super) worker_id: String,
 }
 
@@ -61,7 +61,7 @@ impl Executor {
     /// The story of a call that has come in, told by the span of the work at
     /// hand: of one that executes a node of this type, or else picks an
     /// execution up.
-    pub fn story(&self, node_type: Option<&str>, context: Context, arrived: Instant) -> Story {
+    pub fn story(&self, node_type: Option<&str>, context: Arc<Context>, arrived: Instant) -> Story {
         let account = match node_type {
             Some(name) => {
                 let known = self.registry.name(name).unwrap_or(Ended::OTHER_NODE);
@@ -98,6 +98,11 @@ impl Story {
         if let Some(account) = &mut self.account {
             account.under_way();
         }
+    }
+
+    /// Where in which flow the call stands.
+    pub fn context(&self) -> Arc<Context> {
+        self.teller.context.clone()
     }
 
     /// The span of the call.
@@ -160,7 +165,7 @@ impl Teller {
     /// Who it is for, and where in which flow it stands.
     fn introduce(&self, span: &mut Recorder<'_>) {
         let Context { flow_id, run_id, node_id, session_id, tenant, attempt, labels } =
-            &self.context;
+            &*self.context;
         span.set_text(sparkler::NODE_TYPE, &self.node_type);
         span.set_text(sparkler::FLOW, flow_id);
         span.set_text(sparkler::RUN, run_id);

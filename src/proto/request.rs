@@ -1,7 +1,7 @@
 //! Requests into plain values. Every field problem is collected; the credential
 //! moves into its redacting type at once.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use prost_types::{Struct, Value as ProtoValue, value::Kind};
 use serde_json::{Map, Number, Value};
@@ -53,14 +53,19 @@ pub struct Door {
 
 impl Door {
     /// An order for the executor.
-    pub fn order(mut self, request: ExecuteNodeRequest, arrival: Arrival) -> Result<Order, Error> {
+    pub fn order(
+        mut self,
+        request: ExecuteNodeRequest,
+        context: Arc<Context>,
+        arrival: Arrival,
+    ) -> Result<Order, Error> {
         let order = Order {
             node_type: request.node_type,
             config: self.config(request.config),
             input: self.input(request.input),
             input_bytes: arrival.request_bytes,
             credential: self.credential(request.credential),
-            context: context(request.context),
+            context,
             caller: arrival.caller,
             cache: self.cache_policy(request.cache.unwrap_or_default()),
             deltas: request.output.as_ref().and_then(|output| output.deltas),
@@ -72,9 +77,19 @@ impl Door {
         self.close(order)
     }
 
-    /// Where in which flow a call stands, before the rest of it is looked at.
-    pub fn context_of(given: Option<&ExecutionContext>) -> Context {
-        context(given.cloned())
+    /// Where in which flow a call stands: before the rest of it is looked at, and
+    /// once for all who ask.
+    pub fn context(given: Option<ExecutionContext>) -> Arc<Context> {
+        let given = given.unwrap_or_default();
+        Arc::new(Context {
+            flow_id: given.flow_id,
+            run_id: given.run_id,
+            node_id: given.node_id,
+            session_id: given.session_id,
+            tenant: given.tenant,
+            attempt: given.attempt,
+            labels: given.labels.into_iter().collect(),
+        })
     }
 
     /// The limits of a call by themselves, before the rest of it is looked at;
@@ -87,13 +102,14 @@ impl Door {
     pub fn attachment(
         mut self,
         request: AttachExecutionRequest,
+        context: Arc<Context>,
         arrival: Arrival,
     ) -> Result<Attachment, Error> {
         let attachment = Attachment {
             execution_token: request.execution_token,
             after_sequence: request.after_sequence,
             credential: self.credential(request.credential),
-            context: context(request.context),
+            context,
             caller: arrival.caller,
             deltas: request.deltas.unwrap_or(true),
             limits: self.limits(request.limits.unwrap_or_default(), arrival.deadline),
@@ -328,19 +344,6 @@ fn part(part: ContentPart) -> Part {
         Some(content_part::Part::ImageUrl(super::ImageUrl { url, detail })) => {
             Part::Image { url, detail }
         }
-    }
-}
-
-fn context(context: Option<ExecutionContext>) -> Context {
-    let context = context.unwrap_or_default();
-    Context {
-        flow_id: context.flow_id,
-        run_id: context.run_id,
-        node_id: context.node_id,
-        session_id: context.session_id,
-        tenant: context.tenant,
-        attempt: context.attempt,
-        labels: context.labels.into_iter().collect(),
     }
 }
 
