@@ -1,0 +1,1 @@
+"""Messages of the worker's API, generated when the package is built."""
