@@ -7,6 +7,7 @@
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use fireworks_simulator::{Options, Simulator};
 use futures_util::FutureExt;
 use serde_json::{Map, json};
 use sparkler::{
@@ -30,7 +31,6 @@ use sparkler::{
     price::Tier,
     recording::Subject,
     server,
-    simulator::{Options, Simulator},
 };
 use tokio::{runtime::Runtime, time::Instant};
 

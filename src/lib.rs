@@ -25,14 +25,14 @@
 //! | [`callers`], [`tls`], [`secrets`] | who may call, over what, and whose key they may name |
 //! | [`output`], [`price`] | what form, what cost |
 //! | [`metrics`] | the figures of all that, each defined once |
-//! | [`simulator`], [`cli`] | a local Fireworks; the program |
+//! | [`cli`] | the program |
 //!
 //! # Layers
 //!
 //! Arrows only go down; `tests/layers.rs` holds this drawing to the code.
 //!
 //! ```text
-//! cli ──────────────► simulator
+//! cli
 //!  │
 //!  ▼
 //! server ──► config
@@ -83,7 +83,6 @@ pub mod seal;
 pub mod secrets;
 pub mod server;
 pub mod service;
-pub mod simulator;
 pub mod telemetry;
 pub mod tls;
 pub mod watched;

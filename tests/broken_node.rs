@@ -3,7 +3,7 @@
 
 mod support;
 
-use sparkler::simulator::Options;
+use fireworks_simulator::Options;
 use tonic::Code;
 
 use self::support::{Failure, Moment, Panicking, World, ask, panicking};

@@ -7,8 +7,8 @@ mod support;
 use std::{net::SocketAddr, time::Duration};
 
 use self::support::{Ask, Caller, Failure, MODEL, Program, spawn};
+use fireworks_simulator::{BodyForm, Fault, Handle, Options, Refusal, Rule, Simulator};
 use serde_json::json;
-use sparkler::simulator::{BodyForm, Fault, Handle, Options, Refusal, Rule, Simulator};
 
 const KEY: &str = "fw_c4n4ry7d1e5b0c9a8f6e3d2c1b0a9f8e";
 const PROMPT: &str = "the canary of the prompt sings at dawn";

@@ -4,10 +4,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use sparkler::{
-    config::Config,
-    simulator::{Fault, Options, Refusal, Rule},
-};
+use fireworks_simulator::{Fault, Options, Refusal, Rule};
+use sparkler::config::Config;
 
 use self::support::{World, ask};
 

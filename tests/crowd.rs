@@ -21,8 +21,8 @@ use std::{
     time::Duration,
 };
 
+use fireworks_simulator::{Options, Pace, Simulator};
 use futures_util::future::join_all;
-use sparkler::simulator::{Options, Pace, Simulator};
 use tokio::{runtime, sync::oneshot, time::Instant};
 
 use self::support::{Caller, Program, ask, page, spawn};

@@ -8,12 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sparkler::{
-    config::Config,
-    fireworks::Protocol,
-    proto::execute_node_response::Event,
-    simulator::{Fault, Options, Rule},
-};
+use fireworks_simulator::{Fault, Options, Rule};
+use sparkler::{config::Config, fireworks::Protocol, proto::execute_node_response::Event};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tonic::Code;
 

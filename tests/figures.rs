@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fireworks_simulator::{Fault, Options, Rule, UNKNOWN_KEY};
 use sparkler::{
     callers::Callers,
     proto::{AttachExecutionRequest, Completed},
-    simulator::{Fault, Options, Rule, UNKNOWN_KEY},
 };
 use tokio::{io::AsyncWriteExt, process::Command};
 

@@ -11,7 +11,7 @@ use std::{
 /// own, and none beside it.
 const LAYERS: &[&[&str]] = &[
     &["cli"],
-    &["server", "simulator"],
+    &["server"],
     &["service", "config"],
     &["proto", "report"],
     &["execution"],
@@ -30,12 +30,10 @@ const ONLY_FOR: &[(&str, &[&str])] = &[
     // The provider is the nodes' affair; who puts them together sets it up, and
     // who checks a node asks it.
     ("fireworks", &["node", "execution", "proto", "config", "server"]),
-    // A stand-in for tests and trials, no part of the worker.
-    ("simulator", &["cli"]),
 ];
 
 /// Modules that stand alone: they use none of the others.
-const ALONE: &[&str] = &["simulator", "lifecycle", "telemetry", "watched"];
+const ALONE: &[&str] = &["lifecycle", "telemetry", "watched"];
 
 /// The plain values at the bottom know each other.
 const VALUES: &[&str] = &["credentials", "error", "event"];
@@ -264,7 +262,6 @@ fn arrows_that_do_not_go_down_are_objected_to() {
         ("execution", "proto"),
         ("flight", "fireworks"),
         ("lifecycle", "error"),
-        ("server", "simulator"),
         ("error", "nobody"),
     ] {
         assert!(objection(from, to).is_some(), "`{from}` may use `{to}`");

@@ -10,13 +10,11 @@ mod support;
 
 use std::{env, fs, process::Stdio, time::Duration};
 
+use fireworks_simulator::Report;
 use futures_util::future::join_all;
-use sparkler::{
-    proto::{
-        Completed, ExecuteNodeRequest, execute_node_response::Event,
-        worker_service_client::WorkerServiceClient,
-    },
-    simulator::Report,
+use sparkler::proto::{
+    Completed, ExecuteNodeRequest, execute_node_response::Event,
+    worker_service_client::WorkerServiceClient,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},

@@ -4,10 +4,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use sparkler::{
-    proto::execute_node_response::Event,
-    simulator::{Availability, Fault, Model, Options, Refusal, Rule},
-};
+use fireworks_simulator::{Availability, Fault, Model, Options, Refusal, Rule};
+use sparkler::proto::execute_node_response::Event;
 use tonic::Code;
 
 use self::support::{Ask, World};

@@ -14,10 +14,8 @@ use std::{
     time::Duration,
 };
 
-use sparkler::{
-    proto::AttachExecutionRequest,
-    simulator::{Options, Pace, Simulator},
-};
+use fireworks_simulator::{Options, Pace, Simulator};
+use sparkler::proto::AttachExecutionRequest;
 use support::{Caller, Heard, Program, ask, spawn};
 use tonic::transport::Endpoint;
 

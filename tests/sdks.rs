@@ -6,7 +6,7 @@
 
 use std::{path::Path, process::Stdio, time::Duration};
 
-use sparkler::simulator::{Fault, Options, Rule, Simulator};
+use fireworks_simulator::{Fault, Options, Rule, Simulator};
 use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_secs(120);

@@ -1,7 +1,7 @@
 //! What a frozen Redis adds to an execution, from the first one on.
 
+use fireworks_simulator::Options;
 use rustix::process::Signal;
-use sparkler::simulator::Options;
 use tokio::time::Instant;
 
 use super::{

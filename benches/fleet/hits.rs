@@ -1,7 +1,8 @@
 //! A hit from Redis against a hit in memory: processor time of the worker.
 
+use fireworks_simulator::Options;
 use futures_util::{StreamExt, stream};
-use sparkler::{proto::CacheStatus, simulator::Options};
+use sparkler::proto::CacheStatus;
 
 use super::{
     Effort,

@@ -3,11 +3,9 @@
 
 use std::{fs, net::SocketAddr, time::Duration};
 
+use fireworks_simulator::{Options, Pace, Simulator};
 use rustix::process::{Pid, Signal, kill_process};
-use sparkler::{
-    proto::CacheStatus,
-    simulator::{Options, Pace, Simulator},
-};
+use sparkler::proto::CacheStatus;
 use tempfile::TempDir;
 
 use super::{

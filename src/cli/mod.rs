@@ -7,6 +7,7 @@
 mod check;
 mod core_dumps;
 mod credential;
+#[cfg(feature = "simulator")]
 mod demo;
 mod execute;
 mod failure;
@@ -16,6 +17,7 @@ mod messages;
 mod node;
 mod nodes;
 mod serve;
+#[cfg(feature = "simulator")]
 mod simulate;
 mod table;
 mod terminal;
@@ -56,9 +58,11 @@ enum Command {
     #[command(after_help = nodes::EXAMPLES)]
     Nodes(nodes::NodesArgs),
     /// Run a local stand-in for Fireworks, faults included.
+    #[cfg(feature = "simulator")]
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(Box<simulate::SimulateArgs>),
     /// Show a worker at work: streamed, cached, joined and refused.
+    #[cfg(feature = "simulator")]
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::DemoArgs),
 }
@@ -95,7 +99,9 @@ impl Command {
             Command::Execute(args) => caller()?.block_on(args.run()),
             Command::Check(args) => caller()?.block_on(args.run()),
             Command::Nodes(args) => caller()?.block_on(args.run()),
+            #[cfg(feature = "simulator")]
             Command::Simulate(args) => runtime(cores())?.block_on(args.run()),
+            #[cfg(feature = "simulator")]
             Command::Demo(args) => runtime(cores())?.block_on(args.run()),
         }
     }
@@ -117,6 +123,7 @@ fn runtime(threads: usize) -> io::Result<Runtime> {
     builder.worker_threads(threads.max(1)).enable_all().build()
 }
 
+#[cfg(feature = "simulator")]
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }

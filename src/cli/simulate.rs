@@ -18,7 +18,7 @@ use super::{
     terminal::{DIM, HEADING},
     units::parse_duration,
 };
-use crate::simulator::{
+use fireworks_simulator::{
     FORBIDDEN_KEY, Keys, Model, Options, Pace, Rule, SUSPENDED_KEY, Simulator, UNKNOWN_KEY,
     UNPAID_KEY,
 };

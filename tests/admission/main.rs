@@ -10,10 +10,8 @@ mod tenants;
 
 use std::time::Duration;
 
-use sparkler::{
-    config::Config,
-    simulator::{Fault, Options, Rule},
-};
+use fireworks_simulator::{Fault, Options, Rule};
+use sparkler::config::Config;
 
 use self::support::{Call, PATIENCE, World, ask};
 

@@ -1,7 +1,7 @@
 //! Memory for requests and answers has a bound of its own.
 
+use fireworks_simulator::Options;
 use serde_json::json;
-use sparkler::simulator::Options;
 use tonic::Code;
 
 use super::{

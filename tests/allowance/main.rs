@@ -13,8 +13,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use fireworks_simulator::Options;
 use serde_json::{Value, json};
-use sparkler::{allowance, config::Config, proto::Completed, simulator::Options};
+use sparkler::{allowance, config::Config, proto::Completed};
 use tempfile::TempDir;
 use tonic::Code;
 

@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use sparkler::{
-    proto::CacheStatus,
-    simulator::{Fault, Options, Rule},
-};
+use fireworks_simulator::{Fault, Options, Rule};
+use sparkler::proto::CacheStatus;
 use tokio::time::Instant;
 use tonic::Code;
 

@@ -10,10 +10,8 @@ mod picking_up;
 
 use std::time::Duration;
 
-use sparkler::{
-    proto::{AttachExecutionRequest, Credential, ExecutionContext, credential::Source},
-    simulator::{Options, Pace},
-};
+use fireworks_simulator::{Options, Pace};
+use sparkler::proto::{AttachExecutionRequest, Credential, ExecutionContext, credential::Source};
 
 /// Answers come token by token, and take a moment.
 fn unhurried() -> Options {

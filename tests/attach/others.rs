@@ -1,6 +1,7 @@
 //! A token serves only whom it was given to.
 
-use sparkler::{proto::AttachExecutionRequest, simulator::Options};
+use fireworks_simulator::Options;
+use sparkler::proto::AttachExecutionRequest;
 use tonic::Code;
 
 use super::{

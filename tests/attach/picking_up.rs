@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use sparkler::{
-    proto::{AttachExecutionRequest, CacheStatus, ExecutionLimits},
-    simulator::{Fault, Options, Rule},
-};
+use fireworks_simulator::{Fault, Options, Rule};
+use sparkler::proto::{AttachExecutionRequest, CacheStatus, ExecutionLimits};
 use tokio::time::Instant;
 use tonic::Code;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use fireworks_simulator::{Fault, Rule};
 use serde_json::json;
-use sparkler::simulator::{Fault, Rule};
 
 use super::support::{World, ask};
 

@@ -1,8 +1,8 @@
 //! A failure must fit into the headers it travels in, whatever is wrong.
 
+use fireworks_simulator::{Fault, Options, Rule};
 use prost_types::{Value as ProtoValue, value::Kind};
 use serde_json::json;
-use sparkler::simulator::{Fault, Options, Rule};
 use tonic::{Code, Status};
 
 use super::{

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sparkler::simulator::{Handle, Options, Pace, Simulator, UNKNOWN_KEY};
+use fireworks_simulator::{Handle, Options, Pace, Simulator, UNKNOWN_KEY};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::Child,
@@ -129,8 +129,8 @@ async fn every_wrong_field_is_on_its_own_line() {
 #[tokio::test]
 async fn json_that_does_not_meet_its_schema_is_shown_on_stderr_only() {
     let fireworks = Fireworks::start(Options::instant()).await;
-    let not_json = sparkler::simulator::Fault::NotJson;
-    fireworks.handle.script(sparkler::simulator::Rule::always(not_json));
+    let not_json = fireworks_simulator::Fault::NotJson;
+    fireworks.handle.script(fireworks_simulator::Rule::always(not_json));
     let schema = file(r#"{"type": "object"}"#);
     let flag = format!("--json-output={}", path(&schema));
     let run = fireworks.program(&["execute", &flag, "A person."]).run().await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sparkler::simulator::{Fault, Options, Refusal, Rule};
+use fireworks_simulator::{Fault, Options, Refusal, Rule};
 
 use crate::{
     client::Client,

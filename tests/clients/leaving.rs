@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sparkler::simulator::{Fault, Options, Rule};
+use fireworks_simulator::{Fault, Options, Rule};
 
 use crate::{
     client::Client,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sparkler::simulator::{Fault, Options, Rule, Simulator};
+use fireworks_simulator::{Fault, Options, Rule, Simulator};
 
 use crate::{
     client::Client,

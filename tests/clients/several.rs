@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, process::Stdio};
 
-use sparkler::simulator::Options;
+use fireworks_simulator::Options;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout},

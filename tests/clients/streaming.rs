@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use sparkler::{
-    config::Config,
-    simulator::{Fault, Options, Rule},
-};
+use fireworks_simulator::{Fault, Options, Rule};
+use sparkler::config::Config;
 
 use crate::{
     client::{Client, finish, installed, root},

@@ -14,8 +14,9 @@ mod tls;
 
 use std::path::Path;
 
+use fireworks_simulator::Options;
 use serde_json::json;
-use sparkler::{callers::Callers, simulator::Options};
+use sparkler::callers::Callers;
 use tempfile::TempDir;
 
 use self::support::World;

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
+use fireworks_simulator::{Fault, Options, Rule};
 use futures_util::{Stream, StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use prost::Message;
-use sparkler::simulator::{Fault, Options, Rule};
 use tokio::time::timeout;
 use tonic::{Code, Status};
 

@@ -2,11 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
+use fireworks_simulator::Options;
 use serde_json::json;
 use sparkler::{
     callers::Callers,
     config::ConnectionAge,
-    simulator::Options,
     tls::{Tls, TlsFiles},
 };
 use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
@@ -197,7 +197,8 @@ async fn handshakes_that_stall_hold_neither_callers_nor_the_end() {
 
 #[tokio::test]
 async fn a_stream_ends_before_its_connection_is_cut_and_is_picked_up_over_another() {
-    use sparkler::{proto::AttachExecutionRequest, simulator::Pace};
+    use fireworks_simulator::Pace;
+    use sparkler::proto::AttachExecutionRequest;
     let pace = Pace { first_token: Duration::from_millis(50), tokens_per_second: 10.0 };
     let world = World::with(Options { pace, ..Options::default() }, |config| {
         let (limit, grace) = (Duration::from_millis(300), Duration::from_millis(800));

@@ -3,13 +3,13 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use fireworks_simulator::{Handle, Options, Pace, Simulator};
 use sparkler::{
     cache::key::CacheSecret,
     config::{Config, FleetConfig},
     proto::{CacheStatus, Completed},
     redis::RedisConfig,
     server::{self, Server},
-    simulator::{Handle, Options, Pace, Simulator},
 };
 use tokio::{
     sync::oneshot,

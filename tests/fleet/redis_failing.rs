@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use sparkler::{proto::CacheStatus, simulator::Options};
+use fireworks_simulator::Options;
+use sparkler::proto::CacheStatus;
 use tokio::time::Instant;
 
 use super::{

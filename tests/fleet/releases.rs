@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use fireworks_simulator::Options;
 use sparkler::{
     cache::key::CacheSecret,
     fleet::{
@@ -17,7 +18,6 @@ use sparkler::{
     proto::{AttachExecutionRequest, CacheStatus},
     recording::FlightId,
     redis::{Connection, Script},
-    simulator::Options,
 };
 use tokio::time::Instant;
 

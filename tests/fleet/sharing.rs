@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
+use fireworks_simulator::{Fault, Options, Pace, Rule};
 use futures_util::future::join_all;
-use sparkler::{
-    proto::{CacheStatus, cache_policy::Mode},
-    simulator::{Fault, Options, Pace, Rule},
-};
+use sparkler::proto::{CacheStatus, cache_policy::Mode};
 
 use super::{
     members::{Fleet, status, unhurried},

@@ -96,7 +96,7 @@ async fn reflection_answers_in_both_versions() {
 #[tokio::test]
 async fn an_operator_can_switch_reflection_off() {
     use pb::v1::server_reflection_client::ServerReflectionClient;
-    let options = sparkler::simulator::Options::instant();
+    let options = fireworks_simulator::Options::instant();
     let world = World::with(options, |config| config.reflection = false).await;
     let mut client = ServerReflectionClient::new(channel(world.worker).await);
     let refused = client.server_reflection_info(tokio_stream::empty()).await;

@@ -12,7 +12,7 @@ mod stopping;
 
 use std::{net::SocketAddr, time::Duration};
 
-use sparkler::simulator::{Fault, Options, Rule};
+use fireworks_simulator::{Fault, Options, Rule};
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,

@@ -1,7 +1,7 @@
 //! A node that panics loses its own flight and nothing else.
 
+use fireworks_simulator::Options;
 use serde_json::Value;
-use sparkler::simulator::Options;
 use tonic::Code;
 
 use super::support::{self, Ask, Failure, Moment, Panicking, World, ask};

@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use sparkler::{
-    proto::worker_service_client::WorkerServiceClient,
-    simulator::{Options, Pace},
-};
+use fireworks_simulator::{Options, Pace};
+use sparkler::proto::worker_service_client::WorkerServiceClient;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::Instant};
 use tonic::{Code, transport::Endpoint};
 use tonic_health::pb::{health_check_response::ServingStatus, health_client::HealthClient};

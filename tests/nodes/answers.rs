@@ -1,10 +1,8 @@
 //! What is made of the provider's answers.
 
+use fireworks_simulator::{Fault, Rule, ScriptedToolCall};
 use serde_json::{Value, json};
-use sparkler::{
-    proto::Completed,
-    simulator::{Fault, Rule, ScriptedToolCall},
-};
+use sparkler::proto::Completed;
 use tonic::Code;
 
 use super::{

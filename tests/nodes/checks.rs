@@ -1,10 +1,10 @@
 //! Forms, and checks of what was filled in.
 
-use serde_json::{Value, json};
-use sparkler::{
-    proto::{Finding, finding::Verdict},
-    simulator::{FORBIDDEN_KEY, Fault, Options, Rule, SUSPENDED_KEY, UNKNOWN_KEY, UNPAID_KEY},
+use fireworks_simulator::{
+    FORBIDDEN_KEY, Fault, Options, Rule, SUSPENDED_KEY, UNKNOWN_KEY, UNPAID_KEY,
 };
+use serde_json::{Value, json};
+use sparkler::proto::{Finding, finding::Verdict};
 use tonic::Request;
 
 use super::support::{KEY, MODEL, PATIENCE, World, ask};

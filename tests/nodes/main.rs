@@ -8,8 +8,9 @@ mod answers;
 mod checks;
 mod requests;
 
+use fireworks_simulator::Seen;
 use serde_json::{Value, json};
-use sparkler::{proto::ChatMessage, simulator::Seen};
+use sparkler::proto::ChatMessage;
 
 use self::support::World;
 

@@ -1,10 +1,8 @@
 //! What is asked of the provider.
 
+use fireworks_simulator::Endpoint;
 use serde_json::{Value, json};
-use sparkler::{
-    proto::{ChatMessage, ContentPart, ImageUrl, ToolCall, content_part},
-    simulator::Endpoint,
-};
+use sparkler::proto::{ChatMessage, ContentPart, ImageUrl, ToolCall, content_part};
 
 use super::{
     PLAIN, last_request, message,

@@ -7,10 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sparkler::{
-    simulator::{Fault, Options, Rule, Simulator},
-    telemetry::{Collector, Protocol, Queue},
-};
+use fireworks_simulator::{Fault, Options, Rule, Simulator};
+use sparkler::telemetry::{Collector, Protocol, Queue};
 
 use super::EXECUTE;
 use crate::{

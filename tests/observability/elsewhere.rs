@@ -1,7 +1,8 @@
 //! An answer that another worker of the fleet has produced: whoever hears it
 //! points to that worker's span.
 
-use sparkler::{config::Config, simulator::Options};
+use fireworks_simulator::Options;
+use sparkler::config::Config;
 
 use super::{CHAT, EXECUTE};
 use crate::{

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
+use fireworks_simulator::{BodyForm, Fault, Options, Refusal, Rule};
 use serde_json::json;
 use sparkler::{
     allowance,
     callers::Callers,
     config::{Config, ConnectionAge},
     proto::{AttachExecutionRequest, cache_policy::Mode},
-    simulator::{BodyForm, Fault, Options, Refusal, Rule},
 };
 use tokio::net::TcpListener;
 

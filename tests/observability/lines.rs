@@ -2,11 +2,9 @@
 
 use std::net::SocketAddr;
 
+use fireworks_simulator::{Fault, Handle, Options, Refusal, Rule, Simulator};
 use serde_json::Value;
-use sparkler::{
-    proto::{AttachExecutionRequest, ExecutionContext},
-    simulator::{Fault, Handle, Options, Refusal, Rule, Simulator},
-};
+use sparkler::proto::{AttachExecutionRequest, ExecutionContext};
 use tokio::task::JoinHandle;
 
 use crate::support::{Ask, Caller, KnownCaller, MODEL, Program, ask, spawn};

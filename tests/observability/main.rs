@@ -27,10 +27,8 @@ mod used;
 
 use std::time::Duration;
 
-use sparkler::{
-    config::Config,
-    simulator::{Options, Rule},
-};
+use fireworks_simulator::{Options, Rule};
+use sparkler::config::Config;
 
 use self::{
     sink::{Sink, Span, Spans},

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use fireworks_simulator::{Fault, Refusal, Rule};
 use serde_json::json;
-use sparkler::simulator::{Fault, Refusal, Rule};
 
 use super::{CHAT, EXECUTE, traced, traced_with, tree};
 use crate::support::{KEY, MODEL, ask};

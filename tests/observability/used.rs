@@ -1,7 +1,7 @@
 //! What is told beside executions: a check of a credential; and what a call of
 //! the provider has used that was given up.
 
-use sparkler::simulator::{Fault, Rule};
+use fireworks_simulator::{Fault, Rule};
 
 use super::{CHAT, traced, tree};
 use crate::support::{KEY, MODEL, PATIENCE, World, ask, page};

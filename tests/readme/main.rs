@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use sparkler::simulator::{Options, Simulator};
+use fireworks_simulator::{Options, Simulator};
 use tokio::process::Command;
 
 use self::{

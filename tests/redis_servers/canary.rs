@@ -8,12 +8,12 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
+use fireworks_simulator::{BodyForm, Fault, Refusal, Rule};
 use redis::{Client, Value, aio::MultiplexedConnection, cmd};
 use sparkler::{
     event::{Delta, Piece},
     proto::AttachExecutionRequest,
     recording::{Log, codec},
-    simulator::{BodyForm, Fault, Refusal, Rule},
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},

@@ -3,12 +3,9 @@
 
 use std::time::Duration;
 
+use fireworks_simulator::{Fault, Rule};
 use futures_util::future::join_all;
-use sparkler::{
-    proto::CacheStatus,
-    redis::RedisConfig,
-    simulator::{Fault, Rule},
-};
+use sparkler::{proto::CacheStatus, redis::RedisConfig};
 use tokio::time::Instant;
 
 use super::{

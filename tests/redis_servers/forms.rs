@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
+use fireworks_simulator::{Options, Pace};
 use futures_util::future::join_all;
 use secrecy::SecretString;
 use sparkler::{
     config::Config,
     proto::{AttachExecutionRequest, CacheStatus},
     redis::{Credential, RedisConfig},
-    simulator::{Options, Pace},
 };
 
 use super::{

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use fireworks_simulator::{Options, Pace};
 use futures_util::future::join_all;
-use sparkler::simulator::{Options, Pace};
 
 use super::{
     members::Fleet,

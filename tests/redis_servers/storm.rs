@@ -13,8 +13,8 @@ use std::{
 };
 
 use fastrand::Rng;
+use fireworks_simulator::{Options, Pace};
 use futures_util::future::join_all;
-use sparkler::simulator::{Options, Pace};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::transport::Endpoint;
 

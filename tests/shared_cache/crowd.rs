@@ -2,13 +2,11 @@
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
+use fireworks_simulator::{Fault, Options, Pace, Rule};
 use futures_util::future::join_all;
-use sparkler::{
-    proto::{
-        CacheStatus, StoreStatus, cache_policy::Mode, execute_node_response::Event,
-        worker_service_client::WorkerServiceClient,
-    },
-    simulator::{Fault, Options, Pace, Rule},
+use sparkler::proto::{
+    CacheStatus, StoreStatus, cache_policy::Mode, execute_node_response::Event,
+    worker_service_client::WorkerServiceClient,
 };
 use tonic::transport::Endpoint;
 

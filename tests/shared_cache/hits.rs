@@ -1,11 +1,11 @@
 //! A hit is the whole answer again: every kind of output, the tokens it took,
 //! and the money it saved.
 
+use fireworks_simulator::{Fault, Options, Rule, ScriptedToolCall};
 use serde_json::{Value, json};
 use sparkler::{
     price::Prices,
     proto::{CacheStatus, Completed},
-    simulator::{Fault, Options, Rule, ScriptedToolCall},
 };
 
 use super::{

@@ -1,13 +1,13 @@
 //! Who shares an answer: nobody beyond one credential, unless the operator and
 //! the caller both say so.
 
+use fireworks_simulator::Options;
 use sparkler::{
     config::Config,
     proto::{
         CacheStatus,
         cache_policy::{Mode, Scope},
     },
-    simulator::Options,
 };
 use tonic::Code;
 

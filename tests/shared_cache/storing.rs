@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
+use fireworks_simulator::{Fault, Options, Pace, Rule};
 use serde_json::json;
-use sparkler::{
-    proto::{CacheStatus, StoreStatus, cache_policy::Mode},
-    simulator::{Fault, Options, Pace, Rule},
-};
+use sparkler::proto::{CacheStatus, StoreStatus, cache_policy::Mode};
 use tokio::time::Instant;
 
 use super::{

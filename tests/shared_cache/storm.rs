@@ -5,11 +5,9 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use fireworks_simulator::{Fault, Options, Pace, Rule};
 use futures_util::{StreamExt, stream};
-use sparkler::{
-    proto::cache_policy::Mode,
-    simulator::{Fault, Options, Pace, Rule},
-};
+use sparkler::proto::cache_policy::Mode;
 
 use super::support::{Ask, Caller, Heard, PATIENCE, World, ask};
 

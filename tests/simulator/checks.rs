@@ -1,7 +1,7 @@
 //! What bad calls get, and in which order it is looked.
 
+use fireworks_simulator::{FORBIDDEN_KEY, SUSPENDED_KEY, UNKNOWN_KEY, UNPAID_KEY};
 use serde_json::{Value, json};
-use sparkler::simulator::{FORBIDDEN_KEY, SUSPENDED_KEY, UNKNOWN_KEY, UNPAID_KEY};
 
 use crate::client::{Client, PLAIN, chat, with};
 

@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use fireworks_simulator::{Handle, Options, Report, Simulator};
 use serde_json::{Value, json};
-use sparkler::simulator::{Handle, Options, Report, Simulator};
 use tokio::task::JoinHandle;
 
 /// Waits end here, if what they wait for never comes.

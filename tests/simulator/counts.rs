@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use fireworks_simulator::{Fault, Options, Pace, Report, Rule, Simulator};
 use serde_json::json;
-use sparkler::simulator::{Fault, Options, Pace, Report, Rule, Simulator};
 
 use crate::client::{Client, LIMIT, chat, with};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use fireworks_simulator::{Fault, Rule, ScriptedToolCall};
 use serde_json::json;
-use sparkler::simulator::{Fault, Rule, ScriptedToolCall};
 
 use crate::client::{Client, chat, events, said, with};
 

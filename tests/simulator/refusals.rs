@@ -1,7 +1,7 @@
 //! Calls that get an error or nothing, as scripted.
 
+use fireworks_simulator::{BodyForm, Endpoint, Fault, Refusal, Rule};
 use serde_json::json;
-use sparkler::simulator::{BodyForm, Endpoint, Fault, Refusal, Rule};
 
 use crate::client::{Client, chat};
 

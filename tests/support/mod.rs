@@ -13,12 +13,12 @@ mod program;
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
+use fireworks_simulator::{Handle, Options, Simulator};
 use sparkler::{
     admission::Admission,
     config::Config,
     node::Registry,
     server::{self, Server},
-    simulator::{Handle, Options, Simulator},
 };
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 

@@ -10,10 +10,8 @@ mod streams;
 
 use std::time::Duration;
 
-use sparkler::{
-    fireworks::Protocol,
-    simulator::{BodyForm, Fault, Options, Refusal, Rule},
-};
+use fireworks_simulator::{BodyForm, Fault, Options, Refusal, Rule};
+use sparkler::fireworks::Protocol;
 use tonic::Code;
 
 use self::support::{Ask, Caller, World};

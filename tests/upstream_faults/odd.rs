@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use fireworks_simulator::{BodyForm, Fault, Rule, ScriptedToolCall};
 use serde_json::json;
-use sparkler::simulator::{BodyForm, Fault, Rule, ScriptedToolCall};
 
 use super::{all, impatient, refuse, support::ask};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use fireworks_simulator::{BodyForm, Fault, Refusal, Rule};
 use serde_json::json;
-use sparkler::simulator::{BodyForm, Fault, Refusal, Rule};
 use tonic::Code;
 
 use super::{Told, check, impatient, model_server, refuse, support::ask};

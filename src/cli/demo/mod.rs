@@ -33,8 +33,8 @@ use crate::{
         CacheOutcome, CachePolicy, CacheStatus, Completed, Credential, ExecuteNodeRequest,
         cache_policy::Mode, credential::Source, execute_node_request::Input,
     },
-    simulator::{Handle, Simulator, UNKNOWN_KEY},
 };
+use fireworks_simulator::{Handle, Simulator, UNKNOWN_KEY};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::simulator::{Fault, Options, Pace, Rule};
+use fireworks_simulator::{Fault, Options, Pace, Rule};
 
 pub(super) const QUESTION: &str = "What does a worker do for a flow?";
 const REASONING: &str = "A short answer will do: what comes in, what goes out, and why it is \

@@ -1,0 +1,71 @@
+//! The prompts of a request as text: what tokens are counted from, what rules
+//! look into, what answers are about. Called by `generation` and `gate`.
+
+use serde_json::{Map, Value};
+
+use crate::endpoint::Endpoint;
+
+/// The prompts as text: what tokens are counted from and rules look into.
+pub(crate) fn texts(endpoint: Endpoint, body: &Map<String, Value>) -> Vec<String> {
+    match endpoint {
+        Endpoint::ChatCompletions => {
+            let messages = body.get("messages").and_then(Value::as_array);
+            let mut prompt: String = messages.into_iter().flatten().map(message_text).collect();
+            if let Some(tools) = body.get("tools").filter(|tools| !tools.is_null()) {
+                prompt.push_str(&tools.to_string());
+            }
+            vec![prompt]
+        }
+        Endpoint::Completions => match body.get("prompt") {
+            Some(Value::Array(prompts)) if prompts.iter().any(|p| !p.is_number()) => {
+                prompts.iter().map(prompt_text).collect()
+            }
+            Some(prompt) => vec![prompt_text(prompt)],
+            None => Vec::new(),
+        },
+        Endpoint::Models => Vec::new(),
+    }
+}
+
+fn message_text(message: &Value) -> String {
+    let role = message.get("role").and_then(Value::as_str).unwrap_or_default();
+    let mut text = format!("{role}\n{}", content_text(message));
+    if let Some(calls) = message.get("tool_calls").filter(|calls| !calls.is_null()) {
+        text.push_str(&calls.to_string());
+    }
+    text.push('\n');
+    text
+}
+
+fn content_text(message: &Value) -> String {
+    match message.get("content") {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => parts
+            .iter()
+            .map(|part| part.get("text").and_then(Value::as_str).unwrap_or("<image>"))
+            .collect(),
+        _ => String::new(),
+    }
+}
+
+/// Text as it is; token ids as numbers with spaces between.
+fn prompt_text(prompt: &Value) -> String {
+    match prompt {
+        Value::String(text) => text.clone(),
+        Value::Array(ids) => ids.iter().map(|id| format!("{id} ")).collect(),
+        other => other.to_string(),
+    }
+}
+
+/// What the answer is about: the last thing the user said.
+pub(crate) fn topic(endpoint: Endpoint, body: &Map<String, Value>, prompts: &[String]) -> String {
+    if endpoint == Endpoint::Completions {
+        return prompts.first().cloned().unwrap_or_default();
+    }
+    let messages = body.get("messages").and_then(Value::as_array);
+    let last = messages
+        .into_iter()
+        .flatten()
+        .rfind(|message| message.get("role").and_then(Value::as_str) == Some("user"));
+    last.map(content_text).unwrap_or_default()
+}

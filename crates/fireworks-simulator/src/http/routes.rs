@@ -1,0 +1,172 @@
+//! The routes of the inference API, mounted at `/inference/v1` and `/v1` (where
+//! the official SDK looks once its base URL is overridden), and what each call
+//! goes through. Called by `connection`.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::Uri,
+    response::Response,
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    answer::{generation::Generation, model::Reasoning},
+    endpoint::Endpoint,
+    gate::{self, Arrival, keys::is_fire_pass, refusal::Refusal},
+    http::{connection::HangUp, control},
+    ledger::Call,
+    playback::performance::Performance,
+    script::effects::Effects,
+    world::World,
+};
+
+/// The largest request body, in bytes: images come inline.
+const LARGEST_BODY: usize = 32 * 1024 * 1024;
+
+/// Everything that the simulator serves.
+pub(crate) fn router(world: Arc<World>) -> Router {
+    let inference = Router::new()
+        .route("/chat/completions", post(chat_completions))
+        .route("/completions", post(completions))
+        .route("/models", get(models));
+    Router::new()
+        .nest("/inference/v1", inference.clone())
+        .nest("/v1", inference)
+        .nest("/simulator", control::router())
+        .fallback(nowhere)
+        .with_state(world)
+}
+
+async fn chat_completions(State(world): State<Arc<World>>, request: Request) -> Response {
+    generate(&world, Endpoint::ChatCompletions, request).await
+}
+
+async fn completions(State(world): State<Arc<World>>, request: Request) -> Response {
+    generate(&world, Endpoint::Completions, request).await
+}
+
+async fn nowhere(uri: Uri) -> Response {
+    Refusal::not_a_path(uri.path()).into_response(&new_id(Endpoint::ChatCompletions))
+}
+
+/// One call, from its arrival to its response head.
+///
+/// If the client leaves meanwhile this future is dropped, and `call` with it,
+/// which books it as aborted.
+async fn generate(world: &World, endpoint: Endpoint, request: Request) -> Response {
+    let started = Instant::now();
+    let mut call = world.ledger.begin(endpoint);
+    let mut arrival = match arrive(endpoint, request).await {
+        Ok(arrival) => arrival,
+        Err(refusal) => return refuse(refusal, call, &new_id(endpoint)),
+    };
+    let effects = match screen(world, &arrival, &mut call).await {
+        Ok(effects) => effects,
+        Err(Turned::HungUp) => return HangUp::response(),
+        Err(Turned::Refused(refusal)) => return refuse(refusal, call, &arrival.request_id),
+    };
+    let generation = match gate::admit(world, &mut arrival) {
+        Ok(generation) => generation,
+        Err(refusal) => return refuse(refusal, call, &arrival.request_id),
+    };
+    let cached = visit_cache(world, &arrival, &generation);
+    call.accepted(generation.hash, generation.prompt_tokens, cached, generation.stream);
+    let request_id = arrival.request_id;
+    Performance { world, generation, effects, request_id, cached, started }.respond(call).await
+}
+
+/// `GET /models`: what the key can call.
+async fn models(State(world): State<Arc<World>>, request: Request) -> Response {
+    let mut call = world.ledger.begin(Endpoint::Models);
+    let arrival = match arrive(Endpoint::Models, request).await {
+        Ok(arrival) => arrival,
+        Err(refusal) => return refuse(refusal, call, &new_id(Endpoint::Models)),
+    };
+    match screen(&world, &arrival, &mut call).await {
+        Ok(_) if arrival.key().is_some_and(is_fire_pass) => {
+            refuse(Refusal::status(403), call, &arrival.request_id)
+        }
+        Ok(_) => {
+            call.listed();
+            control::json_response(200, &list(&world), Some(&arrival.request_id))
+        }
+        Err(Turned::HungUp) => HangUp::response(),
+        Err(Turned::Refused(refusal)) => refuse(refusal, call, &arrival.request_id),
+    }
+}
+
+async fn arrive(endpoint: Endpoint, request: Request) -> Result<Arrival, Refusal> {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, LARGEST_BODY).await.map_err(|_| Refusal::status(413))?;
+    Ok(Arrival {
+        endpoint,
+        version: parts.version,
+        headers: parts.headers,
+        request_id: new_id(endpoint),
+        body: serde_json::from_slice(&body).ok(),
+    })
+}
+
+/// A call that goes no further.
+enum Turned {
+    HungUp,
+    Refused(Refusal),
+}
+
+/// The key, and what the script has for the call.
+async fn screen(world: &World, arrival: &Arrival, call: &mut Call) -> Result<Effects, Turned> {
+    arrival.record(call);
+    world.options.keys.admit(arrival.key()).map_err(Turned::Refused)?;
+    let mut effects = gate::effects(world, arrival);
+    tokio::time::sleep(effects.head_delay).await;
+    if effects.hang_up {
+        call.cut();
+        return Err(Turned::HungUp);
+    }
+    match effects.refusal.take() {
+        Some(refusal) => Err(Turned::Refused(refusal)),
+        None => Ok(effects),
+    }
+}
+
+fn refuse(refusal: Refusal, mut call: Call, request_id: &str) -> Response {
+    call.refused(refusal.status_code().as_u16());
+    refusal.into_response(request_id)
+}
+
+/// Prompt caches are per account, isolation key and model.
+fn visit_cache(world: &World, arrival: &Arrival, generation: &Generation) -> u32 {
+    let account = arrival.key().unwrap_or_default();
+    let header = arrival.headers.get("x-prompt-cache-isolation-key");
+    let isolation = generation.body.get("prompt_cache_isolation_key").and_then(Value::as_str);
+    let isolation = isolation.or(header.and_then(|value| value.to_str().ok())).unwrap_or_default();
+    let scope = format!("{account}\n{isolation}\n{}\n", generation.model.name);
+    generation.prompts.iter().map(|prompt| world.prefix_cache.visit(&scope, prompt)).sum()
+}
+
+fn list(world: &World) -> Value {
+    let models = world.options.models.iter().map(|model| {
+        json!({
+            "id": model.name,
+            "object": "model",
+            "owned_by": "fireworks",
+            "created": 1_767_225_600,
+            "kind": "HF_BASE_MODEL",
+            "supports_chat": true,
+            "supports_image_input": model.reasoning == Reasoning::Field,
+            "supports_tools": model.supports_tools,
+            "context_length": model.context_length,
+        })
+    });
+    json!({"object": "list", "data": models.collect::<Vec<_>>()})
+}
+
+/// The reply's id, which is also its `x-request-id`: a prefix and 32 hex digits.
+fn new_id(endpoint: Endpoint) -> String {
+    format!("{}{:032x}", endpoint.id_prefix(), fastrand::u128(..))
+}

@@ -1,0 +1,190 @@
+//! The book-keeping of calls: who is under way, who left, what it cost. Every
+//! call holds a [`Call`], which books its end however it ends.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::{sync::watch, time::Instant};
+
+use crate::{
+    endpoint::Endpoint,
+    report::{Abort, Report, Seen},
+};
+
+/// The most request hashes that are told apart.
+const DISTINCT: usize = 65_536;
+
+/// The most model names that are counted; callers may make names up.
+const MODELS: usize = 1024;
+
+/// The book.
+#[derive(Debug, Clone)]
+pub(crate) struct Ledger {
+    report: watch::Sender<Report>,
+    hashes: Arc<Mutex<HashSet<blake3::Hash>>>,
+    kept_requests: usize,
+}
+
+impl Ledger {
+    pub(crate) fn new(kept_requests: usize) -> Ledger {
+        Ledger { report: watch::Sender::default(), hashes: Arc::default(), kept_requests }
+    }
+
+    pub(crate) fn report(&self) -> watch::Receiver<Report> {
+        self.report.subscribe()
+    }
+
+    /// Zero again, but for what is under way: those calls will still end.
+    pub(crate) fn reset(&self) {
+        self.hashes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.report.send_modify(|report| {
+            *report = Report {
+                calls: report.in_flight,
+                in_flight: report.in_flight,
+                peak_in_flight: report.in_flight,
+                stalled: report.stalled,
+                open_connections: report.open_connections,
+                ..Report::default()
+            };
+        });
+    }
+
+    pub(crate) fn begin(&self, endpoint: Endpoint) -> Call {
+        self.report.send_modify(|report| {
+            report.calls += 1;
+            *report.by_endpoint.entry(endpoint).or_default() += 1;
+            report.in_flight += 1;
+            report.peak_in_flight = report.peak_in_flight.max(report.in_flight);
+        });
+        Call { ledger: self.clone(), last_write: Instant::now(), deltas: 0, ended: false }
+    }
+
+    /// An open connection, until what is returned is dropped.
+    pub(crate) fn connection(&self) -> impl Send + Sync + use<> {
+        self.report.send_modify(|report| {
+            report.connections += 1;
+            report.open_connections += 1;
+        });
+        OnDrop(self.report.clone(), |report| report.open_connections -= 1)
+    }
+}
+
+/// Changes the report once more when dropped.
+struct OnDrop(watch::Sender<Report>, fn(&mut Report));
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.send_modify(self.1);
+    }
+}
+
+/// One call. Dropped without an end, its client has left.
+#[derive(Debug)]
+pub(crate) struct Call {
+    ledger: Ledger,
+    last_write: Instant,
+    deltas: u64,
+    ended: bool,
+}
+
+impl Call {
+    pub(crate) fn seen(&self, seen: Seen, model: &str) {
+        let kept = self.ledger.kept_requests;
+        self.update(|report| {
+            let counted = report.by_model.len() < MODELS || report.by_model.contains_key(model);
+            if counted && !model.is_empty() {
+                *report.by_model.entry(model.to_owned()).or_default() += 1;
+            }
+            report.requests.push_back(seen);
+            while report.requests.len() > kept {
+                report.requests.pop_front();
+            }
+        });
+    }
+
+    pub(crate) fn accepted(&self, hash: blake3::Hash, prompt: u32, cached: u32, stream: bool) {
+        let mut hashes = self.ledger.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        if hashes.len() < DISTINCT {
+            hashes.insert(hash);
+        }
+        let distinct = hashes.len();
+        drop(hashes);
+        self.update(|report| {
+            report.distinct_requests = u64::try_from(distinct).unwrap_or(u64::MAX);
+            report.prompt_tokens += u64::from(prompt);
+            report.cached_tokens += u64::from(cached);
+            report.streams += u64::from(stream);
+            *report.by_status.entry(200).or_default() += 1;
+        });
+    }
+
+    pub(crate) fn wrote(&mut self, deltas: u32, tokens: u32) {
+        self.last_write = Instant::now();
+        if deltas == 0 && tokens == 0 {
+            return;
+        }
+        self.deltas += u64::from(deltas);
+        self.update(|report| {
+            report.deltas += u64::from(deltas);
+            report.completion_tokens += u64::from(tokens);
+        });
+    }
+
+    /// In a stall, until what is returned is dropped.
+    pub(crate) fn stall(&self) -> impl Send + Sync + use<> {
+        self.update(|report| report.stalled += 1);
+        OnDrop(self.ledger.report.clone(), |report| report.stalled -= 1)
+    }
+
+    pub(crate) fn completed(&mut self) {
+        self.end(|report| report.completed += 1);
+    }
+
+    /// A list of models is no stream and costs nothing.
+    pub(crate) fn listed(&mut self) {
+        self.end(|report| {
+            report.completed += 1;
+            *report.by_status.entry(200).or_default() += 1;
+        });
+    }
+
+    pub(crate) fn refused(&mut self, status: u16) {
+        self.end(|report| {
+            report.refused += 1;
+            *report.by_status.entry(status).or_default() += 1;
+        });
+    }
+
+    pub(crate) fn cut(&mut self) {
+        self.end(|report| report.cut += 1);
+    }
+
+    fn end(&mut self, book: impl FnOnce(&mut Report)) {
+        if !self.ended {
+            self.ended = true;
+            self.update(|report| {
+                report.in_flight -= 1;
+                book(report);
+            });
+        }
+    }
+
+    fn update(&self, book: impl FnOnce(&mut Report)) {
+        self.ledger.report.send_modify(book);
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let abort = Abort {
+            after_last_write_ms: self.last_write.elapsed().as_secs_f64() * 1000.0,
+            deltas: self.deltas,
+        };
+        self.end(|report| {
+            report.aborted += 1;
+            report.last_abort = Some(abort);
+        });
+    }
+}

@@ -1,0 +1,27 @@
+//! The JSON that every reply of one call shares: id, time, model, and the names
+//! that differ between chat and completions. Called by `chunk` and `reply`.
+
+use crate::{answer::generation::Logprobs, endpoint::Endpoint};
+
+/// What is constant through one reply.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    pub(crate) id: String,
+    /// Seconds since 1970.
+    pub(crate) created: u64,
+    pub(crate) model: String,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) logprobs: Logprobs,
+    pub(crate) token_ids: bool,
+}
+
+impl Envelope {
+    /// The name of what this is.
+    pub(crate) fn object(&self, streamed: bool) -> &'static str {
+        match (self.endpoint, streamed) {
+            (Endpoint::Completions, _) => "text_completion",
+            (_, true) => "chat.completion.chunk",
+            (_, false) => "chat.completion",
+        }
+    }
+}

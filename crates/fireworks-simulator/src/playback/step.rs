@@ -1,0 +1,81 @@
+//! The steps that a body is played from, and the faults that look at bytes only.
+//! Made by `timeline` and `unstreamed`, played by `playback`.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+
+use crate::script::effects::Effects;
+
+/// One thing to do.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Wait(Duration),
+    Write(Write),
+    /// Lets what was written go out before more is.
+    Flush,
+    /// Silence; without a time, for ever.
+    Stall(Option<Duration>),
+    /// The same again and again.
+    Repeat(Write),
+    /// Breaks the connection.
+    Cut,
+}
+
+/// Bytes, and what they stand for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Write {
+    pub(crate) bytes: Bytes,
+    pub(crate) deltas: u32,
+    pub(crate) tokens: u32,
+}
+
+/// Bytes that are neither UTF-8 nor an event.
+pub(crate) const GARBAGE: Bytes = Bytes::from_static(b"\xff\xfe\x00\x80garbage\xc3\x28\n\n");
+
+/// The faults that look at bytes only: cutting after so many, and shredding.
+pub(crate) fn bytewise(mut steps: VecDeque<Step>, effects: &Effects) -> VecDeque<Step> {
+    if let Some(limit) = effects.cut_after_bytes {
+        steps = cut_after(steps, limit);
+    }
+    match effects.shred {
+        Some(size) => steps.into_iter().flat_map(|step| shred(step, size)).collect(),
+        None => steps,
+    }
+}
+
+fn cut_after(steps: VecDeque<Step>, limit: usize) -> VecDeque<Step> {
+    let mut left = limit;
+    let mut kept = VecDeque::new();
+    for step in steps {
+        match step {
+            Step::Write(mut write) if write.bytes.len() >= left => {
+                write.bytes.truncate(left);
+                kept.push_back(Step::Write(write));
+                kept.push_back(Step::Cut);
+                return kept;
+            }
+            Step::Write(write) => {
+                left -= write.bytes.len();
+                kept.push_back(Step::Write(write));
+            }
+            other => kept.push_back(other),
+        }
+    }
+    kept
+}
+
+/// A write as pieces that go out one by one; the first stands for the delta.
+fn shred(step: Step, size: usize) -> Vec<Step> {
+    let Step::Write(mut write) = step else {
+        return vec![step];
+    };
+    let mut pieces = Vec::new();
+    while !write.bytes.is_empty() {
+        let bytes = write.bytes.split_to(size.min(write.bytes.len()));
+        pieces.push(Step::Write(Write { bytes, ..write }));
+        pieces.push(Step::Flush);
+        write = Write { bytes: write.bytes, ..Write::default() };
+    }
+    pieces
+}

@@ -1,0 +1,105 @@
+//! Faults by name, with usual values: for flags and for their help. Read by
+//! `Rule`'s `FromStr`.
+
+use std::time::Duration;
+
+use crate::{
+    gate::{body_form::BodyForm, refusal::Refusal},
+    script::fault::Fault,
+};
+
+/// A fault with a name.
+#[derive(Debug, Clone, Copy)]
+pub struct Preset {
+    /// What it is called, such as `rate-limited`.
+    pub name: &'static str,
+    /// What it does, in a few words.
+    pub about: &'static str,
+    make: fn() -> Fault,
+}
+
+impl Preset {
+    /// All of them.
+    pub const ALL: &'static [Preset] = &[
+        preset("bad-request", "400", || Fault::status(400)),
+        preset("unauthorized", "401", || Fault::status(401)),
+        preset("payment-required", "402", || Fault::status(402)),
+        preset("forbidden", "403", || Fault::status(403)),
+        preset("not-found", "404", || Fault::status(404)),
+        preset("suspended", "412", || Fault::status(412)),
+        preset("weight-swap", "425", || Fault::status(425)),
+        preset("rate-limited", "429 with limit headers", || Fault::status(429)),
+        preset("retry-after", "429 with Retry-After: 2", || {
+            Refusal::rate_limited().header("retry-after", "2").into()
+        }),
+        preset("server-error", "500 in plain text", || Fault::status(500)),
+        preset("bad-gateway", "502 with an HTML page", || Fault::status(502)),
+        preset("overloaded", "503", || Fault::status(503)),
+        preset("scaling-up", "503 DEPLOYMENT_SCALING_UP", || Refusal::scaling_up().into()),
+        preset("empty-error", "504 without a body", || {
+            Refusal::status(504).body(BodyForm::Empty).into()
+        }),
+        preset("hang-up", "no response at all", || Fault::HangUp),
+        preset("slow-head", "the head 5s late", || Fault::SlowHead { delay: SLOW }),
+        preset("slow-first-token", "the first delta 5s late", || Fault::SlowFirstToken {
+            delay: SLOW,
+        }),
+        preset("slow-deltas", "1s between deltas", || Fault::SlowDeltas {
+            delay: Duration::from_secs(1),
+        }),
+        preset("stall", "silence for ever after 5 deltas", || Fault::stall(5)),
+        preset("cut", "the connection breaks after 5 deltas", || Fault::Cut { after_deltas: 5 }),
+        preset("cut-in-character", "the connection breaks inside a UTF-8 character", || {
+            Fault::CutInCharacter
+        }),
+        preset("end-early", "the body ends after 5 deltas, without a finish", || Fault::EndEarly {
+            after_deltas: Some(5),
+        }),
+        preset("done-early", "[DONE] after 5 deltas, without a finish", || Fault::DoneEarly {
+            after_deltas: Some(5),
+        }),
+        preset("no-done", "no [DONE]", || Fault::NoDone),
+        preset("failed-finish", "finish reason `error`", || {
+            Fault::FinishReason("error".to_owned())
+        }),
+        preset("stream-error", "an error object with status 503 after 5 deltas", || {
+            Fault::StreamError {
+                after_deltas: Some(5),
+                status: Some(503),
+                code: Some("SERVICE_UNAVAILABLE".to_owned()),
+                message: "The model server failed.".to_owned(),
+            }
+        }),
+        preset("error-event", "an event named `error` after 5 deltas", || Fault::ErrorEvent {
+            after_deltas: Some(5),
+            data: "The model server failed.".to_owned(),
+        }),
+        preset("comments", "comment lines between events", || Fault::Comments),
+        preset("pings", "`ping` events between the others", || Fault::Pings),
+        preset("crlf", "lines end in CR LF", || Fault::CrLf),
+        preset("shred", "the body byte by byte", || Fault::Shred { bytes: 1 }),
+        preset("garbage", "bytes that are no event after 5 deltas", || Fault::Garbage {
+            after_deltas: 5,
+        }),
+        preset("endless-line", "a line that never ends", || Fault::EndlessLine { after_deltas: 5 }),
+        preset("endless-stream", "deltas for ever", || Fault::EndlessStream),
+        preset("not-json", "prose where JSON was asked for", || Fault::NotJson),
+        preset("no-usage", "no usage anywhere", || Fault::NoUsage),
+    ];
+
+    /// The fault.
+    pub fn fault(self) -> Fault {
+        (self.make)()
+    }
+
+    /// The one of that name.
+    pub fn find(name: &str) -> Option<Preset> {
+        Preset::ALL.iter().find(|preset| preset.name == name).copied()
+    }
+}
+
+const SLOW: Duration = Duration::from_secs(5);
+
+const fn preset(name: &'static str, about: &'static str, make: fn() -> Fault) -> Preset {
+    Preset { name, about, make }
+}

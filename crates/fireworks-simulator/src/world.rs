@@ -1,0 +1,76 @@
+//! All that the calls of one simulator share.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    answer::{
+        model::{Availability, Model},
+        prefix_cache::PrefixCache,
+    },
+    gate::refusal::Refusal,
+    ledger::Ledger,
+    options::Options,
+    script::Script,
+};
+
+/// The shared state.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) options: Options,
+    pub(crate) ledger: Ledger,
+    pub(crate) script: Script,
+    pub(crate) prefix_cache: PrefixCache,
+    /// Models that are waking up: when each was first called, and how often.
+    waking: Mutex<HashMap<String, (Instant, u32)>>,
+}
+
+impl World {
+    pub(crate) fn new(options: Options) -> World {
+        let script = Script::default();
+        script.arm(options.rules.iter().cloned());
+        World {
+            ledger: Ledger::new(options.kept_requests),
+            script,
+            prefix_cache: PrefixCache::default(),
+            waking: Mutex::default(),
+            options,
+        }
+    }
+
+    pub(crate) fn reset(&self) {
+        self.ledger.reset();
+        self.script.clear();
+        self.script.arm(self.options.rules.iter().cloned());
+        self.prefix_cache.clear();
+        self.waking.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The model of that name, if it can be used now.
+    pub(crate) fn model(&self, name: &str) -> Result<&Model, Refusal> {
+        let model = self.options.models.iter().find(|model| model.name == name);
+        let model = model.ok_or_else(Refusal::model_not_found)?;
+        match model.availability {
+            Availability::Ready => Ok(model),
+            Availability::Forbidden => {
+                Err(Refusal::forbidden("The API key is not allowed to use this model."))
+            }
+            Availability::ScalingUp { calls, lasting } => {
+                let mut waking = self.waking.lock().unwrap_or_else(PoisonError::into_inner);
+                let (since, refused) =
+                    waking.entry(name.to_owned()).or_insert_with(|| (Instant::now(), 0));
+                let awake = calls.is_some_and(|calls| *refused >= calls)
+                    || lasting.is_some_and(|lasting| since.elapsed() >= lasting);
+                if awake {
+                    return Ok(model);
+                }
+                *refused += 1;
+                Err(Refusal::scaling_up())
+            }
+        }
+    }
+}
