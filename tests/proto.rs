@@ -1,6 +1,6 @@
 //! The schema keeps the rules of good schemas, and what it has once promised.
 //!
-//! `buf` says so; `tests/setup` installs it with examples/node. A missing one
+//! `buf` says so; `tests/setup` installs it with clients/typescript. A missing one
 //! fails, it is never skipped.
 
 use std::{
@@ -17,7 +17,7 @@ fn root() -> PathBuf {
 
 /// What `buf` found to say, and whether it is content.
 fn buf(arguments: &[&str]) -> (bool, String) {
-    let program = root().join("examples/node/node_modules/.bin/buf");
+    let program = root().join("clients/typescript/node_modules/.bin/buf");
     assert!(program.exists(), "buf is missing: run ./test, which installs it (or tests/setup)");
     let output = Command::new(program).current_dir(root()).args(arguments).output();
     let output = output.expect("buf starts");

@@ -1,4 +1,4 @@
-//! Runs the clients of `examples/`, and what was installed with them.
+//! Runs the clients, and what was installed with them.
 
 use std::{
     fs,
@@ -40,7 +40,7 @@ impl Client {
         };
         let (folder, program) = match self {
             Client::Python => ("examples/python", "example.py"),
-            Client::Node => ("examples/node", "example.mjs"),
+            Client::Node => ("tests/clients", "scenarios.mjs"),
         };
         command
             .current_dir(root().join(folder))
@@ -61,7 +61,7 @@ impl Client {
     fn check_generated(self) {
         let stamp = match self {
             Client::Python => "examples/python/gen/worker.proto",
-            Client::Node => "examples/node/gen/worker.proto",
+            Client::Node => "clients/typescript/client/src/gen/worker.proto",
         };
         let schema = fs::read(root().join("proto/sparkler/worker/v1/worker.proto"));
         let stamp_is_it = fs::read(root().join(stamp))

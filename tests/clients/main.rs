@@ -1,5 +1,5 @@
-//! The clients of `examples/` against a whole worker: what an orchestrator's
-//! author copies works, and works alike in each language.
+//! The clients against a whole worker: they work, and work alike in each
+//! language.
 //!
 //! They are installed by `tests/setup`; a missing one fails, it is never
 //! skipped.

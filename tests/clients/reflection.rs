@@ -9,7 +9,7 @@ use crate::{
 
 /// `buf curl`, which learns the schema by reflection.
 async fn curl(arguments: &[&str]) -> String {
-    let mut command = installed("examples/node", "node_modules/.bin/buf");
+    let mut command = installed("clients/typescript", "node_modules/.bin/buf");
     command.args(["curl", "--http2-prior-knowledge", "--protocol", "grpc"]).args(arguments);
     let output = finish(command).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

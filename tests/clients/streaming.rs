@@ -5,10 +5,7 @@ use std::time::Duration;
 use fireworks_simulator::{Fault, Options, Rule};
 use sparkler::config::Config;
 
-use crate::{
-    client::{Client, finish, installed, root},
-    support::World,
-};
+use crate::{client::Client, support::World};
 
 const ANSWER: [&str; 4] = ["Short waves", " are scattered", " more:", " blue ones."];
 const TEXT: &str = "Short waves are scattered more: blue ones.\n";
@@ -74,12 +71,4 @@ fn timeless(output: &str) -> Vec<&str> {
             _ => line,
         })
         .collect()
-}
-
-#[tokio::test]
-async fn the_node_client_has_types() {
-    let mut command = installed("examples/node", "node_modules/.bin/tsc");
-    command.current_dir(root().join("examples/node"));
-    let output = finish(command).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

@@ -1,0 +1,267 @@
+import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
+import * as api from "./gen/sparkler/worker/v1/worker_pb.js";
+
+export type CacheStatus =
+  | "disabled"
+  | "bypassed"
+  | "hit"
+  | "miss"
+  | "joined"
+  | "stale"
+  | "lookupFailed";
+
+export type Phase = "queued" | "connecting" | "waiting" | "streaming" | "retrying";
+
+/** A piece of a tool call; pieces with the same `index` make one call. */
+export interface ToolCallFragment {
+  index: number;
+  /** On the first fragment of a call. */
+  id?: string;
+  /** On the first fragment of a call. */
+  name?: string;
+  /** More of the arguments' JSON text. */
+  arguments: string;
+}
+
+export interface ToolCall {
+  id: string;
+  name: string;
+  /** JSON text, as the model wrote it. */
+  arguments: string;
+}
+
+/** One event of a run; `sequence` is its position, for `attach`. */
+export type RunEvent = { sequence: bigint } & (
+  | Started
+  | Delta
+  | { type: "restarted"; attempt: number; reason: string }
+  | { type: "progress"; phase?: Phase; elapsedMs?: number }
+  | { type: "completed"; answer: Answer }
+);
+
+/** The run has begun, or goes on after a lost connection. */
+export interface Started {
+  type: "started";
+  /** Names the execution to `attach`; a secret between this caller and the worker. */
+  token: string;
+  workerId: string;
+  workerVersion: string;
+  model: string;
+  cache?: CacheStatus;
+}
+
+/** A piece of output. */
+export interface Delta {
+  type: "delta";
+  choice: number;
+  text: string;
+  reasoning: string;
+  /** At most one for each index. */
+  toolCalls: ToolCallFragment[];
+  /** The provider's `logprobs` object, as JSON text, when asked for. */
+  logprobs?: string;
+}
+
+/** What the provider did not count is absent, never 0. */
+export interface Usage {
+  promptTokens?: number;
+  completionTokens?: number;
+  totalTokens?: number;
+  /** Of the prompt, read from the provider's own prompt cache. */
+  cachedTokens?: number;
+  /** Of the answer, reasoning. */
+  reasoningTokens?: number;
+}
+
+/** US dollars. */
+export interface Cost {
+  /** Spent by this run: 0 for a hit or a joined run. */
+  spentUsd: number;
+  originalUsd: number;
+  savedUsd: number;
+  priceDate: string;
+}
+
+export interface Timing {
+  queueMs?: number;
+  cacheMs?: number;
+  connectMs?: number;
+  firstTokenMs?: number;
+  totalMs?: number;
+}
+
+export interface CacheOutcome {
+  status?: CacheStatus;
+  stored: boolean;
+  notStoredReason?: string;
+  keyFingerprint?: string;
+  ageMs?: number;
+  /** The flight that produced the answer. */
+  source?: string;
+}
+
+export interface Choice {
+  index: number;
+  text: string;
+  reasoning: string;
+  /** With `output.json`: the JSON text, verbatim and checked by the worker. */
+  jsonText?: string;
+  toolCalls: ToolCall[];
+  finishReason: string;
+  logprobs?: string;
+}
+
+/** What a run came to; the first choice's fields are repeated at the top. */
+export interface Answer extends Omit<Choice, "index"> {
+  /** `jsonText`, parsed; large numbers are rounded as JavaScript does. */
+  json?: unknown;
+  choices: Choice[];
+  usage: Usage;
+  /** Absent where the model's price is unknown. */
+  cost?: Cost;
+  timing: Timing;
+  /** Calls of the provider, the failed ones included; 0 for a hit. */
+  attempts: number;
+  cache: CacheOutcome;
+  model: string;
+  providerRequestId: string;
+}
+
+/** Absent for an event that only a newer worker knows. */
+export function eventOf({ sequence, event }: api.ExecuteNodeResponse): RunEvent | undefined {
+  switch (event.case) {
+    case "started":
+      return { sequence, ...startedOf(event.value) };
+    case "delta":
+      return { sequence, ...deltaOf(event.value) };
+    case "restarted":
+      return { sequence, type: "restarted", attempt: event.value.attempt, reason: event.value.reason };
+    case "progress":
+      return { sequence, type: "progress", ...progressOf(event.value) };
+    case "completed":
+      return { sequence, type: "completed", answer: answerOf(event.value) };
+    default:
+      return undefined;
+  }
+}
+
+const STATUSES: Partial<Record<api.CacheStatus, CacheStatus>> = {
+  [api.CacheStatus.DISABLED]: "disabled",
+  [api.CacheStatus.BYPASSED]: "bypassed",
+  [api.CacheStatus.HIT]: "hit",
+  [api.CacheStatus.MISS]: "miss",
+  [api.CacheStatus.JOINED]: "joined",
+  [api.CacheStatus.STALE]: "stale",
+  [api.CacheStatus.LOOKUP_FAILED]: "lookupFailed",
+};
+
+const PHASES: Partial<Record<api.Progress_Phase, Phase>> = {
+  [api.Progress_Phase.QUEUED]: "queued",
+  [api.Progress_Phase.CONNECTING]: "connecting",
+  [api.Progress_Phase.WAITING]: "waiting",
+  [api.Progress_Phase.STREAMING]: "streaming",
+  [api.Progress_Phase.RETRYING]: "retrying",
+};
+
+function startedOf(started: api.Started): Started {
+  const { executionToken: token, workerId, workerVersion, model, cacheStatus } = started;
+  return { type: "started", token, workerId, workerVersion, model, cache: STATUSES[cacheStatus] };
+}
+
+function deltaOf({ choice, text, reasoning, toolCalls, logprobs }: api.Delta): Delta {
+  const fragments = joined(toolCalls);
+  return { type: "delta", choice, text, reasoning, toolCalls: fragments, logprobs: logprobs || undefined };
+}
+
+/** A worker may put fragments of one call into one delta, which few readers expect. */
+function joined(fragments: api.ToolCallFragment[]): ToolCallFragment[] {
+  const calls = new Map<number, ToolCallFragment>();
+  for (const { index, id, name, arguments: more } of fragments) {
+    const call = calls.get(index) ?? { index, arguments: "" };
+    if (id) call.id = id;
+    if (name) call.name = name;
+    call.arguments += more;
+    calls.set(index, call);
+  }
+  return [...calls.values()];
+}
+
+function progressOf({ phase, elapsed }: api.Progress) {
+  return { phase: PHASES[phase], elapsedMs: milliseconds(elapsed) };
+}
+
+function answerOf(completed: api.Completed): Answer {
+  const { attempts, model, providerRequestId } = completed;
+  const choices = completed.choices.map(choiceOf);
+  const first = choices[0] ?? { text: "", reasoning: "", toolCalls: [], finishReason: "" };
+  const { text, reasoning, jsonText, toolCalls, finishReason, logprobs } = first as Choice;
+  return {
+    text,
+    reasoning,
+    jsonText,
+    json: jsonText === undefined ? undefined : JSON.parse(jsonText),
+    toolCalls,
+    finishReason,
+    logprobs,
+    choices,
+    usage: usageOf(completed.usage),
+    cost: costOf(completed.cost),
+    timing: timingOf(completed.timing),
+    attempts,
+    cache: cacheOf(completed.cache),
+    model,
+    providerRequestId,
+  };
+}
+
+function choiceOf({ index, text, reasoning, json, toolCalls, finishReason, logprobs }: api.Choice): Choice {
+  const calls = toolCalls.map(({ id, name, arguments: text }) => ({ id, name, arguments: text }));
+  const optional = { jsonText: json || undefined, logprobs: logprobs || undefined };
+  return { index, text, reasoning, toolCalls: calls, finishReason, ...optional };
+}
+
+function cacheOf(cache?: api.CacheOutcome): CacheOutcome {
+  return {
+    status: STATUSES[cache?.status ?? 0],
+    stored: cache?.store === api.StoreStatus.STORED,
+    notStoredReason: cache?.notStoredReason || undefined,
+    keyFingerprint: cache?.keyFingerprint || undefined,
+    ageMs: milliseconds(cache?.age),
+    source: cache?.sourceExecution || undefined,
+  };
+}
+
+export function usageOf(usage?: api.Usage): Usage {
+  const count = (tokens?: bigint) => (tokens === undefined ? undefined : Number(tokens));
+  return {
+    promptTokens: count(usage?.promptTokens),
+    completionTokens: count(usage?.completionTokens),
+    totalTokens: count(usage?.totalTokens),
+    cachedTokens: count(usage?.cachedTokens),
+    reasoningTokens: count(usage?.reasoningTokens),
+  };
+}
+
+export function costOf(cost?: api.Cost): Cost | undefined {
+  const dollars = (nanodollars: bigint) => Number(nanodollars) / 1e9;
+  return cost && {
+    spentUsd: dollars(cost.spentNanodollars),
+    originalUsd: dollars(cost.originalNanodollars),
+    savedUsd: dollars(cost.savedNanodollars),
+    priceDate: cost.priceDate,
+  };
+}
+
+export function timingOf(timing?: api.Timing): Timing {
+  return {
+    queueMs: milliseconds(timing?.queue),
+    cacheMs: milliseconds(timing?.cache),
+    connectMs: milliseconds(timing?.connect),
+    firstTokenMs: milliseconds(timing?.firstToken),
+    totalMs: milliseconds(timing?.total),
+  };
+}
+
+function milliseconds(duration?: Duration): number | undefined {
+  return duration && durationMs(duration);
+}
