@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import threading
 
 import pytest
@@ -262,6 +264,13 @@ def test_one_client_serves_several_event_loops(worker: Worker, simulator: Simula
     assert len({asyncio.run(answer()) for _ in range(3)}) == 1
     assert len(client._channels._channels) == 1
     assert simulator.report()["calls"] == 3
+
+
+def test_a_copied_client_works(client: Sparkler) -> None:
+    client.execute("First.").answer()
+    for other in (copy.deepcopy(client), pickle.loads(pickle.dumps(client))):
+        with other:
+            assert other.execute("Then you.").answer().text
 
 
 def test_a_check_answers_three_questions(client: Sparkler, simulator: Simulator) -> None:

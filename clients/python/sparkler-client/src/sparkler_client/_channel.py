@@ -117,6 +117,9 @@ class Channel:
         self._lock = Lock()
         self._channel: grpc.Channel | None = None
 
+    def __reduce__(self) -> tuple[type[Channel], tuple[Endpoint]]:
+        return Channel, (self._endpoint,)  # a copy of a client has a channel of its own
+
     def get(self) -> grpc.Channel:
         """Returns the channel."""
         with self._lock:
@@ -142,6 +145,9 @@ class LoopChannels:
         self._endpoint = endpoint
         self._lock = Lock()
         self._channels: dict[asyncio.AbstractEventLoop, grpc.aio.Channel] = {}
+
+    def __reduce__(self) -> tuple[type[LoopChannels], tuple[Endpoint]]:
+        return LoopChannels, (self._endpoint,)
 
     def get(self) -> grpc.aio.Channel:
         """Returns the running loop's channel, and lets go of those whose loops are closed."""
