@@ -67,6 +67,7 @@ pub mod credentials;
 pub mod error;
 pub mod event;
 pub mod execution;
+pub mod files;
 pub mod fireworks;
 pub mod fleet;
 pub mod flight;

@@ -8,7 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use crate::credentials::{ApiKey, BadApiKey};
+use zeroize::Zeroizing;
+
+use crate::{
+    credentials::{ApiKey, BadApiKey},
+    files,
+};
 
 /// The folder of mounted credentials.
 #[derive(Debug, Clone)]
@@ -69,8 +74,9 @@ impl Secrets {
         Secrets { folder }
     }
 
-    /// Reads a credential for somebody with this grant. Blocking, a few hundred
-    /// bytes from a file in memory, as Kubernetes mounts it.
+    /// Reads a credential for somebody with this grant: a few hundred bytes, in
+    /// Kubernetes from memory. Blocks half a second at most, once, should the
+    /// folder hang.
     pub fn read(&self, name: &str, grant: &Grant) -> Result<ApiKey, SecretError> {
         if !is_name(name) {
             return Err(SecretError::BadName);
@@ -79,7 +85,7 @@ impl Secrets {
         if !grant.covers(name) {
             return Err(SecretError::NotFound);
         }
-        let text = read_bounded(&folder.join(name))?;
+        let text = read_text(folder, name)?;
         ApiKey::new(text.trim_end_matches(['\r', '\n']).to_owned()).map_err(SecretError::BadKey)
     }
 }
@@ -90,17 +96,17 @@ fn is_name(name: &str) -> bool {
     letters && !name.is_empty() && name.len() <= 253 && !name.starts_with('.')
 }
 
-fn read_bounded(path: &Path) -> Result<zeroize::Zeroizing<String>, SecretError> {
-    use io::Read;
-    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => SecretError::NotFound,
-        _ => SecretError::Unreadable,
-    })?;
-    let mut text = zeroize::Zeroizing::new(String::with_capacity(ApiKey::MAX_BYTES));
-    file.take(2 * ApiKey::MAX_BYTES as u64)
-        .read_to_string(&mut text)
-        .map_err(|_| SecretError::Unreadable)?;
-    Ok(text)
+fn read_text(folder: &Path, name: &str) -> Result<Zeroizing<String>, SecretError> {
+    let most = 2 * ApiKey::MAX_BYTES as u64;
+    let mut bytes =
+        files::read_small(folder, &folder.join(name), most).map_err(|error| {
+            match error.kind() {
+                io::ErrorKind::NotFound => SecretError::NotFound,
+                _ => SecretError::Unreadable,
+            }
+        })?;
+    let text = String::from_utf8(std::mem::take(&mut *bytes));
+    text.map(Zeroizing::new).map_err(|_| SecretError::Unreadable)
 }
 
 #[cfg(test)]

@@ -149,6 +149,11 @@ impl Server {
         self.admin_addr
     }
 
+    /// Has the metrics count the log lines that `read` says were lost.
+    pub fn watch_lost_lines(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.executor.metrics.watch_dropped(Signal::Logs, read);
+    }
+
     /// Serves until `shutdown` resolves, then stops within its limits. However
     /// it ends, the last of the telemetry is delivered, within its own limit.
     pub async fn run(

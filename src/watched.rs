@@ -6,16 +6,16 @@
 //! and some file systems notify nobody. Called by `callers` and `tls`.
 
 use std::{
-    fmt, fs, io,
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
-use zeroize::Zeroizing;
+use tokio::{sync::Notify, time::timeout};
 
-/// What a file holds; zeroed when dropped.
-pub type Contents = Zeroizing<Vec<u8>>;
+use crate::files;
+pub use crate::files::Contents;
 
 /// A value of some files, as they were when it was last understood.
 pub struct Watched<T> {
@@ -25,12 +25,19 @@ pub struct Watched<T> {
     digest: blake3::Hash,
 }
 
+/// Wakes all that follow files.
+static READ_AGAIN: Notify = Notify::const_new();
+
+/// Has all that follow files read them at once, and take what has changed
+/// without a second look.
+pub fn read_again() {
+    tracing::info!("reading the followed files again");
+    READ_AGAIN.notify_waiters();
+}
+
 /// Between two looks at the files. What has changed is taken when it looks the
 /// same twice, so that a pair of files is not read while it is being written.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// Larger files are refused.
-const MAX_BYTES: u64 = 16 << 20;
 
 impl<T: Send + Sync> Watched<T> {
     /// Reads the files, and what they mean; or says what is wrong with them.
@@ -60,12 +67,12 @@ impl<T: Send + Sync> Watched<T> {
         let mut seen = taken;
         let mut unreadable = false;
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            let is_asked = timeout(LOOK_EVERY, READ_AGAIN.notified()).await.is_ok();
             let files = self.files.clone();
             let read = tokio::task::spawn_blocking(move || read_all(&files)).await;
             let contents = match read {
                 Ok(Ok(contents)) => contents,
-                Ok(Err(problem)) if !unreadable => {
+                Ok(Err(problem)) if is_asked || !unreadable => {
                     unreadable = true;
                     keep(&problem);
                     continue;
@@ -74,7 +81,7 @@ impl<T: Send + Sync> Watched<T> {
             };
             unreadable = false;
             let now = digest(&contents);
-            if now != taken && now == seen {
+            if now != taken && (is_asked || now == seen) {
                 taken = now;
                 self.take(&contents);
             }
@@ -102,12 +109,7 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<Contents>, String> {
 }
 
 fn read(file: &Path) -> Result<Contents, String> {
-    let problem = |error: io::Error| format!("{} cannot be read: {error}", file.display());
-    let bytes = fs::metadata(file).map_err(problem)?.len();
-    if bytes > MAX_BYTES {
-        return Err(format!("{} is larger than {MAX_BYTES} bytes", file.display()));
-    }
-    fs::read(file).map(Zeroizing::new).map_err(problem)
+    files::read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))
 }
 
 fn digest(contents: &[Contents]) -> blake3::Hash {
@@ -127,7 +129,7 @@ impl<T> fmt::Debug for Watched<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{fs, os::unix::fs::symlink};
 
     use super::*;
 

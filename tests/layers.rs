@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["admission", "cooldown", "lifecycle", "output", "price", "secrets", "watched"],
     &["metrics"],
     &["telemetry"],
-    &["credentials", "error", "event"],
+    &["credentials", "error", "event", "files"],
 ];
 
 /// Modules that not everybody above may use, and who may.
@@ -33,7 +33,7 @@ const ONLY_FOR: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that stand alone: they use none of the others.
-const ALONE: &[&str] = &["lifecycle", "telemetry", "watched"];
+const ALONE: &[&str] = &["lifecycle", "telemetry", "files"];
 
 /// The plain values at the bottom know each other.
 const VALUES: &[&str] = &["credentials", "error", "event"];

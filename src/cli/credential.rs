@@ -2,7 +2,7 @@
 //! worker has, or `FIREWORKS_API_KEY`. Never an argument, which every user of
 //! the machine could read. Called by `execute` and `check`.
 
-use std::{env, fs, path::PathBuf};
+use std::{env, path::PathBuf};
 
 use anyhow::{Context, anyhow};
 use zeroize::Zeroizing;
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::failure::Failure;
 use crate::{
     credentials::ApiKey,
+    files,
     proto::{Credential, credential::Source},
 };
 
@@ -41,10 +42,10 @@ impl CredentialArgs {
         let source = if let Some(name) = &self.secret_name {
             Some(Source::SecretName(name.clone()))
         } else if let Some(path) = &self.api_key_file {
-            let text = fs::read_to_string(path)
+            let text = files::read_text(path)
                 .with_context(|| format!("--api-key-file {} cannot be read", path.display()))
                 .map_err(Failure::Usage)?;
-            Some(key(&Zeroizing::new(text), &path.display().to_string())?)
+            Some(key(&text, &path.display().to_string())?)
         } else {
             match env::var(VARIABLE) {
                 Ok(text) => Some(key(&Zeroizing::new(text), VARIABLE)?),

@@ -5,6 +5,7 @@
 //! for: all that the worker put into the status. Nothing is guessed here.
 
 use std::{
+    fmt,
     io::{self, Write},
     process::ExitCode,
     time::Duration,
@@ -43,6 +44,16 @@ impl Failure {
         let mut stderr = anstream::stderr().lock();
         // Where stderr is closed, the exit code still tells.
         let _ = self.write(&mut stderr);
+        self.exit_code()
+    }
+
+    /// Records it in the log of a worker.
+    pub(super) fn log(&self) -> ExitCode {
+        tracing::error!("{self}");
+        self.exit_code()
+    }
+
+    pub(super) fn exit_code(&self) -> ExitCode {
         match self {
             Failure::OutputClosed => ExitCode::SUCCESS,
             Failure::Call(_) | Failure::Unreachable(_) | Failure::Other(_) => ExitCode::FAILURE,
@@ -60,6 +71,20 @@ impl Failure {
             Failure::Call(status) => write_status(status, out),
             Failure::Interrupted => line(out, "INTERRUPTED", "stopped, and the provider with it"),
             Failure::OutputClosed => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    /// Without the word that a terminal has before it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Usage(problem) | Failure::Other(problem) | Failure::Unreachable(problem) => {
+                formatter.write_str(&chain(problem))
+            }
+            Failure::Call(status) => formatter.write_str(status.message()),
+            Failure::Interrupted => formatter.write_str("interrupted"),
+            Failure::OutputClosed => formatter.write_str("the output is closed"),
         }
     }
 }

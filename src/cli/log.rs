@@ -1,16 +1,30 @@
 //! The program's log, on stderr: for people or for machines, each line with the
 //! ids of the span that it belongs to. Called by `serve`.
+//!
+//! Lines are written by a thread of their own, from a bounded queue: whoever
+//! reads them and stops reading costs lines, which are counted, and never an
+//! execution.
 
-use std::fmt;
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    ffi::OsString,
+    fmt, io, panic,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 use anstream::ColorChoice;
 use anyhow::Context;
+use serde_json::{Map, Value};
 use tracing::{Event, Subscriber};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter,
     fmt::{
         FmtContext, FormatEvent, FormatFields,
         format::{DefaultFields, Format, JsonFields, Writer},
+        time::{FormatTime, SystemTime},
     },
     registry::LookupSpan,
 };
@@ -20,41 +34,134 @@ use crate::{
     telemetry::{self, Ids},
 };
 
-/// Log lines go to stderr from here on.
-pub(super) fn begin(args: &ServeArgs) -> anyhow::Result<()> {
+/// Lines that wait for their reader; what comes beyond is lost and counted.
+const LINES_WAITING: usize = 8192;
+
+/// How long the end of the program waits for the lines to be read.
+const END_LIMIT: Duration = Duration::from_millis(1500);
+
+/// The log under way. Its drop writes what waits, within a time limit.
+#[derive(Debug)]
+pub(super) struct Log {
+    guard: Option<WorkerGuard>,
+    lost: ErrorCounter,
+}
+
+/// Log lines go to stderr from here on, and panics with them.
+pub(super) fn begin(args: &ServeArgs) -> anyhow::Result<Log> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| {
-        format!("--log {:?} is no filter, such as info or sparkler=debug", args.log)
+        format!("--log {:?} is not a filter, such as info or sparkler=debug", args.log)
     })?;
+    let queue = NonBlockingBuilder::default()
+        .buffered_lines_limit(LINES_WAITING)
+        .lossy(true)
+        .thread_name("log");
+    let (writer, guard) = queue.finish(io::stderr());
+    let log = Log { guard: Some(guard), lost: writer.error_counter() };
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         // It would be told on stderr, and panic where nobody reads that any more.
         .log_internal_errors(false);
     match args.log_format {
         LogFormat::Json => {
             let format = Format::default().json().flatten_event(true);
-            lines.fmt_fields(JsonFields::new()).event_format(WithIds { format, end: json }).init();
+            let format = Lines { format, nests: true, with_ids: json };
+            lines.fmt_fields(JsonFields::new()).event_format(format).init();
         }
         LogFormat::Text => {
-            let colours = anstream::AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
+            let colours = anstream::AutoStream::choice(&io::stderr()) != ColorChoice::Never;
             let lines = lines.with_ansi(colours).fmt_fields(DefaultFields::new());
             let format = Format::default().with_ansi(colours);
-            lines.event_format(WithIds { format, end: text }).init();
+            lines.event_format(Lines { format, nests: false, with_ids: text }).init();
         }
     }
-    Ok(())
+    panic::set_hook(Box::new(panicked));
+    Ok(log)
+}
+
+impl Log {
+    /// Lines that were lost so far.
+    pub(super) fn lost(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
+        let lost = self.lost.clone();
+        move || lost.dropped_lines() as u64
+    }
+}
+
+impl Drop for Log {
+    /// On a thread of its own: where the queue is full, the guard prints that to
+    /// stdout, which may have the same reader that stands still.
+    fn drop(&mut self) {
+        let guard = self.guard.take();
+        let (done, ended) = mpsc::sync_channel(1);
+        thread::spawn(move || {
+            drop(guard);
+            // Nobody waits any more once the limit is over.
+            let _ = done.send(());
+        });
+        let _ = ended.recv_timeout(END_LIMIT);
+    }
+}
+
+/// A panic as a line of the log.
+fn panicked(panic: &panic::PanicHookInfo<'_>) {
+    let location = panic.location().map(ToString::to_string);
+    let message = panic.payload();
+    let message = message
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| message.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message");
+    let backtrace = Backtrace::capture();
+    let backtrace =
+        (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(
+        thread = thread::current().name(),
+        location,
+        backtrace,
+        "a bug: the worker panicked: {message}"
+    );
+}
+
+/// Whether lines are to be JSON, as far as a command line says that could not be
+/// parsed.
+pub(super) fn is_json(argv: &[OsString]) -> bool {
+    let mut words = argv.iter().map(|word| word.to_string_lossy());
+    if words.nth(1).as_deref() != Some("serve") {
+        return false;
+    }
+    let words: Vec<_> = words.collect();
+    let flag = words.iter().enumerate().find_map(|(at, word)| match word.as_ref() {
+        "--log-format" => words.get(at + 1).map(ToString::to_string),
+        word => word.strip_prefix("--log-format=").map(str::to_owned),
+    });
+    flag.or_else(|| std::env::var("SPARKLER_LOG_FORMAT").ok()).as_deref() == Some("json")
+}
+
+/// The line of a worker that could not even begin its log.
+pub(super) fn json_failure(message: &str) -> String {
+    let mut timestamp = String::new();
+    // A clock that cannot be read leaves it empty.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+    serde_json::json!({ "timestamp": timestamp, "level": "ERROR", "message": message, "target": "sparkler::cli" })
+        .to_string()
 }
 
 /// A format whose lines end with the ids of their span, where they have one.
-struct WithIds<F> {
+struct Lines<F> {
     format: F,
-    end: End,
+    /// Whether [`SETTINGS`] become an object of the line's.
+    nests: bool,
+    with_ids: End,
 }
 
 /// Writes a line's end after what there is of it.
 type End = fn(&mut Writer<'_>, &str, Ids) -> fmt::Result;
 
-impl<S, N, F> FormatEvent<S, N> for WithIds<F>
+/// The field that holds JSON.
+const SETTINGS: &str = "settings";
+
+impl<S, N, F> FormatEvent<S, N> for Lines<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -66,13 +173,30 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let Some(ids) = telemetry::current().ids() else {
+        let nests = self.nests && event.fields().any(|field| field.name() == SETTINGS);
+        let ids = telemetry::current().ids();
+        if ids.is_none() && !nests {
             return self.format.format_event(context, writer, event);
-        };
+        }
         let mut line = String::new();
         self.format.format_event(context, Writer::new(&mut line), event)?;
-        (self.end)(&mut writer, line.trim_end(), ids)
+        if let Some(nested) = nests.then(|| nested(&line)).flatten() {
+            line = nested;
+        }
+        match ids {
+            Some(ids) => (self.with_ids)(&mut writer, line.trim_end(), ids),
+            None => writeln!(writer, "{}", line.trim_end()),
+        }
     }
+}
+
+/// A line whose settings, a text that holds JSON, are an object of its own.
+/// (Fields of the tracing library cannot be objects.)
+fn nested(line: &str) -> Option<String> {
+    let mut object: Map<String, Value> = serde_json::from_str(line).ok()?;
+    let settings = object.get_mut(SETTINGS)?;
+    *settings = serde_json::from_str(settings.as_str()?).ok()?;
+    serde_json::to_string(&object).ok()
 }
 
 /// As two more members of the object.
@@ -84,4 +208,31 @@ fn json(writer: &mut Writer<'_>, line: &str, Ids { trace, span }: Ids) -> fmt::R
 /// As two more fields.
 fn text(writer: &mut Writer<'_>, line: &str, Ids { trace, span }: Ids) -> fmt::Result {
     writeln!(writer, "{line} trace_id={trace} span_id={span}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_start_is_json_where_lines_are_to_be() {
+        let argv = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        assert!(is_json(&argv(&["sparkler", "serve", "--log-format", "json", "--nonsense"])));
+        assert!(is_json(&argv(&["sparkler", "serve", "--nonsense", "--log-format=json"])));
+        assert!(!is_json(&argv(&["sparkler", "serve", "--log-format=text"])));
+        assert!(!is_json(&argv(&["sparkler", "nodes", "--log-format=json"])));
+        let line: Value =
+            serde_json::from_str(&json_failure("a \"quoted\"\nfailure")).expect("JSON");
+        assert_eq!(line["message"], "a \"quoted\"\nfailure");
+        assert!(line["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
+    }
+
+    #[test]
+    fn settings_are_an_object_of_their_line() {
+        let line = r#"{"message":"m","settings":"{\"queue_length\":7}"}"#;
+        assert_eq!(
+            nested(line).as_deref(),
+            Some(r#"{"message":"m","settings":{"queue_length":7}}"#)
+        );
+    }
 }

@@ -21,15 +21,22 @@ mod serve;
 mod simulate;
 mod table;
 mod terminal;
+mod typed;
 mod units;
 mod worker;
 
-use std::{io, process::ExitCode};
+use std::{
+    env,
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use failure::Failure;
+use typed::Typed;
 
 /// Executes Fireworks.ai nodes for visual-flow orchestrators.
 ///
@@ -73,29 +80,48 @@ Examples:
   sparkler serve --callers-file callers.json
   FIREWORKS_API_KEY=… sparkler execute --model accounts/fireworks/models/glm-5p3 \"Say hello.\"
 
-Exit codes: 0 fine, 1 the run failed, 2 bad usage, 130 interrupted.
+Exit codes: 0 fine, 1 the run failed, 2 bad usage, 130 interrupted, 143 ended at once.
 Every flag can be given as the environment variable named beside it; a flag wins.";
 
 /// Runs the program; the exit code is 0 when all is fine, 1 when the run
-/// failed, 2 for bad usage and 130 after Ctrl-C.
+/// failed, 2 for bad usage, 130 after Ctrl-C and 143 after a second SIGTERM.
 pub fn main() -> ExitCode {
-    let program = match Program::try_parse() {
-        Ok(program) => program,
+    let argv: Vec<OsString> = env::args_os().collect();
+    let json = log::is_json(&argv);
+    let (program, typed) = match typed::parse(argv) {
+        Ok(parsed) => parsed,
+        Err(answer) if json && answer.use_stderr() => {
+            return failed(&answer.to_string(), usage_code(&answer));
+        }
         // clap decides between stdout (help) and stderr (mistakes).
         Err(answer) => {
-            let code = u8::try_from(answer.exit_code()).unwrap_or(2);
             // Where even that cannot be written, the code still tells.
             let _ = answer.print();
-            return ExitCode::from(code);
+            return usage_code(&answer);
         }
     };
-    program.command.run().unwrap_or_else(Failure::tell)
+    match program.command.run(&typed) {
+        Ok(code) => code,
+        Err(failure) if json => failed(&failure.to_string(), failure.exit_code()),
+        Err(failure) => failure.tell(),
+    }
+}
+
+fn usage_code(answer: &clap::Error) -> ExitCode {
+    ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2))
+}
+
+/// A worker that fails before it has a log, where lines are to be JSON.
+fn failed(message: &str, code: ExitCode) -> ExitCode {
+    // Where stderr is closed, the exit code still tells.
+    let _ = writeln!(io::stderr(), "{}", log::json_failure(message.trim_end()));
+    code
 }
 
 impl Command {
-    fn run(self) -> Result<ExitCode, Failure> {
+    fn run(self, typed: &Typed) -> Result<ExitCode, Failure> {
         match self {
-            Command::Serve(command) => command.run(),
+            Command::Serve(command) => command.run(typed),
             Command::Execute(args) => caller()?.block_on(args.run()),
             Command::Check(args) => caller()?.block_on(args.run()),
             Command::Nodes(args) => caller()?.block_on(args.run()),
@@ -163,6 +189,26 @@ mod tests {
                 let variable = flag.get_env().unwrap_or_default().to_string_lossy();
                 let name = flag.get_id();
                 assert!(variable.starts_with("SPARKLER_"), "{} {name}", command.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn every_duration_refuses_nothing_or_says_what_it_means() {
+        let program = Program::command();
+        let serve = program.find_subcommand("serve").expect("a worker");
+        let durations = serve.get_arguments().filter(|argument| {
+            argument.get_value_names().is_some_and(|names| names[0] == "DURATION")
+        });
+        for flag in durations {
+            let name = flag.get_long().expect("a flag");
+            let argv = ["sparkler", "serve", &format!("--{name}=0s")].map(OsString::from);
+            let (_, typed) = typed::parse(argv.into()).expect("it parses");
+            let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+            match typed.problems.as_slice() {
+                [] => assert!(help.contains("0s"), "--{name} does not say what 0s means"),
+                [problem] => assert!(problem.contains("more than 0s"), "{problem}"),
+                more => panic!("{more:?}"),
             }
         }
     }

@@ -2,16 +2,32 @@
 //! it is set up in `config`; here is only what makes it a process: a runtime,
 //! and the signals that tell it to stop.
 
-use std::process::ExitCode;
+use std::{
+    io,
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use serde_json::{Map, Value};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{core_dumps, failure::Failure, log};
+use super::{
+    core_dumps,
+    failure::Failure,
+    log::{self, Log},
+    typed::Typed,
+};
 use crate::{
     callers::Callers,
     config::{Config, ServeArgs},
     server::Server,
+    telemetry::Collector,
+    watched,
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -21,7 +37,8 @@ Examples:
   sparkler serve --listen 0.0.0.0:50051 --insecure   # in a network that is trusted
   SPARKLER_LISTEN=127.0.0.1:50052 sparkler serve
 
-SIGTERM or Ctrl-C: no new calls are taken, those under way are given time to end.";
+SIGTERM or Ctrl-C: no new calls are taken, those under way are given time to end;
+a second one ends the worker at once (143 or 130). SIGHUP: followed files are read again.";
 
 /// The worker's settings.
 #[derive(Debug, clap::Args)]
@@ -31,43 +48,75 @@ pub(super) struct ServeCommand {
 }
 
 impl ServeCommand {
-    pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        log::begin(&self.args).map_err(Failure::Usage)?;
+    /// Once there is a log, what goes wrong goes there.
+    pub(super) fn run(self, typed: &Typed) -> Result<ExitCode, Failure> {
+        let log = log::begin(&self.args).map_err(Failure::Usage)?;
+        Ok(match self.work(typed, &log) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => failure.log(),
+        })
+    }
+
+    fn work(self, typed: &Typed, log: &Log) -> Result<(), Failure> {
+        for stranger in &typed.strangers {
+            tracing::warn!("{stranger}");
+        }
         if !self.args.core_dumps {
             core_dumps::forbid()
                 .context("core dumps cannot be turned off; say --core-dumps where they may be")?;
         }
-        let typed = format!("{:?}", self.args);
-        let config =
-            Config::try_from(self.args).map_err(|problem| Failure::Usage(problem.into()))?;
-        // What was typed names files that hold secrets, and holds none itself;
-        // what was refused is not repeated.
-        tracing::info!(
-            settings = typed,
-            worker_threads = config.worker_threads,
-            traces_go_to = config.telemetry.traces.as_ref().map(|collector| collector.url.as_str()),
-            metrics_go_to =
-                config.telemetry.metrics.as_ref().map(|collector| collector.url.as_str()),
-            "effective settings"
-        );
+        let config = config(self.args, typed).map_err(Failure::Usage)?;
+        let settings = Value::Object(settings(&config, typed));
+        tracing::info!(%settings, "effective settings");
         let runtime = super::runtime(config.worker_threads)?;
-        let served = runtime.block_on(serve(config));
+        let served = runtime.block_on(serve(config, log));
         // What was to end in order has ended; a check that never ends must not
         // keep the process.
         runtime.shutdown_background();
-        served?;
-        Ok(ExitCode::SUCCESS)
+        Ok(served?)
     }
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+/// The settings, or everything that is wrong with them.
+fn config(args: ServeArgs, typed: &Typed) -> anyhow::Result<Config> {
+    let mut problems = typed.problems.clone();
+    let config = Config::try_from(args).map_err(|error| {
+        problems.extend(error.problems().iter().map(|problem| typed.named(problem)));
+    });
+    match config {
+        Ok(config) if problems.is_empty() => Ok(config),
+        _ => Err(anyhow!("the worker cannot start as configured: {}", problems.join("; "))),
+    }
+}
+
+/// What was typed names files that hold secrets, and holds none itself; what was
+/// refused is not repeated.
+fn settings(config: &Config, typed: &Typed) -> Map<String, Value> {
+    let telemetry = &config.telemetry;
+    let url = |collector: &Collector| Value::from(collector.url.as_str());
+    let mut settings = typed.values.clone();
+    for (name, value) in [
+        ("worker_threads", Some(Value::from(config.worker_threads))),
+        ("fireworks_proxy", config.fireworks_proxy().map(Value::from)),
+        ("traces_go_to", telemetry.traces.as_ref().map(url)),
+        ("metrics_go_to", telemetry.metrics.as_ref().map(url)),
+    ] {
+        settings.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    settings
+}
+
+async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
     // Before the ports are bound: from then on whoever sends a signal expects
     // an orderly end.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    end_at_the_second_signal()?;
     let anyone_may_call =
         matches!(config.door.callers, Callers::Anyone) && !config.listen.ip().is_loopback();
     let server = Server::bind(config).await?;
+    server.watch_lost_lines(log.lost());
     if anyone_may_call {
         tracing::warn!("whoever reaches the port may call: name the callers by --callers-file");
     }
@@ -77,15 +126,29 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
-    server
-        .run(async move {
-            let signal = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            };
-            tracing::info!(signal, "stopping");
-        })
-        .await?;
+    let stopped = async move {
+        let signal = loop {
+            tokio::select! {
+                _ = terminate.recv() => break "SIGTERM",
+                _ = interrupt.recv() => break "SIGINT",
+                _ = hang_up.recv() => watched::read_again(),
+            }
+        };
+        tracing::info!(signal, "stopping; a second signal ends the worker at once");
+    };
+    server.run(stopped).await?;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// From the handler itself: also a worker whose threads are all held up ends.
+fn end_at_the_second_signal() -> io::Result<()> {
+    let is_second = Arc::new(AtomicBool::new(false));
+    // 128 + the signal, as shells have it.
+    for (signal, code) in [(SIGTERM, 143), (SIGINT, 130)] {
+        // In this order: the first signal sets what the second one finds.
+        flag::register_conditional_shutdown(signal, code, is_second.clone())?;
+        flag::register(signal, is_second.clone())?;
+    }
     Ok(())
 }

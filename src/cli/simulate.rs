@@ -2,7 +2,6 @@
 //! flags. What it does is in `simulator`.
 
 use std::{
-    fs,
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -16,8 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     failure::Failure,
     terminal::{DIM, HEADING},
-    units::parse_duration,
 };
+use crate::{config::duration_or_none, files};
 use fireworks_simulator::{
     FORBIDDEN_KEY, Keys, Model, Options, Pace, Rule, SUSPENDED_KEY, Simulator, UNKNOWN_KEY,
     UNPAID_KEY,
@@ -66,7 +65,7 @@ pub(super) struct SimulateArgs {
         long,
         env = "SPARKLER_SIMULATE_FIRST_TOKEN",
         value_name = "TIME",
-        value_parser = parse_duration
+        value_parser = duration_or_none
     )]
     first_token: Option<Duration>,
 
@@ -150,7 +149,7 @@ impl SimulateArgs {
 }
 
 fn keys(path: &Path) -> Result<Keys, Failure> {
-    let text = fs::read_to_string(path)
+    let text = files::read_text(path)
         .with_context(|| format!("--keys-file {} cannot be read", path.display()))
         .map_err(Failure::Usage)?;
     let keys = text.lines().map(str::trim).filter(|line| !line.is_empty());

@@ -37,12 +37,6 @@ pub(super) fn proto_duration(duration: Duration) -> prost_types::Duration {
         .unwrap_or(prost_types::Duration { seconds: 315_576_000_000, nanos: 0 })
 }
 
-/// Reads `90s`, `1m 30s`, `250ms`.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|problem| format!("{problem}; write it as 90s or 1m30s"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,6 @@
 //! real gRPC. Called by `execute`, `check`, `nodes` and `demo`.
 
 use std::{
-    fs,
     future::pending,
     path::{Path, PathBuf},
     time::Duration,
@@ -20,7 +19,9 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
-use crate::{config::Config, proto::worker_service_client::WorkerServiceClient, server::Server};
+use crate::{
+    config::Config, files, proto::worker_service_client::WorkerServiceClient, server::Server,
+};
 
 /// The generated client, with what makes this caller known to the worker.
 pub(super) type Client = WorkerServiceClient<InterceptedService<Channel, CallerToken>>;
@@ -68,8 +69,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
 
 fn read(flag: &str, path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let read = fs::read(path).map(Zeroizing::new);
-    read.with_context(|| format!("{flag} {} cannot be read", path.display()))
+    files::read(path).with_context(|| format!("{flag} {} cannot be read", path.display()))
 }
 
 impl WorkerArgs {
@@ -135,8 +135,7 @@ impl WorkerArgs {
         let Some(path) = &self.worker_token_file else {
             return Ok(CallerToken(None));
         };
-        let text = fs::read_to_string(path)
-            .map(Zeroizing::new)
+        let text = files::read_text(path)
             .with_context(|| format!("--worker-token-file {} cannot be read", path.display()))?;
         let header = Zeroizing::new(format!("Bearer {}", text.trim_end_matches(['\r', '\n'])));
         let mut value: MetadataValue<Ascii> = header.parse().with_context(|| {

@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::more_than_zero;
+use super::{
+    duration::{duration, duration_or_none},
+    more_than_zero,
+};
 use crate::{
     admission::AdmissionConfig,
     allowance::{self, Limits},
@@ -34,7 +37,7 @@ pub struct AdmissionArgs {
         long,
         env = "SPARKLER_QUEUE_TIMEOUT",
         default_value = "10s",
-        value_parser = humantime::parse_duration,
+        value_parser = duration,
         value_name = "DURATION"
     )]
     pub queue_timeout: Duration,
@@ -51,7 +54,7 @@ pub struct AdmissionArgs {
         long,
         env = "SPARKLER_REMEMBER_REFUSALS",
         default_value = "5s",
-        value_parser = humantime::parse_duration,
+        value_parser = duration_or_none,
         value_name = "DURATION"
     )]
     pub remember_refusals: Duration,
@@ -72,7 +75,6 @@ impl AdmissionArgs {
         more_than_zero(&[
             ("--max-executions", executions == 0),
             ("--max-executions-per-tenant", self.max_executions_per_tenant == Some(0)),
-            ("--queue-timeout", self.queue_length > 0 && self.queue_timeout.is_zero()),
         ])?;
         Ok(AdmissionConfig {
             executions,

@@ -3,8 +3,12 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
+use tracing_subscriber::EnvFilter;
 
-use super::{AdmissionArgs, DoorArgs, FleetArgs, MemoryArgs, TelemetryArgs};
+use super::{
+    AdmissionArgs, DoorArgs, FleetArgs, MemoryArgs, TelemetryArgs,
+    duration::{duration, duration_or_none},
+};
 
 /// `sparkler serve`, as typed. Sizes are in bytes and take `KiB`, `MiB`, `GiB`;
 /// durations are such as `500ms`, `30s`, `10m`.
@@ -77,33 +81,34 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub memory: MemoryArgs,
 
-    /// How long an answer is cached, unless the caller wants it shorter.
+    /// How long an answer is cached, unless the caller wants it shorter; 0s
+    /// caches none.
     #[arg(
         long,
         env = "SPARKLER_CACHE_TTL",
         default_value = "1h",
-        value_parser = humantime::parse_duration,
+        value_parser = duration_or_none,
         value_name = "DURATION"
     )]
     pub cache_ttl: Duration,
 
-    /// The same for models behind moving names, such as routers.
+    /// The same for models behind moving names, such as routers; 0s caches none.
     #[arg(
         long,
         env = "SPARKLER_MOVING_CACHE_TTL",
         default_value = "5m",
-        value_parser = humantime::parse_duration,
+        value_parser = duration_or_none,
         value_name = "DURATION"
     )]
     pub moving_cache_ttl: Duration,
 
     /// How long a finished execution can be attached to or replayed for its
-    /// idempotency key.
+    /// idempotency key; 0s keeps none.
     #[arg(
         long,
         env = "SPARKLER_RETENTION",
         default_value = "10m",
-        value_parser = humantime::parse_duration,
+        value_parser = duration_or_none,
         value_name = "DURATION"
     )]
     pub retention: Duration,
@@ -130,7 +135,7 @@ pub struct ServeArgs {
         long,
         env = "SPARKLER_CONNECT_TIMEOUT",
         default_value = "10s",
-        value_parser = humantime::parse_duration,
+        value_parser = duration,
         value_name = "DURATION"
     )]
     pub connect_timeout: Duration,
@@ -141,7 +146,7 @@ pub struct ServeArgs {
         long,
         env = "SPARKLER_FIRST_TOKEN_TIMEOUT",
         default_value = "10m",
-        value_parser = humantime::parse_duration,
+        value_parser = duration,
         value_name = "DURATION"
     )]
     pub first_token_timeout: Duration,
@@ -151,7 +156,7 @@ pub struct ServeArgs {
         long,
         env = "SPARKLER_IDLE_TIMEOUT",
         default_value = "2m",
-        value_parser = humantime::parse_duration,
+        value_parser = duration,
         value_name = "DURATION"
     )]
     pub idle_timeout: Duration,
@@ -161,7 +166,7 @@ pub struct ServeArgs {
         long,
         env = "SPARKLER_TOTAL_TIMEOUT",
         default_value = "30m",
-        value_parser = humantime::parse_duration,
+        value_parser = duration,
         value_name = "DURATION"
     )]
     pub total_timeout: Duration,
@@ -171,7 +176,7 @@ pub struct ServeArgs {
         long,
         env = "SPARKLER_MAX_TOTAL_TIMEOUT",
         default_value = "1h",
-        value_parser = humantime::parse_duration,
+        value_parser = duration,
         value_name = "DURATION"
     )]
     pub max_total_timeout: Duration,
@@ -181,12 +186,12 @@ pub struct ServeArgs {
     pub max_attempts: u32,
 
     /// How long an execution whose callers have all gone runs on, where they
-    /// asked for it (ON_CANCEL_DRAIN).
+    /// asked for it (ON_CANCEL_DRAIN); 0s ends it.
     #[arg(
         long,
         env = "SPARKLER_ON_CANCEL_DRAIN_LIMIT",
         default_value = "10m",
-        value_parser = humantime::parse_duration,
+        value_parser = duration_or_none,
         value_name = "DURATION"
     )]
     pub on_cancel_drain_limit: Duration,
@@ -196,28 +201,29 @@ pub struct ServeArgs {
         long,
         env = "SPARKLER_PROGRESS_INTERVAL",
         default_value = "15s",
-        value_parser = humantime::parse_duration,
+        value_parser = duration,
         value_name = "DURATION"
     )]
     pub progress_interval: Duration,
 
     /// How long the worker still takes calls after it was told to stop, so
-    /// that balancers can look away.
+    /// that balancers can look away; 0s refuses them at once.
     #[arg(
         long,
         env = "SPARKLER_LEAVE_GRACE",
         default_value = "5s",
-        value_parser = humantime::parse_duration,
+        value_parser = duration_or_none,
         value_name = "DURATION"
     )]
     pub leave_grace: Duration,
 
-    /// How long executions may then run on before they are ended.
+    /// How long executions may then run on before they are ended; 0s ends them
+    /// at once.
     #[arg(
         long,
         env = "SPARKLER_DRAIN_LIMIT",
         default_value = "60s",
-        value_parser = humantime::parse_duration,
+        value_parser = duration_or_none,
         value_name = "DURATION"
     )]
     pub drain_limit: Duration,
@@ -250,7 +256,13 @@ pub struct ServeArgs {
 
     /// Which log lines are written: `error`, `warn`, `info`, `debug`, or
     /// directives such as `sparkler=debug,warn`.
-    #[arg(long, env = "SPARKLER_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        env = "SPARKLER_LOG",
+        default_value = "info",
+        value_parser = filter,
+        value_name = "FILTER"
+    )]
     pub log: String,
 
     /// Traces and metrics.
@@ -276,6 +288,12 @@ pub enum LogFormat {
     Text,
     /// For machines: one JSON object a line.
     Json,
+}
+
+/// A filter of log lines, checked.
+fn filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map_err(|_| "is not a filter, such as info or sparkler=debug")?;
+    Ok(text.to_owned())
 }
 
 /// A size such as `64MiB`, in bytes.

@@ -4,7 +4,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, builder::BoolishValueParser};
 
-use super::{Problems, more_than_zero};
+use super::{
+    Problems,
+    duration::{duration, duration_or_none},
+    more_than_zero,
+};
 use crate::{
     callers::Callers,
     tls::{Tls, TlsFiles},
@@ -15,20 +19,15 @@ use crate::{
 pub struct DoorArgs {
     /// The worker's certificate (PEM), with those between it and its authority.
     /// Calls are then taken over TLS alone. Followed as it changes.
-    #[arg(long, env = "SPARKLER_TLS_CERT_FILE", value_name = "FILE", requires = "tls_key_file")]
+    #[arg(long, env = "SPARKLER_TLS_CERT_FILE", value_name = "FILE")]
     pub tls_cert_file: Option<PathBuf>,
 
     /// The certificate's private key (PEM).
-    #[arg(long, env = "SPARKLER_TLS_KEY_FILE", value_name = "FILE", requires = "tls_cert_file")]
+    #[arg(long, env = "SPARKLER_TLS_KEY_FILE", value_name = "FILE")]
     pub tls_key_file: Option<PathBuf>,
 
     /// The authorities (PEM) whose certificates callers must come with.
-    #[arg(
-        long,
-        env = "SPARKLER_TLS_CLIENT_CA_FILE",
-        value_name = "FILE",
-        requires = "tls_cert_file"
-    )]
+    #[arg(long, env = "SPARKLER_TLS_CLIENT_CA_FILE", value_name = "FILE")]
     pub tls_client_ca_file: Option<PathBuf>,
 
     /// Where health alone is answered, in plain text: for probes, which have no
@@ -42,17 +41,17 @@ pub struct DoorArgs {
         long,
         env = "SPARKLER_MAX_CONNECTION_AGE",
         default_value = "30m",
-        value_parser = humantime::parse_duration,
+        value_parser = duration_or_none,
         value_name = "DURATION"
     )]
     pub max_connection_age: Duration,
 
     /// How long the calls of a connection may then go on; as long as any call may
-    /// by default.
+    /// by default; 0s ends them at once.
     #[arg(
         long,
         env = "SPARKLER_MAX_CONNECTION_AGE_GRACE",
-        value_parser = humantime::parse_duration,
+        value_parser = duration_or_none,
         value_name = "DURATION"
     )]
     pub max_connection_age_grace: Option<Duration>,
@@ -62,7 +61,7 @@ pub struct DoorArgs {
         long,
         env = "SPARKLER_REQUEST_TIMEOUT",
         default_value = "10s",
-        value_parser = humantime::parse_duration,
+        value_parser = duration,
         value_name = "DURATION"
     )]
     pub request_timeout: Duration,
@@ -172,8 +171,13 @@ fn callers(args: &DoorArgs) -> Result<Callers, String> {
 }
 
 fn tls(args: &DoorArgs) -> Result<Option<Tls>, String> {
-    let (Some(certificate), Some(key)) = (&args.tls_cert_file, &args.tls_key_file) else {
-        return Ok(None);
+    let (certificate, key) = match (&args.tls_cert_file, &args.tls_key_file) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        (None, None) if args.tls_client_ca_file.is_none() => return Ok(None),
+        (None, None) => {
+            return Err("--tls-client-ca-file needs --tls-cert-file and --tls-key-file".to_owned());
+        }
+        _ => return Err("--tls-cert-file and --tls-key-file go together".to_owned()),
     };
     let files = TlsFiles {
         certificate: certificate.clone(),
@@ -184,10 +188,7 @@ fn tls(args: &DoorArgs) -> Result<Option<Tls>, String> {
 }
 
 fn positive(args: &DoorArgs) -> Result<(), String> {
-    more_than_zero(&[
-        ("--request-timeout", args.request_timeout.is_zero()),
-        ("--max-streams-per-connection", args.max_streams_per_connection == 0),
-    ])
+    more_than_zero(&[("--max-streams-per-connection", args.max_streams_per_connection == 0)])
 }
 
 /// Credentials come with the calls: they must not cross a network in the open by

@@ -1,15 +1,16 @@
 //! The settings of a fleet: the Redis that its workers share, and the secret that
 //! what is kept there is sealed with.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, value_parser};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use secrecy::SecretString;
 
-use super::{Problems, cache_secret};
+use super::{Problems, cache_secret, duration::duration};
 use crate::{
     cache::key::CacheSecret,
+    files,
     redis::{Address, Credential, RedisConfig},
 };
 
@@ -39,7 +40,7 @@ pub struct FleetArgs {
         long,
         env = "SPARKLER_REDIS_TIMEOUT",
         default_value = "40ms",
-        value_parser = humantime::parse_duration,
+        value_parser = duration,
         value_name = "DURATION"
     )]
     pub redis_timeout: Duration,
@@ -50,7 +51,7 @@ pub struct FleetArgs {
         long,
         env = "SPARKLER_FLEET_LEASE",
         default_value = "5s",
-        value_parser = humantime::parse_duration,
+        value_parser = duration,
         value_name = "DURATION"
     )]
     pub fleet_lease: Duration,
@@ -128,9 +129,6 @@ fn secret_is_there(has_cache_secret: bool) -> Result<(), String> {
 }
 
 fn times(args: &FleetArgs) -> Result<(), String> {
-    if args.redis_timeout.is_zero() {
-        return Err("--redis-timeout must be more than 0".to_owned());
-    }
     if args.fleet_lease < FleetConfig::SHORTEST_LEASE {
         return Err(format!(
             "--fleet-lease must be at least {}",
@@ -148,12 +146,12 @@ fn authorities(args: &FleetArgs, address: Option<&Address>) -> Result<Option<Arc
     if address.is_some_and(|address| !address.tls) {
         return Err(problem("is of no use: --redis-url begins with redis, which is without TLS"));
     }
-    let pem = fs::read(file).map_err(|error| problem(&format!("cannot be read: {error}")))?;
+    let pem = files::read(file).map_err(|error| problem(&format!("cannot be read: {error}")))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect();
     if certificates.is_empty() || certificates.iter().any(Result::is_err) {
         return Err(problem("holds no certificates in PEM"));
     }
-    Ok(Some(pem.into()))
+    Ok(Some(pem.as_slice().into()))
 }
 
 fn credential(
@@ -167,7 +165,7 @@ fn credential(
                  counts?"
                 .to_owned())
         }
-        (Some(file), None) => match fs::File::open(file) {
+        (Some(file), None) => match files::read(file) {
             Ok(_) => Ok(Credential::File(file.clone())),
             Err(error) => {
                 Err(format!("--redis-password-file {} cannot be read: {error}", file.display()))
@@ -197,7 +195,7 @@ mod tests {
             |name: &str| password.filter(|_| name == "SPARKLER_REDIS_PASSWORD").map(str::to_owned);
         let mut problems = Problems::default();
         let fleet = FleetConfig::read(&args, secret, &environment, &mut problems);
-        (fleet, problems.0.join("; "))
+        (fleet, problems.found.join("; "))
     }
 
     #[test]
@@ -220,7 +218,7 @@ mod tests {
                 "--redis-url=redis://:canary@a",
                 "--redis-ca-file=/dev/null",
                 "--redis-password-file=/nonexistent",
-                "--redis-timeout=0s",
+                "--fleet-lease=1ms",
                 "--other-cache-secret-file=/dev/null",
             ],
             false,
@@ -231,7 +229,7 @@ mod tests {
             "--redis-url must not hold a password",
             "--redis-ca-file",
             "--redis-password-file",
-            "--redis-timeout",
+            "--fleet-lease",
             "--other-cache-secret-file",
             "--cache-secret-file",
         ] {

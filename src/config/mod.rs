@@ -6,6 +6,7 @@ mod admission;
 mod args;
 mod cgroup;
 mod door;
+mod duration;
 mod fleet;
 mod memory;
 mod telemetry;
@@ -20,21 +21,23 @@ use std::{
 
 use url::Url;
 
-use self::memory::Shares;
 pub use self::{
     admission::AdmissionArgs,
     args::{LogFormat, ProtocolArg, ServeArgs},
     door::{ConnectionAge, DoorArgs, DoorConfig},
+    duration::{duration, duration_or_none},
     fleet::{FleetArgs, FleetConfig},
     memory::MemoryArgs,
     telemetry::TelemetryArgs,
 };
+use self::{memory::Shares, telemetry::Ignored};
 use crate::{
     admission::AdmissionConfig,
     allowance::Limits,
     cache::{MemoryConfig, key::CacheSecret},
     execution::{Deadlines, Settings},
-    fireworks::{ClientConfig, Protocol, RetryPolicy},
+    files,
+    fireworks::{self, ClientConfig, Protocol, RetryPolicy},
     flight::FlightsConfig,
     lifecycle::DrainLimits,
     price::Prices,
@@ -88,6 +91,13 @@ pub struct Config {
 #[derive(Debug)]
 pub struct ConfigError(Vec<String>);
 
+impl ConfigError {
+    /// Each problem, as a sentence that begins with its flag.
+    pub fn problems(&self) -> &[String] {
+        &self.0
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "the worker cannot start as configured: {}", self.0.join("; "))
@@ -129,6 +139,14 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Returns the proxy that the environment names for the provider, if it
+    /// names one.
+    pub fn fireworks_proxy(&self) -> Option<String> {
+        fireworks::proxy(&self.fireworks.base_url)
+    }
+}
+
 impl TryFrom<ServeArgs> for Config {
     type Error = ConfigError;
 
@@ -150,19 +168,22 @@ impl TryFrom<ServeArgs> for Config {
             &telemetry::environment,
             &mut problems,
         );
+        for sentence in problems.ignored.sentences() {
+            tracing::warn!("{sentence}");
+        }
         let door = DoorConfig::read(&args.door, args.listen, args.max_total_timeout, &mut problems);
         let has_secret = args.cache_secret_file.is_some();
         let fleet =
             FleetConfig::read(&args.fleet, has_secret, &telemetry::environment, &mut problems);
         let (Some(base_url), Some(prices), Some(cache_secret)) = (base_url, prices, cache_secret)
         else {
-            return Err(ConfigError(problems.0));
+            return Err(ConfigError(problems.found));
         };
         let (Some(shares), Some(admission), Some(door)) = (shares, admission, door) else {
-            return Err(ConfigError(problems.0));
+            return Err(ConfigError(problems.found));
         };
-        if !problems.0.is_empty() {
-            return Err(ConfigError(problems.0));
+        if !problems.found.is_empty() {
+            return Err(ConfigError(problems.found));
         }
         Ok(Config {
             listen: args.listen,
@@ -194,7 +215,10 @@ impl TryFrom<ServeArgs> for Config {
 
 /// Problems as they are found.
 #[derive(Default)]
-struct Problems(Vec<String>);
+struct Problems {
+    found: Vec<String>,
+    ignored: Ignored,
+}
 
 impl Problems {
     /// What was found, or nothing and its problem noted: once, also where two
@@ -204,9 +228,14 @@ impl Problems {
     }
 
     fn add(&mut self, problem: String) {
-        if !self.0.contains(&problem) {
-            self.0.push(problem);
+        if !self.found.contains(&problem) {
+            self.found.push(problem);
         }
+    }
+
+    /// What is no problem, but worth a line of the log.
+    fn warnings(&mut self) -> &mut Ignored {
+        &mut self.ignored
     }
 }
 
@@ -266,7 +295,7 @@ fn prices(file: Option<&Path>) -> Result<Prices, String> {
     let Some(file) = file else {
         return Ok(Prices::built_in());
     };
-    let text = fs::read_to_string(file)
+    let text = files::read_text(file)
         .map_err(|error| format!("--prices {} cannot be read: {error}", file.display()))?;
     Prices::parse(&text).map_err(|problem| format!("--prices {}: {problem}", file.display()))
 }
@@ -275,10 +304,8 @@ fn cache_secret(flag: &str, file: Option<&Path>) -> Result<CacheSecret, String> 
     let Some(file) = file else {
         return Ok(CacheSecret::random());
     };
-    let text = zeroize::Zeroizing::new(
-        fs::read(file)
-            .map_err(|error| format!("{flag} {} cannot be read: {error}", file.display()))?,
-    );
+    let text = files::read(file)
+        .map_err(|error| format!("{flag} {} cannot be read: {error}", file.display()))?;
     let text = text.trim_ascii_end();
     if text.len() < CacheSecret::MIN_BYTES {
         return Err(format!(
@@ -306,8 +333,6 @@ fn positive_limits(args: &ServeArgs) -> Result<(), String> {
         ("--max-attempts", args.max_attempts == 0),
         ("--worker-threads", args.worker_threads == Some(0)),
         ("--fireworks-connections", args.fireworks_connections == 0),
-        ("--progress-interval", args.progress_interval.is_zero()),
-        ("--total-timeout", args.total_timeout.is_zero()),
     ];
     more_than_zero(&zero)
 }

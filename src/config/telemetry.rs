@@ -4,14 +4,17 @@
 //! Nothing is exported unless an endpoint is named, or an exporter is asked for
 //! by `OTEL_TRACES_EXPORTER=otlp` or `OTEL_METRICS_EXPORTER=otlp`.
 
-use std::{fs, str::FromStr, time::Duration};
+use std::{path::Path, str::FromStr, time::Duration};
 
 use clap::{Args, builder::BoolishValueParser};
 use secrecy::SecretString;
 use url::Url;
 
 use super::{Problems, args::bytes};
-use crate::telemetry::{Collector, Identity, Protocol, Queue, Sampling, Settings};
+use crate::{
+    files,
+    telemetry::{Collector, Identity, Protocol, Queue, Sampling, Settings},
+};
 
 /// What the standard variables do not cover.
 #[derive(Debug, Clone, Args)]
@@ -53,7 +56,9 @@ pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// All of it, validated.
+/// All of it, validated. Our own flags are refused where they are wrong. The
+/// standard variables never are: what makes no sense is warned of and counts as
+/// unset, as OpenTelemetry's specification has it.
 pub(super) fn settings(
     args: &TelemetryArgs,
     worker_id: &str,
@@ -61,72 +66,135 @@ pub(super) fn settings(
     problems: &mut Problems,
 ) -> Settings {
     let read = Variables(environment);
-    let usual = Settings::default();
-    let remote_ratio = problems.take(share(args.remote_sample_ratio, "--remote-sample-ratio"));
-    let disabled = problems.take(read.boolean("OTEL_SDK_DISABLED")).unwrap_or(false);
-    let mut collector = |signal| {
-        if disabled { None } else { problems.take(read.collector(signal)).flatten() }
-    };
-    let (traces, metrics) = (collector("TRACES"), collector("METRICS"));
-    Settings {
-        traces,
-        metrics,
-        metrics_interval: problems
-            .take(read.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", usual.metrics_interval))
-            .unwrap_or(usual.metrics_interval),
-        sampling: problems
-            .take(read.sampling(remote_ratio.unwrap_or(1.0)))
-            .unwrap_or(usual.sampling),
-        queue: problems.take(read.queue()).unwrap_or_default(),
-        resource: problems.take(read.resource(worker_id)).unwrap_or_default(),
+    let mut settings = Settings {
         baggage: args.baggage.clone(),
         content_bytes: args
             .telemetry_content
             .then(|| usize::try_from(args.telemetry_content_bytes).unwrap_or(usize::MAX)),
-        flush_limit: usual.flush_limit,
+        ..Settings::default()
+    };
+    settings.sampling.remote_ratio =
+        problems.take(share(args.remote_sample_ratio, "--remote-sample-ratio")).unwrap_or(1.0);
+    let mut ignored = Ignored::default();
+    let disabled = ignored.or(read.boolean("OTEL_SDK_DISABLED"), false);
+    if !disabled {
+        settings.traces = read.collector("TRACES", problems.warnings());
+        settings.metrics = read.collector("METRICS", problems.warnings());
+    }
+    read.rest(&mut settings, worker_id, &mut ignored);
+    // Of what counts for an export, nothing where there is none.
+    if settings.traces.is_some() || settings.metrics.is_some() {
+        problems.warnings().extend(ignored);
+    }
+    settings
+}
+
+/// Sentences about standard variables that count as unset.
+#[derive(Debug, Default)]
+pub(super) struct Ignored(Vec<String>);
+
+impl Ignored {
+    /// What was read; where it makes no sense, `usual`, and a sentence about it.
+    fn or<T>(&mut self, read: Result<T, String>, usual: T) -> T {
+        read.unwrap_or_else(|problem| {
+            self.add(format!("{problem}; it is ignored"));
+            usual
+        })
+    }
+
+    /// Once, also where two signals share a variable.
+    fn add(&mut self, sentence: String) {
+        if !self.0.contains(&sentence) {
+            self.0.push(sentence);
+        }
+    }
+
+    fn extend(&mut self, other: Ignored) {
+        other.0.into_iter().for_each(|sentence| self.add(sentence));
+    }
+
+    /// The sentences.
+    pub(super) fn sentences(&self) -> &[String] {
+        &self.0
     }
 }
 
 /// The standard variables.
 struct Variables<'a>(Environment<'a>);
 
+/// More spans than this do not wait.
+const MOST_SPANS: usize = 1 << 20;
+
 impl Variables<'_> {
     fn get(&self, name: &str) -> Option<String> {
         (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// A variable of OTLP: the signal's own, or that for all signals.
-    fn otlp(&self, signal: &str, name: &str) -> Option<String> {
-        self.get(&format!("OTEL_EXPORTER_OTLP_{signal}_{name}"))
-            .or_else(|| self.get(&format!("OTEL_EXPORTER_OTLP_{name}")))
+    /// One of several words, whatever their case.
+    fn word(&self, name: &str) -> Option<String> {
+        self.get(name).map(|word| word.to_ascii_lowercase())
     }
 
-    fn collector(&self, signal: &str) -> Result<Option<Collector>, String> {
-        let variable = format!("OTEL_{signal}_EXPORTER");
-        let named = self.otlp(signal, "ENDPOINT").is_some();
-        match self.get(&variable).as_deref() {
-            None if !named => return Ok(None),
-            None | Some("otlp") => {}
-            Some("none") => return Ok(None),
-            // The page is there anyway.
-            Some("prometheus") if signal == "METRICS" => return Ok(None),
-            Some(_) => return Err(format!("{variable} must be otlp or none")),
+    /// A variable of OTLP: the signal's own, or that for all signals; its name,
+    /// and its value.
+    fn otlp(&self, signal: &str, name: &str) -> Option<(String, String)> {
+        [format!("OTEL_EXPORTER_OTLP_{signal}_{name}"), format!("OTEL_EXPORTER_OTLP_{name}")]
+            .into_iter()
+            .find_map(|variable| self.get(&variable).map(|value| (variable, value)))
+    }
+
+    fn collector(&self, signal: &str, ignored: &mut Ignored) -> Option<Collector> {
+        if !self.exports(signal, ignored) {
+            return None;
         }
-        let protocol = self.protocol(signal)?;
-        let mut collector = Collector::new(protocol, self.url(signal, protocol)?);
-        collector.headers = self.headers(signal)?;
-        collector.gzip = self.gzip(signal)?;
-        collector.timeout = self.timeout(signal, collector.timeout)?;
-        collector.ca = self.file(signal, "CERTIFICATE")?;
-        collector.identity = self.identity(signal)?;
-        Ok(Some(collector))
+        let protocol = ignored.or(self.protocol(signal), Protocol::Grpc);
+        let parts = self
+            .url(signal, protocol)
+            .and_then(|url| Ok((url, self.file(signal, "CERTIFICATE")?, self.identity(signal)?)));
+        let (url, ca, identity) = match parts {
+            Ok(parts) => parts,
+            // Without these the wrong collector would be reached, or none.
+            Err(problem) => {
+                ignored.add(format!("{problem}; {} are not exported", signal.to_lowercase()));
+                return None;
+            }
+        };
+        let mut collector = Collector::new(protocol, url);
+        collector.headers = ignored.or(self.headers(signal), Vec::new());
+        collector.gzip = ignored.or(self.gzip(signal), false);
+        collector.timeout = self.timeout(signal, collector.timeout, ignored);
+        Some(Collector { ca, identity, ..collector })
+    }
+
+    /// Whether a signal goes to a collector: by the list of its exporters, or
+    /// where that says nothing, because an endpoint is named.
+    fn exports(&self, signal: &str, ignored: &mut Ignored) -> bool {
+        let variable = format!("OTEL_{signal}_EXPORTER");
+        let list = self.word(&variable).unwrap_or_default();
+        let (mut says_otlp, mut says_none) = (false, false);
+        for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            match name {
+                "otlp" => says_otlp = true,
+                "none" => says_none = true,
+                // The page is there anyway.
+                "prometheus" if signal == "METRICS" => says_none = true,
+                _ => ignored.add(format!(
+                    "{variable} names an exporter that there is not: otlp and none are; \
+                     it is ignored"
+                )),
+            }
+        }
+        says_otlp || !says_none && self.otlp(signal, "ENDPOINT").is_some()
     }
 
     fn protocol(&self, signal: &str) -> Result<Protocol, String> {
-        match self.otlp(signal, "PROTOCOL").as_deref() {
-            None | Some("grpc") => Ok(Protocol::Grpc),
-            Some("http/protobuf") => Ok(Protocol::Http),
-            Some(_) => Err("OTEL_EXPORTER_OTLP_PROTOCOL must be grpc or http/protobuf".to_owned()),
+        let Some((variable, text)) = self.otlp(signal, "PROTOCOL") else {
+            return Ok(Protocol::Grpc);
+        };
+        match text.to_ascii_lowercase().as_str() {
+            "grpc" => Ok(Protocol::Grpc),
+            "http/protobuf" => Ok(Protocol::Http),
+            _ => Err(format!("{variable} must be grpc or http/protobuf")),
         }
     }
 
@@ -151,7 +219,9 @@ impl Variables<'_> {
 
     /// Without a scheme it is TLS, unless the variable for that says otherwise.
     fn endpoint(&self, signal: &str, variable: &str, text: &str) -> Result<Url, String> {
-        let insecure = self.otlp(signal, "INSECURE").is_some_and(|value| value == "true");
+        let insecure = self
+            .otlp(signal, "INSECURE")
+            .is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
         let scheme = if insecure { "http" } else { "https" };
         let text =
             if text.contains("://") { text.to_owned() } else { format!("{scheme}://{text}") };
@@ -169,42 +239,45 @@ impl Variables<'_> {
     }
 
     fn headers(&self, signal: &str) -> Result<Vec<(String, SecretString)>, String> {
-        let Some(text) = self.otlp(signal, "HEADERS") else {
+        let Some((variable, text)) = self.otlp(signal, "HEADERS") else {
             return Ok(Vec::new());
         };
         let entries = pairs(&text)
-            .ok_or("OTEL_EXPORTER_OTLP_HEADERS must be name=value,…, percent-encoded")?;
+            .ok_or_else(|| format!("{variable} must be name=value,…, percent-encoded"))?;
         for (name, value) in &entries {
             let fits = name.parse::<http::HeaderName>().is_ok()
                 && http::HeaderValue::from_str(value).is_ok();
             if !fits {
-                return Err("OTEL_EXPORTER_OTLP_HEADERS has what no header can carry".to_owned());
+                return Err(format!("{variable} has what no header can carry"));
             }
         }
         Ok(entries.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect())
     }
 
     fn gzip(&self, signal: &str) -> Result<bool, String> {
-        match self.otlp(signal, "COMPRESSION").as_deref() {
-            None | Some("none") => Ok(false),
-            Some("gzip") => Ok(true),
-            Some(_) => Err("OTEL_EXPORTER_OTLP_COMPRESSION must be gzip or none".to_owned()),
+        let Some((variable, text)) = self.otlp(signal, "COMPRESSION") else {
+            return Ok(false);
+        };
+        match text.to_ascii_lowercase().as_str() {
+            "none" => Ok(false),
+            "gzip" => Ok(true),
+            _ => Err(format!("{variable} must be gzip or none")),
         }
     }
 
-    fn timeout(&self, signal: &str, usual: Duration) -> Result<Duration, String> {
+    fn timeout(&self, signal: &str, usual: Duration, ignored: &mut Ignored) -> Duration {
         let own = format!("OTEL_EXPORTER_OTLP_{signal}_TIMEOUT");
-        let usual = self.milliseconds("OTEL_EXPORTER_OTLP_TIMEOUT", usual)?;
-        self.milliseconds(&own, usual)
+        let usual = ignored.or(self.milliseconds("OTEL_EXPORTER_OTLP_TIMEOUT", usual), usual);
+        ignored.or(self.milliseconds(&own, usual), usual)
     }
 
     fn file(&self, signal: &str, name: &str) -> Result<Option<Vec<u8>>, String> {
-        let Some(path) = self.otlp(signal, name) else {
+        let Some((variable, path)) = self.otlp(signal, name) else {
             return Ok(None);
         };
-        fs::read(&path)
-            .map(Some)
-            .map_err(|error| format!("OTEL_EXPORTER_OTLP_{name} {path} cannot be read: {error}"))
+        files::read(Path::new(&path))
+            .map(|contents| Some(contents.to_vec()))
+            .map_err(|error| format!("{variable} {path} cannot be read: {error}"))
     }
 
     fn identity(&self, signal: &str) -> Result<Option<Identity>, String> {
@@ -214,7 +287,7 @@ impl Variables<'_> {
             (None, None) => Ok(None),
             (Some(certificate), Some(key)) => {
                 let key = String::from_utf8(key)
-                    .map_err(|_| "OTEL_EXPORTER_OTLP_CLIENT_KEY is no PEM file")?;
+                    .map_err(|_| "OTEL_EXPORTER_OTLP_CLIENT_KEY is not a PEM file")?;
                 Ok(Some(Identity { certificate, key: SecretString::from(key) }))
             }
             _ => {
@@ -223,8 +296,18 @@ impl Variables<'_> {
         }
     }
 
-    fn sampling(&self, remote_ratio: f64) -> Result<Sampling, String> {
-        let name = self.get("OTEL_TRACES_SAMPLER");
+    /// What counts once something is exported.
+    fn rest(&self, settings: &mut Settings, worker_id: &str, ignored: &mut Ignored) {
+        let usual = settings.metrics_interval;
+        settings.metrics_interval =
+            ignored.or(self.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", usual), usual);
+        settings.sampling = self.sampling(settings.sampling, ignored);
+        settings.queue = self.queue(ignored);
+        settings.resource = self.resource(worker_id, ignored);
+    }
+
+    fn sampling(&self, usual: Sampling, ignored: &mut Ignored) -> Sampling {
+        let name = self.word("OTEL_TRACES_SAMPLER");
         let name = name.as_deref().unwrap_or("parentbased_always_on");
         let (parent_based, root) = match name.strip_prefix("parentbased_") {
             Some(root) => (true, root),
@@ -234,48 +317,45 @@ impl Variables<'_> {
             "always_on" => 1.0,
             "always_off" => 0.0,
             "traceidratio" => {
-                let ratio = self.number("OTEL_TRACES_SAMPLER_ARG", 1.0)?;
-                share(ratio, "OTEL_TRACES_SAMPLER_ARG")?
+                let variable = "OTEL_TRACES_SAMPLER_ARG";
+                let ratio = self.number(variable, 1.0).and_then(|ratio| share(ratio, variable));
+                ignored.or(ratio, 1.0)
             }
             _ => {
-                return Err("OTEL_TRACES_SAMPLER must be always_on, always_off or traceidratio, \
-                            each also with parentbased_ before it"
-                    .to_owned());
+                let problem = "OTEL_TRACES_SAMPLER must be always_on, always_off or \
+                               traceidratio, each also with parentbased_ before it";
+                return ignored.or(Err(problem.to_owned()), usual);
             }
         };
-        Ok(Sampling { ratio, parent_based, remote_ratio })
+        Sampling { ratio, parent_based, ..usual }
     }
 
-    fn queue(&self) -> Result<Queue, String> {
+    fn queue(&self, ignored: &mut Ignored) -> Queue {
         let usual = Queue::default();
-        let spans = self.number("OTEL_BSP_MAX_QUEUE_SIZE", usual.spans)?;
-        let batch = self.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", usual.batch.min(spans))?;
-        let delay = self.milliseconds("OTEL_BSP_SCHEDULE_DELAY", usual.delay)?;
-        if batch == 0 || batch > spans {
-            return Err("OTEL_BSP_MAX_EXPORT_BATCH_SIZE must be from 1 to \
-                        OTEL_BSP_MAX_QUEUE_SIZE"
-                .to_owned());
-        }
-        Ok(Queue { spans, batch, delay })
+        let spans = self.up_to("OTEL_BSP_MAX_QUEUE_SIZE", usual.spans, MOST_SPANS);
+        let spans = ignored.or(spans, usual.spans);
+        let batch = usual.batch.min(spans);
+        let given = self.up_to("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", batch, spans);
+        let delay = self.milliseconds("OTEL_BSP_SCHEDULE_DELAY", usual.delay);
+        Queue { spans, batch: ignored.or(given, batch), delay: ignored.or(delay, usual.delay) }
     }
 
     /// The service's name given by its own variable counts more than one among
     /// the attributes.
-    fn resource(&self, worker_id: &str) -> Result<Vec<(String, String)>, String> {
-        let mut resource = vec![("service.instance.id".to_owned(), worker_id.to_owned())];
-        if let Some(text) = self.get("OTEL_RESOURCE_ATTRIBUTES") {
-            resource.extend(
-                pairs(&text)
-                    .ok_or("OTEL_RESOURCE_ATTRIBUTES must be key=value,…, percent-encoded")?,
-            );
-        }
-        resource
-            .extend(self.get("OTEL_SERVICE_NAME").map(|name| ("service.name".to_owned(), name)));
-        Ok(resource)
+    fn resource(&self, worker_id: &str, ignored: &mut Ignored) -> Vec<(String, String)> {
+        let variable = "OTEL_RESOURCE_ATTRIBUTES";
+        let given = pairs(&self.get(variable).unwrap_or_default())
+            .ok_or_else(|| format!("{variable} must be key=value,…, percent-encoded"));
+        let name = self.get("OTEL_SERVICE_NAME").map(|name| ("service.name".to_owned(), name));
+        [("service.instance.id".to_owned(), worker_id.to_owned())]
+            .into_iter()
+            .chain(ignored.or(given, Vec::new()))
+            .chain(name)
+            .collect()
     }
 
     fn boolean(&self, name: &str) -> Result<bool, String> {
-        match self.get(name).as_deref() {
+        match self.word(name).as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(format!("{name} must be true or false")),
@@ -283,10 +363,21 @@ impl Variables<'_> {
     }
 
     fn milliseconds(&self, name: &str, usual: Duration) -> Result<Duration, String> {
-        match self.number(name, u64::MAX)? {
-            u64::MAX => Ok(usual),
-            0 => Err(format!("{name} must be more than 0 milliseconds")),
-            milliseconds => Ok(Duration::from_millis(milliseconds)),
+        // A year, as for our own flags.
+        const LONGEST: u64 = 365 * 24 * 60 * 60 * 1000;
+        if self.get(name).is_none() {
+            return Ok(usual);
+        }
+        match self.number(name, 0)? {
+            milliseconds @ 1..=LONGEST => Ok(Duration::from_millis(milliseconds)),
+            _ => Err(format!("{name} must be from 1 to {LONGEST} milliseconds")),
+        }
+    }
+
+    fn up_to(&self, name: &str, usual: usize, most: usize) -> Result<usize, String> {
+        match self.number(name, usual)? {
+            number if (1..=most).contains(&number) => Ok(number),
+            _ => Err(format!("{name} must be from 1 to {most}")),
         }
     }
 
@@ -349,14 +440,29 @@ mod tests {
         args: TelemetryArgs,
     }
 
-    fn read(flags: &[&str], variables: &[(&str, &str)]) -> Result<Settings, String> {
+    /// The settings, and what was warned of; or what was refused.
+    fn warned(
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<(Settings, Vec<String>), String> {
         let args = ["sparkler"].iter().chain(flags);
         let args = Command::try_parse_from(args).expect("they parse").args;
         let variables: HashMap<&str, &str> = variables.iter().copied().collect();
         let environment = |name: &str| variables.get(name).map(|value| (*value).to_owned());
         let mut problems = Problems::default();
         let settings = settings(&args, "worker-7", &environment, &mut problems);
-        if problems.0.is_empty() { Ok(settings) } else { Err(problems.0.join("; ")) }
+        let ignored = problems.ignored.0;
+        if problems.found.is_empty() {
+            Ok((settings, ignored))
+        } else {
+            Err(problems.found.join("; "))
+        }
+    }
+
+    fn read(flags: &[&str], variables: &[(&str, &str)]) -> Result<Settings, String> {
+        let (settings, ignored) = warned(flags, variables)?;
+        assert!(ignored.is_empty(), "{ignored:?}");
+        Ok(settings)
     }
 
     #[test]
@@ -431,35 +537,71 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_told_and_no_secret_with_it() {
-        let problems = read(
-            &["--remote-sample-ratio=2"],
-            &[
-                ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:canary@c"),
-                ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "canary"),
-                ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "https://c"),
-                ("OTEL_TRACES_SAMPLER", "sometimes"),
-                ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
-                ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
-            ],
-        )
-        .expect_err("all wrong");
-        for word in ["remote-sample", "ENDPOINT", "HEADERS", "SAMPLER", "QUEUE", "INTERVAL"] {
-            assert!(problems.contains(word), "{word} is missing in: {problems}");
-        }
-        assert!(!problems.contains("canary"), "{problems}");
+    fn a_flag_of_ours_is_refused() {
+        let problem = read(&["--remote-sample-ratio=2"], &[]).expect_err("refused");
+        assert!(problem.contains("--remote-sample-ratio"), "{problem}");
     }
 
     #[test]
-    fn a_problem_of_what_two_signals_share_is_told_once() {
-        let problems = read(
-            &[],
-            &[
-                ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c"),
-                ("OTEL_EXPORTER_OTLP_HEADERS", "no header"),
-            ],
-        )
-        .expect_err("wrong");
-        assert_eq!(problems.matches("OTEL_EXPORTER_OTLP_HEADERS").count(), 1, "{problems}");
+    fn odd_standard_values_are_warned_of_and_count_as_unset() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c");
+        for (name, value) in [
+            ("OTEL_SDK_DISABLED", "perhaps"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "canary"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a b=canary"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "br"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "18446744073709551615"),
+            ("OTEL_TRACES_EXPORTER", "console"),
+            ("OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "junk"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "a=%zz"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "99999999999999"),
+            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4000"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
+        ] {
+            let (odd, ignored) = warned(&[], &[endpoint, (name, value)]).expect("it starts");
+            assert_eq!(ignored.len(), 1, "{name}={value}: {ignored:?}");
+            assert!(ignored[0].starts_with(name), "{name}: {ignored:?}");
+            assert!(!ignored[0].contains("canary"), "{ignored:?}");
+            let usual = read(&[], &[endpoint]).expect("valid");
+            assert_eq!(format!("{odd:?}"), format!("{usual:?}"), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn a_collector_that_cannot_be_meant_gets_nothing() {
+        for (name, value) in [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:canary@c"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://c"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nonexistent"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/dev/null"),
+        ] {
+            let asked = [("OTEL_TRACES_EXPORTER", "otlp"), (name, value)];
+            let (settings, ignored) = warned(&[], &asked).expect("it starts");
+            assert!(settings.traces.is_none() && !ignored.is_empty(), "{name}={value}");
+            assert!(ignored[0].contains("traces are not exported"), "{ignored:?}");
+            assert!(!ignored.join(";").contains("canary"), "{ignored:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_understood_in_any_case() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c");
+        let off = read(&[], &[endpoint, ("OTEL_SDK_DISABLED", "TRUE")]).expect("valid");
+        assert!(off.traces.is_none() && off.metrics.is_none());
+        let http = ("OTEL_EXPORTER_OTLP_PROTOCOL", "HTTP/Protobuf");
+        let sampler = ("OTEL_TRACES_SAMPLER", "ALWAYS_OFF");
+        let settings = read(&[], &[endpoint, http, sampler]).expect("valid");
+        assert_eq!(settings.traces.expect("a collector").protocol, Protocol::Http);
+        assert!(settings.sampling.ratio == 0.0 && !settings.sampling.parent_based);
+    }
+
+    #[test]
+    fn what_counts_for_exports_is_not_mentioned_without_one() {
+        let odd = [("OTEL_TRACES_SAMPLER", "sometimes"), ("OTEL_BSP_SCHEDULE_DELAY", "-1")];
+        read(&[], &odd).expect("nothing is exported, nothing is said");
     }
 }

@@ -10,8 +10,9 @@
 //! requests from opening a hundred connections, of which TLS would show
 //! ninety-nine to be superfluous.
 //!
-//! The environment's proxy variables are not followed, redirects neither, and
-//! there are no cookies: a request goes where the operator's base URL says.
+//! The environment's proxy variables are followed, except for a provider on
+//! loopback. Redirects are not, and there are no cookies: a request goes where
+//! the operator's base URL says.
 
 use std::{
     future::poll_fn,
@@ -25,7 +26,9 @@ use std::{
 };
 
 use anyhow::Context as _;
+use hyper_util::client::proxy::matcher::Matcher;
 use tower::{Layer, Service};
+use url::{Host, Url};
 
 use super::{ClientConfig, Protocol, sending::Sent};
 
@@ -164,7 +167,6 @@ impl Place<'_> {
 fn build(config: &ClientConfig, connecting: Connecting) -> anyhow::Result<reqwest::Client> {
     let builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
-        .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         // Retries are the execution's, which knows the deadlines.
@@ -179,12 +181,35 @@ fn build(config: &ClientConfig, connecting: Connecting) -> anyhow::Result<reqwes
         .http2_keep_alive_interval(Duration::from_secs(20))
         .http2_keep_alive_timeout(Duration::from_secs(10))
         .http2_keep_alive_while_idle(true);
+    let builder = if is_loopback(&config.base_url) { builder.no_proxy() } else { builder };
     let builder = match config.protocol {
         Protocol::Auto => builder,
         Protocol::Http1 => builder.http1_only(),
         Protocol::Http2 => builder.http2_prior_knowledge(),
     };
     builder.build().context("cannot set up the HTTP client")
+}
+
+/// Returns the proxy that the environment names for a provider, without its
+/// password: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in either
+/// case.
+pub fn proxy(base_url: &Url) -> Option<String> {
+    if is_loopback(base_url) {
+        return None;
+    }
+    let proxy = Matcher::from_env().intercept(&base_url.as_str().parse().ok()?)?;
+    let uri = proxy.uri();
+    let host = uri.authority().map(|authority| authority.as_str().rsplit('@').next())??;
+    Some(format!("{}://{host}", uri.scheme_str().unwrap_or("http")))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// Counts the connections that are being opened, TLS included.

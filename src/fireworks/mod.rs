@@ -48,6 +48,7 @@ mod transport;
 mod tests;
 
 pub use self::{
+    connections::proxy,
     probe::{Conclusion, Probe, Verdict, Verdicts},
     retry::RetryPolicy,
 };

@@ -178,7 +178,12 @@ instruments! {
     redis_duration: Histogram<f64> = "sparkler.redis.duration" ["s"]
         by [sparkler::REDIS_OPERATION] in REDIS_SECONDS;
 
-    /// 1 while Redis answers, 0 while the worker does without.
+    /// Answers of Redis that it will not do what workers need, by the cause.
+    redis_refusals: Counter<u64> = "sparkler.redis.refusals" ["{refusal}"]
+        by [sparkler::REDIS_CAUSE] in NO_BUCKETS;
+
+    /// 1 while Redis answers a small write in time, 0 while the worker does without.
+    /// One that is full or lacks a right answers: sparkler.redis.refusals counts that.
     redis_reachable: Gauge<u64> = "sparkler.redis.reachable" [""]
         by [] in NO_BUCKETS;
 

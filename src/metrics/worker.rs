@@ -60,6 +60,13 @@ impl Metrics {
         instruments.redis_duration.record(took.as_secs_f64(), &attributes);
     }
 
+    /// Redis answered that it will not: `cause` names why, in a word of the
+    /// program's own.
+    pub fn redis_refused(&self, cause: &'static str) {
+        let attribute = KeyValue::new(sparkler::REDIS_CAUSE, cause);
+        self.instruments().redis_refusals.add(1, &[attribute]);
+    }
+
     /// Redis answers, or the worker does without.
     pub fn redis_reachable(&self, reachable: bool) {
         self.instruments().redis_reachable.record(u64::from(reachable), &[]);

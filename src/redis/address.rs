@@ -10,10 +10,15 @@
 //! part of it: it comes from a file, which is read anew for each connection, or
 //! from the environment.
 
-use std::{fmt, fs, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
+
+use crate::files;
+
+/// Longer passwords are none.
+const MOST_PASSWORD_BYTES: u64 = 64 << 10;
 
 /// How Redis is reached, and how long it may take.
 #[derive(Debug, Clone)]
@@ -87,7 +92,8 @@ impl Credential {
             Credential::None => None,
             Credential::Password(password) => Some(password.clone()),
             Credential::File(path) => {
-                let text = zeroize::Zeroizing::new(fs::read_to_string(path).ok()?);
+                let bytes = files::read_small(path, path, MOST_PASSWORD_BYTES).ok()?;
+                let text = std::str::from_utf8(&bytes).ok()?;
                 Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
             }
         }

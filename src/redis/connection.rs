@@ -157,7 +157,7 @@ impl Connection {
     }
 
     fn failed(&self, way: &Open, key: &[u8], cause: Cause) -> Unavailable {
-        self.way.warning.failed(cause);
+        self.way.failed(cause);
         if cause.is_lasting() {
             self.way.close(way, key);
         }

@@ -90,6 +90,14 @@ impl Way {
         }
     }
 
+    /// Records a failure.
+    pub(super) fn failed(&self, cause: Cause) {
+        self.warning.failed(cause);
+        if cause.is_refusal() {
+            self.metrics.redis_refused(cause.as_str());
+        }
+    }
+
     /// Keeps the way for ever.
     pub(super) async fn keep(&self) {
         let mut pause = Pause::default();
@@ -99,9 +107,9 @@ impl Way {
                 Ok(link) => {
                     self.dialled.send_modify(|count| *count += 1);
                     let failed = self.keep_link(link, &mut turn, &mut pause).await;
-                    self.warning.failed(failed);
+                    self.failed(failed);
                 }
-                Err(cause) => self.warning.failed(cause),
+                Err(cause) => self.failed(cause),
             }
             sleep(pause.next()).await;
         }

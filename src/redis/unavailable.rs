@@ -83,6 +83,12 @@ impl Cause {
         }
     }
 
+    /// Whether the server is there and will not do what workers need: it stays so
+    /// until its operator does something.
+    pub(super) fn is_refusal(self) -> bool {
+        matches!(self, Cause::Unauthorized | Cause::Forbidden | Cause::ReadOnly | Cause::Full)
+    }
+
     pub(super) fn of(error: &RedisError) -> Cause {
         match error.kind() {
             ErrorKind::AuthenticationFailed => Cause::Unauthorized,

@@ -202,6 +202,9 @@ pub mod sparkler {
     pub const COOLDOWN_KIND: &str = "sparkler.cooldown.kind";
     /// What a command to Redis is for.
     pub const REDIS_OPERATION: &str = "sparkler.redis.operation";
+    /// Why Redis refuses: `unauthorized`, `forbidden` (a right is missing),
+    /// `read_only` or `full`.
+    pub const REDIS_CAUSE: &str = "sparkler.redis.cause";
     /// How a command to Redis ended.
     pub const REDIS_RESULT: &str = "sparkler.redis.result";
     /// `traces`, `metrics` or `logs`.

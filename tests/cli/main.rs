@@ -14,3 +14,4 @@ mod nodes;
 mod program;
 mod request;
 mod scripted_worker;
+mod starting;

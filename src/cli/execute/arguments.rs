@@ -5,12 +5,13 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, ValueEnum, builder::BoolishValueParser};
 
-use super::super::{
-    credential::CredentialArgs, node::NodeArgs, units::parse_duration, worker::WorkerArgs,
-};
-use crate::proto::{
-    cache_policy::{Mode, Scope},
-    execution_limits::OnCancel,
+use super::super::{credential::CredentialArgs, node::NodeArgs, worker::WorkerArgs};
+use crate::{
+    config::duration,
+    proto::{
+        cache_policy::{Mode, Scope},
+        execution_limits::OnCancel,
+    },
 };
 
 /// One execution.
@@ -104,7 +105,7 @@ pub(super) struct CacheArgs {
     pub(super) cache_scope: Option<CacheScope>,
 
     /// How long the answer is kept, such as 10m.
-    #[arg(long, env = "SPARKLER_CACHE_TTL", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, env = "SPARKLER_CACHE_TTL", value_name = "TIME", value_parser = duration)]
     pub(super) cache_ttl: Option<Duration>,
 
     /// Separates answers that would otherwise be the same.
@@ -143,19 +144,19 @@ pub(super) enum CacheScope {
 #[command(next_help_heading = "Limits (such as 90s, 1m30s; else the worker's)")]
 pub(super) struct LimitArgs {
     /// To the established connection with the provider.
-    #[arg(long, env = "SPARKLER_CONNECT", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, env = "SPARKLER_CONNECT", value_name = "TIME", value_parser = duration)]
     pub(super) connect: Option<Duration>,
 
     /// From the call to the first output.
-    #[arg(long, env = "SPARKLER_FIRST_TOKEN", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, env = "SPARKLER_FIRST_TOKEN", value_name = "TIME", value_parser = duration)]
     pub(super) first_token: Option<Duration>,
 
     /// Between two pieces of output.
-    #[arg(long, env = "SPARKLER_IDLE", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, env = "SPARKLER_IDLE", value_name = "TIME", value_parser = duration)]
     pub(super) idle: Option<Duration>,
 
     /// The whole call.
-    #[arg(long, env = "SPARKLER_TOTAL", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, env = "SPARKLER_TOTAL", value_name = "TIME", value_parser = duration)]
     pub(super) total: Option<Duration>,
 
     /// Calls of the provider, the first included.

@@ -1,0 +1,56 @@
+//! Durations as typed, for every flag: bounded, so that no arithmetic with one
+//! overflows, and with one meaning of `0s`.
+
+use std::time::Duration;
+
+/// Longer ones are refused.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A duration of some length, such as `500ms`, `90s` or `1m30s`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    match duration_or_none(text)? {
+        Duration::ZERO => Err("must be more than 0s".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// The same where `0s` turns off what the duration is for.
+pub fn duration_or_none(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|problem| format!("is not a duration such as 500ms, 90s or 1m30s: {problem}"))?;
+    if duration > LONGEST {
+        return Err("must be at most 365d".to_owned());
+    }
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_duration_is_too_long_to_be_refused() {
+        for text in [
+            "366d",
+            "99999999999999d",
+            "18446744073709551615s",
+            "18446744073709551616s",
+            "99999999999999999999999999y",
+        ] {
+            duration(text).expect_err(text);
+            duration_or_none(text).expect_err(text);
+        }
+        assert_eq!(duration("365d"), Ok(LONGEST));
+    }
+
+    #[test]
+    fn nothing_is_a_duration_only_where_it_turns_something_off() {
+        assert_eq!(duration_or_none("0s"), Ok(Duration::ZERO));
+        for text in ["0s", "0ms", "0d 0h"] {
+            assert_eq!(duration(text), Err("must be more than 0s".to_owned()));
+        }
+        for text in ["", "-1s", "1", "s", "1 parsec", "\u{0}"] {
+            assert!(duration(text).is_err_and(|problem| problem.contains("90s")), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Files that the operator names, read with a bound and a time limit: a device
+//! that never ends, a pipe that nobody writes to and a mount that hangs are
+//! errors like any other. Used wherever a file is read.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use zeroize::Zeroizing;
+
+/// The contents of a file; zeroed when dropped.
+pub type Contents = Zeroizing<Vec<u8>>;
+
+/// The largest file that is read where nothing else is said.
+pub const MOST_BYTES: u64 = 16 << 20;
+
+/// A file at the start of the program, or apart from executing threads.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// One that somebody's execution waits for.
+const SHORT_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Places where a read is overdue and has not come back. The next one there fails
+/// at once: a mount that hangs costs one time limit and one thread.
+static OVERDUE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Reads a file of at most [`MOST_BYTES`]; blocks for seconds at most.
+pub fn read(path: &Path) -> io::Result<Contents> {
+    read_within(path, path, MOST_BYTES, PATIENCE)
+}
+
+/// The same for a file of text.
+pub fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
+    let text = String::from_utf8(std::mem::take(&mut *read(path)?));
+    text.map(Zeroizing::new)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+}
+
+/// Reads a small file of a folder that hangs as a whole, if it does; blocks for
+/// half a second at most, and only once.
+pub fn read_small(folder: &Path, path: &Path, most: u64) -> io::Result<Contents> {
+    read_within(folder, path, most, SHORT_PATIENCE)
+}
+
+fn read_within(place: &Path, path: &Path, most: u64, limit: Duration) -> io::Result<Contents> {
+    if overdue().iter().any(|overdue| overdue == place) {
+        return Err(io::Error::new(io::ErrorKind::TimedOut, "an earlier read has not come back"));
+    }
+    let (send, receive) = mpsc::sync_channel(1);
+    let is_done = Arc::new(AtomicBool::new(false));
+    let (at, from, done) = (place.to_owned(), path.to_owned(), is_done.clone());
+    thread::Builder::new().name("file".to_owned()).spawn(move || {
+        let read = read_bounded(&from, most);
+        let mut overdue = overdue();
+        done.store(true, Ordering::Relaxed);
+        overdue.retain(|overdue| *overdue != at);
+        drop(overdue);
+        // Whoever asked may have gone.
+        let _ = send.send(read);
+    })?;
+    receive.recv_timeout(limit).unwrap_or_else(|_| {
+        let mut overdue = overdue();
+        // Under the lock: it has been taken off the list, or will be.
+        if !is_done.load(Ordering::Relaxed) {
+            overdue.push(place.to_owned());
+        }
+        let why = format!("nothing came of it within {}", humantime::format_duration(limit));
+        Err(io::Error::new(io::ErrorKind::TimedOut, why))
+    })
+}
+
+fn overdue() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
+    OVERDUE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read_bounded(path: &Path, most: u64) -> io::Result<Contents> {
+    let file = File::open(path)?;
+    // In one piece, where its size is known: a secret leaves no copies behind.
+    let expected = file.metadata()?.len().min(most) + 1;
+    let mut contents = Zeroizing::new(Vec::with_capacity(usize::try_from(expected).unwrap_or(0)));
+    file.take(most + 1).read_to_end(&mut contents)?;
+    if contents.len() as u64 > most {
+        let why = format!("it is larger than {most} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(contents)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{process::Command, time::Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_whole_up_to_its_bound() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, "twelve bytes").expect("written");
+        let read = |most| read_within(&path, &path, most, PATIENCE);
+        assert_eq!(read(12).expect("it fits").as_slice(), b"twelve bytes");
+        assert_eq!(read(11).expect_err("too large").kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read_text(&path).expect("text").as_str(), "twelve bytes");
+    }
+
+    #[test]
+    fn a_device_that_never_ends_is_too_large() {
+        let failed = read(Path::new("/dev/urandom")).expect_err("it never ends");
+        assert_eq!(failed.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_costs_one_limit() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&path).status().expect("it runs").success());
+        let limit = Duration::from_millis(200);
+        let read = || read_within(folder.path(), &path, 10, limit);
+        assert_eq!(read().expect_err("nothing").kind(), io::ErrorKind::TimedOut);
+        let began = Instant::now();
+        for _ in 0..100 {
+            assert_eq!(read().expect_err("still nothing").kind(), io::ErrorKind::TimedOut);
+        }
+        assert!(began.elapsed() < 10 * limit, "{:?} for 100 reads", began.elapsed());
+        // Somebody writes at last: the reader comes back, and the place with it.
+        std::fs::write(&path, "late").expect("written");
+        let began = Instant::now();
+        while overdue().iter().any(|place| place == folder.path()) {
+            assert!(began.elapsed() < PATIENCE, "it stays overdue");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
