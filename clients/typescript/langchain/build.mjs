@@ -1,0 +1,3 @@
+import { bothModules } from "../build.mjs";
+
+bothModules(new URL("./", import.meta.url).pathname);

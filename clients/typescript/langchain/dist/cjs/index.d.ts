@@ -1,0 +1,1 @@
+export { ChatSparkler, type ChatSparklerCallOptions, type ChatSparklerInput } from "./chat-model.js";

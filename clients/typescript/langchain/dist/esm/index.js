@@ -1,0 +1,1 @@
+export { ChatSparkler } from "./chat-model.js";
