@@ -12,6 +12,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let encoded = prost_types::FileDescriptorSet::clone(&descriptors);
     fs::write(out_dir.join("worker.binpb"), prost::Message::encode_to_vec(&encoded))?;
 
+    let mut config = prost_build::Config::new();
+    config.enable_type_names();
     tonic_prost_build::configure()
         .codec_path("crate::proto::Codec")
         // Whatever holds a secret must not be printable.
@@ -23,6 +25,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             "sparkler.worker.v1.Started",
             "sparkler.worker.v1.ExecuteNodeResponse",
         ])
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

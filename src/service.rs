@@ -39,7 +39,8 @@ pub struct Service {
 type Events = Pin<Box<dyn Stream<Item = Result<ExecuteNodeResponse, Status>> + Send>>;
 
 /// How a call with a place begins.
-type Beginning<M> = fn(&Arc<Executor>, Permit, M, Arrival, Story) -> Result<Box<Session>, Error>;
+type Beginning<M> =
+    fn(&Arc<Executor>, Permit, M, Door, Arrival, Story) -> Result<Box<Session>, Error>;
 
 impl Service {
     /// The service of an executor.
@@ -60,10 +61,10 @@ impl Service {
         let arrival = arrival(&request).map_err(refuse)?;
         let cut_at = request.extensions().get::<CutAt>().copied();
         let mut message = request.into_inner();
-        let context = Door::context(message.take_context());
+        let (door, context) = Door::open(message.take_context());
         let story = self.executor.story(message.node_type(), context.clone(), arrival.arrived);
         let begin = move |executor: &Arc<Executor>, permit, message, arrival, story| {
-            let mut session = begin(executor, permit, message, arrival, story)?;
+            let mut session = begin(executor, permit, message, door, arrival, story)?;
             if let Some(CutAt(at)) = cut_at {
                 session.end_before(at);
             }
@@ -186,8 +187,8 @@ impl WorkerService for Service {
         &self,
         request: Request<ExecuteNodeRequest>,
     ) -> Result<Response<Events>, Status> {
-        self.take(request, |executor, permit, message, arrival, story| {
-            let order = Door::default().order(message, story.context(), arrival);
+        self.take(request, |executor, permit, message, door, arrival, story| {
+            let order = door.order(message, story.context(), arrival);
             let (order, story) = story.after(order)?;
             executor.execute(permit, order, story)
         })
@@ -198,8 +199,8 @@ impl WorkerService for Service {
         &self,
         request: Request<AttachExecutionRequest>,
     ) -> Result<Response<Events>, Status> {
-        self.take(request, |executor, permit, message, arrival, story| {
-            let attachment = Door::default().attachment(message, story.context(), arrival);
+        self.take(request, |executor, permit, message, door, arrival, story| {
+            let attachment = door.attachment(message, story.context(), arrival);
             let (attachment, story) = story.after(attachment)?;
             executor.attach(permit, attachment, story)
         })
@@ -220,8 +221,9 @@ impl WorkerService for Service {
         request: Request<CheckNodeRequest>,
     ) -> Result<Response<CheckNodeResponse>, Status> {
         let arrival = arrival(&request).map_err(refuse)?;
-        let message = request.into_inner();
-        let tenant = message.context.as_ref().map_or("", |context| &context.tenant);
+        let mut message = request.into_inner();
+        let (door, context) = Door::open(message.context.take());
+        let tenant = &context.tenant;
         let bytes = arrival.request_bytes;
         let entry = self.executor.admit(&arrival.caller, tenant, bytes);
         let _permit = match entry.map_err(refuse)? {
@@ -233,7 +235,7 @@ impl WorkerService for Service {
             }
         };
         let metrics = &self.executor.metrics;
-        let check = guarded(metrics, || Door::default().check(message, arrival));
+        let check = guarded(metrics, || door.check(message, arrival));
         let checking = self.executor.check(check.map_err(refuse)?);
         let checked = AssertUnwindSafe(checking).catch_unwind().await;
         let findings = checked.unwrap_or_else(|_panic| {

@@ -109,12 +109,26 @@ pub struct Violation {
     pub field: String,
     /// What is wrong and what to do, as a sentence without its subject.
     pub description: String,
+    /// How many problems it stands for: more than one where the rest were only
+    /// counted.
+    count: usize,
 }
 
 impl Violation {
     /// A violation.
     pub fn new(field: impl Into<String>, description: impl Into<String>) -> Violation {
-        Violation { field: field.into(), description: description.into() }
+        Violation { field: field.into(), description: description.into(), count: 1 }
+    }
+
+    /// Stands for so many more that are not described one by one.
+    pub fn more(count: usize) -> Violation {
+        let description = format!("has these problems and {count} more");
+        Violation { count, ..Violation::new("request", description) }
+    }
+
+    /// Returns how many problems it stands for.
+    pub fn count(&self) -> usize {
+        self.count
     }
 }
 
@@ -149,8 +163,8 @@ impl Error {
     pub const PANICKED: Error = Error::Internal("it panicked; its log has the place");
 
     /// Longer answers are cut in [`Error::OutputNotJson`] and
-    /// [`Error::OutputSchemaMismatch`]: a status travels in headers, and those of
-    /// careful clients take 8 KiB in all.
+    /// [`Error::OutputSchemaMismatch`]; a status, which travels in headers, takes
+    /// less still.
     pub const MAX_TEXT_BYTES: usize = 2 * 1024;
 
     /// What happened: the `reason` of `ErrorInfo`, the metric label, the log

@@ -9,9 +9,8 @@ use crate::{
     error::{Error, Violation},
 };
 
-/// Longer ones are refused: an idempotency key, a salt, a label.
+/// Longer ones are refused: an idempotency key, a salt.
 const MAX_TEXT_BYTES: usize = 256;
-const MAX_LABELS: usize = 16;
 
 impl Executor {
     /// Who shares the answer. A caller cannot name itself into a scope that
@@ -54,20 +53,11 @@ impl Executor {
         };
         refuse_long("idempotency_key", order.idempotency_key.as_deref().unwrap_or_default());
         refuse_long("cache.salt", &order.cache.salt);
-        for (key, value) in &order.context.labels {
-            refuse_long("context.labels", key);
-            refuse_long("context.labels", value);
-        }
         if order.input_bytes > self.settings.max_input_bytes {
             let most = self.settings.max_input_bytes;
             let description =
                 format!("has {} bytes; this worker takes at most {most}", order.input_bytes);
             violations.push(Violation::new("input", description));
-        }
-        if order.context.labels.len() > MAX_LABELS {
-            let description =
-                format!("has {} entries; at most {MAX_LABELS}", order.context.labels.len());
-            violations.push(Violation::new("context.labels", description));
         }
         violations
     }

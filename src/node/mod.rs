@@ -40,7 +40,7 @@ pub use self::{
     field::{Class, Field, Literal, Words, words},
     form::{CredentialField, Form},
     input::{Input, InputKind, Message, Part, ToolCall},
-    problems::Problems,
+    problems::{Path, Problems},
     registry::{Checked, Registered, Registry},
     shape::{MAX_INTEGER, Member, Shape, TextRule},
     values::Values,

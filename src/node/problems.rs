@@ -13,6 +13,8 @@ use crate::error::{Violation, shorten};
 const TOLD_PROBLEMS: usize = 24;
 /// How much of a foreign name is quoted.
 const QUOTED_BYTES: usize = 64;
+/// How much of a path is told.
+const PATH_BYTES: usize = 256;
 
 /// What is wrong so far.
 #[derive(Debug, Default)]
@@ -25,7 +27,8 @@ impl Problems {
     /// Adds a problem: where, and what as a sentence without its subject.
     pub fn add(&mut self, field: impl fmt::Display, description: impl Into<String>) {
         if self.told.len() < TOLD_PROBLEMS {
-            self.told.push(Violation::new(field.to_string(), description));
+            let path = field.to_string();
+            self.told.push(Violation::new(shorten(&path, PATH_BYTES), description));
         } else {
             self.untold += 1;
         }
@@ -48,8 +51,7 @@ impl Problems {
             return Ok(());
         }
         if self.untold > 0 {
-            let more = format!("has {} more problems", self.untold);
-            self.told.push(Violation::new("request", more));
+            self.told.push(Violation::more(self.untold));
         }
         Err(self.told)
     }
@@ -62,7 +64,7 @@ pub(super) struct Told;
 /// The way to a value, kept on the stack and written out only for a problem:
 /// `config.tools[0].function.name`.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Path<'a> {
+pub enum Path<'a> {
     /// Where it begins, such as `config`.
     Root(&'a str),
     /// A member of an object.
@@ -73,12 +75,12 @@ pub(super) enum Path<'a> {
 
 impl<'a> Path<'a> {
     /// The way to a member.
-    pub(super) fn member(&'a self, name: &'a str) -> Path<'a> {
+    pub fn member(&'a self, name: &'a str) -> Path<'a> {
         Path::Member(self, name)
     }
 
     /// The way to an item.
-    pub(super) fn item(&'a self, index: usize) -> Path<'a> {
+    pub fn item(&'a self, index: usize) -> Path<'a> {
         Path::Item(self, index)
     }
 }
@@ -136,7 +138,7 @@ mod tests {
         }
         let told = problems.into_result().expect_err("problems");
         assert_eq!(told.len(), TOLD_PROBLEMS + 1);
-        assert_eq!(told[TOLD_PROBLEMS].description, "has 976 more problems");
+        assert_eq!(told[TOLD_PROBLEMS].description, "has these problems and 976 more");
     }
 
     #[test]

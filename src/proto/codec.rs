@@ -5,13 +5,17 @@
 
 use std::marker::PhantomData;
 
-use prost::Message;
+use bytes::Buf;
+use prost::{Message, Name};
 use tonic::{
     Status,
     codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-use super::status::status;
+use super::{
+    expansion::{self, TooMuch},
+    status::status,
+};
 use crate::error::{Error, Violation};
 
 /// Encodes and decodes messages of the API.
@@ -27,7 +31,7 @@ impl<E, D> Default for Codec<E, D> {
 impl<E, D> tonic::codec::Codec for Codec<E, D>
 where
     E: Message + Send + 'static,
-    D: Message + Default + Send + 'static,
+    D: Message + Name + Default + Send + 'static,
 {
     type Encode = E;
     type Decode = D;
@@ -66,19 +70,36 @@ impl<E: Message> Encoder for ProtobufEncoder<E> {
 #[derive(Debug)]
 pub struct ProtobufDecoder<D>(PhantomData<D>);
 
-impl<D: Message + Default> Decoder for ProtobufDecoder<D> {
+impl<D: Message + Name + Default> Decoder for ProtobufDecoder<D> {
     type Item = D;
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
+        // The buffer holds the whole frame in one piece.
+        if is_request::<D>()
+            && let Err(TooMuch { most }) = expansion::check(&D::full_name(), buffer.chunk())
+        {
+            return Err(refuse(format!(
+                "would take more than {most} bytes of memory: it has too many small or empty \
+                 items; leave out what is empty, or send fewer"
+            )));
+        }
         D::decode(buffer).map(Some).map_err(|problem| {
             // prost's words name the field and what is wrong, never a value.
-            let description = format!("is not a message of this API: {problem}");
-            status(&Error::InvalidNodeConfig(vec![Violation::new("request", description)]))
+            refuse(format!("is not a message of this API: {problem}"))
         })
     }
 
     fn buffer_settings(&self) -> BufferSettings {
         BufferSettings::new(1024, 32 * 1024)
     }
+}
+
+/// The worker's own answers come from a worker; requests come from strangers.
+fn is_request<D: Name>() -> bool {
+    D::NAME.ends_with("Request")
+}
+
+fn refuse(description: String) -> Status {
+    status(&Error::InvalidNodeConfig(vec![Violation::new("request", description)]))
 }

@@ -3,6 +3,7 @@
 
 mod codec;
 mod describe;
+mod expansion;
 mod refusal;
 mod request;
 mod response;
@@ -15,6 +16,7 @@ mod generated {
 
 pub use self::{
     codec::Codec,
+    expansion::{Expansion, TooMuch, most},
     generated::*,
     refusal::name_refusal,
     request::{Arrival, Door},

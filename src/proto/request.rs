@@ -1,7 +1,12 @@
 //! Requests into plain values. Every field problem is collected; the credential
 //! moves into its redacting type at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use prost_types::{Struct, Value as ProtoValue, value::Kind};
 use serde_json::{Map, Number, Value};
@@ -15,13 +20,17 @@ use super::{
 use crate::{
     callers::Caller,
     credentials::ApiKey,
-    error::{Error, Violation},
+    error::Error,
     execution::order::{
         self, Attachment, CacheMode, Check, Context, CredentialSource, Limits, Order, ScopeKind,
     },
-    node::{Input, Message, Part, ToolCall},
+    node::{Input, Message, Part, Path, Problems, ToolCall},
     output::{OutputFormat, Schema},
 };
+
+/// How long a text of the context may be, and how many labels it may have.
+const MAX_TEXT_BYTES: usize = 256;
+const MAX_LABELS: usize = 16;
 
 /// What is known of a call besides its message.
 #[derive(Debug)]
@@ -48,7 +57,7 @@ impl Arrival {
 /// wrong with them.
 #[derive(Debug, Default)]
 pub struct Door {
-    violations: Vec<Violation>,
+    problems: Problems,
 }
 
 impl Door {
@@ -77,19 +86,24 @@ impl Door {
         self.close(order)
     }
 
-    /// Where in which flow a call stands: before the rest of it is looked at, and
-    /// once for all who ask.
-    pub fn context(given: Option<ExecutionContext>) -> Arc<Context> {
+    /// Reads where in which flow a call stands: before the rest of it is looked
+    /// at, and once for all who ask. Texts that are too long, or hold control
+    /// characters, are left out and refused by name with everything else, so that
+    /// nothing unread reaches logs, spans or metrics.
+    pub fn open(given: Option<ExecutionContext>) -> (Door, Arc<Context>) {
         let given = given.unwrap_or_default();
-        Arc::new(Context {
-            flow_id: given.flow_id,
-            run_id: given.run_id,
-            node_id: given.node_id,
-            session_id: given.session_id,
-            tenant: given.tenant,
+        let mut problems = Problems::default();
+        let mut text = |field: &str, text: String| checked_text(field, text, &mut problems);
+        let context = Context {
+            flow_id: text("context.flow_id", given.flow_id),
+            run_id: text("context.run_id", given.run_id),
+            node_id: text("context.node_id", given.node_id),
+            session_id: text("context.session_id", given.session_id),
+            tenant: text("context.tenant", given.tenant),
             attempt: given.attempt,
-            labels: given.labels.into_iter().collect(),
-        })
+            labels: labels(given.labels, &mut problems),
+        };
+        (Door { problems }, Arc::new(context))
     }
 
     /// The limits of a call by themselves, before the rest of it is looked at;
@@ -131,34 +145,31 @@ impl Door {
     }
 
     fn close<T>(self, value: T) -> Result<T, Error> {
-        if self.violations.is_empty() {
-            Ok(value)
-        } else {
-            Err(Error::InvalidNodeConfig(self.violations))
-        }
+        self.problems.into_result().map(|()| value).map_err(Error::InvalidNodeConfig)
     }
 
-    fn refuse(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.violations.push(Violation::new(field, description));
+    fn refuse(&mut self, field: impl fmt::Display, description: impl Into<String>) {
+        self.problems.add(field, description);
     }
 
     fn config(&mut self, config: Option<Struct>) -> Map<String, Value> {
-        self.object(config.unwrap_or_default(), "config")
+        self.object(config.unwrap_or_default(), Path::Root("config"))
     }
 
-    fn object(&mut self, object: Struct, path: &str) -> Map<String, Value> {
+    fn object(&mut self, object: Struct, path: Path<'_>) -> Map<String, Value> {
         object
             .fields
             .into_iter()
             .map(|(key, value)| {
-                let value = self.value(value, path, &key);
+                let value = self.value(value, path.member(&key));
                 (key, value)
             })
             .collect()
     }
 
-    /// Protobuf has one kind of number; a whole one becomes an integer again.
-    fn value(&mut self, value: ProtoValue, parent: &str, key: &str) -> Value {
+    /// Protobuf has one kind of number; a whole one becomes an integer again. The
+    /// path stays on the stack: it is written only for a problem.
+    fn value(&mut self, value: ProtoValue, path: Path<'_>) -> Value {
         match value.kind {
             None | Some(Kind::NullValue(_)) => Value::Null,
             Some(Kind::BoolValue(value)) => Value::Bool(value),
@@ -166,20 +177,15 @@ impl Door {
             Some(Kind::NumberValue(value)) => match number(value) {
                 Some(number) => Value::Number(number),
                 None => {
-                    self.refuse(format!("{parent}.{key}"), format!("is {value}: not a number"));
+                    self.refuse(path, format!("is {value}: not a number"));
                     Value::Null
                 }
             },
-            Some(Kind::StructValue(value)) => {
-                Value::Object(self.object(value, &format!("{parent}.{key}")))
-            }
+            Some(Kind::StructValue(value)) => Value::Object(self.object(value, path)),
             Some(Kind::ListValue(list)) => {
-                let path = format!("{parent}.{key}");
                 let values = list.values.into_iter().enumerate();
                 Value::Array(
-                    values
-                        .map(|(index, value)| self.value(value, &path, &index.to_string()))
-                        .collect(),
+                    values.map(|(index, value)| self.value(value, path.item(index))).collect(),
                 )
             }
         }
@@ -311,6 +317,29 @@ impl Door {
         self.refuse(field, format!("is {number}, which this worker does not know"));
         None
     }
+}
+
+fn labels(given: HashMap<String, String>, problems: &mut Problems) -> BTreeMap<String, String> {
+    if given.len() > MAX_LABELS {
+        let description = format!("has {} entries; at most {MAX_LABELS}", given.len());
+        problems.add("context.labels", description);
+        return BTreeMap::new();
+    }
+    let mut text = |text| checked_text("context.labels", text, problems);
+    given.into_iter().map(|(key, value)| (text(key), text(value))).collect()
+}
+
+/// The text, or nothing where it is not fit for logs and spans.
+fn checked_text(field: &str, text: String, problems: &mut Problems) -> String {
+    let description = if text.len() > MAX_TEXT_BYTES {
+        format!("has {} bytes; at most {MAX_TEXT_BYTES}", text.len())
+    } else if text.contains(char::is_control) {
+        "has control characters; leave them out".to_owned()
+    } else {
+        return text;
+    };
+    problems.add(field, description);
+    String::new()
 }
 
 fn number(value: f64) -> Option<Number> {

@@ -20,13 +20,20 @@ const WORKER_DOMAIN: &str = "sparkler";
 /// The domain of what the provider says.
 const PROVIDER_DOMAIN: &str = "fireworks.ai";
 
-/// Message and details travel in headers, of which careful clients take 8 KiB
-/// in all: beyond that they tell nothing of the failure. So much for the
-/// message, as it is encoded there.
-const MAX_MESSAGE_BYTES: usize = 1536;
-/// So much for violations, in all and each.
-const MAX_VIOLATIONS_BYTES: usize = 2048;
-const MAX_VIOLATION_BYTES: usize = 512;
+/// Message, details and metadata travel in headers, which nginx passes on up to
+/// 4 KiB in all, and careful clients take up to 8. So much for everything, names
+/// included.
+const MAX_WIRE_BYTES: usize = 3584;
+/// Of that, the names, the code, the pushback and the rest of the head.
+const FRAME_BYTES: usize = 320;
+/// Of that, the message, as it is encoded there.
+const MAX_MESSAGE_BYTES: usize = 640;
+/// What is left for the details, before base64 makes four bytes of three.
+const MAX_DETAILS_BYTES: usize = (MAX_WIRE_BYTES - FRAME_BYTES - MAX_MESSAGE_BYTES) / 4 * 3;
+/// What a detail takes beside its content: its type, and lengths.
+const DETAIL_FRAME_BYTES: usize = 64;
+/// Each of a violation's two texts, and each text of the provider.
+const MAX_TEXT_BYTES: usize = 256;
 
 /// The status of an error that came before anything had begun.
 pub fn status(error: &Error) -> Status {
@@ -40,7 +47,7 @@ impl From<Failed> for Status {
             cost: failed.cost.map(Cost::from),
             timing: Some(Timing::from(failed.timing)),
             attempts: failed.attempts,
-            text: answer_text(&failed.error).to_owned(),
+            text: String::new(),
             execution_token: failed.execution_token.unwrap_or_default(),
         };
         make(&failed.error, Some(failed.phase), Some(detail))
@@ -57,16 +64,33 @@ fn make(error: &Error, phase: Option<Phase>, detail: Option<FailureDetail>) -> S
         let retry_delay = prost_types::Duration::try_from(wait).ok();
         details.push(any(&pb::RetryInfo { retry_delay }));
     }
-    if let Error::InvalidNodeConfig(violations) = error {
-        details.push(any(&bad_request(violations)));
-    }
     if let Some(quota) = error.quota() {
         details.push(any(&quota_failure(quota)));
     }
-    details.extend(detail.as_ref().map(any));
-    let rich = pb::Status { code: code.into(), message: message.clone(), details };
-    let details = rich.encode_to_vec().into();
-    Status::with_details_and_metadata(code, message, details, pushback(error))
+    let mut rich = pb::Status { code: code.into(), message: message.clone(), details };
+    // What has a size of its own is in; the rest shares what is left.
+    let reserved = detail.as_ref().map_or(0, |detail| detail.encoded_len() + DETAIL_FRAME_BYTES);
+    if let Error::InvalidNodeConfig(violations) = error {
+        let violations = bad_request(violations, room(&rich).saturating_sub(reserved));
+        rich.details.push(any(&violations));
+    }
+    if let Some(mut detail) = detail {
+        let room = room(&rich).saturating_sub(reserved);
+        detail.text = cut(answer_text(error), room);
+        rich.details.push(any(&detail));
+    }
+    Status::with_details_and_metadata(code, message, rich.encode_to_vec().into(), pushback(error))
+}
+
+/// How many bytes another detail of a status may have.
+fn room(rich: &pb::Status) -> usize {
+    MAX_DETAILS_BYTES.saturating_sub(rich.encoded_len() + DETAIL_FRAME_BYTES)
+}
+
+/// The beginning of a text, its ellipsis included in the bound.
+fn cut(text: &str, most_bytes: usize) -> String {
+    let most = if text.len() > most_bytes { most_bytes.saturating_sub(3) } else { most_bytes };
+    shorten(text, most).into_owned()
 }
 
 fn code(error: &Error) -> Code {
@@ -116,8 +140,9 @@ fn error_info(error: &Error, phase: Option<Phase>) -> pb::ErrorInfo {
         Error::Provider(provider) => {
             let ProviderError { http_status, code, request_id, .. } = &**provider;
             add("http_status", http_status.map(|status| status.to_string()));
-            add("provider_code", code.clone());
-            add("provider_request_id", request_id.clone());
+            let text = |text: &Option<String>| text.as_ref().map(|text| cut(text, MAX_TEXT_BYTES));
+            add("provider_code", text(code));
+            add("provider_request_id", text(request_id));
             phase = Some(provider.phase);
             PROVIDER_DOMAIN
         }
@@ -133,27 +158,37 @@ fn error_info(error: &Error, phase: Option<Phase>) -> pb::ErrorInfo {
     pb::ErrorInfo { reason: error.reason().to_owned(), domain: domain.to_owned(), metadata }
 }
 
-/// As many violations as there is room for, the first one always.
-fn bad_request(violations: &[Violation]) -> pb::BadRequest {
-    let mut room = MAX_VIOLATIONS_BYTES;
-    let field_violations = violations
-        .iter()
-        .map(|violation| pb::bad_request::FieldViolation {
-            field: shorten(&violation.field, MAX_VIOLATION_BYTES).into_owned(),
-            description: shorten(&violation.description, MAX_VIOLATION_BYTES).into_owned(),
-            ..Default::default()
-        })
-        .take_while(|violation| {
-            let bytes = violation.encoded_len();
-            let fits = bytes <= room;
-            room = room.saturating_sub(bytes);
-            fits
-        });
-    pb::BadRequest { field_violations: field_violations.collect() }
+/// As many violations as there is room for, and how many more there are.
+fn bad_request(violations: &[Violation], mut room: usize) -> pb::BadRequest {
+    let more = field_violation(&Violation::more(usize::MAX)).encoded_len();
+    room = room.saturating_sub(more);
+    let mut field_violations = Vec::new();
+    for violation in violations.iter().map(field_violation) {
+        // Its tag and its length.
+        let bytes = violation.encoded_len() + 3;
+        if bytes > room {
+            break;
+        }
+        room -= bytes;
+        field_violations.push(violation);
+    }
+    let untold: usize = violations[field_violations.len()..].iter().map(Violation::count).sum();
+    if untold > 0 {
+        field_violations.push(field_violation(&Violation::more(untold)));
+    }
+    pb::BadRequest { field_violations }
+}
+
+fn field_violation(violation: &Violation) -> pb::bad_request::FieldViolation {
+    pb::bad_request::FieldViolation {
+        field: cut(&violation.field, MAX_TEXT_BYTES),
+        description: cut(&violation.description, MAX_TEXT_BYTES),
+        ..Default::default()
+    }
 }
 
 fn quota_failure(Quota { subject, description }: Quota) -> pb::QuotaFailure {
-    let subject = shorten(&subject, MAX_VIOLATION_BYTES).into_owned();
+    let subject = cut(&subject, MAX_TEXT_BYTES);
     let violation = pb::quota_failure::Violation { subject, description, ..Default::default() };
     pb::QuotaFailure { violations: vec![violation] }
 }
