@@ -58,7 +58,7 @@ impl Service {
     where
         M: Called + Message + 'static,
     {
-        let arrival = arrival(&request).map_err(refuse)?;
+        let mut arrival = arrival(&request).map_err(refuse)?;
         let cut_at = request.extensions().get::<CutAt>().copied();
         let mut message = request.into_inner();
         let (door, context) = Door::open(message.take_context());
@@ -76,6 +76,11 @@ impl Service {
         if M::PAYS {
             let affordable = self.executor.afford(&arrival.caller, tenant).await;
             ((), story) = story.after(affordable).map_err(refuse)?;
+        }
+        if let Some(text) = message.take_schema() {
+            let compiled = self.executor.compile(&arrival.caller, tenant, text).await;
+            let (compiled, after) = story.after(compiled).map_err(refuse)?;
+            (arrival.schema, story) = (Some(compiled), after);
         }
         match entry {
             Entry::Seated(permit) => {
@@ -148,12 +153,14 @@ trait Called {
     fn node_type(&self) -> Option<&str>;
     /// Where in which flow it stands; it no longer says so itself.
     fn take_context(&mut self) -> Option<ExecutionContext>;
+    /// The schema that it wants its answer to meet; it no longer says so itself.
+    fn take_schema(&mut self) -> Option<String>;
     /// Its own limits.
     fn limits(&self, deadline: Option<Duration>) -> Limits;
 }
 
 macro_rules! called {
-    ($($message:ty, $pays:literal, $node_type:expr;)*) => {
+    ($($message:ty, $pays:literal, $node_type:expr, $schema:expr;)*) => {
         $(impl Called for $message {
             const PAYS: bool = $pays;
 
@@ -166,6 +173,11 @@ macro_rules! called {
                 self.context.take()
             }
 
+            fn take_schema(&mut self) -> Option<String> {
+                let take_schema: fn(&mut $message) -> Option<String> = $schema;
+                take_schema(self).filter(|schema| !schema.is_empty())
+            }
+
             fn limits(&self, deadline: Option<Duration>) -> Limits {
                 Door::limits_of(self.limits, deadline)
             }
@@ -174,8 +186,10 @@ macro_rules! called {
 }
 
 called! {
-    ExecuteNodeRequest, true, |message| Some(&message.node_type);
-    AttachExecutionRequest, false, |_| None;
+    ExecuteNodeRequest, true, |message| Some(&message.node_type), |message| {
+        message.output.as_mut().map(|output| std::mem::take(&mut output.json_schema))
+    };
+    AttachExecutionRequest, false, |_| None, |_| None;
 }
 
 #[tonic::async_trait]
@@ -256,6 +270,7 @@ fn arrival<T: Message>(request: &Request<T>) -> Result<Arrival, Error> {
         caller: caller.clone(),
         deadline: grpc_timeout(request.metadata()),
         arrived: Instant::now(),
+        schema: None,
     })
 }
 

@@ -21,6 +21,8 @@ pub enum Limit {
     },
     /// Memory for requests and answers.
     Bytes,
+    /// Schemas and answers checked at a time.
+    Checkers,
     /// The tokens that a tenant may spend a day.
     TokensPerDay {
         /// Whose.
@@ -57,7 +59,11 @@ impl Limit {
     pub fn is_daily(&self) -> bool {
         match self {
             Limit::TokensPerDay { .. } | Limit::DollarsPerDay { .. } => true,
-            Limit::Executions | Limit::Tenant { .. } | Limit::Queue { .. } | Limit::Bytes => false,
+            Limit::Executions
+            | Limit::Tenant { .. }
+            | Limit::Queue { .. }
+            | Limit::Bytes
+            | Limit::Checkers => false,
         }
     }
 
@@ -73,7 +79,9 @@ impl Limit {
             Limit::DollarsPerDay { tenant, nanodollars } => {
                 (tenant, format!("{} US dollars a day (UTC)", dollars(*nanodollars)))
             }
-            Limit::Executions | Limit::Queue { .. } | Limit::Bytes => return None,
+            Limit::Executions | Limit::Queue { .. } | Limit::Bytes | Limit::Checkers => {
+                return None;
+            }
         };
         Some(Quota { subject: format!("tenant:{tenant}"), description })
     }
@@ -97,6 +105,11 @@ impl Limit {
             Limit::Bytes => {
                 "the worker has no memory left for this execution; try again after the wait, or \
                  on another worker, or with a shorter prompt or answer"
+                    .to_owned()
+            }
+            Limit::Checkers => {
+                "the worker had no time to read the JSON Schema; retry after the indicated delay, \
+                 or on another worker"
                     .to_owned()
             }
             Limit::TokensPerDay { tenant, tokens } => spent(tenant, &format!("{tokens} tokens")),

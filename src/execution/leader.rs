@@ -269,11 +269,12 @@ impl Mission {
             return Ok(finish);
         }
         for choice in publisher.joined(finish.finish_reasons.len()) {
-            // A model that asks for tools has not answered yet.
-            if !choice.tool_calls.is_empty() && choice.text.trim().is_empty() {
+            // A model that calls a tool has not answered yet, whatever it says before.
+            if !choice.tool_calls.is_empty() {
                 continue;
             }
-            if let Err(error) = inspection::inspect(&self.output, choice.text).await {
+            let tenant = self.permit.tenant();
+            if let Err(error) = inspection::inspect(&self.output, choice.text, tenant).await {
                 return Err(Failure { error, usage: finish.usage });
             }
         }

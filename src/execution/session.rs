@@ -401,9 +401,9 @@ fn choices(recording: &Recording) -> Vec<Choice> {
         .into_iter()
         .zip(finish_reasons)
         .map(|(Joined { text, reasoning, tool_calls, logprobs }, finish_reason)| Choice {
+            is_json: recording.subject.json && tool_calls.is_empty(),
             text,
             reasoning,
-            is_json: recording.subject.json,
             tool_calls,
             finish_reason: *finish_reason,
             logprobs,

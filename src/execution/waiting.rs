@@ -110,6 +110,7 @@ fn count_refusal(metrics: &Metrics, error: &Error) {
         Limit::Tenant { .. } => metrics::Limit::Tenant,
         Limit::Queue { .. } => metrics::Limit::Queue,
         Limit::Bytes => metrics::Limit::Bytes,
+        Limit::Checkers => metrics::Limit::Checkers,
         Limit::TokensPerDay { .. } => metrics::Limit::TokensPerDay,
         Limit::DollarsPerDay { .. } => metrics::Limit::DollarsPerDay,
     });

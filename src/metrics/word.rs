@@ -61,6 +61,8 @@ words! {
         Bytes = "bytes",
         /// The queue, its length or its time.
         Queue = "queue",
+        /// The checkers of schemas.
+        Checkers = "checkers",
         /// A tenant's tokens of the day.
         TokensPerDay = "tokens_per_day",
         /// A tenant's dollars of the day.

@@ -347,7 +347,7 @@ mod tests {
             content: "What is the weather like in Busan today?".into(),
             ..ChatMessage::default()
         };
-        let input = Some(Input::Chat(Chat { messages: vec![message; 10_000] }));
+        let input = Some(Input::Chat(Chat { messages: vec![message; 2000] }));
         checked(&ExecuteNodeRequest { input, ..ExecuteNodeRequest::default() })
             .expect("a long conversation");
     }

@@ -43,6 +43,8 @@ pub struct Arrival {
     pub arrived: Instant,
     /// The size of its message, in bytes.
     pub request_bytes: usize,
+    /// What its schema was compiled to, where it has one.
+    pub schema: Option<Result<Schema, String>>,
 }
 
 impl Arrival {
@@ -78,7 +80,7 @@ impl Door {
             caller: arrival.caller,
             cache: self.cache_policy(request.cache.unwrap_or_default()),
             deltas: request.output.as_ref().and_then(|output| output.deltas),
-            output: self.output(request.output.unwrap_or_default()),
+            output: self.output(request.output.unwrap_or_default(), arrival.schema),
             limits: self.limits(request.limits.unwrap_or_default(), arrival.deadline),
             idempotency_key: some(request.idempotency_key),
             arrived: arrival.arrived,
@@ -242,18 +244,19 @@ impl Door {
         }
     }
 
-    fn output(&mut self, options: OutputOptions) -> OutputFormat {
+    fn output(
+        &mut self,
+        options: OutputOptions,
+        schema: Option<Result<Schema, String>>,
+    ) -> OutputFormat {
         use output_options::Format;
-        let schema = some(options.json_schema);
         match (Format::try_from(options.format), schema) {
             (Ok(Format::Json), None) => OutputFormat::Json { schema: None },
-            (Ok(Format::Json), Some(text)) => match Schema::parse(&text) {
-                Ok(schema) => OutputFormat::Json { schema: Some(schema) },
-                Err(problem) => {
-                    self.refuse("output.json_schema", problem);
-                    OutputFormat::Text
-                }
-            },
+            (Ok(Format::Json), Some(Ok(schema))) => OutputFormat::Json { schema: Some(schema) },
+            (Ok(Format::Json), Some(Err(problem))) => {
+                self.refuse("output.json_schema", problem);
+                OutputFormat::Text
+            }
             (Ok(Format::Unspecified | Format::Text), Some(_)) => {
                 self.refuse("output.json_schema", "is given, but output.format is not FORMAT_JSON");
                 OutputFormat::Text

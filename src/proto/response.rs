@@ -11,6 +11,7 @@ use crate::{
     event::{self, Phase},
     execution::outcome::{self, Output, OutputEvent},
     flight::Stored,
+    output::json_of,
     recording::MergedDelta,
 };
 
@@ -94,9 +95,11 @@ impl From<outcome::Completed> for Completed {
 }
 
 fn answer(choice: outcome::Choice, index: u32) -> Choice {
+    let json = if choice.is_json { json_of(&choice.text) } else { "" };
     Choice {
         index,
-        json: if choice.is_json { choice.text.clone() } else { String::new() },
+        json_was_fenced: choice.is_json && json.len() < choice.text.len(),
+        json: json.to_owned(),
         text: choice.text,
         reasoning: choice.reasoning,
         tool_calls: choice.tool_calls.into_iter().map(ToolCall::from).collect(),

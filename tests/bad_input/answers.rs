@@ -18,16 +18,8 @@ async fn an_answer_of_a_thousand_levels_is_no_json() {
     assert_eq!(world.caller().await.answer(ask("x")).await.choices[0].text, deep);
 }
 
-#[test]
-fn a_schema_that_takes_for_ever_does_not_hold_the_worker() {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().build().expect("a runtime");
-    runtime.block_on(check_for_ever());
-    // The check still runs, and would keep a runtime that waits for it.
-    runtime.shutdown_background();
-}
-
-async fn check_for_ever() {
+#[tokio::test]
+async fn a_check_that_would_take_for_ever_does_not_begin() {
     let world = World::start().await;
     // Two branches at every level, and the difference only at the bottom.
     let schema = json!({
@@ -48,5 +40,5 @@ async fn check_for_ever() {
     let both = async { tokio::join!(checked, others).0 };
     let failure = tokio::time::timeout(Duration::from_secs(15), both).await.expect("it ends");
     assert_eq!(failure.reason, "OUTPUT_SCHEMA_MISMATCH", "{failure:?}");
-    assert!(failure.message.contains("longer than 5s"), "{}", failure.message);
+    assert!(failure.message.contains("steps"), "{}", failure.message);
 }

@@ -124,6 +124,8 @@ async fn wrong_options_are_named() {
         ("output.json_schema", schema(r#"{"$ref":"https://example.com/schema.json"}"#)),
         ("output.json_schema", schema(r#"{"$ref":"file:///etc/passwd"}"#)),
         ("output.json_schema", schema(&deep)),
+        ("output.json_schema", schema(r##"{"anyOf":[{"$ref":"#"}]}"##)),
+        ("output.json_schema", schema(r#"{"pattern":"(?!look)ahead"}"#)),
         ("output.json_schema", schema(&large)),
         (
             "output.json_schema",
@@ -153,6 +155,28 @@ async fn wrong_options_are_named() {
             "context.labels",
             by_hand(|request| {
                 request.context.get_or_insert_default().labels = labels(17);
+            }),
+        ),
+        (
+            "context.session_id",
+            by_hand(|request| {
+                request.context.get_or_insert_default().session_id = "s".repeat(257);
+            }),
+        ),
+        (
+            "context.flow_id",
+            by_hand(|request| {
+                request.context.get_or_insert_default().flow_id = "a\nb".to_owned();
+            }),
+        ),
+        (
+            "request",
+            by_hand(|request| {
+                let empty = ProtoValue { kind: None };
+                let values = vec![empty; 200_000];
+                let list = Kind::ListValue(prost_types::ListValue { values });
+                let config = request.config.get_or_insert_default();
+                config.fields.insert("tools".to_owned(), ProtoValue { kind: Some(list) });
             }),
         ),
     ])

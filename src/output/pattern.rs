@@ -1,0 +1,86 @@
+//! The size of a regular expression, before it is compiled.
+
+use regex_syntax::{
+    ParserBuilder, ast,
+    hir::{Class, Hir, HirKind},
+};
+
+/// How long a pattern may be: what it is parsed to grows with it, and no limit
+/// of the engine covers that.
+const PATTERN_BYTES: usize = 2048;
+/// A pattern that only the validator can read is as large as may be.
+const UNREAD: u64 = 8192;
+
+/// How many states a pattern has, about, with its repetitions written out; or why
+/// it is refused, as a sentence.
+pub(super) fn states(pattern: &str) -> Result<u64, String> {
+    if pattern.len() > PATTERN_BYTES {
+        return Err(format!("the pattern has {} bytes; at most {PATTERN_BYTES}", pattern.len()));
+    }
+    // `\w` and the like are ASCII, as the validator has them.
+    let mut parser = ParserBuilder::new().unicode(false).utf8(false).build();
+    match parser.parse(pattern) {
+        Ok(expression) => Ok(of(&expression)),
+        Err(regex_syntax::Error::Parse(problem)) => match problem.kind() {
+            ast::ErrorKind::UnsupportedLookAround => {
+                Err(unsupported("look-around: (?=, (?!, (?<= or (?<!"))
+            }
+            ast::ErrorKind::UnsupportedBackreference => Err(unsupported("backreferences")),
+            _ => Ok(UNREAD),
+        },
+        // The engines' dialects differ; the validator says what is wrong with it.
+        Err(_) => Ok(UNREAD),
+    }
+}
+
+fn unsupported(what: &str) -> String {
+    format!(
+        "the pattern has {what}, which take more than linear time and are not supported; leave it out, or write it without"
+    )
+}
+
+fn of(expression: &Hir) -> u64 {
+    match expression.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(Class::Unicode(class)) => 2 * class.ranges().len() as u64,
+        HirKind::Class(Class::Bytes(class)) => class.ranges().len() as u64,
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min).max(1);
+            of(&repetition.sub).saturating_mul(u64::from(times)).saturating_add(1)
+        }
+        HirKind::Capture(capture) => of(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().map(of).fold(0, u64::saturating_add)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetitions_are_written_out() {
+        for (pattern, least, most) in [
+            ("^[a-z]{2,8}$", 10, 30),
+            ("(a{1000}){1000}", 1_000_000, 2_000_000),
+            ("^\\d{4}-\\d{2}-\\d{2}$", 8, 30),
+            ("^[\\w.-]{1,64}@[\\w.-]{1,255}$", 300, 3000),
+        ] {
+            let states = states(pattern).expect(pattern);
+            assert!((least..=most).contains(&states), "{pattern}: {states}");
+        }
+    }
+
+    #[test]
+    fn what_no_linear_engine_can_run_is_named() {
+        for (pattern, word) in
+            [("^(?!\\.)a", "look-around"), ("(?<=a)b", "look-around"), ("(a)\\1", "backreferences")]
+        {
+            let problem = states(pattern).expect_err(pattern);
+            assert!(problem.contains(word), "{problem}");
+        }
+        assert!(states(&"a".repeat(4000)).is_err());
+    }
+}
