@@ -353,7 +353,7 @@ mod tests {
         for schema in [
             r##"{"$ref":"#/$defs/n","$defs":{"n":{"type":"object","properties":{"children":{"type":"array","items":{"$ref":"#/$defs/n"}}},"unevaluatedProperties":false}}}"##,
             r##"{"$id":"https://x.com/root.json","properties":{"a":{"$ref":"root.json#/$defs/A%20b"}},"$defs":{"A b":{"$anchor":"here"},"c":{"$ref":"#here"}}}"##,
-            r#"{"anyOf":[{"type":"null"},{"type":"string","pattern":"^[\w.-]{1,64}@[\w.-]{1,255}$"}]}"#,
+            r#"{"anyOf":[{"type":"null"},{"type":"string","pattern":"^[\\w.-]{1,64}@[\\w.-]{1,255}$"}]}"#,
             r##"{"$schema":"http://json-schema.org/draft-07/schema#","definitions":{"a":{"format":"date-time"}},"items":[{"$ref":"#/definitions/a"}]}"##,
         ] {
             if let Err(problem) = Schema::parse(schema) {
