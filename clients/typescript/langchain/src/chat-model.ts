@@ -11,49 +11,15 @@ import type { AIMessageChunk, BaseMessage } from "@langchain/core/messages";
 import type { ChatGenerationChunk, ChatResult } from "@langchain/core/outputs";
 import type { Runnable } from "@langchain/core/runnables";
 import { BaseTracer } from "@langchain/core/tracers/base";
-import {
-  type CacheMode,
-  type CachePolicy,
-  type CallOptions,
-  type Context,
-  type Credential,
-  type ExecuteRequest,
-  type JsonSchema,
-  type Limits,
-  Sparkler,
-} from "sparkler-client";
+import type { Context, ExecuteRequest, JsonSchema, Sparkler } from "sparkler-client";
 import { chunkOf, generationsOf, tokenUsageOf, usageOf } from "./chunks.js";
 import { messageOf } from "./messages.js";
 import { type AnySchema, toolChoiceOf, toolOf } from "./schema.js";
-import { abortOf, either, traceparent } from "./signals.js";
+import { callOf, configOf, credentialOf, type ModelInput, shared } from "./settings.js";
+import { abortOf } from "./signals.js";
 import { structured } from "./structured.js";
 
-export interface ChatSparklerInput extends BaseChatModelParams {
-  /** The worker; by default the one that SPARKLER_WORKER names. */
-  sparkler?: Sparkler | (() => Sparkler);
-  model: string;
-  /** Who pays: a key, or the name of a credential that the worker holds. */
-  apiKey?: string;
-  secretName?: string;
-  temperature?: number;
-  maxTokens?: number;
-  topP?: number;
-  stop?: string[];
-  /** Any other field of the worker's node, as `nodeTypes()` has them. */
-  config?: Record<string, unknown>;
-  /** Streams also where the caller uses `invoke`, as far as anybody listens. */
-  streaming?: boolean;
-  /** Tokens on the last chunk of a stream; true by default. */
-  streamUsage?: boolean;
-  /** The worker's cache of answers; LangChain's own is `cache`. */
-  answerCache?: CacheMode | CachePolicy;
-  context?: Context;
-  limits?: Omit<Limits, "allowRestart">;
-  /** The W3C trace of a call; by default OpenTelemetry's active span. */
-  traceparent?: () => string | undefined;
-  /** A signal for every call, beside each call's own. */
-  signal?: () => AbortSignal | undefined;
-}
+export interface ChatSparklerInput extends BaseChatModelParams, ModelInput {}
 
 export interface ChatSparklerCallOptions extends BaseChatModelCallOptions {
   tools?: BindToolsInput[];
@@ -105,7 +71,7 @@ export class ChatSparkler extends BaseChatModel<ChatSparklerCallOptions, AIMessa
 
   /** LangChain's cache key, and what traces show. */
   override _identifyingParams() {
-    return { model: this.model, ...this.config() };
+    return { model: this.model, ...configOf(this.given()) };
   }
 
   override invocationParams(options?: this["ParsedCallOptions"]) {
@@ -114,7 +80,7 @@ export class ChatSparkler extends BaseChatModel<ChatSparklerCallOptions, AIMessa
   }
 
   override getLsParams(options: this["ParsedCallOptions"]): LangSmithParams {
-    const { temperature, maxTokens } = this.config();
+    const { temperature, maxTokens } = configOf(this.given());
     return {
       ls_provider: "fireworks",
       ls_model_name: this.model,
@@ -154,7 +120,7 @@ export class ChatSparkler extends BaseChatModel<ChatSparklerCallOptions, AIMessa
     // Where nobody listens nothing is shown, and the worker can retry until the last moment.
     if (this.streaming && listens(runManager)) return this.collected(messages, options, runManager);
     const request = this.request(messages, options, runManager);
-    const run = this.sparkler().execute(request, this.call(options));
+    const run = this.sparkler().execute(request, callOf(this.given(), options));
     try {
       const answer = await run.answer();
       return { generations: generationsOf(answer), llmOutput: tokenUsageOf(usageOf(answer.usage)) };
@@ -169,7 +135,7 @@ export class ChatSparkler extends BaseChatModel<ChatSparklerCallOptions, AIMessa
     runManager?: CallbackManagerForLLMRun,
   ): AsyncGenerator<ChatGenerationChunk> {
     const request = { ...this.request(messages, options, runManager), output: { json: options.json, deltas: true } };
-    const run = this.sparkler().execute(request, this.call(options));
+    const run = this.sparkler().execute(request, callOf(this.given(), options));
     const withUsage = options.streamUsage ?? this.streamUsage;
     try {
       for await (const event of run) {
@@ -203,12 +169,6 @@ export class ChatSparkler extends BaseChatModel<ChatSparklerCallOptions, AIMessa
     return (older.bind?.(kwargs) ?? this.withConfig(kwargs)) as never;
   }
 
-  private config(): Record<string, unknown> {
-    const { temperature, maxTokens, topP, config } = this.given();
-    const fields = { temperature, maxTokens, topP, ...config };
-    return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
-  }
-
   private request(
     messages: BaseMessage[],
     options: this["ParsedCallOptions"],
@@ -218,7 +178,7 @@ export class ChatSparkler extends BaseChatModel<ChatSparklerCallOptions, AIMessa
     const stop = options.stop ?? given.stop;
     return {
       model: this.model,
-      config: { ...this.config(), ...(stop?.length ? { stop } : {}) },
+      config: { ...configOf(this.given()), ...(stop?.length ? { stop } : {}) },
       messages: messages.map(messageOf),
       tools: options.tools?.map((tool) => toolOf(tool, options.strict)),
       toolChoice: options.tools?.length ? toolChoiceOf(options.tool_choice) : undefined,
@@ -232,26 +192,9 @@ export class ChatSparkler extends BaseChatModel<ChatSparklerCallOptions, AIMessa
     };
   }
 
-  private call(options: this["ParsedCallOptions"]): CallOptions {
-    const { signal, traceparent: own } = this.given();
-    return { signal: either(options.signal, signal?.()), timeoutMs: options.timeout, traceparent: own?.() ?? traceparent() };
-  }
-
-}
-
-function credentialOf({ apiKey, secretName }: ChatSparklerInput): Credential | undefined {
-  if (secretName) return { secretName };
-  return apiKey ? { apiKey } : undefined;
 }
 
 /** Tracers listen to all; they read the whole answer as well. */
 function listens(runManager?: CallbackManagerForLLMRun): boolean {
   return runManager?.handlers.some((handler) => "handleLLMNewToken" in handler && !(handler instanceof BaseTracer)) ?? false;
-}
-
-let fromEnv: Sparkler | undefined;
-
-/** One connection for all models of this process that name none. */
-function shared(): Sparkler {
-  return (fromEnv ??= Sparkler.fromEnv());
 }

@@ -5,7 +5,7 @@ import { AIMessage, HumanMessage, SystemMessage, ToolMessage } from "@langchain/
 import { StringOutputParser } from "@langchain/core/output_parsers";
 import { ChatPromptTemplate } from "@langchain/core/prompts";
 import { DynamicStructuredTool } from "@langchain/core/tools";
-import { ChatSparkler } from "langchain-sparkler";
+import { ChatSparkler, SparklerLLM } from "langchain-sparkler";
 import { Sparkler } from "sparkler-client";
 import { z } from "zod";
 import { KEY, MODEL, startWorld, until } from "../../testing/world.mjs";
@@ -311,4 +311,16 @@ test("a traced call names provider, model and settings", () => {
     ls_max_tokens: 9,
     ls_stop: ["X"],
   });
+});
+
+test("a text model completes a prompt, whole and streamed", async () => {
+  const llm = new SparklerLLM({ sparkler, model: MODEL, apiKey: KEY, maxTokens: 20 });
+  const whole = await llm.invoke("Once upon a time");
+  let streamed = "";
+  for await (const piece of await llm.stream("Once upon a time")) streamed += piece;
+  assert.equal(streamed, whole);
+  const { by_endpoint, requests } = await world.provider.report();
+  assert.equal(by_endpoint.completions, 2);
+  assert.deepEqual([requests.at(-1).body.prompt, requests.at(-1).body.max_tokens], ["Once upon a time", 20]);
+  assert.ok(!JSON.stringify(llm).includes(KEY));
 });

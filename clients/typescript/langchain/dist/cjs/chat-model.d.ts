@@ -4,33 +4,10 @@ import { BaseChatModel, type BaseChatModelCallOptions, type BaseChatModelParams,
 import type { AIMessageChunk, BaseMessage } from "@langchain/core/messages";
 import type { ChatGenerationChunk, ChatResult } from "@langchain/core/outputs";
 import type { Runnable } from "@langchain/core/runnables";
-import { type CacheMode, type CachePolicy, type Context, type JsonSchema, type Limits, Sparkler } from "sparkler-client";
+import type { Context, JsonSchema } from "sparkler-client";
 import { type AnySchema } from "./schema.js";
-export interface ChatSparklerInput extends BaseChatModelParams {
-    /** The worker; by default the one that SPARKLER_WORKER names. */
-    sparkler?: Sparkler | (() => Sparkler);
-    model: string;
-    /** Who pays: a key, or the name of a credential that the worker holds. */
-    apiKey?: string;
-    secretName?: string;
-    temperature?: number;
-    maxTokens?: number;
-    topP?: number;
-    stop?: string[];
-    /** Any other field of the worker's node, as `nodeTypes()` has them. */
-    config?: Record<string, unknown>;
-    /** Streams also where the caller uses `invoke`, as far as anybody listens. */
-    streaming?: boolean;
-    /** Tokens on the last chunk of a stream; true by default. */
-    streamUsage?: boolean;
-    /** The worker's cache of answers; LangChain's own is `cache`. */
-    answerCache?: CacheMode | CachePolicy;
-    context?: Context;
-    limits?: Omit<Limits, "allowRestart">;
-    /** The W3C trace of a call; by default OpenTelemetry's active span. */
-    traceparent?: () => string | undefined;
-    /** A signal for every call, beside each call's own. */
-    signal?: () => AbortSignal | undefined;
+import { type ModelInput } from "./settings.js";
+export interface ChatSparklerInput extends BaseChatModelParams, ModelInput {
 }
 export interface ChatSparklerCallOptions extends BaseChatModelCallOptions {
     tools?: BindToolsInput[];
@@ -80,7 +57,5 @@ export declare class ChatSparkler extends BaseChatModel<ChatSparklerCallOptions,
     private collected;
     /** Release 1 has `withConfig` for this, older ones `bind`. */
     private with;
-    private config;
     private request;
-    private call;
 }

@@ -3,10 +3,10 @@ Object.defineProperty(exports, "__esModule", { value: true });
 exports.ChatSparkler = void 0;
 const chat_models_1 = require("@langchain/core/language_models/chat_models");
 const base_1 = require("@langchain/core/tracers/base");
-const sparkler_client_1 = require("sparkler-client");
 const chunks_js_1 = require("./chunks.js");
 const messages_js_1 = require("./messages.js");
 const schema_js_1 = require("./schema.js");
+const settings_js_1 = require("./settings.js");
 const signals_js_1 = require("./signals.js");
 const structured_js_1 = require("./structured.js");
 /** A chat model of Fireworks whose calls a Sparkler worker executes. */
@@ -26,7 +26,7 @@ class ChatSparkler extends chat_models_1.BaseChatModel {
     sparkler;
     constructor(fields) {
         // LangChain keeps what it is given here, for texts and for copies.
-        const { sparkler = shared, apiKey: _, ...plain } = fields;
+        const { sparkler = settings_js_1.shared, apiKey: _, ...plain } = fields;
         super(plain);
         this.given = () => fields;
         this.sparkler = typeof sparkler === "function" ? sparkler : () => sparkler;
@@ -42,14 +42,14 @@ class ChatSparkler extends chat_models_1.BaseChatModel {
     }
     /** LangChain's cache key, and what traces show. */
     _identifyingParams() {
-        return { model: this.model, ...this.config() };
+        return { model: this.model, ...(0, settings_js_1.configOf)(this.given()) };
     }
     invocationParams(options) {
         const { tools, tool_choice, stop, json } = options ?? {};
         return { ...this._identifyingParams(), stop: stop ?? this.given().stop, tools, tool_choice, json };
     }
     getLsParams(options) {
-        const { temperature, maxTokens } = this.config();
+        const { temperature, maxTokens } = (0, settings_js_1.configOf)(this.given());
         return {
             ls_provider: "fireworks",
             ls_model_name: this.model,
@@ -74,7 +74,7 @@ class ChatSparkler extends chat_models_1.BaseChatModel {
         if (this.streaming && listens(runManager))
             return this.collected(messages, options, runManager);
         const request = this.request(messages, options, runManager);
-        const run = this.sparkler().execute(request, this.call(options));
+        const run = this.sparkler().execute(request, (0, settings_js_1.callOf)(this.given(), options));
         try {
             const answer = await run.answer();
             return { generations: (0, chunks_js_1.generationsOf)(answer), llmOutput: (0, chunks_js_1.tokenUsageOf)((0, chunks_js_1.usageOf)(answer.usage)) };
@@ -85,7 +85,7 @@ class ChatSparkler extends chat_models_1.BaseChatModel {
     }
     async *_streamResponseChunks(messages, options, runManager) {
         const request = { ...this.request(messages, options, runManager), output: { json: options.json, deltas: true } };
-        const run = this.sparkler().execute(request, this.call(options));
+        const run = this.sparkler().execute(request, (0, settings_js_1.callOf)(this.given(), options));
         const withUsage = options.streamUsage ?? this.streamUsage;
         try {
             for await (const event of run) {
@@ -115,21 +115,16 @@ class ChatSparkler extends chat_models_1.BaseChatModel {
         const older = this;
         return (older.bind?.(kwargs) ?? this.withConfig(kwargs));
     }
-    config() {
-        const { temperature, maxTokens, topP, config } = this.given();
-        const fields = { temperature, maxTokens, topP, ...config };
-        return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
-    }
     request(messages, options, runManager) {
         const given = this.given();
         const stop = options.stop ?? given.stop;
         return {
             model: this.model,
-            config: { ...this.config(), ...(stop?.length ? { stop } : {}) },
+            config: { ...(0, settings_js_1.configOf)(this.given()), ...(stop?.length ? { stop } : {}) },
             messages: messages.map(messages_js_1.messageOf),
             tools: options.tools?.map((tool) => (0, schema_js_1.toolOf)(tool, options.strict)),
             toolChoice: options.tools?.length ? (0, schema_js_1.toolChoiceOf)(options.tool_choice) : undefined,
-            credential: credentialOf(given),
+            credential: (0, settings_js_1.credentialOf)(given),
             cache: given.answerCache,
             limits: { ...given.limits, allowRestart: false },
             context: { runId: runManager?.runId, ...given.context, ...options.context },
@@ -138,23 +133,9 @@ class ChatSparkler extends chat_models_1.BaseChatModel {
             idempotencyKey: options.idempotencyKey ?? runManager?.runId,
         };
     }
-    call(options) {
-        const { signal, traceparent: own } = this.given();
-        return { signal: (0, signals_js_1.either)(options.signal, signal?.()), timeoutMs: options.timeout, traceparent: own?.() ?? (0, signals_js_1.traceparent)() };
-    }
 }
 exports.ChatSparkler = ChatSparkler;
-function credentialOf({ apiKey, secretName }) {
-    if (secretName)
-        return { secretName };
-    return apiKey ? { apiKey } : undefined;
-}
 /** Tracers listen to all; they read the whole answer as well. */
 function listens(runManager) {
     return runManager?.handlers.some((handler) => "handleLLMNewToken" in handler && !(handler instanceof base_1.BaseTracer)) ?? false;
-}
-let fromEnv;
-/** One connection for all models of this process that name none. */
-function shared() {
-    return (fromEnv ??= sparkler_client_1.Sparkler.fromEnv());
 }

@@ -1,10 +1,10 @@
 import { BaseChatModel, } from "@langchain/core/language_models/chat_models";
 import { BaseTracer } from "@langchain/core/tracers/base";
-import { Sparkler, } from "sparkler-client";
 import { chunkOf, generationsOf, tokenUsageOf, usageOf } from "./chunks.js";
 import { messageOf } from "./messages.js";
 import { toolChoiceOf, toolOf } from "./schema.js";
-import { abortOf, either, traceparent } from "./signals.js";
+import { callOf, configOf, credentialOf, shared } from "./settings.js";
+import { abortOf } from "./signals.js";
 import { structured } from "./structured.js";
 /** A chat model of Fireworks whose calls a Sparkler worker executes. */
 export class ChatSparkler extends BaseChatModel {
@@ -39,14 +39,14 @@ export class ChatSparkler extends BaseChatModel {
     }
     /** LangChain's cache key, and what traces show. */
     _identifyingParams() {
-        return { model: this.model, ...this.config() };
+        return { model: this.model, ...configOf(this.given()) };
     }
     invocationParams(options) {
         const { tools, tool_choice, stop, json } = options ?? {};
         return { ...this._identifyingParams(), stop: stop ?? this.given().stop, tools, tool_choice, json };
     }
     getLsParams(options) {
-        const { temperature, maxTokens } = this.config();
+        const { temperature, maxTokens } = configOf(this.given());
         return {
             ls_provider: "fireworks",
             ls_model_name: this.model,
@@ -71,7 +71,7 @@ export class ChatSparkler extends BaseChatModel {
         if (this.streaming && listens(runManager))
             return this.collected(messages, options, runManager);
         const request = this.request(messages, options, runManager);
-        const run = this.sparkler().execute(request, this.call(options));
+        const run = this.sparkler().execute(request, callOf(this.given(), options));
         try {
             const answer = await run.answer();
             return { generations: generationsOf(answer), llmOutput: tokenUsageOf(usageOf(answer.usage)) };
@@ -82,7 +82,7 @@ export class ChatSparkler extends BaseChatModel {
     }
     async *_streamResponseChunks(messages, options, runManager) {
         const request = { ...this.request(messages, options, runManager), output: { json: options.json, deltas: true } };
-        const run = this.sparkler().execute(request, this.call(options));
+        const run = this.sparkler().execute(request, callOf(this.given(), options));
         const withUsage = options.streamUsage ?? this.streamUsage;
         try {
             for await (const event of run) {
@@ -112,17 +112,12 @@ export class ChatSparkler extends BaseChatModel {
         const older = this;
         return (older.bind?.(kwargs) ?? this.withConfig(kwargs));
     }
-    config() {
-        const { temperature, maxTokens, topP, config } = this.given();
-        const fields = { temperature, maxTokens, topP, ...config };
-        return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
-    }
     request(messages, options, runManager) {
         const given = this.given();
         const stop = options.stop ?? given.stop;
         return {
             model: this.model,
-            config: { ...this.config(), ...(stop?.length ? { stop } : {}) },
+            config: { ...configOf(this.given()), ...(stop?.length ? { stop } : {}) },
             messages: messages.map(messageOf),
             tools: options.tools?.map((tool) => toolOf(tool, options.strict)),
             toolChoice: options.tools?.length ? toolChoiceOf(options.tool_choice) : undefined,
@@ -135,22 +130,8 @@ export class ChatSparkler extends BaseChatModel {
             idempotencyKey: options.idempotencyKey ?? runManager?.runId,
         };
     }
-    call(options) {
-        const { signal, traceparent: own } = this.given();
-        return { signal: either(options.signal, signal?.()), timeoutMs: options.timeout, traceparent: own?.() ?? traceparent() };
-    }
-}
-function credentialOf({ apiKey, secretName }) {
-    if (secretName)
-        return { secretName };
-    return apiKey ? { apiKey } : undefined;
 }
 /** Tracers listen to all; they read the whole answer as well. */
 function listens(runManager) {
     return runManager?.handlers.some((handler) => "handleLLMNewToken" in handler && !(handler instanceof BaseTracer)) ?? false;
-}
-let fromEnv;
-/** One connection for all models of this process that name none. */
-function shared() {
-    return (fromEnv ??= Sparkler.fromEnv());
 }

@@ -1,1 +1,2 @@
 export { ChatSparkler } from "./chat-model.js";
+export { SparklerLLM } from "./llm.js";

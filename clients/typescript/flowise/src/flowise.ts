@@ -1,0 +1,77 @@
+// What the node uses of Flowise. None of it is a published API, so each use has
+// a way out.
+
+// deno-lint-ignore no-explicit-any -- Flowise's own types are not published
+export type Any = any;
+
+declare const require: ((name: string) => Any) & { main: Any };
+
+interface Helpers {
+  getBaseClasses(model: unknown): string[];
+  getCredentialData(id: string, options: unknown): Promise<Record<string, string | undefined>>;
+}
+
+/**
+ * Flowise's helpers, beside the place where the node lies; or, where it was
+ * mounted through links (a ConfigMap), by way of the server.
+ */
+export const helpers: Helpers = firstOf([
+  () => require(beside("../../../src/utils")),
+  () => require.main.require("flowise-components"),
+]);
+
+/** A path that the bundler must leave to run time. */
+function beside(path: string): string {
+  return path;
+}
+
+/** What the canvas and the flow's run say of a call. */
+export interface RunOptions {
+  chatflowid?: string;
+  chatId?: string;
+  /** Of agentflows only. */
+  apiMessageId?: string;
+  sessionId?: string;
+  workspaceId?: string;
+  evaluationRunId?: string;
+  iterationContext?: { index: number };
+  abortController?: AbortController;
+}
+
+/**
+ * The run's stop button. Agentflows hand it down; of chatflows the process has it
+ * in a pool: the server in its app, a queue's worker in its queue. Without it a
+ * stopped chatflow runs on, as it does with the stock nodes.
+ */
+export function stopSignal({ abortController, chatflowid, chatId }: RunOptions): AbortSignal | undefined {
+  if (abortController) return abortController.signal;
+  const { main } = require;
+  const pools: (() => Any)[] = [
+    () => main.require("flowise/dist/utils/getRunningExpressApp").getRunningExpressApp().abortControllerPool,
+    () => main.require("flowise/dist/queue/QueueManager").QueueManager.getInstance().getQueue("prediction").abortControllerPool,
+    // As the monorepo's images have the server.
+    () => main.require("./utils/getRunningExpressApp").getRunningExpressApp().abortControllerPool,
+    () => main.require("../dist/queue/QueueManager").QueueManager.getInstance().getQueue("prediction").abortControllerPool,
+  ];
+  for (const pool of pools) {
+    try {
+      const signal = pool()?.get(`${chatflowid}_${chatId}`)?.signal;
+      if (signal) return signal;
+    } catch {
+      // Another release, or another kind of process.
+    }
+  }
+  return undefined;
+}
+
+function firstOf<T>(ways: (() => T)[]): T {
+  let problem: unknown;
+  for (const way of ways) {
+    try {
+      return way();
+    } catch (error) {
+      problem ??= error;
+    }
+  }
+  throw problem;
+}
