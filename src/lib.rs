@@ -22,6 +22,7 @@
 //! | [`lifecycle`], [`admission`], [`config`] | stopping, places, settings |
 //! | [`allowance`] | what tenants may spend a day, and have spent |
 //! | [`telemetry`] | traces, and where they go |
+//! | [`descriptors`] | how many sockets and files there may be |
 //! | [`callers`], [`tls`], [`secrets`] | who may call, over what, and whose key they may name |
 //! | [`output`], [`price`] | what form, what cost |
 //! | [`metrics`] | the figures of all that, each defined once |
@@ -53,7 +54,7 @@
 //!  ▼               │
 //! output, lifecycle, admission, cooldown
 //!                  ▼
-//! metrics ──► telemetry ──► event, error, credentials
+//! metrics ──► telemetry, descriptors ──► event, error, credentials
 //! ```
 
 pub mod admission;
@@ -64,6 +65,7 @@ pub mod cli;
 pub mod config;
 pub mod cooldown;
 pub mod credentials;
+pub mod descriptors;
 pub mod error;
 pub mod event;
 pub mod execution;

@@ -7,44 +7,46 @@
 //! dropped, whatever hangs. (The gRPC stack alone would wait for ever for an
 //! idle socket or an open health watch.)
 
+mod accepting;
 mod authentication;
 mod connection;
+mod crowd;
 mod fleet;
 mod greeting;
+mod health;
 mod receiving;
+mod side_ports;
+mod watching;
 
-use std::{
-    future::{Future, pending},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{
     Router,
+    extract::Request,
     http::{Extensions, StatusCode, header::CONTENT_TYPE},
-    middleware::from_fn_with_state,
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::{net::TcpListener, time::timeout};
+use tokio::time::timeout;
 use tonic::{
     service::interceptor::InterceptedService,
     transport::{self, server::TcpIncoming},
 };
-use tonic_health::{
-    ServingStatus,
-    pb::health_server::HealthServer,
-    server::{HealthReporter, HealthService},
-};
+use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::util::MapResponseLayer;
 
 use self::{
+    accepting::listen,
     authentication::Authentication,
     connection::Peer,
     fleet::{fleet, meet},
-    greeting::connections,
+    greeting::{Terms, connections},
+    health::probes,
     receiving::{Receiving, received},
+    side_ports::{serve_pages, serve_probes},
+    watching::Watches,
 };
 use crate::{
     admission::Admission,
@@ -72,8 +74,8 @@ const HEALTH_NAMES: [&str; 2] = ["", "sparkler.worker.v1.WorkerService"];
 /// How long ended streams may take to reach their callers.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long a probe's question may take to arrive, and its answer to begin.
-const PROBE_LIMIT: Duration = Duration::from_secs(10);
+/// Larger questions to reflection are refused: they are names.
+const MAX_QUESTION_BYTES: usize = 4 << 10;
 
 /// A worker that is bound and not yet serving.
 #[derive(Debug)]
@@ -82,7 +84,7 @@ pub struct Server {
     incoming: TcpIncoming,
     local_addr: SocketAddr,
     health_incoming: Option<TcpIncoming>,
-    admin: TcpListener,
+    admin: TcpIncoming,
     admin_addr: SocketAddr,
     health: HealthReporter,
     door: DoorConfig,
@@ -109,9 +111,7 @@ impl Server {
         let incoming = listen(config.listen, "gRPC")?;
         let health_incoming =
             config.door.health_listen.map(|address| listen(address, "health")).transpose()?;
-        let admin = TcpListener::bind(config.admin_listen)
-            .await
-            .with_context(|| format!("cannot listen on {} for HTTP", config.admin_listen))?;
+        let admin = listen(config.admin_listen, "HTTP")?;
         let health = HealthReporter::new();
         for name in HEALTH_NAMES {
             health.set_service_status(name, ServingStatus::NotServing).await;
@@ -174,6 +174,7 @@ impl Server {
         let Server { executor, incoming, admin, health, door, limits, drain, .. } = self;
         let lifecycle = executor.lifecycle.clone();
         follow(&door, limits, &lifecycle);
+        door.callers.watch(&executor.metrics);
         if let Some(tls) = &door.tls {
             tls.tell(&executor.metrics);
         }
@@ -182,12 +183,19 @@ impl Server {
         }
         let going_away = lifecycle.clone();
         let router = grpc(routes, &door);
-        let connections = connections(incoming, door.tls);
+        let lifetime = door.age.and_then(|age| age.limit.checked_add(age.grace));
+        let metrics = executor.metrics.clone();
+        let terms = Terms { tls: door.tls, lifetime, metrics: metrics.clone() };
+        let connections = connections(incoming, terms);
         let serving = router.serve_with_incoming_shutdown(connections, async move {
             going_away.reached(Stage::Draining).await;
         });
-        let probes = probes(self.health_incoming, health.clone());
-        let pages = axum::serve(admin, admin_pages(lifecycle.clone(), executor.metrics.clone()));
+        let pages = admin_pages(lifecycle.clone(), metrics.clone());
+        lifecycle.spawn(serve_pages(admin, pages));
+        if let Some(incoming) = self.health_incoming {
+            let answers = tonic::service::Routes::new(probes(&health)).into_axum_router();
+            lifecycle.spawn(serve_probes(incoming, answers, metrics));
+        }
         let stopping = async {
             shutdown.await;
             stop(&executor, &health, drain).await;
@@ -199,8 +207,6 @@ impl Server {
                 // Every connection has gone while the worker was draining.
                 stopping.await;
             }
-            served = pages => served.context("the admin server failed")?,
-            served = probes => served.context("the health server failed")?,
             () = &mut stopping => {
                 // All executions have ended; what hangs now is sockets and
                 // watches.
@@ -222,20 +228,25 @@ impl Server {
             service,
             Authentication::new(self.door.callers.clone(), self.door.age),
         );
-        let health = health_service(&self.health);
         let mut routes = tonic::service::Routes::builder();
-        routes.add_service(service).add_service(health);
+        routes.add_service(service).add_service(probes(&self.health));
         if self.reflection {
             let describe = || {
                 tonic_reflection::server::Builder::configure()
                     .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
                     .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             };
-            routes.add_service(describe().build_v1()?).add_service(describe().build_v1alpha()?);
+            let (v1, v1alpha) = (describe().build_v1()?, describe().build_v1alpha()?);
+            routes
+                .add_service(v1.max_decoding_message_size(MAX_QUESTION_BYTES))
+                .add_service(v1alpha.max_decoding_message_size(MAX_QUESTION_BYTES));
         }
         let name = move |response| name_refusal(response, max_message_bytes);
-        let receiving =
-            Receiving { executor: self.executor.clone(), limit: self.door.request_timeout };
+        let receiving = Receiving {
+            executor: self.executor.clone(),
+            limit: self.door.request_timeout,
+            watches: Watches::new(self.door.age),
+        };
         let routes = routes.routes().into_axum_router();
         let received = routes.layer(from_fn_with_state(receiving, received));
         let named = received.layer(MapResponseLayer::new(name));
@@ -248,7 +259,7 @@ impl Server {
             }
         });
         let traced = from_fn_with_state(observer, telemetry::traced);
-        Ok(tonic::service::Routes::from(named.layer(traced)))
+        Ok(tonic::service::Routes::from(named.layer(traced).layer(from_fn(grpc_alone))))
     }
 }
 
@@ -311,12 +322,6 @@ fn watch(executor: &Executor, config: &Config) {
     }
 }
 
-fn listen(address: SocketAddr, purpose: &str) -> anyhow::Result<TcpIncoming> {
-    let incoming = TcpIncoming::bind(address)
-        .with_context(|| format!("cannot listen on {address} for {purpose}"))?;
-    Ok(incoming.with_nodelay(Some(true)).with_keepalive(Some(Duration::from_secs(60))))
-}
-
 /// Has the operator's files followed for as long as the worker lives.
 fn follow(door: &DoorConfig, limits: Option<Limits>, lifecycle: &Lifecycle) {
     let callers = door.callers.clone();
@@ -329,36 +334,40 @@ fn follow(door: &DoorConfig, limits: Option<Limits>, lifecycle: &Lifecycle) {
     }
 }
 
-/// Health on a port of its own, to the worker's end.
-async fn probes(
-    incoming: Option<TcpIncoming>,
-    health: HealthReporter,
-) -> Result<(), transport::Error> {
-    let Some(incoming) = incoming else {
-        return pending().await;
-    };
-    // A watch is answered at once, and then goes on for as long as it likes.
-    let mut server = transport::Server::builder().timeout(PROBE_LIMIT);
-    server.add_service(health_service(&health)).serve_with_incoming(incoming).await
+/// Refuses what is not gRPC, as its protocol has it. Such a request is no call,
+/// and is counted as none.
+async fn grpc_alone(request: Request, next: Next) -> Response {
+    let media_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let (named, rest) = media_type.split_at(media_type.len().min(GRPC.len()));
+    let is_grpc = named.eq_ignore_ascii_case(GRPC) && matches!(rest, [] | [b'+' | b';' | b' ', ..]);
+    if is_grpc {
+        next.run(request).await
+    } else {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response()
+    }
 }
 
-/// Health, which is open to all; its questions are a name.
-fn health_service(health: &HealthReporter) -> HealthServer<HealthService> {
-    HealthServer::new(HealthService::from_health_reporter(health.clone()))
-        .max_decoding_message_size(1024)
-}
+const GRPC: &[u8] = b"application/grpc";
 
 /// The transport. Token deltas are tiny: windows stay at their defaults, and
 /// Nagle is off on the sockets.
+///
+/// A caller may reset all the calls that it may have at once, as when a flow with
+/// hundreds of nodes is stopped; beyond that it is a flood, and HTTP/2 ends the
+/// connection. The grace of an old connection is kept by [`connection`]: given
+/// both, tonic would cut without the GOAWAY that clients move away by.
 fn grpc(routes: tonic::service::Routes, door: &DoorConfig) -> transport::server::Router {
     let mut server = transport::Server::builder();
-    if let Some(ConnectionAge { limit, grace }) = door.age {
-        server = server.max_connection_age(limit).max_connection_age_grace(grace);
+    if let Some(ConnectionAge { limit, .. }) = door.age {
+        server = server.max_connection_age(limit);
     }
+    let resets = door.streams_per_connection as usize;
     server
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .http2_max_header_list_size(16 * 1024)
+        .http2_max_pending_accept_reset_streams(Some(resets))
+        .http2_max_local_error_reset_streams(Some(resets.max(1024)))
         .max_concurrent_streams(door.streams_per_connection)
         .add_routes(routes)
 }

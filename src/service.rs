@@ -10,6 +10,7 @@ use prost::Message;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
+pub(crate) use self::lease::Loan;
 use self::{
     lease::Lease,
     telling::{Begin, Telling, guarded, told},

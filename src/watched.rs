@@ -20,9 +20,19 @@ pub use crate::files::Contents;
 /// A value of some files, as they were when it was last understood.
 pub struct Watched<T> {
     files: Vec<PathBuf>,
-    understand: fn(&[Contents]) -> Result<T, String>,
+    understand: Understand<T>,
+    may_replace: fn(current: &T, next: &T) -> Result<(), String>,
     current: RwLock<Arc<T>>,
     digest: blake3::Hash,
+}
+
+type Understand<T> = fn(&[Contents]) -> Result<T, String>;
+
+/// The files at one look.
+struct Look<T> {
+    digest: blake3::Hash,
+    /// Set where they are to be taken.
+    value: Option<Result<T, String>>,
 }
 
 /// Wakes all that follow files.
@@ -39,20 +49,27 @@ pub fn read_again() {
 /// same twice, so that a pair of files is not read while it is being written.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-impl<T: Send + Sync> Watched<T> {
+impl<T: Send + Sync + 'static> Watched<T> {
     /// Reads the files, and what they mean; or says what is wrong with them.
-    pub fn read(
-        files: Vec<PathBuf>,
-        understand: fn(&[Contents]) -> Result<T, String>,
-    ) -> Result<Watched<T>, String> {
+    pub fn read(files: Vec<PathBuf>, understand: Understand<T>) -> Result<Watched<T>, String> {
         let contents = read_all(&files)?;
         let value = understand(&contents)?;
         Ok(Watched {
             files,
             understand,
+            may_replace: |_, _| Ok(()),
             current: RwLock::new(Arc::new(value)),
             digest: digest(&contents),
         })
+    }
+
+    /// The same, where a next value replaces the current one only if it may. One
+    /// that may not yet is asked about again at every look.
+    pub fn replaced_if(
+        self,
+        may_replace: fn(current: &T, next: &T) -> Result<(), String>,
+    ) -> Watched<T> {
+        Watched { may_replace, ..self }
     }
 
     /// The value as it is now.
@@ -63,40 +80,61 @@ impl<T: Send + Sync> Watched<T> {
     /// Follows the files for ever. Files that cannot be read or make no sense
     /// leave the value as it is, and are told of in the log, once.
     pub async fn follow(&self) {
-        let mut taken = self.digest;
-        let mut seen = taken;
+        let (mut taken, mut seen) = (self.digest, self.digest);
+        let mut refused = None;
         let mut unreadable = false;
         loop {
             let is_asked = timeout(LOOK_EVERY, READ_AGAIN.notified()).await.is_ok();
-            let files = self.files.clone();
-            let read = tokio::task::spawn_blocking(move || read_all(&files)).await;
-            let contents = match read {
-                Ok(Ok(contents)) => contents,
-                Ok(Err(problem)) if is_asked || !unreadable => {
-                    unreadable = true;
-                    keep(&problem);
+            let Look { digest, value } = match self.look(taken, seen, is_asked).await {
+                Ok(look) => look,
+                Err(problem) => {
+                    if !std::mem::replace(&mut unreadable, true) || is_asked {
+                        keep(&problem);
+                    }
                     continue;
                 }
-                _ => continue,
             };
-            unreadable = false;
-            let now = digest(&contents);
-            if now != taken && (is_asked || now == seen) {
-                taken = now;
-                self.take(&contents);
+            (unreadable, seen) = (false, digest);
+            match value.map(|value| value.map(|next| self.replace(next))) {
+                None => {}
+                Some(Ok(Ok(()))) => taken = digest,
+                Some(Ok(Err(problem))) => {
+                    if refused.replace(digest) != Some(digest) {
+                        keep(&problem);
+                    }
+                }
+                Some(Err(problem)) => {
+                    taken = digest;
+                    keep(&problem);
+                }
             }
-            seen = now;
         }
     }
 
-    fn take(&self, contents: &[Contents]) {
-        match (self.understand)(contents) {
-            Ok(value) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
-                tracing::info!(files = ?self.files, "read anew");
-            }
-            Err(problem) => keep(&problem),
-        }
+    /// Reads the files, and understands them if they have changed and look the
+    /// same twice, or somebody asks: off the executing threads, since a file may be
+    /// large.
+    async fn look(
+        &self,
+        taken: blake3::Hash,
+        seen: blake3::Hash,
+        is_asked: bool,
+    ) -> Result<Look<T>, String> {
+        let (files, understand) = (self.files.clone(), self.understand);
+        let look = tokio::task::spawn_blocking(move || {
+            let contents = read_all(&files)?;
+            let digest = digest(&contents);
+            let is_news = digest != taken && (is_asked || digest == seen);
+            Ok(Look { digest, value: is_news.then(|| understand(&contents)) })
+        });
+        look.await.unwrap_or_else(|_| Err("the files could not be understood".to_owned()))
+    }
+
+    fn replace(&self, next: T) -> Result<(), String> {
+        (self.may_replace)(&self.current(), &next)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        tracing::info!(files = ?self.files, "read anew");
+        Ok(())
     }
 }
 
@@ -186,6 +224,31 @@ mod tests {
             assert_eq!(*watched.current(), 1);
             fs::write(&file, "3").expect("written");
             until(&watched, 3).await;
+        };
+        tokio::select! {
+            () = watched.follow() => unreachable!("it follows for ever"),
+            () = change => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_not_replace_the_value_does_so_once_it_may() {
+        // Stands for a certificate's time that comes.
+        static MAY: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("number");
+        fs::write(&file, "1").expect("written");
+        let watched = Watched::read(vec![file.clone()], number).expect("a number");
+        let watched = watched.replaced_if(|_, _| {
+            let may = MAY.load(std::sync::atomic::Ordering::Relaxed);
+            if may { Ok(()) } else { Err("not yet".to_owned()) }
+        });
+        let change = async {
+            fs::write(&file, "2").expect("written");
+            tokio::time::sleep(LOOK_EVERY * 6).await;
+            assert_eq!(*watched.current(), 1);
+            MAY.store(true, std::sync::atomic::Ordering::Relaxed);
+            until(&watched, 2).await;
         };
         tokio::select! {
             () = watched.follow() => unreachable!("it follows for ever"),

@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["callers", "fireworks", "recording", "redis", "seal", "tls"],
     &["admission", "cooldown", "lifecycle", "output", "price", "secrets", "watched"],
     &["metrics"],
-    &["telemetry"],
+    &["descriptors", "telemetry"],
     &["credentials", "error", "event", "files"],
 ];
 
@@ -33,7 +33,7 @@ const ONLY_FOR: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that stand alone: they use none of the others.
-const ALONE: &[&str] = &["lifecycle", "telemetry", "files"];
+const ALONE: &[&str] = &["descriptors", "lifecycle", "telemetry", "files"];
 
 /// The plain values at the bottom know each other.
 const VALUES: &[&str] = &["credentials", "error", "event"];

@@ -301,8 +301,12 @@ impl Drop for Place {
     }
 }
 
-/// For want of memory, which comes back as it was taken: up to twice the shortest
-/// wait, so that they do not all come back together.
+/// Returns the refusal of what is free again in a moment, such as memory: up to
+/// twice the shortest wait, so that they do not all come back together.
+pub fn saturated_for_a_moment(limit: Limit) -> Error {
+    refusal(limit)
+}
+
 fn refusal(limit: Limit) -> Error {
     saturated(limit, Pacing::SHORTEST.mul_f64(1.0 + fastrand::f64()))
 }

@@ -7,13 +7,12 @@
 mod file;
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use subtle::{ConditionallySelectable, ConstantTimeEq};
-
-use crate::{secrets::Grant, watched::Watched};
+use crate::{metrics::Metrics, secrets::Grant, watched::Watched};
 
 /// Who calls, as far as the worker itself knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +38,9 @@ pub struct Evidence<'a> {
     /// The whole `authorization` header.
     pub authorization: Option<&'a [u8]>,
     /// The names in the client's certificate, which TLS has verified: URI names
-    /// such as `spiffe://…` as they are, DNS names in lower case. `None` where
-    /// no certificate was asked for.
+    /// such as `spiffe://…` as they are, DNS names in lower case. A URI has a
+    /// colon and a DNS name has none, so that neither passes for the other.
+    /// `None` where no certificate was asked for.
     pub certificate: Option<&'a [String]>,
 }
 
@@ -60,9 +60,9 @@ pub enum Callers {
 pub struct Directory {
     callers: Vec<Caller>,
     /// SHA-256 of a token, and whose it is.
-    tokens: Vec<(Digest, usize)>,
+    tokens: HashMap<Digest, usize>,
     /// A name in a certificate, and whose it is.
-    certificates: Vec<(String, usize)>,
+    certificates: HashMap<String, usize>,
 }
 
 /// SHA-256 of a token.
@@ -93,6 +93,23 @@ impl Callers {
         }
     }
 
+    /// Returns how many callers there are in the file, if there is one. With
+    /// none, nobody may call.
+    pub fn in_force(&self) -> Option<usize> {
+        match self {
+            Callers::Anyone | Callers::Certified => None,
+            Callers::Listed(watched) => Some(watched.current().callers.len()),
+        }
+    }
+
+    /// Has the metrics read how many callers are in force.
+    pub fn watch(&self, metrics: &Metrics) {
+        if let Callers::Listed(watched) = self {
+            let watched = watched.clone();
+            metrics.watch_callers(move || watched.current().callers.len() as u64);
+        }
+    }
+
     /// Takes up changes of the file, for ever.
     pub async fn follow(&self) {
         match self {
@@ -110,20 +127,16 @@ impl Directory {
         }
     }
 
-    /// Looks at every token, and compares all of each: the time it takes says
-    /// nothing of how near a guess was.
+    /// Looked up by its digest, in the time of one look whoever it is. How long
+    /// that takes may tell of a digest, but nobody can choose a token's: SHA-256
+    /// hides from the caller how near a guess was.
     fn by_token(&self, token: &[u8]) -> Option<&Caller> {
-        let given = digest(token);
-        let mut found = u64::MAX;
-        for (known, owner) in &self.tokens {
-            found.conditional_assign(&(*owner as u64), known.ct_eq(&given));
-        }
-        self.callers.get(usize::try_from(found).ok()?)
+        self.tokens.get(&digest(token)).map(|owner| &self.callers[*owner])
     }
 
     fn by_certificate(&self, names: &[String]) -> Option<&Caller> {
-        let known = self.certificates.iter().find(|(known, _)| names.contains(known));
-        known.map(|(_, owner)| &self.callers[*owner])
+        let owner = names.iter().find_map(|name| self.certificates.get(name))?;
+        Some(&self.callers[*owner])
     }
 }
 

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     callers::Callers,
     config::{Config, ServeArgs},
+    descriptors,
     server::Server,
     telemetry::Collector,
     watched,
@@ -64,6 +65,10 @@ impl ServeCommand {
         if !self.args.core_dumps {
             core_dumps::forbid()
                 .context("core dumps cannot be turned off; say --core-dumps where they may be")?;
+        }
+        match descriptors::raise() {
+            Ok((before, limit)) => tracing::info!(before, limit, "limit of file descriptors"),
+            Err(problem) => tracing::warn!("the limit of file descriptors stays: {problem}"),
         }
         let config = config(self.args, typed).map_err(Failure::Usage)?;
         let settings = Value::Object(settings(&config, typed));
@@ -115,10 +120,14 @@ async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
     end_at_the_second_signal()?;
     let anyone_may_call =
         matches!(config.door.callers, Callers::Anyone) && !config.listen.ip().is_loopback();
+    let nobody_may_call = config.door.callers.in_force() == Some(0);
     let server = Server::bind(config).await?;
     server.watch_lost_lines(log.lost());
     if anyone_may_call {
         tracing::warn!("whoever reaches the port may call: name the callers by --callers-file");
+    }
+    if nobody_may_call {
+        tracing::warn!("nobody may call: the callers file names no caller");
     }
     tracing::info!(
         listen = %server.local_addr(),

@@ -23,6 +23,10 @@ pub enum Limit {
     Bytes,
     /// Schemas and answers checked at a time.
     Checkers,
+    /// Streams of reflection and of health, of one connection or of all.
+    Watches,
+    /// File descriptors for connections with the provider.
+    Descriptors,
     /// The tokens that a tenant may spend a day.
     TokensPerDay {
         /// Whose.
@@ -63,7 +67,9 @@ impl Limit {
             | Limit::Tenant { .. }
             | Limit::Queue { .. }
             | Limit::Bytes
-            | Limit::Checkers => false,
+            | Limit::Checkers
+            | Limit::Watches
+            | Limit::Descriptors => false,
         }
     }
 
@@ -79,9 +85,12 @@ impl Limit {
             Limit::DollarsPerDay { tenant, nanodollars } => {
                 (tenant, format!("{} US dollars a day (UTC)", dollars(*nanodollars)))
             }
-            Limit::Executions | Limit::Queue { .. } | Limit::Bytes | Limit::Checkers => {
-                return None;
-            }
+            Limit::Executions
+            | Limit::Queue { .. }
+            | Limit::Bytes
+            | Limit::Checkers
+            | Limit::Watches
+            | Limit::Descriptors => return None,
         };
         Some(Quota { subject: format!("tenant:{tenant}"), description })
     }
@@ -110,6 +119,16 @@ impl Limit {
             Limit::Checkers => {
                 "the worker had no time to read the JSON Schema; retry after the indicated delay, \
                  or on another worker"
+                    .to_owned()
+            }
+            Limit::Watches => {
+                "too many streams of reflection and health are open, on this connection or on \
+                 all; end those that are not needed, and try again after the wait"
+                    .to_owned()
+            }
+            Limit::Descriptors => {
+                "the worker has no file descriptor left for a connection with the provider; try \
+                 again after the wait, or on another worker, and have the operator raise its limit"
                     .to_owned()
             }
             Limit::TokensPerDay { tenant, tokens } => spent(tenant, &format!("{tokens} tokens")),

@@ -108,6 +108,8 @@ fn count_refusal(metrics: &Metrics, error: &Error) {
     metrics.refused(match limit {
         Limit::Executions => metrics::Limit::Executions,
         Limit::Tenant { .. } => metrics::Limit::Tenant,
+        Limit::Watches => metrics::Limit::Watches,
+        Limit::Descriptors => metrics::Limit::Descriptors,
         Limit::Queue { .. } => metrics::Limit::Queue,
         Limit::Bytes => metrics::Limit::Bytes,
         Limit::Checkers => metrics::Limit::Checkers,

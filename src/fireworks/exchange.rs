@@ -23,6 +23,7 @@ use super::{
     transport,
 };
 use crate::{
+    descriptors,
     error::{Deadline, Error, ProviderErrorKind},
     event::{Emit, Finish, Phase},
 };
@@ -125,6 +126,9 @@ impl<'a> Exchange<'a> {
             Some(Ok(response)) => Ok(response),
             Some(Err(error)) if error.is_connect() && error.is_timeout() => {
                 Err(self.not_connected(self.client.config.connect_timeout))
+            }
+            Some(Err(error)) if error.is_connect() && descriptors::ran_out(&error) => {
+                Err(transport::out_of_descriptors())
             }
             Some(Err(error)) => {
                 let message = transport::describe(&error);

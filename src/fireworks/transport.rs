@@ -1,7 +1,30 @@
 //! Failures of the way to the provider, in our own words: the HTTP library's
 //! texts name URLs and addresses, and are shown to nobody.
 
-use std::{error::Error as _, io};
+use std::{error::Error as _, io, time::Duration};
+
+use crate::{
+    admission::saturated_for_a_moment,
+    descriptors,
+    error::{Error, Limit},
+    telemetry::Limiter,
+};
+
+static LINES: Limiter = Limiter::new(1, Duration::from_secs(30));
+
+/// Logs now and then that no socket can be opened, and returns what a caller is
+/// told: it is the worker that lacks something, not the provider.
+pub(super) fn out_of_descriptors() -> Error {
+    if let Some(suppressed) = LINES.pass("descriptors") {
+        tracing::warn!(
+            limit = descriptors::limit(),
+            suppressed,
+            "file descriptors have run out: no connection with the provider can be opened; raise \
+             the limit (LimitNOFILE, ulimit -n)"
+        );
+    }
+    saturated_for_a_moment(Limit::Descriptors)
+}
 
 /// What a failed call failed of.
 pub(super) fn describe(error: &reqwest::Error) -> &'static str {

@@ -38,7 +38,9 @@ pub use self::{
     instrument::{Definition, Kind},
     table::TABLE,
     upstream::Call,
-    word::{Command, Cooldown, Limit, Lookup, Operation, Role, Signal, Spending, Store, Tier},
+    word::{
+        Command, Cooldown, Handshake, Limit, Lookup, Operation, Role, Signal, Spending, Store, Tier,
+    },
 };
 use self::{models::Models, table::Instruments};
 

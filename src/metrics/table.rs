@@ -199,8 +199,21 @@ instruments! {
     telemetry_dropped: WatchedCounter = "sparkler.telemetry.dropped" ["{item}"]
         by [sparkler::SIGNAL] in NO_BUCKETS;
 
+    /// Sockets that did not become connections of callers, by why.
+    handshakes_failed: Counter<u64> = "sparkler.handshakes.failed" ["{handshake}"]
+        by [sparkler::HANDSHAKE_CAUSE] in NO_BUCKETS;
+
     /// When the worker's certificate ends, as seconds since 1970.
     certificate_expiry: Watched = "sparkler.tls.certificate.expiry" ["s"]
+        by [] in NO_BUCKETS;
+
+    /// Whole days until the worker's certificate ends; 0 once it has.
+    certificate_days_left: Watched = "sparkler.tls.certificate.days_left" ["{day}"]
+        by [] in NO_BUCKETS;
+
+    /// Callers that the callers file names. At 0 nobody may call; without a file
+    /// there is no such figure.
+    callers: Watched = "sparkler.callers" ["{caller}"]
         by [] in NO_BUCKETS;
 
     /// Panics that were caught. Each is a bug of the worker.

@@ -55,7 +55,9 @@ fn told() -> Metrics {
     metrics.executions_cut(1);
     metrics.watch_dropped(Signal::Traces, || 6);
     metrics.watch_dropped(Signal::Logs, || 5);
-    metrics.watch_certificate(|| 1_900_000_000);
+    metrics.handshake_failed(Handshake::NoCertificate);
+    metrics.watch_certificate(|| 1_900_000_000, || 12);
+    metrics.watch_callers(|| 3);
     metrics.panicked();
     metrics
 }
@@ -92,7 +94,10 @@ fn the_page_has_the_values_with_their_attributes() {
         "sparkler_flights_active 2",
         "sparkler_admission_queued 7",
         "sparkler_drain_stage 1",
+        r#"sparkler_handshakes_failed_total{sparkler_handshake_cause="no_certificate"} 1"#,
         "sparkler_tls_certificate_expiry_seconds 1900000000",
+        "sparkler_tls_certificate_days_left 12",
+        "sparkler_callers 3",
     ] {
         assert!(page.lines().any(|there| there == line), "not there: {line}\n{page}");
     }

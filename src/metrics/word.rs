@@ -63,10 +63,38 @@ words! {
         Queue = "queue",
         /// The checkers of schemas.
         Checkers = "checkers",
+        /// Streams of reflection and of health.
+        Watches = "watches",
+        /// The process's file descriptors.
+        Descriptors = "descriptors",
         /// A tenant's tokens of the day.
         TokensPerDay = "tokens_per_day",
         /// A tenant's dollars of the day.
         DollarsPerDay = "dollars_per_day",
+    }
+
+    /// Why a socket did not become a connection of a caller.
+    Handshake {
+        /// It said too little in time.
+        Timeout = "timeout",
+        /// It was closed before it had said enough.
+        Closed = "closed",
+        /// It does not speak TLS, or breaks it.
+        NotTls = "not_tls",
+        /// It has no version or cipher of TLS in common with the worker.
+        Incompatible = "incompatible",
+        /// It shows no certificate where one is asked for.
+        NoCertificate = "no_certificate",
+        /// Its certificate is not accepted.
+        BadCertificate = "bad_certificate",
+        /// It does not accept the worker's certificate, or gave up.
+        RefusedByPeer = "refused_by_peer",
+        /// It does not speak HTTP/2.
+        NotHttp2 = "not_http2",
+        /// It was the oldest of too many that said too little.
+        GaveWay = "gave_way",
+        /// There are too many connections.
+        NoRoom = "no_room",
     }
 
     /// Why the provider is left in peace.

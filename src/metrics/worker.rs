@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 
-use super::{Command, Cooldown, Limit, Metrics, Signal};
+use super::{Command, Cooldown, Handshake, Limit, Metrics, Signal};
 use crate::telemetry::names::{otel, sparkler};
 
 impl Metrics {
@@ -88,9 +88,26 @@ impl Metrics {
         self.instruments().telemetry_dropped.with(attribute, read);
     }
 
-    /// `read` tells when the worker's certificate ends, in seconds since 1970.
-    pub fn watch_certificate(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
-        self.instruments().certificate_expiry.with(read);
+    /// A socket did not become a connection of a caller.
+    pub fn handshake_failed(&self, cause: Handshake) {
+        let attributes = [KeyValue::new(sparkler::HANDSHAKE_CAUSE, cause.as_str())];
+        self.instruments().handshakes_failed.add(1, &attributes);
+    }
+
+    /// `ends` tells when the worker's certificate ends, in seconds since 1970, and
+    /// `days_left` how many days there are until then.
+    pub fn watch_certificate(
+        &self,
+        ends: impl Fn() -> u64 + Send + Sync + 'static,
+        days_left: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        self.instruments().certificate_expiry.with(ends);
+        self.instruments().certificate_days_left.with(days_left);
+    }
+
+    /// `read` tells how many callers the operator's file names.
+    pub fn watch_callers(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.instruments().callers.with(read);
     }
 
     /// A panic was caught.

@@ -2,22 +2,28 @@
 //! other end, and the first bytes of HTTP/2 already seen.
 
 use std::{
+    future::Future,
     io,
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::Instant,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, Sleep, sleep_until},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::Connected;
 
-use crate::tls::{Tls, names};
+use crate::{
+    metrics::Handshake,
+    tls::{Tls, names},
+};
 
 /// What every HTTP/2 connection begins with.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -28,7 +34,16 @@ pub(super) struct Connection {
     /// How much of the preface, which was read in advance, is still to be read.
     unread: usize,
     peer: Peer,
+    /// When it is cut, whatever its calls do: whoever heeds the GOAWAY of its age
+    /// has left by then. Polled where the socket has nothing to do.
+    cut: Option<Pin<Box<Sleep>>>,
+    /// Its place among the port's connections.
+    _room: Option<OwnedSemaphorePermit>,
 }
+
+/// Why a socket did not become a connection.
+#[derive(Debug)]
+pub(super) struct Refused(pub(super) Handshake);
 
 enum Socket {
     Plain(TcpStream),
@@ -44,29 +59,79 @@ pub(super) struct Peer {
     pub(super) since: Instant,
     /// Where the caller is.
     pub(super) address: Option<SocketAddr>,
+    /// A permit for each stream that it may have open without calling the worker:
+    /// reflection, and watches of its health.
+    pub(super) watches: Arc<Semaphore>,
 }
+
+/// Such streams of one connection. A client has one watch, and tools that reflect
+/// one stream, or one of each version.
+const MOST_WATCHES: usize = 4;
 
 impl Connection {
     /// Shakes hands and reads the preface. Whoever says anything else is no
     /// caller of gRPC.
-    pub(super) async fn greet(socket: TcpStream, tls: Option<&Tls>) -> io::Result<Connection> {
+    pub(super) async fn greet(socket: TcpStream, tls: Option<&Tls>) -> Result<Connection, Refused> {
         let address = socket.peer_addr().ok();
         let (mut socket, certificate) = match tls {
             None => (Socket::Plain(socket), None),
             Some(tls) => {
-                let secure = TlsAcceptor::from(tls.current()).accept(socket).await?;
+                let secure = TlsAcceptor::from(tls.current()).accept(socket).await;
+                let secure = secure.map_err(|problem| Refused(cause(&problem)))?;
                 let certificates = secure.get_ref().1.peer_certificates();
                 let names = certificates.and_then(<[_]>::first).map(|first| names(first).into());
                 (Socket::Secure(Box::new(secure)), names)
             }
         };
         let mut preface = [0; PREFACE.len()];
-        socket.read_exact(&mut preface).await?;
+        socket.read_exact(&mut preface).await.map_err(|problem| Refused(cause(&problem)))?;
         if preface != *PREFACE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "this is not HTTP/2"));
+            return Err(Refused(Handshake::NotHttp2));
         }
-        let peer = Peer { certificate, since: Instant::now(), address };
-        Ok(Connection { socket, unread: PREFACE.len(), peer })
+        let watches = Arc::new(Semaphore::new(MOST_WATCHES));
+        let peer = Peer { certificate, since: Instant::now(), address, watches };
+        Ok(Connection { socket, unread: PREFACE.len(), peer, cut: None, _room: None })
+    }
+
+    /// Its life begins: it is cut after `lifetime`, and takes `room` until it ends.
+    pub(super) fn handed_over(
+        mut self,
+        lifetime: Option<Duration>,
+        room: OwnedSemaphorePermit,
+    ) -> Connection {
+        self.peer.since = Instant::now();
+        let at = lifetime.and_then(|lifetime| self.peer.since.checked_add(lifetime));
+        self.cut = at.map(|at| Box::pin(sleep_until(at)));
+        self._room = Some(room);
+        self
+    }
+
+    /// Fails once the connection is to be cut. Where the socket is ready, the
+    /// timer is only looked at; where it is not, the timer wakes the task.
+    fn unless_cut<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        progress: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let Some(cut) = &mut self.cut else { return progress };
+        let is_cut = match progress {
+            Poll::Pending => cut.as_mut().poll(context).is_ready(),
+            Poll::Ready(_) => cut.is_elapsed(),
+        };
+        if is_cut { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { progress }
+    }
+}
+
+/// Why a socket could not be read as a caller's.
+fn cause(problem: &io::Error) -> Handshake {
+    use rustls::Error;
+    match problem.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(Error::NoCertificatesPresented) => Handshake::NoCertificate,
+        Some(Error::InvalidCertificate(_)) => Handshake::BadCertificate,
+        Some(Error::AlertReceived(_)) => Handshake::RefusedByPeer,
+        Some(Error::PeerIncompatible(_) | Error::NoApplicationProtocol) => Handshake::Incompatible,
+        Some(_) => Handshake::NotTls,
+        None => Handshake::Closed,
     }
 }
 
@@ -74,7 +139,7 @@ impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        Peer { since: Instant::now(), ..self.peer.clone() }
+        self.peer.clone()
     }
 }
 
@@ -85,7 +150,8 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.unread == 0 {
-            return Pin::new(&mut self.socket).poll_read(context, buffer);
+            let read = Pin::new(&mut self.socket).poll_read(context, buffer);
+            return self.unless_cut(context, read);
         }
         let rest = &PREFACE[PREFACE.len() - self.unread..];
         let taken = rest.len().min(buffer.remaining());
@@ -101,11 +167,13 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(context, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.unless_cut(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
+        let flushed = Pin::new(&mut self.socket).poll_flush(context);
+        self.unless_cut(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -117,7 +185,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
+        self.unless_cut(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

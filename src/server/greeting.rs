@@ -3,87 +3,101 @@
 //!
 //! The gRPC stack would wait for both for ever, and could not stop while it
 //! does. Here a socket that says nothing costs little, for a short while, and
-//! nobody else their turn.
+//! nobody else their turn. Those that have greeted are counted too: they take a
+//! part of the file descriptors, and leave the rest to the provider, to files and
+//! to the other ports.
 
-use std::{collections::VecDeque, io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use futures_util::{Stream, StreamExt, stream};
-use tokio::{
-    task::{AbortHandle, JoinSet},
-    time::timeout,
-};
+use futures_util::{Stream, stream};
+use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 use tonic::transport::server::TcpIncoming;
 
-use super::connection::Connection;
-use crate::tls::Tls;
+use super::{
+    accepting::{accept, report_full},
+    connection::{Connection, Refused},
+    crowd::Crowd,
+};
+use crate::{
+    descriptors,
+    metrics::{Handshake, Metrics},
+    tls::Tls,
+};
 
 /// How long a greeting may take; a few round trips, for whoever is a caller.
 const GREETING_LIMIT: Duration = Duration::from_secs(10);
 
-/// Greetings at a time. Beyond, the oldest gives way: a caller is through in
-/// milliseconds, and who is not is the likelier to be none.
+/// Greetings at a time, where there are descriptors for so many.
 const MOST_GREETINGS: usize = 1024;
 
-/// After the system could not give another socket.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What a port asks of its connections.
+pub(super) struct Terms {
+    pub(super) tls: Option<Tls>,
+    /// From the hand-over until the connection is cut; `None` is never.
+    pub(super) lifetime: Option<Duration>,
+    pub(super) metrics: Metrics,
+}
 
 /// The sockets of a port, and those that are greeting. What greets ends with it.
 struct Greeter {
     incoming: TcpIncoming,
-    tls: Option<Tls>,
-    greeting: JoinSet<Option<Connection>>,
-    oldest_first: VecDeque<AbortHandle>,
+    terms: Terms,
+    greeting: Crowd<Result<Connection, Refused>>,
+    /// A permit for each connection that may be open.
+    room: Arc<Semaphore>,
+    most: usize,
 }
 
 /// The connections of a port that have greeted, for ever.
 pub(super) fn connections(
     incoming: TcpIncoming,
-    tls: Option<Tls>,
+    terms: Terms,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    let greeter =
-        Greeter { incoming, tls, greeting: JoinSet::new(), oldest_first: VecDeque::new() };
+    let descriptors = usize::try_from(descriptors::limit()).unwrap_or(usize::MAX);
+    let most = (descriptors / 8).saturating_mul(5).clamp(1, Semaphore::MAX_PERMITS);
+    let greeter = Greeter {
+        incoming,
+        terms,
+        greeting: Crowd::new(MOST_GREETINGS.min(descriptors / 8).max(1)),
+        room: Arc::new(Semaphore::new(most)),
+        most,
+    };
     stream::unfold(greeter, |mut greeter| async move {
-        let connection = greeter.next().await?;
+        let connection = greeter.next().await;
         Some((Ok(connection), greeter))
     })
 }
 
 impl Greeter {
-    async fn next(&mut self) -> Option<Connection> {
+    async fn next(&mut self) -> Connection {
         loop {
             tokio::select! {
-                Some(greeted) = self.greeting.join_next() => {
-                    // Neither one that failed nor one that gave way is news.
-                    if let Ok(Some(connection)) = greeted {
-                        return Some(connection);
+                Some(greeted) = self.greeting.ended() => {
+                    let greeted = greeted.unwrap_or(Err(Refused(Handshake::GaveWay)));
+                    match greeted.and_then(|connection| self.hand_over(connection)) {
+                        Ok(connection) => return connection,
+                        Err(Refused(cause)) => self.terms.metrics.handshake_failed(cause),
                     }
                 }
-                accepted = self.incoming.next() => match accepted? {
-                    Ok(socket) => self.begin(socket),
-                    Err(problem) => {
-                        tracing::warn!("no socket can be taken: {problem}");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                }
+                socket = accept(&mut self.incoming) => self.begin(socket),
             }
         }
     }
 
-    fn begin(&mut self, socket: tokio::net::TcpStream) {
-        while self.oldest_first.front().is_some_and(AbortHandle::is_finished) {
-            self.oldest_first.pop_front();
-        }
-        if self.greeting.len() >= MOST_GREETINGS
-            && let Some(oldest) = self.oldest_first.pop_front()
-        {
-            oldest.abort();
-        }
-        let tls = self.tls.clone();
-        let greeting = async move {
+    fn begin(&mut self, socket: TcpStream) {
+        let tls = self.terms.tls.clone();
+        self.greeting.begin(async move {
             let greeting = Connection::greet(socket, tls.as_ref());
             let greeted = timeout(GREETING_LIMIT, greeting).await;
-            greeted.ok()?.inspect_err(|problem| tracing::debug!("no greeting: {problem}")).ok()
-        };
-        self.oldest_first.push_back(self.greeting.spawn(greeting));
+            greeted.unwrap_or(Err(Refused(Handshake::Timeout)))
+        });
+    }
+
+    fn hand_over(&self, connection: Connection) -> Result<Connection, Refused> {
+        let permit = self.room.clone().try_acquire_owned().map_err(|_| {
+            report_full(self.most);
+            Refused(Handshake::NoRoom)
+        })?;
+        Ok(connection.handed_over(self.terms.lifetime, permit))
     }
 }

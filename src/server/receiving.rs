@@ -2,8 +2,7 @@
 //! for the memory that it takes meanwhile.
 //!
 //! The gRPC stack would wait for the rest of a message for ever, and keep what has
-//! come. A layer of `server`, around everything that answers a single request;
-//! reflection is a conversation, and stays out.
+//! come. A layer of `server`, around everything that answers.
 
 use std::{
     pin::Pin,
@@ -23,10 +22,9 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 
+use super::watching::Watches;
 use crate::{admission::Arriving, error::Error, execution::Executor, proto::status};
 
-/// Calls whose requests have no end by their nature.
-const CONVERSATIONS: &str = "/grpc.reflection.";
 /// Calls that are answered however little memory there is.
 const PROBES: &str = "/grpc.health.";
 
@@ -36,6 +34,8 @@ pub(super) struct Receiving {
     pub(super) executor: Arc<Executor>,
     /// Until a request must be there whole.
     pub(super) limit: Duration,
+    /// The room for streams that last without an execution.
+    pub(super) watches: Watches,
 }
 
 /// Hands a call on, with a body that keeps to the limits.
@@ -44,18 +44,21 @@ pub(super) async fn received(
     request: Request,
     next: Next,
 ) -> Response {
-    let path = request.uri().path();
-    if path.starts_with(CONVERSATIONS) {
-        return next.run(request).await;
-    }
-    let charged = !path.starts_with(PROBES);
-    let arriving = match charged.then(|| receiving.executor.admission.arriving()).transpose() {
-        Ok(arriving) => arriving,
-        Err(error) => return receiving.refuse(&error).into_http(),
+    let charged = !request.uri().path().starts_with(PROBES);
+    let arriving = charged.then(|| receiving.executor.admission.arriving()).transpose();
+    let watch = receiving.watches.begin(&request, &receiving.executor, receiving.limit);
+    let (arriving, watch) = match (arriving, watch) {
+        (Ok(arriving), Ok(watch)) => (arriving, watch),
+        (Err(error), _) | (_, Err(error)) => return receiving.refuse(&error).into_http(),
     };
     let due = Instant::now() + receiving.limit;
+    let executor = receiving.executor.clone();
     let body = |body| Body::new(Limited { body, arriving, due, overdue: None, receiving });
-    next.run(request.map(body)).await
+    let response = next.run(request.map(body)).await;
+    match watch {
+        Some(watch) => watch.lend(response, &executor.lifecycle),
+        None => response,
+    }
 }
 
 impl Receiving {

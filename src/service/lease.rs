@@ -4,6 +4,8 @@
 //! there is room to send. A caller that keeps its connection and reads no more
 //! would therefore hold its place, and its flight, for ever. The lease takes
 //! the stream back; should the caller read on after all, it is told.
+//!
+//! [`Loan`] is the part that knows no stream; `server` lends response bodies by it.
 
 use std::{
     pin::Pin,
@@ -25,15 +27,10 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// A stream that is taken back when its time is over.
 pub(super) struct Lease {
-    events: Arc<Slot>,
+    events: Loan<Events>,
     /// Told once, after the stream was taken back.
     overdue: Option<Box<dyn FnOnce() -> Status + Send>>,
-    /// Ends the watch when the call ends, in whatever way.
-    _ended: DropGuard,
 }
-
-/// Locked by the caller's task for a poll, and once by the watch.
-struct Slot(Mutex<Option<Events>>);
 
 impl Lease {
     /// Lends `events` until `deadline`; `overdue` is what a late reader is told.
@@ -43,21 +40,8 @@ impl Lease {
         overdue: impl FnOnce() -> Status + Send + 'static,
         lifecycle: &Lifecycle,
     ) -> Lease {
-        let events = Arc::new(Slot(Mutex::new(Some(events))));
-        let ended = CancellationToken::new();
-        lifecycle.spawn(watch(events.clone(), deadline + GRACE, ended.clone()));
-        Lease { events, overdue: Some(Box::new(overdue)), _ended: ended.drop_guard() }
-    }
-}
-
-/// Dropped only at shutdown, when everything is taken back anyway.
-async fn watch(events: Arc<Slot>, deadline: Instant, ended: CancellationToken) {
-    tokio::select! {
-        () = ended.cancelled() => {}
-        () = sleep_until(deadline) => {
-            // Dropped here, with the lock given back.
-            let _overdue = events.lock().take();
-        }
+        let events = Loan::new(events, deadline + GRACE, lifecycle);
+        Lease { events, overdue: Some(Box::new(overdue)) }
     }
 }
 
@@ -73,17 +57,55 @@ impl Stream for Lease {
     }
 }
 
-impl Drop for Lease {
-    /// What is on loan goes with its caller, at once: the watch would let go of
-    /// it only when it comes to run.
-    fn drop(&mut self) {
-        let _gone = self.events.lock().take();
+/// A value that is dropped at a deadline, whoever holds the loan.
+pub(crate) struct Loan<T> {
+    value: Arc<Slot<T>>,
+    /// Ends the watch when the call ends, in whatever way.
+    _ended: DropGuard,
+}
+
+/// Locked by the holder's task for a poll, and once by the watch.
+struct Slot<T>(Mutex<Option<T>>);
+
+impl<T: Send + 'static> Loan<T> {
+    /// Lends `value` until `deadline`.
+    pub(crate) fn new(value: T, deadline: Instant, lifecycle: &Lifecycle) -> Loan<T> {
+        let value = Arc::new(Slot(Mutex::new(Some(value))));
+        let ended = CancellationToken::new();
+        lifecycle.spawn(watch(value.clone(), deadline, ended.clone()));
+        Loan { value, _ended: ended.drop_guard() }
     }
 }
 
-impl Slot {
+impl<T> Loan<T> {
+    /// The value, while it is on loan.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<T>> {
+        self.value.lock()
+    }
+}
+
+/// Dropped only at shutdown, when everything is taken back anyway.
+async fn watch<T>(value: Arc<Slot<T>>, deadline: Instant, ended: CancellationToken) {
+    tokio::select! {
+        () = ended.cancelled() => {}
+        () = sleep_until(deadline) => {
+            // Dropped here, with the lock given back.
+            let _overdue = value.lock().take();
+        }
+    }
+}
+
+impl<T> Drop for Loan<T> {
+    /// What is on loan goes with its holder, at once: the watch would let go of
+    /// it only when it comes to run.
+    fn drop(&mut self) {
+        let _gone = self.lock().take();
+    }
+}
+
+impl<T> Slot<T> {
     /// A stream that panicked is not polled again.
-    fn lock(&self) -> MutexGuard<'_, Option<Events>> {
+    fn lock(&self) -> MutexGuard<'_, Option<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -198,6 +198,8 @@ pub mod sparkler {
     pub const COST_KIND: &str = "sparkler.cost.kind";
     /// Which limit was met.
     pub const ADMISSION_LIMIT: &str = "sparkler.admission.limit.kind";
+    /// Why a socket did not become a connection of a caller.
+    pub const HANDSHAKE_CAUSE: &str = "sparkler.handshake.cause";
     /// Why the provider is left in peace.
     pub const COOLDOWN_KIND: &str = "sparkler.cooldown.kind";
     /// What a command to Redis is for.

@@ -16,6 +16,7 @@ use rustls::{
 };
 
 pub use self::certificate::names;
+use self::certificate::{Validity, now};
 use crate::{
     metrics::Metrics,
     watched::{Contents, Watched},
@@ -40,16 +41,20 @@ pub struct Tls(Arc<Watched<Loaded>>);
 #[derive(Debug)]
 struct Loaded {
     config: Arc<ServerConfig>,
-    /// In seconds since 1970.
-    expires: u64,
+    validity: Validity,
 }
 
 impl Tls {
-    /// Reads the files, or says what is wrong with them.
+    /// Reads the files, or says what is wrong with them. A certificate that is out
+    /// of its time is warned of: clients that do not look go on.
     pub fn read(files: TlsFiles) -> Result<Tls, String> {
         let TlsFiles { certificate, key, client_authorities } = files;
         let files = [certificate, key].into_iter().chain(client_authorities).collect();
-        Ok(Tls(Arc::new(Watched::read(files, understand)?)))
+        let watched = Watched::read(files, understand)?.replaced_if(may_replace);
+        if let Err(problem) = watched.current().validity.check(now()) {
+            warn(&problem);
+        }
+        Ok(Tls(Arc::new(watched)))
     }
 
     /// What a connection that begins now is to speak.
@@ -59,12 +64,16 @@ impl Tls {
 
     /// Has the figures tell when the certificate ends.
     pub fn tell(&self, metrics: &Metrics) {
-        let watched = self.0.clone();
-        metrics.watch_certificate(move || watched.current().expires);
+        let (ends, left) = (self.0.clone(), self.0.clone());
+        metrics.watch_certificate(
+            move || ends.current().validity.ends,
+            move || left.current().validity.days_left(now()),
+        );
     }
 
     /// Takes up changes of the files, for ever. A pair that does not fit leaves
-    /// the one before in use. Connections go on with what they began with.
+    /// the one before in use, and so does a certificate that is out of its time,
+    /// until that time comes. Connections go on with what they began with.
     pub async fn follow(&self) {
         self.0.follow().await;
     }
@@ -75,7 +84,7 @@ fn understand(contents: &[Contents]) -> Result<Loaded, String> {
         return Err("a certificate and a key are needed".to_owned());
     };
     let chain = certificates(certificate, "the certificate file")?;
-    let expires = certificate::expires(&chain[0])?;
+    let validity = Validity::of(&chain[0])?;
     let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|_| "the key file holds no private key (PEM)".to_owned())?;
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -90,7 +99,21 @@ fn understand(contents: &[Contents]) -> Result<Loaded, String> {
         .with_single_cert(chain, key)
         .map_err(|error| format!("the certificate and the key do not fit: {error}"))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(Loaded { config: Arc::new(config), expires })
+    Ok(Loaded { config: Arc::new(config), validity })
+}
+
+/// A certificate that is out of its time replaces only one that is so too.
+fn may_replace(current: &Loaded, next: &Loaded) -> Result<(), String> {
+    let Err(problem) = next.validity.check(now()) else { return Ok(()) };
+    if current.validity.check(now()).is_ok() {
+        return Err(problem);
+    }
+    warn(&problem);
+    Ok(())
+}
+
+fn warn(problem: &str) {
+    tracing::warn!("{problem}: clients that check will not connect; replace it");
 }
 
 fn verifier(

@@ -12,7 +12,7 @@ use tonic_reflection::pb::v1::{
 
 use super::{
     FLOWS, Guarded, REPORTS,
-    support::{Caller, Failure, PATIENCE, ask},
+    support::{Caller, Failure, PATIENCE, ask, page},
     write_callers,
 };
 
@@ -101,6 +101,18 @@ async fn callers_come_and_go_with_the_file() {
     std::fs::write(guarded.folder.path().join("callers.json"), "{").expect("written");
     write_later(&guarded).await;
     until(async || flows.list().await.is_ok(), "it is not known again").await;
+}
+
+#[tokio::test]
+async fn an_empty_list_locks_everybody_out() {
+    let guarded = Guarded::start().await;
+    let flows = guarded.caller(FLOWS).await;
+    flows.list().await.expect("known");
+    write_callers(guarded.folder.path(), &[]);
+    until(async || flows.list().await.is_err(), "it is still known").await;
+    assert_all_refused(&flows).await;
+    let (_, page) = page(guarded.world.admin, "/metrics").await;
+    assert!(page.lines().any(|line| line == "sparkler_callers 0"), "{page}");
 }
 
 /// After the worker has had time to see what was written before.

@@ -4,13 +4,18 @@
 
 #[path = "../support/authority.rs"]
 mod authority;
+#[path = "../support/frames.rs"]
+mod frames;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod callers;
+mod connections;
+mod descriptors;
 mod requests;
 mod secrets;
 mod tls;
+mod watching;
 
 use std::path::Path;
 

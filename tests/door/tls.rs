@@ -15,7 +15,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::{
     authority::{Authority, Pair},
-    support::{Caller, PATIENCE, World, ask},
+    support::{Caller, PATIENCE, World, ask, page},
 };
 
 fn write(folder: &Path, pair: &Pair) {
@@ -71,6 +71,113 @@ async fn a_new_certificate_is_shown_when_its_files_change_and_a_bad_pair_is_not(
     }
     connect(&world, &old, None).await.expect_err("the old pair is gone");
     Caller::over(running).answer(ask("a connection goes on")).await;
+}
+
+async fn value_of(world: &World, name: &str) -> Option<u64> {
+    let (_, page) = page(world.admin, "/metrics").await;
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok())
+}
+
+#[tokio::test]
+async fn a_certificate_out_of_its_time_replaces_no_valid_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (old, new) = (Authority::new(), Authority::new());
+    write(folder.path(), &old.server_between(2020, 2090));
+    let world = World::with(Options::instant(), |config| {
+        config.door.tls = Some(tls(folder.path(), None));
+    })
+    .await;
+    let days_left = "sparkler_tls_certificate_days_left";
+    let before = value_of(&world, days_left).await.expect("a figure");
+    assert!(before > 365 * 60, "{before}");
+    for out_of_time in [new.server_between(2020, 2021), new.server_between(2089, 2090)] {
+        write(folder.path(), &out_of_time);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        connect(&world, &old, None).await.expect("the valid one is kept");
+        assert!(value_of(&world, days_left).await.expect("a figure") >= before - 1);
+    }
+    write(folder.path(), &new.server_between(2020, 2080));
+    let began = Instant::now();
+    while connect(&world, &new, None).await.is_err() {
+        assert!(began.elapsed() < PATIENCE, "the next valid one is not taken");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_starts_with_an_expired_certificate_and_counts_no_days() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new();
+    write(folder.path(), &authority.server_between(2020, 2021));
+    let world = World::with(Options::instant(), |config| {
+        config.door.tls = Some(tls(folder.path(), None));
+    })
+    .await;
+    assert_eq!(value_of(&world, "sparkler_tls_certificate_days_left").await, Some(0));
+    // Any other is better than that.
+    write(folder.path(), &authority.server());
+    let began = Instant::now();
+    while connect(&world, &authority, None).await.is_err() {
+        assert!(began.elapsed() < PATIENCE, "the valid one is not taken");
+    }
+}
+
+#[tokio::test]
+async fn handshakes_that_fail_are_counted_by_cause() {
+    use tokio::io::AsyncWriteExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    write(folder.path(), &authority.server());
+    let world = World::with(Options::instant(), |config| {
+        config.door.tls = Some(tls(folder.path(), Some(&authority)));
+    })
+    .await;
+    let forged = stranger.client_with_uri("spiffe://x/y");
+    for own in [None, Some(&forged)] {
+        if let Ok(channel) = connect(&world, &authority, own).await {
+            Caller::over(channel).list().await.expect_err("no connection");
+        }
+    }
+    let own = authority.client_with_uri("spiffe://x/y");
+    connect(&world, &stranger, Some(&own)).await.expect_err("another authority");
+    let mut plain = TcpStream::connect(world.worker).await.expect("it listens");
+    plain.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("it reads");
+    drop(TcpStream::connect(world.worker).await.expect("it listens"));
+    let causes = ["no_certificate", "bad_certificate", "refused_by_peer", "not_tls", "closed"];
+    for cause in causes {
+        let name =
+            format!("sparkler_handshakes_failed_total{{sparkler_handshake_cause=\"{cause}\"}}");
+        let began = Instant::now();
+        while value_of(&world, &name).await.is_none() {
+            assert!(began.elapsed() < PATIENCE, "{cause} is not counted");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dns_name_does_not_pass_for_a_uri() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new();
+    write(folder.path(), &authority.server());
+    let known = "spiffe://cluster.local/ns/flows/sa/orchestrator";
+    let callers =
+        json!({"callers": [{"name": "flows", "certificates": [known, "flows.internal"]}]});
+    let file = folder.path().join("callers.json");
+    std::fs::write(&file, callers.to_string()).expect("written");
+    let world = World::with(Options::instant(), |config| {
+        config.door.tls = Some(tls(folder.path(), Some(&authority)));
+        config.door.callers = Callers::listed(&file).expect("callers");
+    })
+    .await;
+    assert_eq!(value_of(&world, "sparkler_callers").await, Some(1));
+    let own = authority.client_with_dns("Flows.Internal");
+    let channel = connect(&world, &authority, Some(&own)).await.expect("trusted");
+    Caller::over(channel).list().await.expect("known by its DNS name");
+    for own in [authority.client_with_dns(known), authority.client_with_uri("flows.internal")] {
+        let channel = connect(&world, &authority, Some(&own)).await.expect("trusted");
+        let refused = Caller::over(channel).list().await.expect_err("of the other kind");
+        assert_eq!(refused.reason, "CALLER_UNAUTHENTICATED");
+    }
 }
 
 #[tokio::test]

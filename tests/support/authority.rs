@@ -45,6 +45,14 @@ impl Authority {
         self.sign(loopback(), &[ExtendedKeyUsagePurpose::ServerAuth])
     }
 
+    /// The same, valid from one year to another.
+    pub fn server_between(&self, first: i32, last: i32) -> Pair {
+        let mut params = loopback();
+        params.not_before = rcgen::date_time_ymd(first, 1, 1);
+        params.not_after = rcgen::date_time_ymd(last, 1, 1);
+        self.sign(params, &[ExtendedKeyUsagePurpose::ServerAuth])
+    }
+
     /// For a server that calls others like itself.
     pub fn peer(&self) -> Pair {
         let purposes = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
@@ -61,6 +69,13 @@ impl Authority {
     pub fn client_with_uri(&self, uri: &str) -> Pair {
         let mut params = CertificateParams::default();
         params.subject_alt_names = vec![SanType::URI(uri.try_into().expect("a URI"))];
+        self.sign(params, &[ExtendedKeyUsagePurpose::ClientAuth])
+    }
+
+    /// The same, with this DNS name, whatever it says.
+    pub fn client_with_dns(&self, name: &str) -> Pair {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::DnsName(name.try_into().expect("ASCII"))];
         self.sign(params, &[ExtendedKeyUsagePurpose::ClientAuth])
     }
 

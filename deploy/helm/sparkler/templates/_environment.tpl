@@ -16,6 +16,8 @@
   value: json
 - name: SPARKLER_LOG
   value: {{ .log.filter | quote }}
+- name: SPARKLER_REFLECTION
+  value: {{ .reflection | quote }}
 {{- if eq .transport.mode "plainText" }}
 - name: SPARKLER_INSECURE
   value: "true"

@@ -1,0 +1,72 @@
+//! Tasks of one port, bounded: beyond the bound the oldest gives way. A caller is
+//! through in milliseconds; who is not is the likelier to be none.
+
+use std::collections::VecDeque;
+
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+
+/// At most so many tasks. They end with it.
+pub(super) struct Crowd<T> {
+    most: usize,
+    tasks: JoinSet<T>,
+    oldest_first: VecDeque<AbortHandle>,
+}
+
+impl<T: Send + 'static> Crowd<T> {
+    pub(super) fn new(most: usize) -> Crowd<T> {
+        Crowd { most, tasks: JoinSet::new(), oldest_first: VecDeque::new() }
+    }
+
+    /// Begins a task; the oldest is aborted where there are too many.
+    pub(super) fn begin(&mut self, task: impl Future<Output = T> + Send + 'static) {
+        while self.oldest_first.front().is_some_and(AbortHandle::is_finished) {
+            self.oldest_first.pop_front();
+        }
+        // Those that ended behind one that lasts.
+        if self.oldest_first.len() > 2 * self.most {
+            self.oldest_first.retain(|task| !task.is_finished());
+        }
+        if self.tasks.len() >= self.most
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            oldest.abort();
+        }
+        self.oldest_first.push_back(self.tasks.spawn(task));
+    }
+
+    /// Returns the next task that has ended; an error is one that gave way, or
+    /// panicked. `None` while there are none. Cancel safe.
+    pub(super) async fn ended(&mut self) -> Option<Result<T, JoinError>> {
+        self.tasks.join_next().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_oldest_gives_way_and_no_other() {
+        let mut crowd = Crowd::new(2);
+        crowd.begin(pending());
+        crowd.begin(pending());
+        crowd.begin(ready(3));
+        let ended = [crowd.ended().await, crowd.ended().await].map(|ended| ended.expect("one"));
+        assert_eq!(ended.iter().filter(|ended| matches!(ended, Ok(3))).count(), 1);
+        assert!(ended.iter().any(|ended| ended.as_ref().is_err_and(JoinError::is_cancelled)));
+        assert_eq!(crowd.tasks.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn those_that_ended_are_forgotten_behind_one_that_lasts() {
+        let mut crowd = Crowd::new(4);
+        crowd.begin(pending());
+        for number in 0..1000 {
+            crowd.begin(ready(number));
+            crowd.ended().await.expect("one").expect("it ends");
+        }
+        assert!(crowd.oldest_first.len() <= 10, "{}", crowd.oldest_first.len());
+    }
+}

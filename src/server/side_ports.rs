@@ -1,0 +1,90 @@
+//! The ports beside gRPC: the admin pages over HTTP/1.1, and health for probes.
+//! Both are open to all who reach them. Connections are bounded in number, in the
+//! time that they take to say what they want, and in how long they live; the
+//! oldest gives way, so that a probe gets through whatever else is connected.
+
+use std::{pin::pin, time::Duration};
+
+use axum::Router;
+use futures_util::StreamExt;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{sleep, timeout},
+};
+use tonic::transport::server::TcpIncoming;
+
+use super::{
+    accepting::accept,
+    crowd::Crowd,
+    greeting::{Terms, connections},
+};
+use crate::metrics::Metrics;
+
+/// Connections of one port.
+const MOST: usize = 256;
+/// How long a request's head may take, and how long a connection may be silent.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to answer a ping.
+const PONG: Duration = Duration::from_secs(5);
+/// How long a connection lives before it is closed between two requests.
+const LIFE: Duration = Duration::from_secs(300);
+/// How long a request under way may then take.
+const GRACE: Duration = Duration::from_secs(10);
+/// Calls under way on one connection of a probe.
+const MOST_STREAMS: u32 = 8;
+
+/// Serves the admin pages, for as long as it is polled.
+pub(super) async fn serve_pages(mut incoming: TcpIncoming, pages: Router) {
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(SILENCE);
+    let mut crowd = Crowd::new(MOST);
+    loop {
+        tokio::select! {
+            socket = accept(&mut incoming) => {
+                crowd.begin(live(builder.clone(), socket, pages.clone()));
+            }
+            Some(_ended) = crowd.ended() => {}
+        }
+    }
+}
+
+/// Serves health in plain text, for as long as it is polled.
+pub(super) async fn serve_probes(incoming: TcpIncoming, health: Router, metrics: Metrics) {
+    let mut builder = Builder::new(TokioExecutor::new()).http2_only();
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(SILENCE)
+        .keep_alive_timeout(PONG)
+        .max_concurrent_streams(MOST_STREAMS);
+    let terms = Terms { tls: None, lifetime: None, metrics };
+    let mut connections = pin!(connections(incoming, terms));
+    let mut crowd = Crowd::new(MOST);
+    loop {
+        tokio::select! {
+            Some(Ok(connection)) = connections.next() => {
+                crowd.begin(live(builder.clone(), connection, health.clone()));
+            }
+            Some(_ended) = crowd.ended() => {}
+        }
+    }
+}
+
+/// Serves one connection to its end; what goes wrong on it is its client's.
+async fn live<C>(builder: Builder<TokioExecutor>, connection: C, answers: Router)
+where
+    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let answers = TowerToHyperService::new(answers);
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(connection), answers));
+    tokio::select! {
+        _ended = &mut serving => return,
+        () = sleep(LIFE) => serving.as_mut().graceful_shutdown(),
+    }
+    let _ = timeout(GRACE, serving).await;
+}
