@@ -27,7 +27,7 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 pub use self::book::{Book, Spent};
-use self::purse::{Day, Purse};
+use self::purse::{Day, Purse, Purses};
 use crate::{
     error::Error,
     redis::{Connection, Script, Value},
@@ -43,7 +43,11 @@ pub type Limits = Arc<Watched<Book>>;
 pub struct Allowances {
     limits: Option<Limits>,
     fleet: Option<Shared>,
-    purses: Cache<Arc<str>, Arc<Mutex<Purse>>>,
+    /// Of those who have spent something here: their sums are known nowhere else,
+    /// so none gives way to another.
+    spenders: Cache<Arc<str>, Arc<Mutex<Purses>>>,
+    /// Of all others: what was heard of the fleet, which can be asked again.
+    strangers: Cache<Arc<str>, Arc<Mutex<Purses>>>,
     /// Whether Redis could not be asked the last time.
     alone: AtomicBool,
 }
@@ -58,9 +62,8 @@ pub struct Shared {
 
 /// What was heard of the fleet counts for so long.
 const FRESH_FOR: Duration = Duration::from_secs(1);
-/// Tenants that are remembered; those beyond, that spend least often, are known
-/// to Redis only.
-const MOST_TENANTS: u64 = 100_000;
+/// Tenants that have spent nothing here and are remembered all the same.
+const MOST_STRANGERS: u64 = 100_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The limits of a file; or everything that is wrong with it.
@@ -71,8 +74,9 @@ pub fn limits(file: &Path) -> Result<Limits, String> {
 impl Allowances {
     /// Nobody has spent anything, as far as is known.
     pub fn new(limits: Option<Limits>, fleet: Option<Shared>) -> Allowances {
-        let purses = Cache::builder().max_capacity(MOST_TENANTS).time_to_idle(2 * DAY).build();
-        Allowances { limits, fleet, purses, alone: AtomicBool::new(false) }
+        let spenders = Cache::builder().time_to_idle(2 * DAY).build();
+        let strangers = Cache::builder().max_capacity(MOST_STRANGERS).time_to_idle(DAY).build();
+        Allowances { limits, fleet, spenders, strangers, alone: AtomicBool::new(false) }
     }
 
     /// Whether a tenant may spend more today; fails with the limit that it has
@@ -99,7 +103,8 @@ impl Allowances {
     /// A call of the provider was paid for.
     pub fn spent(&self, tenant: &str, spent: Spent) {
         if self.limits.is_some() {
-            self.with_purse(tenant, today().0, |purse| purse.spend(spent));
+            let purses = self.spenders.get_with(Arc::from(tenant), || self.purses(tenant));
+            on(&purses, today().0, |purse| purse.spend(spent));
         }
     }
 
@@ -134,10 +139,13 @@ impl Allowances {
     }
 
     fn with_purse<T>(&self, tenant: &str, day: Day, look: impl FnOnce(&mut Purse) -> T) -> T {
-        let known = self.purses.get(tenant);
-        let purse = known.unwrap_or_else(|| self.purses.get_with(Arc::from(tenant), Arc::default));
-        let mut purse = purse.lock().unwrap_or_else(PoisonError::into_inner);
-        look(purse.on(day))
+        let known = self.spenders.get(tenant);
+        on(&known.unwrap_or_else(|| self.purses(tenant)), day, look)
+    }
+
+    fn purses(&self, tenant: &str) -> Arc<Mutex<Purses>> {
+        let known = self.strangers.get(tenant);
+        known.unwrap_or_else(|| self.strangers.get_with(Arc::from(tenant), Arc::default))
     }
 
     /// Says so when it begins, and when it ends.
@@ -154,6 +162,10 @@ impl Allowances {
             tracing::info!("Redis is asked again what tenants have spent today");
         }
     }
+}
+
+fn on<T>(purses: &Mutex<Purses>, day: Day, look: impl FnOnce(&mut Purse) -> T) -> T {
+    look(purses.lock().unwrap_or_else(PoisonError::into_inner).on(day))
 }
 
 impl Shared {
@@ -203,5 +215,32 @@ impl fmt::Debug for Allowances {
 impl fmt::Debug for Shared {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Shared").field("redis", &self.redis).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limited(tokens: u64) -> Allowances {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("limits.json");
+        let text = format!(r#"{{"default": {{"tokens_per_day": {tokens}}}}}"#);
+        std::fs::write(&file, text).expect("a file");
+        Allowances::new(Some(limits(&file).expect("limits")), None)
+    }
+
+    #[tokio::test]
+    async fn more_tenants_than_are_remembered_wipe_no_sum() {
+        let allowances = limited(10);
+        for number in 0..=MOST_STRANGERS + 1000 {
+            allowances.spent(&format!("tenant {number}"), Spent { tokens: 10, money: 0 });
+        }
+        allowances.spenders.run_pending_tasks();
+        for number in (0..=MOST_STRANGERS).step_by(1000) {
+            let asked = allowances.check(&format!("tenant {number}")).await;
+            assert!(asked.is_err(), "tenant {number} begins again");
+        }
+        allowances.check("a stranger").await.expect("who has spent nothing may");
     }
 }

@@ -4,12 +4,33 @@
 //! A worker tells the fleet all that it has spent itself, never only what is new:
 //! so it may tell that again, and a fleet that has lost its memory learns it anew.
 
+use std::collections::VecDeque;
+
 use tokio::time::Instant;
 
 use super::book::Spent;
 
 /// A day, counted from 1970 in UTC.
 pub(super) type Day = u64;
+
+/// What a tenant has spent on each of the last days. A clock that is set, or an
+/// answer that comes after midnight, leads to another day and wipes none.
+#[derive(Debug, Default)]
+pub(super) struct Purses(VecDeque<Purse>);
+
+impl Purses {
+    /// Days that are remembered: yesterday, today, and one that a clock was wrong by.
+    const MOST_DAYS: usize = 3;
+
+    /// The purse of a day; those that were not asked for longest are forgotten.
+    pub(super) fn on(&mut self, day: Day) -> &mut Purse {
+        let known = self.0.iter().position(|purse| purse.day == day);
+        let purse = known.and_then(|at| self.0.remove(at));
+        self.0.truncate(Purses::MOST_DAYS - 1);
+        self.0.push_front(purse.unwrap_or_else(|| Purse { day, ..Purse::default() }));
+        &mut self.0[0]
+    }
+}
 
 /// What a tenant has spent on a day.
 #[derive(Debug, Default)]
@@ -26,14 +47,6 @@ pub(super) struct Purse {
 }
 
 impl Purse {
-    /// The same on another day is empty.
-    pub(super) fn on(&mut self, day: Day) -> &mut Purse {
-        if self.day != day {
-            *self = Purse { day, ..Purse::default() };
-        }
-        self
-    }
-
     /// Something was spent here.
     pub(super) fn spend(&mut self, more: Spent) {
         self.own.tokens = self.own.tokens.saturating_add(more.tokens);
@@ -87,7 +100,7 @@ mod tests {
     #[test]
     fn what_others_spend_counts_and_what_is_own_counts_once() {
         let mut purse = Purse::default();
-        purse.on(1).spend(sum(10, 1));
+        purse.spend(sum(10, 1));
         assert_eq!(purse.known(), sum(10, 1));
         purse.heard(sum(10, 1), sum(100, 10));
         assert_eq!(purse.known(), sum(100, 10));
@@ -101,7 +114,7 @@ mod tests {
     #[test]
     fn a_fleet_that_forgets_does_not_make_this_worker_forget() {
         let mut purse = Purse::default();
-        purse.on(1).spend(sum(10, 1));
+        purse.spend(sum(10, 1));
         purse.heard(sum(10, 1), sum(100, 10));
         purse.heard(sum(10, 1), sum(10, 1));
         assert_eq!(purse.known(), sum(100, 10));
@@ -109,10 +122,31 @@ mod tests {
 
     #[test]
     fn a_new_day_begins_with_nothing() {
-        let mut purse = Purse::default();
-        purse.on(1).spend(sum(10, 1));
-        assert_eq!(purse.on(1).known(), sum(10, 1));
-        assert_eq!(purse.on(2).known(), Spent::default());
-        assert!(purse.asked().is_none());
+        let mut purses = Purses::default();
+        purses.on(1).spend(sum(10, 1));
+        assert_eq!(purses.on(1).known(), sum(10, 1));
+        assert_eq!(purses.on(2).known(), Spent::default());
+        assert!(purses.on(2).asked().is_none());
+    }
+
+    #[test]
+    fn a_late_answer_or_a_clock_step_wipes_no_day() {
+        let mut purses = Purses::default();
+        purses.on(1).spend(sum(10, 1));
+        purses.on(2).spend(sum(5, 1));
+        purses.on(1).heard(sum(10, 1), sum(70, 7));
+        assert_eq!(purses.on(2).known(), sum(5, 1), "yesterday's answer came late");
+        purses.on(900).spend(sum(1, 0));
+        assert_eq!(purses.on(2).known(), sum(5, 1), "the clock was wrong for a while");
+        assert_eq!(purses.on(1).known(), sum(70, 7));
+    }
+
+    #[test]
+    fn days_are_remembered_to_a_bound() {
+        let mut purses = Purses::default();
+        for day in 0..100 {
+            purses.on(day).spend(sum(1, 0));
+        }
+        assert_eq!(purses.0.len(), Purses::MOST_DAYS);
     }
 }

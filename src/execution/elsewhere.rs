@@ -14,7 +14,7 @@ use super::{
 use crate::{
     admission::Permit,
     error::Error,
-    fleet::{Berth, Fleet},
+    fleet::{Berth, Fleet, step::Fence},
     flight::{
         Boarded, Course, Failure, Landing, Listener, ListenerOptions, Publisher, Stored,
         worker_lost,
@@ -88,7 +88,7 @@ impl Search {
             return Ok(Found::Relayed(found));
         }
         let recording = match self.recording {
-            Some(berth) => fleet.recording(berth).await,
+            Some(berth) => fleet.recording(berth).await.ok().flatten(),
             None => None,
         };
         recording
@@ -110,19 +110,21 @@ impl Search {
         publisher.is_about(subject);
         let berth = Some(berth.0);
         publisher.board(Boarded { flight: self.flight, berth, course: Course::Relayed });
-        let mut lost: Option<(u64, Instant)> = None;
+        let mut lost: Option<(Option<Fence>, Instant)> = None;
         loop {
-            match relay(publisher, &mut following).await? {
+            match relay(publisher, fleet, &mut following).await? {
                 Relayed::Landed(end) => return Ok(Some(end)),
                 // Whoever follows to lead may take over; this one must not.
-                Relayed::Lost(_, epoch) => {
-                    let since = lost.filter(|(known, _)| *known == epoch);
-                    let (_, until) = *lost.insert(since.unwrap_or((epoch, following.patience())));
+                Relayed::Lost(fence) => {
+                    let since = lost.filter(|(known, _)| *known == fence);
+                    let (_, until) = *lost.insert(since.unwrap_or((fence, following.patience())));
                     if Instant::now() >= until {
                         return Err(Failure::from(worker_lost()));
                     }
                     following.news().await;
                 }
+                // The cache may have what the flight no longer has.
+                Relayed::Unheard if !publisher.has_shown() => return Ok(None),
                 Relayed::Unheard => return Err(Failure::from(worker_lost())),
             }
         }

@@ -31,7 +31,7 @@ use crate::{
     lifecycle::Stage,
     node::Plan,
     output::OutputFormat,
-    recording::Recording,
+    recording::{FlightId, Recording},
 };
 
 /// What the leader is to do.
@@ -58,6 +58,8 @@ pub(super) struct Mission {
     pub(super) trail: Trail,
     /// What the flight wants of the fleet, if others may share it.
     pub(super) passage: Option<Passage>,
+    /// The name under which it has claimed its idempotency key, once it has.
+    pub(super) owner: Option<FlightId>,
 }
 
 /// How a flight came by its answer.
@@ -130,7 +132,7 @@ impl Mission {
             }
             Ok(Flown::Found(recording)) => self.land_with(executor, publisher, *recording),
             Err(failure) => {
-                aboard.fail(&publisher, &failure).await;
+                aboard.fail(executor, &publisher, &failure).await;
                 publisher.land(Landing::Failed(failure));
             }
         }
@@ -141,7 +143,7 @@ impl Mission {
     /// Stores the answer here and in the fleet, then tells the listeners.
     async fn land(
         &self,
-        executor: &Executor,
+        executor: &Arc<Executor>,
         mut publisher: Publisher,
         aboard: Aboard,
         finish: Finish,
@@ -149,9 +151,9 @@ impl Mission {
         let recording = publisher.record(finish);
         let stored = self.store(executor, &recording);
         if let Some(lease) = aboard.into_lease() {
-            let rest = recording.log.after(lease.told());
             let kept = self.storage.filter(|_| stored == Stored::Stored);
-            lease.complete(&rest, &recording, kept.map(|storage| storage.ttl)).await;
+            let ending = lease.complete(recording, kept.map(|storage| storage.ttl));
+            executor.send_ending(ending).await;
         }
         publisher.land(Landing::Completed(stored));
     }
@@ -178,8 +180,8 @@ impl Mission {
     /// longer.
     async fn settle(&self, executor: &Executor, has_answer: bool) {
         let claim = self.passage.and_then(|passage| passage.claim);
-        if let (Some(claim), Some(fleet)) = (claim, &executor.fleet) {
-            fleet.settle(claim.key, claim.request, has_answer).await;
+        if let (Some(claim), Some(owner), Some(fleet)) = (claim, self.owner, &executor.fleet) {
+            fleet.settle(claim.key, owner, has_answer).await;
         }
     }
 

@@ -5,6 +5,10 @@
 //! once for all who share the flight, and what can be late is the flight alone,
 //! by the time limit of Redis.
 
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
 use super::{
     Executor,
     leader::{Flown, Mission},
@@ -14,12 +18,15 @@ use super::{
 use crate::{
     error::Error,
     event::{Emit, Phase},
-    fleet::{Berth, Boarding, Claim, Fleet, Following, Lease, step::Wish},
+    fleet::{
+        Berth, Boarding, Claim, Fleet, Following, Lease,
+        step::{RunId, Wish},
+    },
     flight::{
         Boarded, Course, Failure, Idempotency, Landing, Original, Publisher, Sound, worker_lost,
     },
-    metrics::Role,
-    recording::{Key, WORKER_LOST},
+    metrics::{Lookup, Role, Tier},
+    recording::{FlightId, Key, WORKER_LOST},
 };
 
 /// What a flight wants of the fleet.
@@ -59,13 +66,19 @@ impl Aboard {
     }
 
     /// Gets off before the flight has landed.
-    pub(super) async fn fail(self, publisher: &Publisher, failure: &Failure) {
+    pub(super) async fn fail(
+        self,
+        executor: &Arc<Executor>,
+        publisher: &Publisher,
+        failure: &Failure,
+    ) {
         match self {
             Aboard::Alone => {}
             Aboard::Following(following) => following.leave().await,
             Aboard::Leading(lease) => {
-                let rest = publisher.tap().after(lease.told());
-                lease.fail(&rest, &failure.error, failure.usage.as_ref()).await;
+                let events = publisher.tap().after(0);
+                let ending = lease.fail(events, &failure.error, failure.usage.as_ref());
+                executor.send_ending(ending).await;
             }
         }
     }
@@ -87,9 +100,11 @@ impl Mission {
         };
         let own = passage.berth.unwrap_or_else(|| Berth::private(publisher.id()));
         if passage.only_reads {
-            return found(fleet, own).await.ok_or(Failure::from(Error::NotCached));
+            return found(executor, fleet, own).await.ok_or(Failure::from(Error::NotCached));
         }
-        let (berth, is_known) = match claim(fleet, &passage, own).await {
+        let owner = publisher.id();
+        self.owner = Some(owner);
+        let (berth, is_known) = match claim(fleet, &passage, own, owner).await {
             Claim::Mismatch => return Err(Failure::from(Error::IdempotencyMismatch)),
             Claim::Known(berth) => (berth, true),
             Claim::New | Claim::Unknown => (own, false),
@@ -104,8 +119,10 @@ impl Mission {
             may_read: passage.may_read || is_known,
             joins_landed: is_known,
             may_lead: true,
-            fresh: publisher.id(),
+            fresh: owner,
+            run: RunId::random(),
             known: None,
+            skip: fastrand::u64(1..=1000),
         };
         self.board(executor, fleet, publisher, aboard, (berth, wish)).await
     }
@@ -120,33 +137,63 @@ impl Mission {
         aboard: &mut Aboard,
         (berth, mut wish): (Berth, Wish),
     ) -> Result<Flown, Failure> {
+        let mut failing_since = None;
         for _ in 0..MOST_BOARDINGS {
-            match fleet.board(berth, wish, &publisher.subject()).await {
+            // What was shown is of one run: no recording goes on from there.
+            wish.may_read &= !publisher.has_shown();
+            wish.may_lead = publisher.may_restart();
+            let boarding = fleet.board(berth, wish, &publisher.subject()).await;
+            self.count(executor, &wish, &boarding);
+            match boarding {
                 Boarding::Recorded(recording) => return Ok(Flown::Found(recording)),
                 Boarding::Lead(lease) => {
+                    // Whoever stands in for a lost leader owns the key from now on.
+                    if let Some(Idempotency { key, request }) = self.claimed(&wish) {
+                        fleet.take_claim_over(key, request, berth, wish.fresh).await;
+                    }
                     return self.lead(executor, publisher, aboard, lease).await;
                 }
                 Boarding::Follow(following) => {
-                    if is_another(&wish, &following) && publisher.has_shown() {
+                    if publisher.has_shown() && !goes_on(&wish, &following) {
                         return Err(Failure::from(worker_lost()));
                     }
                     executor.metrics.joined(Role::FleetFollower);
-                    match follow(publisher, aboard, following).await? {
+                    match follow(fleet, publisher, aboard, following).await? {
                         Relayed::Landed(end) => return Ok(Flown::Relayed(end)),
-                        Relayed::Lost(flight, epoch) => {
-                            // A recording of it may be there by now.
-                            wish.known = Some((flight, after_loss(epoch)));
-                        }
+                        // A recording of it may be there by now.
+                        Relayed::Lost(fence) => wish.known = fence,
                         Relayed::Unheard => break,
                     }
-                    if !publisher.may_restart() {
-                        return Err(Failure::from(worker_lost()));
+                }
+                // Whom it has followed may live, and has been paid.
+                Boarding::Alone if wish.known.is_some() => {
+                    let since = *failing_since.get_or_insert_with(Instant::now);
+                    if !fleet.reachable_again(since).await {
+                        break;
                     }
                 }
                 Boarding::Nothing | Boarding::Alone => break,
             }
         }
         self.go_alone(executor, publisher, aboard).await
+    }
+
+    /// The idempotency key that somebody else has claimed.
+    fn claimed(&self, wish: &Wish) -> Option<Idempotency> {
+        let claim = self.passage.and_then(|passage| passage.claim);
+        claim.filter(|_| wish.joins_landed || wish.known.is_some())
+    }
+
+    fn count(&self, executor: &Executor, wish: &Wish, boarding: &Boarding) {
+        let came_to = match boarding {
+            Boarding::Recorded(_) => Lookup::Hit,
+            Boarding::Alone => Lookup::Failed,
+            _ => Lookup::Miss,
+        };
+        // A flight that comes again has been counted.
+        if wish.may_read && wish.known.is_none() {
+            executor.metrics.looked_up(Tier::Redis, came_to);
+        }
     }
 
     async fn lead(
@@ -161,7 +208,9 @@ impl Mission {
             berth: Some(lease.berth().0),
             course: Course::Led,
         });
-        if let Some(number) = lease.takes_over_at() {
+        // What was shown is of another run, whatever the flight's name.
+        let restarts_at = lease.takes_over_at().or(publisher.has_shown().then_some(1));
+        if let Some(number) = restarts_at {
             publisher.restart_at(number, WORKER_LOST);
             executor.metrics.flight_taken_over();
         }
@@ -218,18 +267,25 @@ async fn echo(publisher: &mut Publisher, original: &Original) -> Result<Flown, F
     }
 }
 
-async fn claim(fleet: &Fleet, passage: &Passage, berth: Berth) -> Claim {
+async fn claim(fleet: &Fleet, passage: &Passage, berth: Berth, owner: FlightId) -> Claim {
     match passage.claim {
-        Some(Idempotency { key, request }) => fleet.claim(key, request, berth).await,
+        Some(Idempotency { key, request }) => fleet.claim(key, request, berth, owner).await,
         None => Claim::New,
     }
 }
 
-async fn found(fleet: &Fleet, berth: Berth) -> Option<Flown> {
-    fleet.recording(berth).await.map(|recording| Flown::Found(Box::new(recording)))
+async fn found(executor: &Executor, fleet: &Fleet, berth: Berth) -> Option<Flown> {
+    let found = fleet.recording(berth).await;
+    let came_to = match &found {
+        Ok(recording) => Lookup::found(recording.is_some()),
+        Err(_) => Lookup::Failed,
+    };
+    executor.metrics.looked_up(Tier::Redis, came_to);
+    found.ok().flatten().map(|recording| Flown::Found(Box::new(recording)))
 }
 
 async fn follow(
+    fleet: &Fleet,
     publisher: &mut Publisher,
     aboard: &mut Aboard,
     following: Following,
@@ -242,18 +298,14 @@ async fn follow(
     publisher.phase(Phase::Waiting);
     *aboard = Aboard::Following(Box::new(following));
     let Aboard::Following(following) = aboard else { unreachable!("it was just put there") };
-    let relayed = relay(publisher, following).await;
+    let relayed = relay(publisher, fleet, following).await;
     *aboard = Aboard::Alone;
     relayed
 }
 
-fn is_another(wish: &Wish, following: &Following) -> bool {
-    wish.known.is_some_and(|(known, _)| known != following.flight())
-}
-
-/// An epoch above all that the flight has had, should nobody know any more which
-/// those were: a random one, so that two who do not know of each other do not
-/// choose the same.
-fn after_loss(epoch: u64) -> u64 {
-    epoch + fastrand::u64(1..=1000)
+/// Whether what was shown may be followed by what is there now. The one guard of
+/// all ways to go on: nobody is told one answer from two runs.
+fn goes_on(wish: &Wish, following: &Following) -> bool {
+    let (Some(shown), Some(found)) = (wish.known, following.fence()) else { return false };
+    shown.continues_in(&found)
 }

@@ -230,6 +230,7 @@ impl Prepared {
             connect: self.connect,
             retry: self.retry,
             passage: self.passage,
+            owner: None,
             permit,
         }
     }

@@ -5,9 +5,9 @@ use tokio::time::Instant;
 
 use crate::{
     event::{Emit, Phase},
-    fleet::{Following, Hearing, News, Standing},
+    fleet::{Fleet, Following, Hearing, News, Standing, step::Fence},
     flight::{Failure, Publisher, worker_lost},
-    recording::{FlightId, Gap, Log, Recording},
+    recording::{Gap, Log, Recording},
 };
 
 /// How a relayed flight goes on.
@@ -15,44 +15,51 @@ use crate::{
 pub(super) enum Relayed {
     /// It has an answer, and all its events are here.
     Landed(Box<Recording>),
-    /// Its leader was lost, in this epoch.
-    Lost(FlightId, u64),
-    /// Redis cannot be heard, or the flight cannot be read here.
+    /// Its leader was lost, in this leadership where one is known.
+    Lost(Option<Fence>),
+    /// Redis cannot be heard, or the flight cannot be read here, or some of it is
+    /// gone for good.
     Unheard,
 }
 
 /// Relays until the flight has landed, or its leader or Redis is lost.
 ///
-/// Where nothing was heard yet, nothing is lost by going on alone at once. Where
-/// something was, it would be void: then Redis is waited for as long as a leader.
+/// While Redis is away its leader goes on, and has been paid: so Redis is waited
+/// for, also where nothing was heard yet.
 pub(super) async fn relay(
     publisher: &mut Publisher,
+    fleet: &Fleet,
     following: &mut Following,
 ) -> Result<Relayed, Failure> {
-    let mut until = None;
+    let mut failing_since = None;
     loop {
         match following.hear(publisher.last()).await {
             Ok(Hearing { parts, standing }) => {
-                until = None;
+                failing_since = None;
                 for part in parts {
                     pass_on(publisher, part).map_err(|_gap| worker_lost())?;
                 }
                 match standing {
                     Standing::More => continue,
                     Standing::Running => {}
-                    Standing::Landed(end) => return Ok(Relayed::Landed(end)),
+                    Standing::Landed(end, digest) => {
+                        // Events may have been evicted before they were heard.
+                        let is_whole = publisher.tap().digest() == digest;
+                        return Ok(if is_whole { Relayed::Landed(end) } else { Relayed::Unheard });
+                    }
                     Standing::Failed(error, usage) => return Err(Failure { error, usage }),
                     Standing::Unreadable => return Ok(Relayed::Unheard),
                     Standing::Lost | Standing::Gone => {
-                        return Ok(Relayed::Lost(following.flight(), following.epoch()));
+                        return Ok(Relayed::Lost(following.fence()));
                     }
                 }
             }
             Err(_unavailable) => {
-                let until = *until.get_or_insert_with(|| following.patience());
-                if !publisher.has_shown() || Instant::now() >= until {
+                let since = *failing_since.get_or_insert_with(Instant::now);
+                if !fleet.reachable_again(since).await {
                     return Ok(Relayed::Unheard);
                 }
+                continue;
             }
         }
         // What is missing between notices is looked up.

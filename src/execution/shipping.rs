@@ -1,15 +1,19 @@
 //! Tells the fleet what a flight tells here, and that its leader is alive.
 
-use std::{convert::Infallible, future::pending, time::Duration};
+use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 
+use tokio::time::{sleep, timeout};
+
+use super::Executor;
 use crate::{
-    fleet::Lease,
+    fleet::{Ending, Lease, Sent},
     flight::{Listener, Tap},
-    metrics::Metrics,
+    lifecycle::Stage,
+    metrics::{Metrics, Store, Tier},
 };
 
-/// How long after a failure Redis is tried again.
-const AFTER_FAILURE: Duration = Duration::from_millis(250);
+/// How long a worker that drains still waits for Redis to take an end.
+const AFTER_DRAINING: Duration = Duration::from_secs(2);
 
 /// Ships events for as long as it is polled. Dropped between any two steps, it
 /// leaves what was told as it is: what was sent twice counts once.
@@ -25,8 +29,9 @@ pub(super) async fn ship(lease: &mut Lease, tap: &Tap, metrics: &Metrics) -> Inf
             () = lease.due(has_events) => {}
             () = tap.told_after(told), if !has_events => continue,
         }
-        if lease.tell(&tap.after(told)).await.is_err() {
-            tokio::time::sleep(AFTER_FAILURE).await;
+        // A Redis that is back learns at once that the leader lives.
+        while lease.tell(|number| tap.after(number)).await.is_err() {
+            lease.reachable().await;
         }
         if lease.followers() == 0 {
             elsewhere = None;
@@ -38,4 +43,43 @@ pub(super) async fn ship(lease: &mut Lease, tap: &Tap, metrics: &Metrics) -> Inf
     metrics.flight_deposed();
     // Deposed: its own listeners hear it to the end, and nobody else.
     pending().await
+}
+
+impl Executor {
+    /// Sends the end of a flight to the fleet. Where Redis cannot take it now, its
+    /// followers must not take their leader for lost: it is kept, in a task of its
+    /// own that draining waits for a moment, and sent again once Redis answers.
+    pub(super) async fn send_ending(self: &Arc<Executor>, mut ending: Ending) {
+        match ending.send().await {
+            Ok(sent) => self.count_ending(&ending, Some(sent)),
+            Err(_unavailable) => {
+                let executor = self.clone();
+                self.lifecycle.spawn(async move { executor.send_later(ending).await });
+            }
+        }
+    }
+
+    async fn send_later(&self, mut ending: Ending) {
+        let lasts = ending.lasts();
+        let drained = async {
+            self.lifecycle.reached(Stage::Draining).await;
+            sleep(AFTER_DRAINING).await;
+        };
+        let sent = tokio::select! {
+            sent = timeout(lasts, ending.send_until_kept()) => sent.ok(),
+            () = drained => None,
+        };
+        self.count_ending(&ending, sent);
+    }
+
+    fn count_ending(&self, ending: &Ending, sent: Option<Sent>) {
+        if ending.is_recorded() {
+            let store = match sent {
+                Some(Sent::Kept { recording: true }) => Store::Stored,
+                Some(Sent::Kept { recording: false }) => Store::NotStored("too_large"),
+                Some(Sent::Deposed) | None => Store::Failed,
+            };
+            self.metrics.stored(Tier::Redis, store);
+        }
+    }
 }

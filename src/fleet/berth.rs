@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::step::Fence;
 use crate::recording::{FlightId, Key};
 
 /// What a flight is found by in the fleet: the key of the answer it brings; where
@@ -50,9 +51,11 @@ impl Place {
         [self.berth.0.as_slice(), what.as_bytes()].concat()
     }
 
-    /// The same for events, which are of one flight and no other that lies here.
-    pub(super) fn seal_of_events(&self, flight: FlightId) -> Vec<u8> {
-        [self.berth.0.as_slice(), b"events", flight.as_bytes()].concat()
+    /// The same for events, which are of one run of one flight and of no other that
+    /// lies here.
+    pub(super) fn seal_of_events(&self, fence: &Fence) -> Vec<u8> {
+        let Fence { flight, run, .. } = fence;
+        [self.berth.0.as_slice(), b"events", flight.as_bytes(), &run.as_bytes()].concat()
     }
 }
 

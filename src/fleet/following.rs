@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Fleet, Pace, Place,
     bell::{Bell, Ring},
-    step::{Answer, Heard, Mark, State, Step},
+    step::{Answer, Fence, Heard, Mark, State, Step},
 };
 use crate::{
     error::Error,
@@ -26,7 +26,11 @@ pub struct Following {
     place: Place,
     bell: Bell,
     flight: FlightId,
-    epoch: u64,
+    /// Whose events are heard; unknown before the first look at a flight that is
+    /// known by its name only.
+    fence: Option<Fence>,
+    /// Whether the leader is suspected: it is looked for more often.
+    suspected: bool,
     /// The parts of an event that is too large for one look, and the last of them.
     parts: Parts,
     partly: Option<Mark>,
@@ -62,11 +66,11 @@ pub enum Standing {
     Running,
     /// Its leader is gone, or has given it up.
     Lost,
-    /// It has an answer: all but its events.
-    Landed(Box<Recording>),
+    /// It has an answer: all but its events, and their digest.
+    Landed(Box<Recording>, [u8; 32]),
     /// It failed.
     Failed(Error, Option<Usage>),
-    /// It is not there.
+    /// It is not there, or another run has taken its place.
     Gone,
     /// It is of another release or secret, and cannot be read here.
     Unreadable,
@@ -83,7 +87,7 @@ impl Following {
         place: Place,
         bell: Bell,
         flight: FlightId,
-        epoch: u64,
+        fence: Option<Fence>,
     ) -> Following {
         let now = Instant::now();
         Following {
@@ -91,7 +95,8 @@ impl Following {
             place,
             bell,
             flight,
-            epoch,
+            fence,
+            suspected: false,
             parts: Parts::default(),
             partly: None,
             last_look: now,
@@ -104,9 +109,9 @@ impl Following {
         self.flight
     }
 
-    /// Its epoch, as last heard.
-    pub fn epoch(&self) -> u64 {
-        self.epoch
+    /// The leadership whose events were heard last.
+    pub fn fence(&self) -> Option<Fence> {
+        self.fence
     }
 
     /// Where it lies.
@@ -128,13 +133,19 @@ impl Following {
         let Some(heard) = self.ask(true, after).await? else {
             return Ok(nothing(Standing::Gone));
         };
+        // Nothing of another run may follow what was heard of this one.
+        if self.fence.is_some_and(|fence| !fence.continues_in(&heard.fence)) {
+            return Ok(nothing(Standing::Gone));
+        }
+        self.fence = Some(heard.fence);
+        self.suspected = heard.state == State::Suspected;
         let Some(parts) = self.taken(&heard.batches) else {
             return Ok(nothing(Standing::Unreadable));
         };
         self.partly = self.parts.is_waiting().then_some(heard.mark);
         let standing = match heard.state {
             _ if heard.more => Standing::More,
-            State::Running => Standing::Running,
+            State::Running | State::Suspected => Standing::Running,
             State::Lost | State::Released => Standing::Lost,
             State::Landed => self.landed(&heard.landing).unwrap_or(Standing::Unreadable),
             State::Failed => self.failed(&heard.landing).unwrap_or(Standing::Unreadable),
@@ -157,6 +168,9 @@ impl Following {
     /// A leader that is heard is alive; but it must know from time to time that
     /// somebody follows.
     fn look_due(&self) -> Instant {
+        if self.suspected {
+            return self.last_look + self.fleet.grace() / 4;
+        }
         if !self.fleet.hears() {
             return self.last_look + Pace::FOLLOWED;
         }
@@ -192,12 +206,10 @@ impl Following {
             after,
             most: Following::MOST_BATCHES,
             most_bytes: Following::MOST_BYTES,
+            grace: self.fleet.grace(),
         };
         match self.fleet.take(&self.place, step).await? {
-            Answer::Heard(heard) => {
-                self.epoch = heard.epoch;
-                Ok(Some(heard))
-            }
+            Answer::Heard(heard) => Ok(Some(heard)),
             _ => Ok(None),
         }
     }
@@ -214,13 +226,14 @@ impl Following {
     }
 
     fn opened(&self, sealed: &[u8]) -> Option<Vec<u8>> {
-        self.fleet.sealer.open(&self.place.seal_of_events(self.flight), sealed)
+        self.fleet.sealer.open(&self.place.seal_of_events(self.fence.as_ref()?), sealed)
     }
 
     fn landed(&self, sealed: &[u8]) -> Option<Standing> {
         let content = self.fleet.sealer.open(&self.place.seal_of("landing"), sealed)?;
-        let recording = codec::decode_recording(&content).ok()?;
-        Some(Standing::Landed(Box::new(recording)))
+        let (digest, content) = content.split_first_chunk()?;
+        let recording = codec::decode_recording(content).ok()?;
+        Some(Standing::Landed(Box::new(recording), *digest))
     }
 
     fn failed(&self, sealed: &[u8]) -> Option<Standing> {

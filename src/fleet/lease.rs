@@ -1,9 +1,9 @@
 //! The leader's end of a flight in the fleet: tells events, shows that the leader
 //! is alive, and ends the flight.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     Fleet, Place,
@@ -13,8 +13,8 @@ use super::{
 use crate::{
     error::Error,
     event::Usage,
-    recording::{FlightId, Log, Recording, codec},
-    redis::{Connection, Unavailable},
+    recording::{FlightId, Log, Recording, Subject, codec},
+    redis::{Cause, Connection, Unavailable},
 };
 
 /// How far apart events are told at least.
@@ -32,6 +32,8 @@ impl Pace {
 
 /// What is told with one command, in bytes. Larger events go in several parts.
 const MOST_BYTES: usize = 256 << 10;
+/// How often something is sent at once while Redis turns out to lack more of it.
+const MOST_ROUNDS: usize = 1024;
 
 /// The right to lead a flight, until it is landed or lost. Dropping it without
 /// landing leaves the flight to whoever finds the lease run out.
@@ -41,6 +43,7 @@ pub struct Lease {
     place: Place,
     bell: Bell,
     fence: Fence,
+    subject: Arc<Subject>,
     /// The last event that is known to be there.
     told: u64,
     followers: u64,
@@ -59,16 +62,16 @@ impl Lease {
         fleet: Fleet,
         place: Place,
         bell: Bell,
-        flight: FlightId,
-        epoch: u64,
+        fence: Fence,
+        subject: Arc<Subject>,
     ) -> Lease {
-        let fence = Fence { flight, worker: fleet.worker(), epoch };
         Lease {
             fleet,
             place,
             bell,
-            told: first_of(epoch) - 1,
+            told: first_of(fence.epoch) - 1,
             fence,
+            subject,
             followers: 0,
             last_sign: Instant::now(),
             last_events: Instant::now(),
@@ -122,109 +125,125 @@ impl Lease {
         }
     }
 
-    /// Tells events, or with none that the leader is there. What could not be
-    /// told is told again with the next.
-    pub async fn tell(&mut self, events: &Log) -> Result<(), Unavailable> {
+    /// Resolves when Redis may answer again, after it has failed. Cancel safe.
+    pub async fn reachable(&self) {
+        if self.fleet.is_reachable() {
+            // It refuses, and may well go on to.
+            sleep(Fleet::AFTER_REFUSAL).await;
+        }
+        self.fleet.reachable().await;
+    }
+
+    /// Tells the events that the fleet does not have, of those `after` a number;
+    /// where it has all, that the leader is there. What could not be told is told
+    /// again with the next.
+    pub async fn tell(&mut self, after: impl Fn(u64) -> Log) -> Result<(), Unavailable> {
         self.rung = false;
+        let mut events = after(self.told);
         if events.is_empty() {
-            return self.append(None).await;
+            return self.append(None).await.map(drop);
         }
         (self.last_events, self.has_told) = (Instant::now(), true);
-        while self.told < events.last() && !self.over {
-            let next = events.after(self.told).up_to(MOST_BYTES);
-            for batch in self.batches(&next) {
-                self.append(Some(batch)).await?;
+        // Bounded: whoever is behind again and again tells the rest with the next.
+        for _ in 0..MOST_ROUNDS {
+            if self.told >= events.last() || self.over {
+                break;
             }
-            self.told = next.last();
+            let next = events.after(self.told).up_to(MOST_BYTES);
+            let mut is_kept = true;
+            for batch in self.batches(&next) {
+                is_kept = is_kept && self.append(Some(batch)).await?;
+            }
+            if is_kept {
+                self.told = next.last();
+            } else {
+                events = after(self.told);
+            }
         }
         Ok(())
     }
 
-    async fn append(&mut self, batch: Option<Batch>) -> Result<(), Unavailable> {
+    /// Whether the fleet has the batch; where not, what is missing comes first.
+    async fn append(&mut self, batch: Option<Batch>) -> Result<bool, Unavailable> {
         if self.over {
-            return Ok(());
+            return Ok(false);
         }
         self.last_sign = Instant::now();
         let step = Step::Append {
-            fence: self.fence.clone(),
+            fence: self.fence,
             lease: self.fleet.held(),
             keep: self.fleet.keep(),
-            most_bytes: self.fleet.config.max_flight_bytes,
+            after: self.acknowledged(),
             batch,
         };
-        match self.fleet.courier.take(self.place.clone(), step).await? {
-            Answer::Kept(followers) => self.followers = followers,
-            _ => {
-                self.over = true;
-                self.followers = 0;
+        let answer = self.fleet.courier.take(self.place.clone(), step).await?;
+        self.learn(answer).await
+    }
+
+    /// Whether a step had its effect. Else the leader is deposed; or Redis has lost
+    /// some of the flight, and the leader knows from where on to send it again.
+    async fn learn(&mut self, answer: Answer) -> Result<bool, Unavailable> {
+        match answer {
+            Answer::Kept(followers) => {
+                self.followers = followers;
+                return Ok(true);
             }
+            Answer::Behind(last) => self.told = last.max(first_of(self.fence.epoch) - 1),
+            Answer::Forgotten => self.restore().await?,
+            _ => self.depose(),
+        }
+        Ok(false)
+    }
+
+    async fn restore(&mut self) -> Result<(), Unavailable> {
+        let step = Step::Restore {
+            fence: self.fence,
+            worker: self.fleet.worker(),
+            lease: self.fleet.held(),
+            keep: self.fleet.keep(),
+            about: self.fleet.about(&self.place, self.fence.flight, &self.subject),
+        };
+        match self.fleet.take(&self.place, step).await? {
+            Answer::Restored => self.told = first_of(self.fence.epoch) - 1,
+            _ => self.depose(),
         }
         Ok(())
     }
 
-    /// Ends the flight with its answer; `kept` says for how long the cache keeps
-    /// it. Whether the fleet has it now.
-    pub async fn complete(
-        self,
-        events: &Log,
-        recording: &Recording,
-        kept: Option<Duration>,
-    ) -> bool {
+    fn depose(&mut self) {
+        self.over = true;
+        self.followers = 0;
+    }
+
+    /// The last event that the fleet has, as the scripts count: 0 before the first.
+    fn acknowledged(&self) -> u64 {
+        if self.told < first_of(self.fence.epoch) { 0 } else { self.told }
+    }
+
+    /// Ends the flight with its answer; `kept` says for how long the cache keeps it.
+    pub fn complete(self, recording: Arc<Recording>, kept: Option<Duration>) -> Ending {
         let without_events = Recording {
             flight: recording.flight,
             subject: recording.subject.clone(),
-            log: recording.log.after(u64::MAX),
+            log: Log::default(),
             finish: recording.finish.clone(),
             attempts: recording.attempts,
             recorded_at: recording.recorded_at,
             span: recording.span,
         };
-        let landing = codec::encode_recording(&without_events);
-        let recording = kept.map(|time_to_live| {
-            let content = codec::encode_recording(recording);
-            (self.fleet.sealer.seal(&self.place.seal_of("recording"), &content), time_to_live)
-        });
-        self.land(events, State::Landed, &landing, recording).await
+        let end = codec::encode_recording(&without_events);
+        let landing = [recording.log.digest().as_slice(), &end].concat();
+        Ending { lease: self, state: State::Landed, landing, told: Told::Answer(recording), kept }
     }
 
     /// Ends the flight for everybody who follows. Where the failure is only this
     /// worker's, it gives the flight up: whoever follows may take over at once.
-    pub async fn fail(self, events: &Log, error: &Error, usage: Option<&Usage>) {
-        match codec::encode_failure(error, usage) {
-            Some(landing) => self.land(events, State::Failed, &landing, None).await,
-            None => self.land(&Log::default(), State::Released, &[], None).await,
+    pub fn fail(self, events: Log, error: &Error, usage: Option<&Usage>) -> Ending {
+        let (state, landing) = match codec::encode_failure(error, usage) {
+            Some(landing) => (State::Failed, landing),
+            None => (State::Released, Vec::new()),
         };
-    }
-
-    async fn land(
-        mut self,
-        events: &Log,
-        state: State,
-        landing: &[u8],
-        recording: Option<(Vec<u8>, Duration)>,
-    ) -> bool {
-        let mut batches = self.batches(events);
-        if batches.len() > 1 {
-            // What is too large for the last command goes before it.
-            batches.clear();
-            if self.tell(events).await.is_err() {
-                return false;
-            }
-        }
-        if self.over {
-            return false;
-        }
-        let recording = recording.filter(|(sealed, _)| sealed.len() <= MOST_RECORDED);
-        let landing = self.fleet.sealer.seal(&self.place.seal_of("landing"), landing);
-        let step = Step::Land {
-            fence: self.fence.clone(),
-            retention: self.fleet.config.retention,
-            batch: batches.pop(),
-            state,
-            landing,
-            recording,
-        };
-        matches!(self.fleet.take(&self.place, step).await, Ok(Answer::Kept(_)))
+        Ending { lease: self, state, landing, told: Told::Events(events), kept: None }
     }
 
     /// The events as one batch, or as the parts of one.
@@ -232,7 +251,7 @@ impl Lease {
         if events.is_empty() {
             return Vec::new();
         }
-        let place = self.place.seal_of_events(self.fence.flight);
+        let place = self.place.seal_of_events(&self.fence);
         let parts = codec::encode_events_in_parts(events, MOST_BYTES).into_iter();
         parts
             .zip(0..)
@@ -252,6 +271,118 @@ impl Lease {
             (false, _) if self.fleet.hears() => self.last_events + self.fleet.look_every(),
             (false, _) => self.last_events + Pace::UNHEARD,
         }
+    }
+}
+
+/// The end of a flight that this worker has led, until the fleet has it. It may be
+/// sent any number of times.
+#[derive(Debug)]
+pub struct Ending {
+    lease: Lease,
+    state: State,
+    landing: Vec<u8>,
+    told: Told,
+    kept: Option<Duration>,
+}
+
+/// What the flight has told.
+#[derive(Debug)]
+enum Told {
+    Answer(Arc<Recording>),
+    Events(Log),
+}
+
+/// What became of an end that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// The fleet has it; whether with the recording, where one was to be kept.
+    Kept {
+        /// False where the recording is too large for Redis.
+        recording: bool,
+    },
+    /// Another worker leads: it ends the flight.
+    Deposed,
+}
+
+impl Ending {
+    /// Whether the cache was to keep the answer.
+    pub fn is_recorded(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Sends the end, and first what the fleet lacks. Dropped, or failed, it can be
+    /// sent again.
+    pub async fn send(&mut self) -> Result<Sent, Unavailable> {
+        for _ in 0..MOST_ROUNDS {
+            if let Some(sent) = self.send_once().await? {
+                return Ok(sent);
+            }
+        }
+        Err(Cause::Unforeseen.into())
+    }
+
+    /// Sends the end until the fleet has it; waits for Redis meanwhile. Cancel safe.
+    pub async fn send_until_kept(&mut self) -> Sent {
+        loop {
+            self.lease.reachable().await;
+            if let Ok(sent) = self.send().await {
+                return sent;
+            }
+        }
+    }
+
+    /// How long it is worth being sent: as long as an ended flight can be heard.
+    pub fn lasts(&self) -> Duration {
+        self.lease.fleet.config.retention
+    }
+
+    async fn send_once(&mut self) -> Result<Option<Sent>, Unavailable> {
+        let Ending { lease, state, landing, told, kept } = self;
+        if lease.over {
+            return Ok(Some(Sent::Deposed));
+        }
+        let events = match state {
+            State::Released => Log::default(),
+            _ => told.after(lease.told),
+        };
+        let mut batches = lease.batches(&events);
+        if batches.len() > 1 || events.bytes() > MOST_BYTES {
+            // What is too large for the last command goes before it.
+            lease.tell(|number| told.after(number)).await?;
+            return Ok(None);
+        }
+        let recording = kept.and_then(|time_to_live| lease.recorded(told, time_to_live));
+        let sent = Sent::Kept { recording: recording.is_some() };
+        let step = Step::Land {
+            fence: lease.fence,
+            retention: lease.fleet.config.retention,
+            after: lease.acknowledged(),
+            batch: batches.pop(),
+            state: *state,
+            landing: lease.fleet.sealer.seal(&lease.place.seal_of("landing"), landing),
+            recording,
+        };
+        let answer = lease.fleet.take(&lease.place, step).await?;
+        Ok(lease.learn(answer).await?.then_some(sent))
+    }
+}
+
+impl Told {
+    fn after(&self, number: u64) -> Log {
+        match self {
+            Told::Answer(recording) => recording.log.after(number),
+            Told::Events(events) => events.after(number),
+        }
+    }
+}
+
+impl Lease {
+    /// What the cache is to keep; `None` where it is too large for Redis.
+    fn recorded(&self, told: &Told, time_to_live: Duration) -> Option<(Vec<u8>, Duration)> {
+        let Told::Answer(recording) = told else { return None };
+        let content = codec::encode_recording(recording);
+        let sealed = self.fleet.sealer.seal(&self.place.seal_of("recording"), &content);
+        (sealed.len() <= MOST_RECORDED).then_some((sealed, time_to_live))
     }
 }
 

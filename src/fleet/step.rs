@@ -14,24 +14,74 @@ use crate::{
     redis::{Cause, Script, Unavailable, Value},
 };
 
-static BOARD: Script = Script::new("board", include_str!("scripts/board.lua"));
-static APPEND: Script = Script::new("append", include_str!("scripts/append.lua"));
-static LAND: Script = Script::new("land", include_str!("scripts/land.lua"));
-static READ: Script = Script::new("read", include_str!("scripts/read.lua"));
-static LEAVE: Script = Script::new("leave", include_str!("scripts/leave.lua"));
-static CLAIM: Script = Script::new("claim", include_str!("scripts/claim.lua"));
-static SETTLE: Script = Script::new("settle", include_str!("scripts/settle.lua"));
+/// A script, behind the functions that it shares with others.
+macro_rules! script {
+    ($name:literal $(, $shared:literal)*) => {
+        Script::new(
+            $name,
+            concat!(
+                $(include_str!(concat!("scripts/", $shared, ".lua")),)*
+                include_str!(concat!("scripts/", $name, ".lua"))
+            ),
+        )
+    };
+}
 
-/// What makes a worker the leader of a flight. Every step of a leader carries it,
-/// and has no effect once another leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+static BOARD: Script = script!("board", "standing");
+static APPEND: Script = script!("append", "rank", "add");
+static RESTORE: Script = script!("restore", "rank");
+static LAND: Script = script!("land", "rank", "add");
+static READ: Script = script!("read", "standing");
+static LEAVE: Script = script!("leave");
+static CLAIM: Script = script!("claim");
+static SETTLE: Script = script!("settle");
+
+/// One leadership of a flight. Every step of a leader carries it, and has no
+/// effect once another leads; followers know by it whose events they have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {
     /// The flight.
     pub flight: FlightId,
-    /// The worker, by the name of its run.
-    pub worker: String,
     /// How often the flight has changed hands, from 1.
     pub epoch: u64,
+    /// The run of the node that this leader leads.
+    pub run: RunId,
+}
+
+impl Fence {
+    /// Whether events of `next` may follow those of this run: they are of the same
+    /// run, or of a later epoch, which begins by voiding them. Epochs alone do not
+    /// tell: a server that lost its memory may grant one twice.
+    pub fn continues_in(&self, next: &Fence) -> bool {
+        self.flight == next.flight && (self.run == next.run || self.epoch < next.epoch)
+    }
+}
+
+/// Names one run of a node: 64 random bits, drawn anew for each leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RunId(u64);
+
+impl RunId {
+    /// A new one.
+    pub fn random() -> RunId {
+        RunId(fastrand::u64(..))
+    }
+
+    /// The id behind its number.
+    pub fn from_number(number: u64) -> RunId {
+        RunId(number)
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:016x}", self.0)
+    }
 }
 
 /// What a worker that comes to a berth may do there.
@@ -45,9 +95,13 @@ pub struct Wish {
     pub may_lead: bool,
     /// The name of the flight, should a new one begin.
     pub fresh: FlightId,
-    /// The flight that it has followed, and the epoch that is to begin should the
-    /// shared memory have been lost: above all that were.
-    pub known: Option<(FlightId, u64)>,
+    /// The run, should it lead.
+    pub run: RunId,
+    /// The leadership that it has followed.
+    pub known: Option<Fence>,
+    /// How many epochs it goes on by, should it take over: random, so that where
+    /// memory was lost no two leaders are granted the same.
+    pub skip: u64,
 }
 
 /// A place among a flight's batches of events.
@@ -88,7 +142,9 @@ pub struct Batch {
 pub enum State {
     /// Its leader is there.
     Running,
-    /// Its leader has not been heard of for longer than the lease.
+    /// Its leader is silent, or the shared memory was lost: it has been rung.
+    Suspected,
+    /// Its leader has not answered to that.
     Lost,
     /// Its leader has given it up: whoever follows may take over.
     Released,
@@ -111,6 +167,8 @@ pub enum Step {
         lease: Duration,
         /// How long the flight is remembered should its leader vanish.
         keep: Duration,
+        /// How long a suspected leader has to answer.
+        grace: Duration,
         /// What is executed, sealed.
         about: Vec<u8>,
     },
@@ -122,10 +180,23 @@ pub enum Step {
         lease: Duration,
         /// As in `Board`.
         keep: Duration,
-        /// What all events together may take, in bytes.
-        most_bytes: usize,
+        /// The last event that is known to be there.
+        after: u64,
         /// The events, if any.
         batch: Option<Batch>,
+    },
+    /// The leader has a flight kept again that the shared memory has lost.
+    Restore {
+        /// Who it takes itself for.
+        fence: Fence,
+        /// The worker.
+        worker: String,
+        /// As in `Board`.
+        lease: Duration,
+        /// As in `Board`.
+        keep: Duration,
+        /// What is executed, sealed.
+        about: Vec<u8>,
     },
     /// The leader ends the flight, or gives it up.
     Land {
@@ -133,6 +204,8 @@ pub enum Step {
         fence: Fence,
         /// How long the flight is remembered.
         retention: Duration,
+        /// The last event that is known to be there.
+        after: u64,
         /// The last events, if any are left.
         batch: Option<Batch>,
         /// How it ends: released, landed or failed.
@@ -156,6 +229,8 @@ pub enum Step {
         most: usize,
         /// About how many bytes of them, and one batch at least.
         most_bytes: usize,
+        /// As in `Board`.
+        grace: Duration,
     },
     /// A worker follows no more.
     Leave {
@@ -170,13 +245,17 @@ pub enum Step {
         request: Key,
         /// Where its flight is found.
         berth: Berth,
+        /// Who settles it: the flight that uses it.
+        owner: FlightId,
+        /// Whether it takes the key over from another owner.
+        takes_over: bool,
         /// How long it holds unless settled.
         keep: Duration,
     },
     /// What an idempotency key stood for has ended.
     Settle {
-        /// What it was used for.
-        request: Key,
+        /// Who has used it; nobody else settles it.
+        owner: FlightId,
         /// How long it still holds; not at all where it failed.
         retention: Option<Duration>,
     },
@@ -189,16 +268,20 @@ pub enum Answer {
     Recorded(Vec<u8>),
     /// The worker leads the flight, in this epoch.
     Lead(FlightId, u64),
-    /// Another does.
-    Follow(FlightId, u64),
+    /// Another does, as this leadership says.
+    Follow(Fence),
     /// Nothing is there, and the worker may not lead.
     Nothing,
     /// It was done; so many workers follow.
     Kept(u64),
-    /// It was not: another leads, or the memory was lost.
+    /// It was not: another leads.
     Deposed,
-    /// It was not: the events would take too much.
-    Full,
+    /// It was not: the memory was lost, and the leader is to restore the flight.
+    Forgotten,
+    /// It was not: what comes after this event is missing, and to be sent again.
+    Behind(u64),
+    /// The flight is kept again.
+    Restored,
     /// What was heard.
     Heard(Heard),
     /// No such flight.
@@ -218,8 +301,8 @@ pub enum Answer {
 pub struct Heard {
     /// How it stands.
     pub state: State,
-    /// Its epoch.
-    pub epoch: u64,
+    /// Who leads or led it.
+    pub fence: Fence,
     /// The number of its last event.
     pub last: u64,
     /// How it ended, sealed; empty until then.
@@ -235,12 +318,19 @@ pub struct Heard {
 }
 
 impl State {
-    const ALL: [State; 5] =
-        [State::Running, State::Lost, State::Released, State::Landed, State::Failed];
+    const ALL: [State; 6] = [
+        State::Running,
+        State::Suspected,
+        State::Lost,
+        State::Released,
+        State::Landed,
+        State::Failed,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
             State::Running => "running",
+            State::Suspected => "suspected",
             State::Lost => "lost",
             State::Released => "released",
             State::Landed => "landed",
@@ -255,6 +345,7 @@ impl Step {
         match self {
             Step::Board { .. } => &BOARD,
             Step::Append { .. } => &APPEND,
+            Step::Restore { .. } => &RESTORE,
             Step::Land { .. } => &LAND,
             Step::Read { .. } => &READ,
             Step::Leave { .. } => &LEAVE,
@@ -272,6 +363,7 @@ impl Step {
             Step::Append { .. } | Step::Read { .. } => {
                 vec![&place.flight, &place.events, &place.followers]
             }
+            Step::Restore { .. } => vec![&place.flight, &place.events],
             Step::Leave { .. } => vec![&place.flight, &place.followers],
             Step::Claim { .. } | Step::Settle { .. } => vec![&place.claim],
         }
@@ -281,39 +373,44 @@ impl Step {
     pub fn arguments(&self, place: &Place) -> Vec<Vec<u8>> {
         let mut given = Arguments::default();
         match self {
-            Step::Board { worker, wish, lease, keep, about } => {
-                given.text(worker).address(place).time(*lease).time(*keep);
+            Step::Board { worker, wish, lease, keep, grace, about } => {
+                given.text(worker).address(place).time(*lease).time(*keep).time(*grace);
                 given.flag(wish.may_read).flag(wish.joins_landed).flag(wish.may_lead);
-                given.flight(wish.fresh).bytes(about);
-                match wish.known {
-                    Some((flight, epoch)) => given.flight(flight).number(epoch),
-                    None => given.bytes(b"").number(0),
+                given.flight(wish.fresh).text(&wish.run.to_string()).bytes(about);
+                match &wish.known {
+                    Some(known) => given.fence(known),
+                    None => given.bytes(b"").number(0).bytes(b""),
                 };
+                given.number(wish.skip);
             }
-            Step::Append { fence, lease, keep, most_bytes, batch } => {
+            Step::Append { fence, lease, keep, after, batch } => {
                 given.fence(fence).address(place).time(*lease).time(*keep);
-                given.number(*most_bytes as u64).batch(batch.as_ref());
+                given.number(*after).batch(batch.as_ref());
             }
-            Step::Land { fence, retention, batch, state, landing, recording } => {
-                given.fence(fence).address(place).time(*retention).batch(batch.as_ref());
+            Step::Restore { fence, worker, lease, keep, about } => {
+                given.fence(fence).text(worker).time(*lease).time(*keep).bytes(about);
+            }
+            Step::Land { fence, retention, after, batch, state, landing, recording } => {
+                given.fence(fence).address(place).time(*retention);
+                given.number(*after).batch(batch.as_ref());
                 given.text(state.as_str()).bytes(landing);
                 match recording {
                     Some((recording, time_to_live)) => given.bytes(recording).time(*time_to_live),
                     None => given.bytes(b"").number(0),
                 };
             }
-            Step::Read { worker, flight, follows, after, most, most_bytes } => {
+            Step::Read { worker, flight, follows, after, most, most_bytes, grace } => {
                 given.flight(*flight).text(worker).flag(*follows).text(&after.to_string());
-                given.number(*most as u64).number(*most_bytes as u64).address(place);
+                given.number(*most as u64).number(*most_bytes as u64).time(*grace).address(place);
             }
             Step::Leave { worker, flight } => {
                 given.flight(*flight).text(worker).address(place);
             }
-            Step::Claim { request, berth, keep } => {
-                given.bytes(request).bytes(&berth.0).time(*keep);
+            Step::Claim { request, berth, owner, takes_over, keep } => {
+                given.bytes(request).bytes(&berth.0).flight(*owner).flag(*takes_over).time(*keep);
             }
-            Step::Settle { request, retention } => {
-                given.bytes(request);
+            Step::Settle { owner, retention } => {
+                given.flight(*owner);
                 match retention {
                     Some(retention) => given.time(*retention),
                     None => given.number(0),
@@ -355,7 +452,7 @@ impl Arguments {
     }
 
     fn fence(&mut self, fence: &Fence) -> &mut Arguments {
-        self.flight(fence.flight).text(&fence.worker).number(fence.epoch)
+        self.flight(fence.flight).number(fence.epoch).text(&fence.run.to_string())
     }
 
     /// How the workers that have to do with the flight are told.
@@ -397,14 +494,16 @@ impl Answer {
         Some(match &*bytes(items)? {
             b"recorded" => Answer::Recorded(bytes(items)?),
             b"lead" => Answer::Lead(flight(items)?, number(items)?),
-            b"follow" => Answer::Follow(flight(items)?, number(items)?),
+            b"follow" => Answer::Follow(fence(flight(items)?, items)?),
             b"nothing" => Answer::Nothing,
             b"kept" => Answer::Kept(number(items)?),
             b"deposed" => Answer::Deposed,
-            b"full" => Answer::Full,
+            b"forgotten" => Answer::Forgotten,
+            b"behind" => Answer::Behind(number(items)?),
+            b"restored" => Answer::Restored,
             b"heard" => Answer::Heard(Heard {
                 state: state(items)?,
-                epoch: number(items)?,
+                fence: fence(flight(items)?, items)?,
                 last: number(items)?,
                 landing: bytes(items)?,
                 about: bytes(items)?,
@@ -457,4 +556,10 @@ fn state(items: &mut impl Iterator<Item = Value>) -> Option<State> {
 fn flight(items: &mut impl Iterator<Item = Value>) -> Option<FlightId> {
     let number = u128::from_str_radix(&text(items)?, 16).ok()?;
     Some(FlightId::from_bytes(number.to_be_bytes()))
+}
+
+fn fence(flight: FlightId, items: &mut impl Iterator<Item = Value>) -> Option<Fence> {
+    let epoch = number(items)?;
+    let run = u64::from_str_radix(&text(items)?, 16).ok()?;
+    Some(Fence { flight, epoch, run: RunId(run) })
 }

@@ -25,6 +25,11 @@ impl Tap {
         self.0.state().told.log().after(number)
     }
 
+    /// The digest of all events.
+    pub fn digest(&self) -> [u8; 32] {
+        self.0.state().told.log().digest()
+    }
+
     /// Resolves when there are events after a number. Cancel safe.
     pub async fn told_after(&self, number: u64) {
         loop {

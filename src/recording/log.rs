@@ -7,6 +7,7 @@
 //! and whoever reads late gets many pieces with one copy. Sequence numbers stay
 //! exact: a reader may stop and resume after any single piece.
 
+mod digest;
 mod slice;
 #[cfg(test)]
 mod tests;

@@ -33,7 +33,7 @@ pub enum Cause {
     #[error("it is starting or failing over")]
     NotReady,
     /// The server's memory is full.
-    #[error("its memory is full; set maxmemory-policy to volatile-ttl, or give it more")]
+    #[error("its memory is full; give it more, or set maxmemory-policy to volatile-lru")]
     Full,
     /// The Sentinels know no primary by this name.
     #[error("no Sentinel names a primary that can be reached; check the name in --redis-url")]

@@ -23,7 +23,6 @@ pub(super) fn fleet(config: &Config, redis: Connection, lifecycle: &Lifecycle) -
         lease,
         retention: config.flights.retention,
         max_flight: config.execution.max_total,
-        max_flight_bytes: config.flights.max_answer_bytes.saturating_mul(2),
     };
     Some(Fleet::new(redis, config.cache_secret.sealer(&other_secrets), bounds, lifecycle))
 }

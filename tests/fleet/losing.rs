@@ -19,7 +19,7 @@ use super::{
 const REACHED: &str = "sparkler_redis_reachable 1";
 
 /// A worker as a process of its own, so that it can be killed.
-async fn program(fleet: &Fleet, folder: &tempfile::TempDir) -> Program {
+pub async fn program(fleet: &Fleet, folder: &tempfile::TempDir) -> Program {
     let secret = folder.path().join("secret");
     std::fs::write(&secret, "a secret of the whole fleet").expect("written");
     let lease = format!("{}ms", LEASE.as_millis());
@@ -54,7 +54,7 @@ fn signal(program: &Program, name: &str) {
 
 /// Waits until a worker has reached Redis: what it begins before, it begins for
 /// itself.
-async fn shares(program: &Program) {
+pub async fn shares(program: &Program) {
     let reached = async {
         while !page(program.admin, "/metrics").await.1.contains(REACHED) {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -11,8 +11,10 @@ mod redis_server;
 mod support;
 
 mod attaching;
+mod counting;
 mod losing;
 mod members;
 mod redis_failing;
 mod releases;
 mod sharing;
+mod trouble;

@@ -26,18 +26,19 @@ async fn executions_go_on_when_redis_stops_and_share_again_when_it_is_back() {
     let mut followed = fleet.caller(1).await.execute(asked).await.expect("it runs");
     followed.first_text().await;
     fleet.redis.stop();
-    let (led, followed) = tokio::join!(led.finish(), followed.finish());
-    led.completed();
-    followed.completed();
     let alone = fleet.caller(1).await.answer(ask("New").cached()).await;
     assert_eq!(status(&alone), CacheStatus::LookupFailed);
-    // Empty, as it has kept nothing.
+    // Empty, as it has kept nothing: the leader has its flight kept again.
     fleet.redis.start_again().await;
+    let (led, followed) = tokio::join!(led.finish(), followed.finish());
+    assert!(followed.restarts.is_empty());
+    assert_eq!(followed.completed().choices, led.completed().choices);
+    assert_eq!(fleet.upstream_calls(), 2);
     healed(&fleet).await;
 }
 
 #[tokio::test]
-async fn a_leader_whose_redis_was_emptied_goes_on_for_its_own() {
+async fn a_leader_whose_redis_was_emptied_restores_its_flight() {
     let fleet = Fleet::of(2, unhurried()).await;
     let mut led = fleet.caller(0).await.execute(ask("Emptied").cached()).await.expect("it runs");
     led.first_text().await;
@@ -46,11 +47,11 @@ async fn a_leader_whose_redis_was_emptied_goes_on_for_its_own() {
     followed.first_text().await;
     fleet.redis.command(&["FLUSHALL"]);
     let (led, followed) = tokio::join!(led.finish(), followed.finish());
-    assert!(led.restarts.is_empty());
-    led.completed();
+    assert!(led.restarts.is_empty() && followed.restarts.is_empty());
     let text = followed.text.clone();
     assert_eq!(followed.completed().choices[0].text, text);
-    assert_eq!(fleet.upstream_calls(), 2);
+    led.completed();
+    assert_eq!(fleet.upstream_calls(), 1);
     healed(&fleet).await;
 }
 

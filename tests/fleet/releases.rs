@@ -11,7 +11,7 @@ use sparkler::{
     cache::key::CacheSecret,
     fleet::{
         Berth, BerthPlace,
-        step::{Answer, Batch, Fence, Mark, Step, Wish},
+        step::{Answer, Batch, Fence, Mark, RunId, Step, Wish},
     },
     lifecycle::Lifecycle,
     metrics::Metrics,
@@ -82,21 +82,30 @@ async fn a_recording_that_cannot_be_read_is_a_miss_and_is_replaced() {
 /// read.
 async fn led_by_another_release(redis: &Connection, berth: Berth, events: Vec<u8>) {
     let place = BerthPlace::of(berth);
-    let fresh = FlightId::random();
+    let (fresh, run) = (FlightId::random(), RunId::random());
     let worker = "another release".to_owned();
     let board = Step::Board {
-        worker: worker.clone(),
-        wish: Wish { may_read: false, joins_landed: false, may_lead: true, fresh, known: None },
+        worker,
+        wish: Wish {
+            may_read: false,
+            joins_landed: false,
+            may_lead: true,
+            fresh,
+            run,
+            known: None,
+            skip: 1,
+        },
         lease: LONG,
         keep: LONG,
+        grace: LONG,
         about: events.clone(),
     };
     assert_eq!(take(redis, &place, &board).await, Answer::Lead(fresh, 1));
     let append = Step::Append {
-        fence: Fence { flight: fresh, worker, epoch: 1 },
+        fence: Fence { flight: fresh, epoch: 1, run },
         lease: LONG,
         keep: LONG,
-        most_bytes: usize::MAX >> 16,
+        after: 0,
         batch: Some(Batch { mark: Mark { last: 1, part: 0 }, voids: false, events }),
     };
     assert_eq!(take(redis, &place, &append).await, Answer::Kept(0));

@@ -28,6 +28,18 @@ pub enum Flaw {
     TrimsTheStream,
     /// Events that come with a notice are taken although some before are missing.
     OverlooksGaps,
+    /// Whoever has shown events goes on with whatever run is there.
+    MixesRuns,
+    /// Whoever has shown events goes on with a recording.
+    MixesRecordings,
+    /// The end is believed, whatever was heard before it.
+    BelievesTheEnd,
+    /// Whoever does not own an idempotency key settles it.
+    SettlesForOthers,
+    /// A leader whose flight is forgotten gives it up.
+    NeverRestores,
+    /// Events are added although some before them are missing.
+    AppendsBehind,
 }
 
 /// One berth. Times are in milliseconds.
@@ -37,7 +49,7 @@ pub struct Shared {
     pub events: Vec<(Mark, Vec<u8>)>,
     pub followers: BTreeMap<String, u64>,
     pub recording: Option<Vec<u8>>,
-    pub claim: Option<(Key, Berth)>,
+    pub claim: Option<(Key, Berth, FlightId)>,
     pub flaw: Option<Flaw>,
 }
 
@@ -45,10 +57,14 @@ pub struct Shared {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {
     pub fence: Fence,
+    /// The worker that leads, by the name of its run.
+    pub owner: String,
     pub state: State,
+    /// Forgotten, and held for its leader.
+    pub vacant: bool,
+    pub suspected: Option<u64>,
     pub lease: u64,
     pub mark: Mark,
-    pub bytes: usize,
     pub landing: Vec<u8>,
     pub about: Vec<u8>,
 }
@@ -57,27 +73,44 @@ impl Shared {
     /// Does one step at a time.
     pub fn take(&mut self, now: u64, step: &Step) -> Answer {
         match step {
-            Step::Board { worker, wish, lease, about, .. } => {
-                self.board(now, worker, wish, now + lease.as_millis() as u64, about)
+            Step::Board { worker, wish, lease, grace, about, .. } => {
+                let lease = now + lease.as_millis() as u64;
+                self.board(now, worker, wish, (lease, grace.as_millis() as u64), about)
             }
-            Step::Append { fence, lease, most_bytes, batch, .. } => {
+            Step::Append { fence, lease, after, batch, .. } => {
                 let lease = lease.as_millis() as u64;
-                self.append(now, fence, lease, *most_bytes, batch.as_ref())
+                self.append(now, fence, lease, *after, batch.as_ref())
             }
-            Step::Land { fence, batch, state, landing, recording, .. } => {
-                if !self.leads(fence) && !self.has(Flaw::LandsUnfenced) {
-                    return Answer::Deposed;
+            Step::Restore { fence, worker, lease, about, .. } => {
+                self.restore(fence, worker, now + lease.as_millis() as u64, about)
+            }
+            Step::Land { fence, after, batch, state, landing, recording, .. } => {
+                let Some(kept) = self.flight.as_ref() else { return Answer::Forgotten };
+                match self.rank(fence) {
+                    Rank::Leads if kept.state == *state => {
+                        return Answer::Kept(self.followers.len() as u64);
+                    }
+                    Rank::Leads if kept.state != State::Running => return Answer::Deposed,
+                    Rank::Leads => {}
+                    _ if self.has(Flaw::LandsUnfenced) => {}
+                    Rank::Forgotten => return Answer::Forgotten,
+                    Rank::Deposed => return Answer::Deposed,
                 }
-                self.add(batch.as_ref(), usize::MAX);
-                let Some(kept) = &mut self.flight else { return Answer::Deposed };
+                if *state != State::Released
+                    && let Some(last) = self.add(*after, batch.as_ref())
+                {
+                    return Answer::Behind(last);
+                }
+                let Some(kept) = &mut self.flight else { return Answer::Forgotten };
                 (kept.state, kept.landing) = (*state, landing.clone());
                 if let Some((recording, _)) = recording {
                     self.recording = Some(recording.clone());
                 }
                 Answer::Kept(self.followers.len() as u64)
             }
-            Step::Read { worker, flight, follows, after, most, most_bytes } => {
-                self.read(now, worker, *flight, *follows, *after, (*most, *most_bytes))
+            Step::Read { worker, flight, follows, after, most, most_bytes, grace } => {
+                let bounds = (*most, *most_bytes, grace.as_millis() as u64);
+                self.read(now, worker, *flight, *follows, *after, bounds)
             }
             Step::Leave { worker, flight } => {
                 if self.flight.as_ref().map(|kept| kept.fence.flight) != Some(*flight) {
@@ -86,16 +119,17 @@ impl Shared {
                 self.followers.remove(worker);
                 Answer::Kept(self.followers.len() as u64)
             }
-            Step::Claim { request, berth, .. } => match self.claim {
-                None => {
-                    self.claim = Some((*request, *berth));
+            Step::Claim { request, berth, owner, takes_over, .. } => match self.claim {
+                Some((kept, ..)) if kept != *request => Answer::Mismatch,
+                Some((_, berth, _)) if !takes_over => Answer::Known(berth),
+                _ => {
+                    self.claim = Some((*request, *berth, *owner));
                     Answer::Claimed
                 }
-                Some((kept, berth)) if kept == *request => Answer::Known(berth),
-                Some(_) => Answer::Mismatch,
             },
-            Step::Settle { request, retention } => {
-                if self.claim.map(|(kept, _)| kept) != Some(*request) {
+            Step::Settle { owner, retention } => {
+                let owns = self.claim.is_some_and(|(.., kept)| kept == *owner);
+                if !owns && !(self.claim.is_some() && self.has(Flaw::SettlesForOthers)) {
                     return Answer::Gone;
                 }
                 if retention.is_none() {
@@ -106,38 +140,77 @@ impl Shared {
         }
     }
 
-    /// Whether a worker leads now, as the fence says it.
+    /// Whether a leadership is in effect now.
     pub fn leads(&self, fence: &Fence) -> bool {
-        let current = self.flight.as_ref().filter(|kept| kept.state == State::Running);
-        current.is_some_and(|kept| kept.fence == *fence)
+        let running = |kept: &Kept| kept.state == State::Running;
+        self.rank(fence) == Rank::Leads && self.flight.as_ref().is_some_and(running)
+    }
+
+    fn rank(&self, fence: &Fence) -> Rank {
+        let Some(kept) = &self.flight else { return Rank::Forgotten };
+        let epochs = (kept.fence.epoch, fence.epoch);
+        if kept.fence.flight != fence.flight {
+            Rank::Deposed
+        } else if kept.fence.run == fence.run && !kept.vacant {
+            Rank::Leads
+        } else if epochs.0 < epochs.1 || (kept.vacant && epochs.0 == epochs.1) {
+            Rank::Forgotten
+        } else {
+            Rank::Deposed
+        }
     }
 
     pub fn has(&self, flaw: Flaw) -> bool {
         self.flaw == Some(flaw)
     }
 
-    fn board(&mut self, now: u64, worker: &str, wish: &Wish, lease: u64, about: &[u8]) -> Answer {
+    fn board(
+        &mut self,
+        now: u64,
+        worker: &str,
+        wish: &Wish,
+        (lease, grace): (u64, u64),
+        about: &[u8],
+    ) -> Answer {
         if let Some(recording) = self.recording.clone().filter(|_| wish.may_read) {
             return Answer::Recorded(recording);
         }
-        let Some(kept) = self.flight.clone() else {
-            let (flight, epoch) = wish.known.unwrap_or((wish.fresh, 1));
-            return self.lead(wish, worker, flight, epoch, lease, about);
+        let Some(kept) = &mut self.flight else {
+            let Some(known) = wish.known else {
+                return self.lead(wish, worker, wish.fresh, 1, lease, about);
+            };
+            let kept = Kept { vacant: true, suspected: Some(now), ..Kept::of(known, "", 0, about) };
+            self.flight = Some(kept);
+            return self.follow(now, worker, known);
         };
-        let Fence { flight, epoch, .. } = kept.fence;
-        let lives = kept.lease > now && !self.has(Flaw::TakesOverTheLiving);
-        match kept.state {
-            State::Running if lives => self.follow(now, worker, flight, epoch),
-            State::Running | State::Released | State::Lost => {
-                let next = if self.has(Flaw::KeepsTheEpoch) { epoch } else { epoch + 1 };
-                self.lead(wish, worker, flight, next, lease, about)
+        let known = wish.known.filter(|known| known.flight == kept.fence.flight);
+        let later = known.is_some_and(|known| known.epoch > kept.fence.epoch);
+        if let Some(known) = known.filter(|_| kept.vacant && later) {
+            kept.fence = known;
+        }
+        let fence = kept.fence;
+        match self.standing(now, grace) {
+            State::Running | State::Suspected => self.follow(now, worker, fence),
+            State::Lost | State::Released => {
+                let last = known.map_or(0, |known| known.epoch).max(fence.epoch);
+                let epoch = if self.has(Flaw::KeepsTheEpoch) { last } else { last + wish.skip };
+                self.lead(wish, worker, fence.flight, epoch, lease, about)
             }
-            _ if wish.known.is_some_and(|(known, _)| known == flight) => {
-                self.follow(now, worker, flight, epoch)
-            }
-            State::Landed if wish.joins_landed => self.follow(now, worker, flight, epoch),
+            _ if known.is_some() => self.follow(now, worker, fence),
+            State::Landed if wish.joins_landed => self.follow(now, worker, fence),
             State::Landed | State::Failed => self.lead(wish, worker, wish.fresh, 1, lease, about),
         }
+    }
+
+    /// How the flight stands; a silent leader is suspected from now on.
+    fn standing(&mut self, now: u64, grace: u64) -> State {
+        let at_once = self.has(Flaw::TakesOverTheLiving);
+        let kept = self.flight.as_mut().expect("there is a flight");
+        if !kept.vacant && (kept.state != State::Running || kept.lease > now) {
+            return if at_once && kept.state == State::Running { State::Lost } else { kept.state };
+        }
+        let suspected = *kept.suspected.get_or_insert(now);
+        if suspected == now || suspected + grace > now { State::Suspected } else { State::Lost }
     }
 
     fn lead(
@@ -154,21 +227,13 @@ impl Shared {
         }
         self.events.clear();
         self.followers.clear();
-        self.flight = Some(Kept {
-            fence: Fence { flight, worker: worker.to_owned(), epoch },
-            state: State::Running,
-            lease,
-            mark: Mark { last: 0, part: 0 },
-            bytes: 0,
-            landing: Vec::new(),
-            about: about.to_vec(),
-        });
+        self.flight = Some(Kept::of(Fence { flight, epoch, run: wish.run }, worker, lease, about));
         Answer::Lead(flight, epoch)
     }
 
-    fn follow(&mut self, now: u64, worker: &str, flight: FlightId, epoch: u64) -> Answer {
+    fn follow(&mut self, now: u64, worker: &str, fence: Fence) -> Answer {
         self.followers.insert(worker.to_owned(), now);
-        Answer::Follow(flight, epoch)
+        Answer::Follow(fence)
     }
 
     fn append(
@@ -176,41 +241,59 @@ impl Shared {
         now: u64,
         fence: &Fence,
         lease: u64,
-        most_bytes: usize,
+        after: u64,
         batch: Option<&Batch>,
     ) -> Answer {
+        let rank = self.rank(fence);
         if !self.leads(fence) && !self.has(Flaw::AppendsUnfenced) {
-            return Answer::Deposed;
-        }
-        if !self.add(batch, most_bytes) {
-            return Answer::Full;
+            let forgotten = rank == Rank::Forgotten && !self.has(Flaw::NeverRestores);
+            return if forgotten { Answer::Forgotten } else { Answer::Deposed };
         }
         let Some(kept) = &mut self.flight else { return Answer::Deposed };
-        kept.lease = now + lease;
-        self.followers.retain(|_, sign| *sign > now.saturating_sub(lease));
+        (kept.lease, kept.suspected) = (now + lease, None);
+        if let Some(last) = self.add(after, batch) {
+            return Answer::Behind(last);
+        }
+        self.followers.retain(|_, sign| *sign > now.saturating_sub(2 * lease));
         Answer::Kept(self.followers.len() as u64)
     }
 
-    /// Adds events; false where they would take too much.
-    fn add(&mut self, batch: Option<&Batch>, most_bytes: usize) -> bool {
+    fn restore(&mut self, fence: &Fence, worker: &str, lease: u64, about: &[u8]) -> Answer {
+        match self.rank(fence) {
+            Rank::Leads if self.leads(fence) => Answer::Restored,
+            Rank::Leads | Rank::Deposed => Answer::Deposed,
+            Rank::Forgotten => {
+                self.events.clear();
+                self.flight = Some(Kept::of(*fence, worker, lease, about));
+                Answer::Restored
+            }
+        }
+    }
+
+    /// Adds events; the last that is there, where some before them are missing.
+    fn add(&mut self, after: u64, batch: Option<&Batch>) -> Option<u64> {
+        let overlooks = self.has(Flaw::AppendsBehind);
         let trims = self.has(Flaw::TrimsTheStream);
-        let (Some(batch), Some(kept)) = (batch, &mut self.flight) else { return true };
-        if batch.mark <= kept.mark {
-            return true;
+        let kept = self.flight.as_mut()?;
+        let (mark, voids) =
+            batch.map_or((Mark { last: 0, part: 0 }, false), |batch| (batch.mark, batch.voids));
+        if !voids {
+            if kept.mark.last > 0 && self.events.is_empty() {
+                kept.mark = Mark { last: 0, part: 0 };
+            }
+            let lacks_parts =
+                mark.part > 0 && (kept.mark.last < mark.last || kept.mark.part + 1 < mark.part);
+            if (kept.mark.last < after || lacks_parts) && !overlooks {
+                return Some(kept.mark.last);
+            }
         }
-        let bytes = if batch.voids { 0 } else { kept.bytes } + batch.events.len();
-        if bytes > most_bytes {
-            return false;
-        }
-        if batch.voids {
-            self.events.clear();
-        }
-        (kept.mark, kept.bytes) = (batch.mark, bytes);
-        if trims {
+        let batch = batch.filter(|batch| batch.mark > kept.mark)?;
+        kept.mark = batch.mark;
+        if trims || voids {
             self.events.clear();
         }
         self.events.push((batch.mark, batch.events.clone()));
-        true
+        None
     }
 
     fn read(
@@ -220,16 +303,16 @@ impl Shared {
         flight: FlightId,
         follows: bool,
         after: Mark,
-        (most, most_bytes): (usize, usize),
+        (most, most_bytes, grace): (usize, usize, u64),
     ) -> Answer {
-        let Some(kept) = self.flight.as_ref().filter(|kept| kept.fence.flight == flight) else {
+        if self.flight.as_ref().is_none_or(|kept| kept.fence.flight != flight) {
             return Answer::Gone;
-        };
-        let lost = kept.state == State::Running && kept.lease <= now;
-        let state = if lost { State::Lost } else { kept.state };
-        if follows && state == State::Running {
+        }
+        let state = self.standing(now, grace);
+        if follows && matches!(state, State::Running | State::Suspected) {
             self.followers.insert(worker.to_owned(), now);
         }
+        let kept = self.flight.as_ref().expect("there is a flight");
         let mut new: Vec<_> = self.events.iter().filter(|(mark, _)| *mark > after).collect();
         let mut bytes = 0;
         let fitting = new.iter().take(most).take_while(|(_, events)| {
@@ -241,7 +324,7 @@ impl Shared {
         new.truncate(fitting);
         Answer::Heard(Heard {
             state,
-            epoch: kept.fence.epoch,
+            fence: kept.fence,
             last: kept.mark.last,
             landing: kept.landing.clone(),
             about: kept.about.clone(),
@@ -249,5 +332,29 @@ impl Shared {
             mark: new.last().map_or(after, |(mark, _)| *mark),
             batches: new.into_iter().map(|(_, events)| events.clone()).collect(),
         })
+    }
+}
+
+/// What a leadership is to the shared memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    Leads,
+    Forgotten,
+    Deposed,
+}
+
+impl Kept {
+    fn of(fence: Fence, owner: &str, lease: u64, about: &[u8]) -> Kept {
+        Kept {
+            fence,
+            owner: owner.to_owned(),
+            state: State::Running,
+            vacant: false,
+            suspected: None,
+            lease,
+            mark: Mark { last: 0, part: 0 },
+            landing: Vec::new(),
+            about: about.to_vec(),
+        }
     }
 }

@@ -2,10 +2,19 @@
 //! lost or told twice, a deposed leader changes nothing, and nobody hangs. Each
 //! mistake that the steps could have is caught by at least one of these.
 
+use std::time::Duration;
+
 use fastrand::Rng;
+use sparkler::{
+    fleet::{
+        Berth,
+        step::{Answer, Step},
+    },
+    recording::FlightId,
+};
 
 use super::{
-    berth::Flaw,
+    berth::{Flaw, Shared},
     world::{Action, WORKERS, World},
 };
 
@@ -24,6 +33,9 @@ fn any_action(random: &mut Rng) -> Action {
         34 => Action::Die(at),
         35 => Action::Return(at),
         36 if random.u8(..4) == 0 => Action::Empty,
+        36 if random.u8(..3) == 0 => Action::Evict,
+        45 if random.u8(..3) == 0 => Action::FailOver,
+        45 if random.u8(..2) == 0 => Action::Replicate,
         37..45 => Action::Hear(at),
         _ => Action::Call(at),
     }
@@ -65,8 +77,37 @@ fn every_mistake_that_the_steps_could_have_is_caught() {
         Flaw::TakesOverTheLiving,
         Flaw::TrimsTheStream,
         Flaw::OverlooksGaps,
+        Flaw::MixesRuns,
+        Flaw::MixesRecordings,
+        Flaw::BelievesTheEnd,
+        Flaw::AppendsBehind,
+        Flaw::NeverRestores,
     ] {
         let caught = (0..ORDERS).find_map(|seed| live(seed, Some(flaw)).err());
         assert!(caught.is_some(), "{flaw:?} is not caught");
+    }
+}
+
+/// A follower that is cancelled leaves the key to the leader, whose retry elsewhere
+/// then finds it.
+#[test]
+fn only_its_owner_settles_an_idempotency_key() {
+    for flaw in [None, Some(Flaw::SettlesForOthers)] {
+        let mut shared = Shared { flaw, ..Shared::default() };
+        let owner = FlightId::random();
+        let mut uses = |owner, takes_over| {
+            let (request, berth) = ([1; 32], Berth([2; 32]));
+            let keep = Duration::from_secs(1);
+            shared.take(0, &Step::Claim { request, berth, owner, takes_over, keep });
+            let other = Step::Settle { owner: FlightId::random(), retention: None };
+            shared.take(0, &other);
+            shared.claim.map(|(.., owner)| owner)
+        };
+        let is_kept = uses(owner, false) == Some(owner);
+        assert_eq!(is_kept, flaw.is_none(), "{flaw:?}");
+        let successor = FlightId::random();
+        assert_eq!(uses(successor, true) == Some(successor), flaw.is_none(), "{flaw:?}");
+        let settled = shared.take(0, &Step::Settle { owner: successor, retention: None });
+        assert_eq!(settled == Answer::Settled, flaw.is_none(), "{flaw:?}");
     }
 }

@@ -10,7 +10,7 @@ use fastrand::Rng;
 use sparkler::{
     fleet::{
         Berth, BerthPlace,
-        step::{Answer, Batch, Fence, Mark, State, Step, Wish},
+        step::{Answer, Batch, Fence, Mark, RunId, State, Step, Wish},
     },
     lifecycle::Lifecycle,
     metrics::Metrics,
@@ -39,8 +39,22 @@ fn fence(random: &mut Rng, shared: &Shared) -> Fence {
     match &shared.flight {
         // Mostly the one that leads: else hardly anything would happen.
         Some(kept) if random.u8(..4) > 0 => kept.fence.clone(),
-        _ => Fence { flight: flight(random), worker: worker(random), epoch: random.u64(1..4) },
+        _ => any_fence(random),
     }
+}
+
+fn any_fence(random: &mut Rng) -> Fence {
+    Fence { flight: flight(random), epoch: random.u64(1..4), run: run(random) }
+}
+
+fn run(random: &mut Rng) -> RunId {
+    RunId::from_number(random.u64(1..4))
+}
+
+fn after(random: &mut Rng, shared: &Shared) -> u64 {
+    let last = shared.flight.as_ref().map_or(0, |kept| kept.mark.last);
+    // Mostly what the memory has: else it would lack something all the time.
+    if random.u8(..6) == 0 { last + random.u64(..3) } else { last.saturating_sub(random.u64(..2)) }
 }
 
 fn lease(random: &mut Rng) -> Duration {
@@ -75,10 +89,13 @@ fn board(random: &mut Rng) -> Step {
             joins_landed: random.bool(),
             may_lead: random.u8(..4) > 0,
             fresh: flight(random),
-            known: random.bool().then(|| (flight(random), random.u64(1..5))),
+            run: run(random),
+            known: random.bool().then(|| any_fence(random)),
+            skip: random.u64(1..4),
         },
         lease: lease(random),
         keep: KEEP,
+        grace: lease(random),
         about: bytes(random),
     }
 }
@@ -88,7 +105,7 @@ fn append(random: &mut Rng, shared: &Shared) -> Step {
         fence: fence(random, shared),
         lease: lease(random),
         keep: KEEP,
-        most_bytes: 40,
+        after: after(random, shared),
         batch: batch(random, shared),
     }
 }
@@ -96,10 +113,18 @@ fn append(random: &mut Rng, shared: &Shared) -> Step {
 fn any_step(random: &mut Rng, shared: &Shared) -> Step {
     match random.u8(..16) {
         0..4 => board(random),
-        4..9 => append(random, shared),
+        4..8 => append(random, shared),
+        8..9 => Step::Restore {
+            fence: fence(random, shared),
+            worker: worker(random),
+            lease: lease(random),
+            keep: KEEP,
+            about: bytes(random),
+        },
         9..10 => Step::Land {
             fence: fence(random, shared),
             retention: KEEP,
+            after: after(random, shared),
             batch: batch(random, shared),
             state: [State::Landed, State::Failed, State::Released][random.usize(..3)],
             landing: bytes(random),
@@ -112,16 +137,17 @@ fn any_step(random: &mut Rng, shared: &Shared) -> Step {
             after: any_mark(random),
             most: random.usize(1..4),
             most_bytes: random.usize(..30),
+            grace: lease(random),
         },
         13 => Step::Leave { worker: worker(random), flight: flight(random) },
         14 => Step::Claim {
             request: [random.u8(..2); 32],
             berth: Berth([random.u8(..2); 32]),
+            owner: flight(random),
+            takes_over: random.u8(..4) == 0,
             keep: KEEP,
         },
-        _ => {
-            Step::Settle { request: [random.u8(..2); 32], retention: random.bool().then_some(KEEP) }
-        }
+        _ => Step::Settle { owner: flight(random), retention: random.bool().then_some(KEEP) },
     }
 }
 

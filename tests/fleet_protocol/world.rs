@@ -13,7 +13,7 @@ use std::{
 
 use sparkler::{
     event::{Delta, Piece},
-    fleet::step::{Answer, Batch, Fence, Heard, Mark, State, Step, Wish},
+    fleet::step::{Answer, Batch, Fence, Heard, Mark, RunId, State, Step, Wish},
     recording::{FlightId, Log, Reading, WORKER_LOST, codec},
 };
 
@@ -47,14 +47,22 @@ pub enum Action {
     Call(usize),
     /// Time passes, a part of the lease.
     Wait,
-    /// The shared memory forgets everything. Happens once.
+    /// The shared memory forgets everything. That, or a failover, happens once.
     Empty,
+    /// The shared memory forgets the events of the flight, and keeps the rest.
+    Evict,
+    /// A replica of the shared memory learns what is there now.
+    Replicate,
+    /// The replica takes the place of the shared memory.
+    FailOver,
 }
 
 /// Somebody who calls, and allows restarts.
 #[derive(Debug, Clone, Default)]
 struct Caller {
     at: usize,
+    /// Whether it has come from another worker, and heard nothing here yet.
+    moved: bool,
     cursor: u64,
     /// What its token names, once it has heard something.
     flight: Option<FlightId>,
@@ -66,21 +74,25 @@ struct Caller {
 #[derive(Debug, Clone)]
 enum Role {
     /// Has yet to look at the berth. It may know of a flight.
-    Boarding(Option<(FlightId, u64)>),
+    Boarding(Option<Fence>),
     Leading {
-        fence: Fence,
+        leadership: Leadership,
         run: u64,
         pieces: u64,
-        told: u64,
-        deposed: bool,
     },
-    Following {
-        flight: FlightId,
-        epoch: u64,
-    },
-    /// Its flight has landed here; in the fleet too, if `told`.
+    Following(Fence),
+    /// Its flight has landed here; in the fleet too, unless it is still ending.
     Landed,
     Failed,
+}
+
+/// What a leader knows of what the fleet has.
+#[derive(Debug, Clone, Copy)]
+struct Leadership {
+    fence: Fence,
+    told: u64,
+    deposed: bool,
+    restores: bool,
 }
 
 #[derive(Debug)]
@@ -90,16 +102,18 @@ struct Worker {
     role: Role,
     log: Log,
     flight: Option<FlightId>,
-    /// Still to be told to the fleet, after landing here.
-    ending: Option<Step>,
-    /// Events that have come with notices, and of which flight they are.
-    mailbox: VecDeque<(FlightId, Vec<u8>)>,
+    /// Still to be told to the fleet, after landing here, until it is heard to be
+    /// there.
+    ending: Option<Leadership>,
+    /// Events that have come with notices, and of which run they are.
+    mailbox: VecDeque<(Fence, Vec<u8>)>,
 }
 
 /// The fleet.
 pub struct World {
     now: u64,
     pub shared: Shared,
+    replica: Shared,
     workers: Vec<Worker>,
     callers: Vec<Caller>,
     runs: u64,
@@ -114,6 +128,7 @@ impl World {
         let mut world = World {
             now: 1000,
             shared: Shared { flaw, ..Shared::default() },
+            replica: Shared { flaw, ..Shared::default() },
             workers: Vec::new(),
             callers: Vec::new(),
             runs: 0,
@@ -164,11 +179,20 @@ impl World {
                 Ok(())
             }
             Action::Empty => {
-                if !self.emptied {
-                    self.emptied = true;
-                    let flaw = self.shared.flaw;
-                    self.shared = Shared { flaw, ..Shared::default() };
-                }
+                let flaw = self.shared.flaw;
+                self.falls_back_to(Shared { flaw, ..Shared::default() });
+                Ok(())
+            }
+            Action::Evict => {
+                self.shared.events.clear();
+                Ok(())
+            }
+            Action::Replicate => {
+                self.replica = self.shared.clone();
+                Ok(())
+            }
+            Action::FailOver => {
+                self.falls_back_to(self.replica.clone());
                 Ok(())
             }
         }
@@ -189,6 +213,13 @@ impl World {
         match self.callers.iter().find(|caller| caller.end.is_none()) {
             Some(caller) => Err(format!("a caller hangs: {caller:?}")),
             None => Ok(()),
+        }
+    }
+
+    fn falls_back_to(&mut self, shared: Shared) {
+        if !self.emptied {
+            self.emptied = true;
+            self.shared = shared;
         }
     }
 
@@ -214,7 +245,7 @@ impl World {
         for caller in &mut self.callers {
             if caller.at == at && caller.end.is_none() {
                 match next {
-                    Some(next) => caller.at = next,
+                    Some(next) => (caller.at, caller.moved) = (next, true),
                     None => caller.end = Some(Err(())),
                 }
             }
@@ -238,6 +269,9 @@ impl World {
         if let Answer::Lead(flight, epoch) = answer {
             self.check_leader(at, flight, epoch, &before)?;
         }
+        if answer == Answer::Deposed && self.shared.flight.is_none() {
+            return Err("a leader that lives is given up".to_owned());
+        }
         if heard {
             self.heard(at, &step, answer)?;
         }
@@ -252,7 +286,7 @@ impl World {
         }
         for worker in &mut self.workers {
             if worker.alive && self.shared.followers.contains_key(&worker.name) {
-                worker.mailbox.push_back((fence.flight, batch.events.clone()));
+                worker.mailbox.push_back((*fence, batch.events.clone()));
             }
         }
     }
@@ -260,12 +294,14 @@ impl World {
     /// What comes too early or too late is as good as not heard.
     fn hear(&mut self, at: usize) -> Result<(), String> {
         let overlooks_gaps = self.shared.has(Flaw::OverlooksGaps);
+        let mixes_runs = self.shared.has(Flaw::MixesRuns);
         let worker = &mut self.workers[at];
-        let Role::Following { flight, .. } = worker.role else { return Ok(()) };
+        let Role::Following(fence) = worker.role else { return Ok(()) };
         let Some((of, events)) = worker.mailbox.pop_front().filter(|_| worker.alive) else {
             return Ok(());
         };
-        if of != flight {
+        // They are sealed under the run's name.
+        if of.flight != fence.flight || (of.run != fence.run && !mixes_runs) {
             return Ok(());
         }
         let part = || codec::decode_events(&events).map_err(|error| error.to_string());
@@ -277,41 +313,52 @@ impl World {
 
     fn next_step(&mut self, at: usize) -> Option<Step> {
         let wanted = self.is_wanted(at);
-        let worker = &mut self.workers[at];
-        if let Some(step) = worker.ending.take() {
-            return Some(step);
-        }
+        let same = self.shared.has(Flaw::MixesRuns);
+        let reads = self.shared.has(Flaw::MixesRecordings);
+        self.runs += 1;
+        let skip = if same { 1 } else { 10 + self.runs };
+        let worker = &self.workers[at];
         let lease = Duration::from_millis(LEASE);
         let keep = Duration::from_secs(1);
+        if let Some(leadership) = &worker.ending {
+            return Some(worker.land(leadership));
+        }
         match &worker.role {
             Role::Boarding(known) if wanted => Some(Step::Board {
                 worker: worker.name.clone(),
                 wish: Wish {
-                    may_read: true,
+                    may_read: reads || worker.log.is_empty(),
                     joins_landed: false,
                     may_lead: true,
                     fresh: FlightId::random(),
+                    run: RunId::random(),
                     known: *known,
+                    skip,
                 },
                 lease,
                 keep,
+                grace: lease,
                 about: Vec::new(),
             }),
-            Role::Leading { deposed: true, .. } => None,
-            Role::Leading { fence, told, .. } => Some(Step::Append {
-                fence: fence.clone(),
+            Role::Leading { leadership: Leadership { deposed: true, .. }, .. } => None,
+            Role::Leading { leadership, .. } if leadership.restores => {
+                Some(worker.restore(leadership))
+            }
+            Role::Leading { leadership, .. } => Some(Step::Append {
+                fence: leadership.fence,
                 lease,
                 keep,
-                most_bytes: usize::MAX,
-                batch: batch(&worker.log.after(*told)),
+                after: leadership.acknowledged(),
+                batch: batch(&worker.log.after(leadership.told)),
             }),
-            Role::Following { flight, .. } => Some(Step::Read {
+            Role::Following(fence) => Some(Step::Read {
                 worker: worker.name.clone(),
-                flight: *flight,
+                flight: fence.flight,
                 follows: true,
                 after: Mark::after(worker.log.last()),
                 most: 2,
                 most_bytes: usize::MAX >> 16,
+                grace: lease,
             }),
             Role::Boarding(_) | Role::Landed | Role::Failed => None,
         }
@@ -320,7 +367,12 @@ impl World {
     /// A step of whoever does not lead changes nothing.
     fn check_fences(&self, step: &Step, before: &Shared) -> Result<(), String> {
         let (Step::Append { fence, .. } | Step::Land { fence, .. }) = step else { return Ok(()) };
-        if before.leads(fence) || *before == self.shared {
+        let unsuspected = |shared: &Shared| {
+            let mut shared = shared.clone();
+            shared.flight.iter_mut().for_each(|kept| kept.suspected = None);
+            shared
+        };
+        if before.leads(fence) || unsuspected(before) == unsuspected(&self.shared) {
             return Ok(());
         }
         Err(format!("{fence:?} does not lead, and has changed something"))
@@ -340,7 +392,8 @@ impl World {
             return Err(format!("{name} takes over from {:?}, who is alive", kept.fence));
         }
         match self.leaders.insert((flight, epoch), name.clone()) {
-            Some(other) if other != name => {
+            // A replica may not have learnt what was granted.
+            Some(other) if other != name && !self.emptied => {
                 Err(format!("{other} and {name} both lead epoch {epoch}"))
             }
             _ => Ok(()),
@@ -350,6 +403,7 @@ impl World {
     fn heard(&mut self, at: usize, step: &Step, answer: Answer) -> Result<(), String> {
         self.runs += 1;
         let run = self.runs;
+        let mixes_runs = self.shared.has(Flaw::MixesRuns);
         let worker = &mut self.workers[at];
         match answer {
             Answer::Recorded(recording) => {
@@ -359,45 +413,39 @@ impl World {
                 worker.role = Role::Landed;
             }
             Answer::Lead(flight, epoch) => {
+                let Step::Board { wish, .. } = step else { return Ok(()) };
                 worker.flight = Some(flight);
-                let first = ((epoch - 1) << 32) + 1;
-                if epoch > 1 {
-                    worker.log.restart_at(first, 1, WORKER_LOST);
+                let first = first_of(epoch);
+                if epoch > 1 || !worker.log.is_empty() {
+                    worker.log.restart_at(first.max(worker.log.last() + 1), 1, WORKER_LOST);
                 }
-                let fence = Fence { flight, worker: worker.name.clone(), epoch };
-                worker.role =
-                    Role::Leading { fence, run, pieces: 0, told: first - 1, deposed: false };
+                let fence = Fence { flight, epoch, run: wish.run };
+                let leadership =
+                    Leadership { fence, told: first - 1, deposed: false, restores: false };
+                worker.role = Role::Leading { leadership, run, pieces: 0 };
             }
-            Answer::Follow(flight, epoch) => {
-                let known = match step {
-                    Step::Board { wish, .. } => wish.known.map(|(flight, _)| flight),
-                    _ => None,
+            Answer::Follow(fence) => {
+                let Step::Board { wish, .. } = step else { return Ok(()) };
+                // Another run than the one whose events it has: they cannot be
+                // gone on with.
+                worker.flight = Some(fence.flight);
+                let goes_on = match wish.known {
+                    Some(known) if mixes_runs => known.flight == fence.flight,
+                    Some(known) => known.continues_in(&fence),
+                    None => false,
                 };
-                // Another flight than the one whose events it has: they cannot
-                // be gone on with.
-                worker.flight = Some(flight);
-                let another = known.is_some_and(|known| known != flight);
-                worker.role = if another && !worker.log.is_empty() {
-                    Role::Failed
-                } else {
-                    Role::Following { flight, epoch }
-                };
+                let goes_on = goes_on || worker.log.is_empty();
+                worker.role = if goes_on { Role::Following(fence) } else { Role::Failed };
             }
-            Answer::Kept(_) => {
-                let last = worker.log.last();
-                if let Role::Leading { told, .. } = &mut worker.role {
-                    *told = last;
-                }
-            }
-            Answer::Deposed | Answer::Full => {
-                if let Role::Leading { deposed, .. } = &mut worker.role {
-                    *deposed = true;
-                }
-            }
+            Answer::Kept(_)
+            | Answer::Deposed
+            | Answer::Forgotten
+            | Answer::Behind(_)
+            | Answer::Restored => worker.learn(&answer),
             Answer::Heard(heard) => self.follow(at, heard)?,
             Answer::Gone => {
-                if let Role::Following { flight, epoch } = worker.role {
-                    worker.role = Role::Boarding(Some((flight, epoch + 10 + self.runs)));
+                if let Role::Following(fence) = worker.role {
+                    worker.role = Role::Boarding(Some(fence));
                 }
             }
             _ => {}
@@ -406,9 +454,16 @@ impl World {
     }
 
     fn follow(&mut self, at: usize, heard: Heard) -> Result<(), String> {
+        let mixes_runs = self.shared.has(Flaw::MixesRuns);
+        let believes = mixes_runs || self.shared.has(Flaw::BelievesTheEnd);
         let worker = &mut self.workers[at];
-        let Role::Following { flight, epoch } = &mut worker.role else { return Ok(()) };
-        *epoch = heard.epoch;
+        let Role::Following(fence) = &mut worker.role else { return Ok(()) };
+        if !mixes_runs && !fence.continues_in(&heard.fence) {
+            worker.role = Role::Boarding(Some(*fence));
+            return Ok(());
+        }
+        *fence = heard.fence;
+        let fence = *fence;
         let more = heard.more;
         for events in heard.batches {
             let part = codec::decode_events(&events).map_err(|error| error.to_string())?;
@@ -416,12 +471,12 @@ impl World {
         }
         match heard.state {
             _ if more => {}
-            State::Landed => worker.role = Role::Landed,
-            State::Failed => worker.role = Role::Failed,
-            State::Lost | State::Released => {
-                worker.role = Role::Boarding(Some((*flight, heard.epoch + 10 + self.runs)));
+            State::Landed if believes || heard.landing == worker.log.digest() => {
+                worker.role = Role::Landed;
             }
-            State::Running => {}
+            State::Landed | State::Failed => worker.role = Role::Failed,
+            State::Lost | State::Released => worker.role = Role::Boarding(Some(fence)),
+            State::Running | State::Suspected => {}
         }
         Ok(())
     }
@@ -429,7 +484,7 @@ impl World {
     /// The node tells a piece, or ends the answer.
     fn run(&mut self, at: usize) {
         let worker = &mut self.workers[at];
-        let Role::Leading { fence, run, pieces, told, .. } = &mut worker.role else { return };
+        let Role::Leading { leadership, run, pieces } = &mut worker.role else { return };
         if !worker.alive {
             return;
         }
@@ -439,15 +494,7 @@ impl World {
             *pieces += 1;
             return;
         }
-        let recording = [fence.flight.as_bytes(), &*codec::encode_events(&worker.log)].concat();
-        worker.ending = Some(Step::Land {
-            fence: fence.clone(),
-            retention: Duration::from_secs(1),
-            batch: batch(&worker.log.after(*told)),
-            state: State::Landed,
-            landing: Vec::new(),
-            recording: Some((recording, Duration::from_secs(1))),
-        });
+        worker.ending = Some(*leadership);
         worker.role = Role::Landed;
     }
 
@@ -461,14 +508,16 @@ impl World {
             if caller.end.is_some() {
                 continue;
             }
-            if caller.flight.is_some() && worker.flight.is_some() && caller.flight != worker.flight
-            {
+            let is_another = caller.flight.is_some()
+                && worker.flight.is_some()
+                && caller.flight != worker.flight;
+            if caller.moved && is_another {
                 // Its token names a flight that nobody knows any more.
                 caller.end = Some(Err(()));
                 continue;
             }
             while let Some((number, reading)) = worker.log.read(caller.cursor, 1) {
-                caller.cursor = number;
+                (caller.cursor, caller.moved) = (number, false);
                 caller.flight = worker.flight;
                 match reading {
                     Reading::Delta(delta) => caller.text.push_str(&delta.text),
@@ -504,4 +553,69 @@ fn batch(events: &Log) -> Option<Batch> {
         voids: events.voids(),
         events: codec::encode_events(events),
     })
+}
+
+fn first_of(epoch: u64) -> u64 {
+    ((epoch - 1) << 32) + 1
+}
+
+impl Leadership {
+    fn acknowledged(&self) -> u64 {
+        if self.told < first_of(self.fence.epoch) { 0 } else { self.told }
+    }
+}
+
+impl Worker {
+    fn restore(&self, leadership: &Leadership) -> Step {
+        Step::Restore {
+            fence: leadership.fence,
+            worker: self.name.clone(),
+            lease: Duration::from_millis(LEASE),
+            keep: Duration::from_secs(1),
+            about: Vec::new(),
+        }
+    }
+
+    fn land(&self, leadership: &Leadership) -> Step {
+        if leadership.restores {
+            return self.restore(leadership);
+        }
+        let flight = leadership.fence.flight;
+        let recording = [flight.as_bytes(), &*codec::encode_events(&self.log)].concat();
+        Step::Land {
+            fence: leadership.fence,
+            retention: Duration::from_secs(1),
+            after: leadership.acknowledged(),
+            batch: batch(&self.log.after(leadership.told)),
+            state: State::Landed,
+            landing: self.log.digest().to_vec(),
+            recording: Some((recording, Duration::from_secs(1))),
+        }
+    }
+
+    /// What a leader makes of an answer, while its flight runs and when it ends.
+    fn learn(&mut self, answer: &Answer) {
+        let last = self.log.last();
+        let is_ending = self.ending.is_some();
+        let leadership = match (&mut self.ending, &mut self.role) {
+            (Some(leadership), _) | (None, Role::Leading { leadership, .. }) => leadership,
+            _ => return,
+        };
+        match answer {
+            Answer::Kept(_) => leadership.told = last,
+            Answer::Behind(kept) => {
+                leadership.told = (*kept).max(first_of(leadership.fence.epoch) - 1)
+            }
+            Answer::Forgotten => leadership.restores = true,
+            Answer::Restored => {
+                (leadership.told, leadership.restores) =
+                    (first_of(leadership.fence.epoch) - 1, false);
+            }
+            _ => leadership.deposed = true,
+        }
+        let is_over = leadership.deposed || matches!(answer, Answer::Kept(_));
+        if is_ending && is_over {
+            self.ending = None;
+        }
+    }
 }

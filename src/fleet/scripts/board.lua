@@ -2,32 +2,31 @@
 -- to lead? At most one worker leads; whoever takes over has a higher epoch.
 --
 -- KEYS: flight, events, followers, recording
--- ARGV: worker, mailboxes, notice, lease, keep, may read (1), joins landed (1),
---       may lead (1), fresh flight, about, known flight or '', its epoch
---       should it have to begin again
+-- ARGV: worker, mailboxes, notice, lease, keep, grace, may read (1), joins
+--       landed (1), may lead (1), fresh flight, its run should it lead, about,
+--       known flight or '', its epoch, its run, how many epochs it goes on by
+--       should it take over
 local worker, mailboxes, notice = ARGV[1], ARGV[2], ARGV[3]
-local lease, keep = tonumber(ARGV[4]), tonumber(ARGV[5])
-local may_read, joins_landed, may_lead = ARGV[6] == '1', ARGV[7] == '1', ARGV[8] == '1'
-local fresh, about, known, known_epoch = ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
-
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local lease, keep, grace = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local may_read, joins_landed, may_lead = ARGV[7] == '1', ARGV[8] == '1', ARGV[9] == '1'
+local fresh, fresh_run, about = ARGV[10], ARGV[11], ARGV[12]
+local known, known_epoch, known_run, skip = ARGV[13], tonumber(ARGV[14]), ARGV[15], tonumber(ARGV[16])
 
 local function lead(flight, epoch)
   -- First what a full memory refuses: after any other write Redis lets it pass.
-  redis.call('HSET', KEYS[1], 'flight', flight, 'owner', worker, 'epoch', epoch,
-    'state', 'running', 'lease', now + lease, 'last', 0, 'part', 0, 'bytes', 0, 'about', about,
-    'landing', '')
+  redis.call('HSET', KEYS[1], 'flight', flight, 'owner', worker, 'epoch', epoch, 'run', fresh_run,
+    'state', 'running', 'lease', now + lease, 'suspected', '', 'last', 0, 'part', 0,
+    'about', about, 'landing', '')
   redis.call('DEL', KEYS[2], KEYS[3])
   redis.call('PEXPIRE', KEYS[1], keep)
   return {'lead', flight, epoch}
 end
 
-local function follow(flight, epoch, owner)
+local function follow(flight, epoch, run, owner)
   redis.call('ZADD', KEYS[3], now, worker)
   redis.call('PEXPIRE', KEYS[3], keep)
   redis.call('PUBLISH', mailboxes .. owner, notice)
-  return {'follow', flight, epoch}
+  return {'follow', flight, epoch, run}
 end
 
 if may_read then
@@ -37,35 +36,45 @@ if may_read then
   end
 end
 
-local kept = redis.call('HMGET', KEYS[1], 'flight', 'owner', 'epoch', 'state', 'lease')
-local flight, owner, epoch, state = kept[1], kept[2], tonumber(kept[3]), kept[4]
+local kept = redis.call('HMGET', KEYS[1], 'flight', 'owner', 'epoch', 'run', 'state', 'lease', 'suspected')
+local flight, owner, epoch, run = kept[1], kept[2], tonumber(kept[3]), kept[4]
 if not flight then
+  if known == '' then
+    return may_lead and lead(fresh, 1) or {'nothing'}
+  end
+  -- The memory was lost. Its leader may live: the place is held for it.
+  redis.call('HSET', KEYS[1], 'flight', known, 'owner', '', 'epoch', known_epoch, 'run', known_run,
+    'state', 'vacant', 'lease', 0, 'suspected', now, 'last', 0, 'part', 0, 'about', about,
+    'landing', '')
+  redis.call('PEXPIRE', KEYS[1], keep)
+  return follow(known, known_epoch, known_run, '')
+end
+local vacant = kept[5] == 'vacant'
+local later = known == flight and known_epoch > epoch
+if vacant and later then
+  epoch, run = known_epoch, known_run
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'run', run)
+end
+local state = standing(KEYS[1], kept[5], tonumber(kept[6]), tonumber(kept[7] or ''), owner, grace,
+  mailboxes, notice)
+if state == 'running' or state == 'suspected' then
+  return follow(flight, epoch, run, owner)
+end
+if state == 'lost' or state == 'released' then
   if not may_lead then
     return {'nothing'}
   end
-  if known ~= '' then
-    -- The memory was lost: beyond all that the flight has told.
-    return lead(known, known_epoch)
+  local followers = redis.call('ZRANGE', KEYS[3], 0, -1)
+  -- Above all that were, and not what another is granted where memory was lost.
+  local led = lead(flight, (later and known_epoch or epoch) + skip)
+  -- They need not wait until they look again.
+  for _, follower in ipairs(followers) do
+    redis.call('PUBLISH', mailboxes .. follower, notice)
   end
-  return lead(fresh, 1)
-end
-if state == 'running' and tonumber(kept[5]) > now then
-  return follow(flight, epoch, owner)
-end
-if state == 'running' or state == 'released' then
-  if may_lead then
-    local followers = redis.call('ZRANGE', KEYS[3], 0, -1)
-    local led = lead(flight, epoch + 1)
-    -- They need not wait until they look again.
-    for _, follower in ipairs(followers) do
-      redis.call('PUBLISH', mailboxes .. follower, notice)
-    end
-    return led
-  end
-  return {'nothing'}
+  return led
 end
 if known == flight or (joins_landed and state == 'landed') then
-  return follow(flight, epoch, owner)
+  return follow(flight, epoch, run, owner)
 end
 if may_lead then
   return lead(fresh, 1)

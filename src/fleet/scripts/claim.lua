@@ -1,14 +1,15 @@
 -- An idempotency key is used: for the first time, again, or for another request.
+-- Only its owner settles it later; whoever stands in for a lost one takes it over.
 --
 -- KEYS: claim
--- ARGV: request, berth, time to live
+-- ARGV: request, berth, owner, takes over (1), time to live
 local kept = redis.call('HMGET', KEYS[1], 'request', 'berth')
-if not kept[1] then
-  redis.call('HSET', KEYS[1], 'request', ARGV[1], 'berth', ARGV[2])
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  return {'claimed'}
-end
-if kept[1] ~= ARGV[1] then
+if kept[1] and kept[1] ~= ARGV[1] then
   return {'mismatch'}
 end
-return {'known', kept[2]}
+if kept[1] and ARGV[4] ~= '1' then
+  return {'known', kept[2]}
+end
+redis.call('HSET', KEYS[1], 'request', ARGV[1], 'berth', ARGV[2], 'owner', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+return {'claimed'}

@@ -4,20 +4,18 @@
 --
 -- KEYS: flight, events, followers
 -- ARGV: flight, worker, follows (1), after which mark, most batches, about how
---       many bytes of them, mailboxes, notice
-local kept = redis.call('HMGET', KEYS[1], 'flight', 'epoch', 'state', 'lease', 'last', 'landing', 'about', 'owner')
+--       many bytes of them, grace, mailboxes, notice
+local kept = redis.call('HMGET', KEYS[1], 'flight', 'epoch', 'run', 'state', 'lease', 'suspected',
+  'owner', 'last', 'landing', 'about')
 if kept[1] ~= ARGV[1] then
   return {'gone'}
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local state = kept[3]
-if state == 'running' and tonumber(kept[4]) <= now then
-  state = 'lost'
-end
-if ARGV[3] == '1' and state == 'running' then
+local mailboxes, notice = ARGV[8], ARGV[9]
+local state = standing(KEYS[1], kept[4], tonumber(kept[5]), tonumber(kept[6] or ''), kept[7],
+  tonumber(ARGV[7]), mailboxes, notice)
+if ARGV[3] == '1' and (state == 'running' or state == 'suspected') then
   if redis.call('ZADD', KEYS[3], now, ARGV[2]) == 1 then
-    redis.call('PUBLISH', ARGV[7] .. kept[8], ARGV[8])
+    redis.call('PUBLISH', mailboxes .. kept[7], notice)
   end
   redis.call('PEXPIRE', KEYS[3], redis.call('PTTL', KEYS[1]))
 end
@@ -32,7 +30,7 @@ for index, entry in ipairs(redis.call('XRANGE', KEYS[2], '(' .. ARGV[4], '+', 'C
   room, mark = room - #events, entry[1]
   table.insert(batches, events)
 end
-local answer = {'heard', state, tonumber(kept[2]), kept[5], kept[6] or '', kept[7], more, mark}
+local answer = {'heard', state, kept[1], kept[2], kept[3], kept[8], kept[9] or '', kept[10], more, mark}
 for _, events in ipairs(batches) do
   table.insert(answer, events)
 end

@@ -150,3 +150,21 @@ proptest! {
         prop_assert_eq!(texts, expected);
     }
 }
+
+#[test]
+fn a_digest_is_of_what_is_said_and_not_of_how_it_came() {
+    let pieces = ["a", "bc", "d"];
+    let mut whole = Log::default();
+    pieces.iter().for_each(|piece| whole.append(text(0, piece)));
+    let mut followed = Log::default();
+    followed.follow(whole.up_to(1)).expect("no gap");
+    assert_ne!(followed.digest(), whole.digest(), "some is missing");
+    followed.follow(whole.after(1)).expect("no gap");
+    assert_eq!(followed.digest(), whole.digest());
+    let mut other = Log::default();
+    ["a", "bc", "e"].iter().for_each(|piece| other.append(text(0, piece)));
+    assert_ne!(other.digest(), whole.digest(), "another text");
+    let mut longer = Log::default();
+    ["a", "b", "c", "d"].iter().for_each(|piece| longer.append(text(0, piece)));
+    assert_ne!(longer.digest(), whole.digest(), "more events");
+}

@@ -1,0 +1,34 @@
+//! A digest of all that a log says, however it was put together: two workers that
+//! have the same events have the same digest.
+
+use super::{Joined, Log};
+
+impl Log {
+    /// The digest of the choices as joined, and of the number of the last event.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.last.to_le_bytes());
+        for choice in self.join(0) {
+            hash_choice(&mut hasher, &choice);
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
+fn hash_choice(hasher: &mut blake3::Hasher, choice: &Joined) {
+    let Joined { text, reasoning, tool_calls, logprobs } = choice;
+    let mut part = |bytes: &[u8]| {
+        // The length first, so that no two choices read the same.
+        hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+    };
+    part(text.as_bytes());
+    part(reasoning.as_bytes());
+    part(logprobs.as_bytes());
+    part(&(tool_calls.len() as u64).to_le_bytes());
+    for call in tool_calls {
+        part(&call.index.to_le_bytes());
+        part(call.id.as_deref().unwrap_or_default().as_bytes());
+        part(call.name.as_deref().unwrap_or_default().as_bytes());
+        part(call.arguments.as_bytes());
+    }
+}
