@@ -85,7 +85,8 @@ pub struct MergedDelta {
     pub text: String,
     /// More reasoning.
     pub reasoning: String,
-    /// Fragments of tool calls, in order.
+    /// Fragments of tool calls in order, at most one of each call: LangChain adds
+    /// fragments up across deltas, not within one.
     pub tool_calls: Vec<ToolCallFragment>,
     /// The provider's `logprobs` object; a delta never spans two of them.
     pub logprobs: String,
@@ -196,6 +197,16 @@ impl Log {
         Some((reached, Reading::Delta(merged)))
     }
 
+    /// Whether a choice has text, reasoning or a tool call; white space is none.
+    pub fn says(&self, choice: u32) -> bool {
+        let entries = self.entries.iter().filter(|entry| entry.choice() == choice);
+        entries.map(|entry| &entry.content).any(|content| match content {
+            Content::Run(run) => !run.text.trim().is_empty(),
+            Content::ToolCall(..) => true,
+            Content::Logprobs(..) | Content::Restarted { .. } => false,
+        })
+    }
+
     /// The choices, joined; `count` of them at least, by index.
     pub fn join(&self, count: usize) -> Vec<Joined> {
         let mut choices = vec![Joined::default(); count];
@@ -263,6 +274,15 @@ impl Entry {
         !matches!(self.content, Content::Restarted { .. })
             && self.choice() == merged.choice
             && merged.logprobs.is_empty()
+            && !self.is_of_a_call_in(merged)
+    }
+
+    /// Whether it goes on with a tool call that the delta has a fragment of.
+    fn is_of_a_call_in(&self, merged: &MergedDelta) -> bool {
+        let Content::ToolCall(_, fragment) = &self.content else {
+            return false;
+        };
+        merged.tool_calls.iter().any(|call| call.index == fragment.index)
     }
 
     /// Copies the events after `cursor`; returns the number reached and the
@@ -365,11 +385,7 @@ impl Joined {
     fn join_fragment(&mut self, fragment: &ToolCallFragment) {
         let known = self.tool_calls.iter_mut().find(|call| call.index == fragment.index);
         match known {
-            Some(call) => {
-                call.arguments.push_str(&fragment.arguments);
-                call.id = call.id.take().or_else(|| fragment.id.clone());
-                call.name = call.name.take().or_else(|| fragment.name.clone());
-            }
+            Some(call) => call.extend(fragment),
             None => {
                 self.tool_calls.push(fragment.clone());
                 self.tool_calls.sort_by_key(|call| call.index);
@@ -379,7 +395,8 @@ impl Joined {
 }
 
 /// Joins `logprobs` objects: lists are chained (both of the provider's forms
-/// are objects of lists), anything else is as the last object says.
+/// are objects of lists), anything else is as the last object says, `null` not
+/// counting.
 fn join_logprobs(parts: &[&str]) -> String {
     if let [] | [_] = parts {
         return parts.concat();
@@ -391,6 +408,7 @@ fn join_logprobs(parts: &[&str]) -> String {
         };
         for (key, value) in object {
             match (joined.get_mut(&key), value) {
+                (Some(_), Value::Null) => {}
                 (Some(Value::Array(items)), Value::Array(more)) => items.extend(more),
                 (_, value) => {
                     joined.insert(key, value);
