@@ -134,7 +134,7 @@ impl Cooldowns {
     }
 
     fn refuse(&self, whom: Whom, error: &ProviderError, kind: metrics::Cooldown) {
-        if self.refusals_for.is_zero() {
+        if self.refusals_for.is_zero() || !error.is_known_form {
             return;
         }
         self.refused.insert(whom, Remembered::new(error, self.refusals_for));
@@ -174,7 +174,7 @@ impl Remembered {
         let said = self.error.message.as_ref().map_or_else(String::new, |said| format!("{said}; "));
         let until = humantime::format_rfc3339_seconds(self.until_time);
         let message =
-            format!("{said}a remembered refusal: Fireworks is not asked again before {until}");
+            format!("{said}a remembered refusal: the provider is not asked again before {until}");
         let limited = self.error.kind == ProviderErrorKind::RateLimited;
         Error::from(ProviderError {
             message: Some(message),
@@ -218,7 +218,13 @@ mod tests {
 
     fn provider(kind: ProviderErrorKind, retry_after: Option<Duration>) -> ProviderError {
         let message = Some("its words".to_owned());
-        ProviderError { kind, message, retry_after, ..ProviderError::interrupted(Phase::Waiting) }
+        ProviderError {
+            kind,
+            message,
+            retry_after,
+            is_known_form: true,
+            ..ProviderError::interrupted(Phase::Waiting)
+        }
     }
 
     /// All requests of the account are spent for now.
@@ -293,6 +299,16 @@ mod tests {
             (ProviderErrorKind::DeploymentScalingUp, Some(SECOND)),
         ] {
             cooldowns.learn(&MINE, "m", &failure(kind, retry_after));
+            assert!(may_ask(&cooldowns, &MINE, "m"), "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_an_unknown_form_is_not_remembered() {
+        let cooldowns = cooldowns();
+        for kind in [ProviderErrorKind::CredentialRejected, ProviderErrorKind::ModelNotFound] {
+            let page = ProviderError { is_known_form: false, ..provider(kind, None) };
+            cooldowns.learn(&MINE, "m", &page.into());
             assert!(may_ask(&cooldowns, &MINE, "m"), "{kind:?}");
         }
     }

@@ -88,8 +88,8 @@ pub enum Piece<'a> {
     Logprobs(Cow<'a, str>),
 }
 
-/// A fragment of a tool call. Fragments are joined by `index`, never by id: the
-/// provider sends the id once.
+/// A fragment of a tool call. Fragments are joined by `index`; id and name are on
+/// the first fragment of a call and on no other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ToolCallFragment {
     /// Which call of the choice, from 0.
@@ -100,6 +100,15 @@ pub struct ToolCallFragment {
     pub name: Option<String>,
     /// More of the arguments, possibly empty.
     pub arguments: String,
+}
+
+impl ToolCallFragment {
+    /// Appends a later fragment of the same call.
+    pub fn extend(&mut self, later: &ToolCallFragment) {
+        self.arguments.push_str(&later.arguments);
+        self.id = self.id.take().or_else(|| later.id.clone());
+        self.name = self.name.take().or_else(|| later.name.clone());
+    }
 }
 
 /// How a run ended well: everything about the answer that is not in its deltas.
@@ -126,6 +135,10 @@ pub enum FinishReason {
     ToolCalls,
     /// The model asks for a function, in the old form.
     FunctionCall,
+    /// A filter of the provider cut the answer, or kept it back.
+    ContentFilter,
+    /// The model refused.
+    Refusal,
 }
 
 impl FinishReason {
@@ -136,17 +149,39 @@ impl FinishReason {
             FinishReason::Length => "length",
             FinishReason::ToolCalls => "tool_calls",
             FinishReason::FunctionCall => "function_call",
+            FinishReason::ContentFilter => "content_filter",
+            FinishReason::Refusal => "refusal",
         }
     }
 
-    /// The reason behind a word, if it is one that ends a good answer.
+    /// The reason that is so named, by [`as_str`](FinishReason::as_str).
     pub fn parse(word: &str) -> Option<FinishReason> {
         match word {
             "stop" => Some(FinishReason::Stop),
             "length" => Some(FinishReason::Length),
             "tool_calls" => Some(FinishReason::ToolCalls),
             "function_call" => Some(FinishReason::FunctionCall),
+            "content_filter" => Some(FinishReason::ContentFilter),
+            "refusal" => Some(FinishReason::Refusal),
             _ => None,
+        }
+    }
+
+    /// The reason behind a provider's word, in the spellings of servers and
+    /// gateways; none where it is a failure, or not known.
+    pub fn from_provider(word: &str) -> Option<FinishReason> {
+        let word = word.to_ascii_lowercase();
+        match word.as_str() {
+            "eos" | "eos_token" | "end_turn" | "stop_sequence" | "end_of_turn" | "complete"
+            | "completed" => Some(FinishReason::Stop),
+            "max_tokens"
+            | "model_length"
+            | "max_output_tokens"
+            | "model_context_window_exceeded" => Some(FinishReason::Length),
+            "tool_use" | "tool_call" => Some(FinishReason::ToolCalls),
+            "content_filtered" | "safety" => Some(FinishReason::ContentFilter),
+            "refused" => Some(FinishReason::Refusal),
+            word => FinishReason::parse(word),
         }
     }
 
@@ -154,7 +189,10 @@ impl FinishReason {
     pub fn is_whole(self) -> bool {
         match self {
             FinishReason::Stop | FinishReason::ToolCalls => true,
-            FinishReason::Length | FinishReason::FunctionCall => false,
+            FinishReason::Length
+            | FinishReason::FunctionCall
+            | FinishReason::ContentFilter
+            | FinishReason::Refusal => false,
         }
     }
 }

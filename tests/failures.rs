@@ -19,6 +19,7 @@ fn provider(kind: ProviderErrorKind) -> Error {
         request_id: None,
         retry_after: None,
         account_wide: false,
+        is_known_form: true,
         phase: Phase::Waiting,
     })
 }

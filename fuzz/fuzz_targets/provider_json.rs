@@ -64,5 +64,5 @@ fuzz_target!(|input: &[u8]| {
             Err(_) => return,
         }
     }
-    let _ = answer.finish_reasons();
+    let _ = answer.finish(&mut Listener);
 });

@@ -173,12 +173,23 @@ impl Reader {
         }
     }
 
+    /// What says nothing is not dropped by being left out.
     fn nothing_else(&mut self, path: &str, fields: &Map<String, Value>) {
         for (name, value) in fields {
-            if !value.is_null() {
+            if says_something(value) {
                 self.problem(&format!("{path}.{name}"), "is not known here; take it out");
             }
         }
+    }
+}
+
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
     }
 }
 

@@ -23,6 +23,9 @@ pub struct ProviderError {
     /// Whether it is about whatever the account asks for, and not about this
     /// model alone: a rate limit of all its requests.
     pub account_wide: bool,
+    /// Whether it came in the form of an API's failure. Anything else may be
+    /// the word of whoever stands in between, and is not remembered.
+    pub is_known_form: bool,
     /// What the execution was waiting for.
     pub phase: Phase,
 }
@@ -52,6 +55,9 @@ pub enum ProviderErrorKind {
     DeploymentScalingUp,
     /// The stream was cut, malformed, or said itself that it failed.
     StreamInterrupted,
+    /// What came is whole, and not an answer that can be used: another attempt
+    /// brings the same.
+    AnswerInvalid,
 }
 
 impl From<ProviderError> for Error {
@@ -62,7 +68,7 @@ impl From<ProviderError> for Error {
 
 impl ProviderErrorKind {
     /// Every kind, for tables and tests.
-    pub const ALL: [ProviderErrorKind; 11] = [
+    pub const ALL: [ProviderErrorKind; 12] = [
         ProviderErrorKind::CredentialRejected,
         ProviderErrorKind::ModelForbidden,
         ProviderErrorKind::ModelNotFound,
@@ -74,6 +80,7 @@ impl ProviderErrorKind {
         ProviderErrorKind::Unavailable,
         ProviderErrorKind::DeploymentScalingUp,
         ProviderErrorKind::StreamInterrupted,
+        ProviderErrorKind::AnswerInvalid,
     ];
 
     /// The kind with this reason.
@@ -95,6 +102,7 @@ impl ProviderErrorKind {
             ProviderErrorKind::Unavailable => "PROVIDER_UNAVAILABLE",
             ProviderErrorKind::DeploymentScalingUp => "DEPLOYMENT_SCALING_UP",
             ProviderErrorKind::StreamInterrupted => "STREAM_INTERRUPTED",
+            ProviderErrorKind::AnswerInvalid => "PROVIDER_ANSWER_INVALID",
         }
     }
 
@@ -110,7 +118,8 @@ impl ProviderErrorKind {
             ProviderErrorKind::RateLimited
             | ProviderErrorKind::Unavailable
             | ProviderErrorKind::DeploymentScalingUp
-            | ProviderErrorKind::StreamInterrupted => Fault::Provider,
+            | ProviderErrorKind::StreamInterrupted
+            | ProviderErrorKind::AnswerInvalid => Fault::Provider,
         }
     }
 
@@ -127,50 +136,54 @@ impl ProviderErrorKind {
             | ProviderErrorKind::RateLimited
             | ProviderErrorKind::Unavailable
             | ProviderErrorKind::DeploymentScalingUp
-            | ProviderErrorKind::StreamInterrupted => false,
+            | ProviderErrorKind::StreamInterrupted
+            | ProviderErrorKind::AnswerInvalid => false,
         }
     }
 
     /// Whether the worker itself may call the provider again.
     pub fn is_transient(self) -> bool {
-        self.fault() == Fault::Provider
+        self.fault() == Fault::Provider && self != ProviderErrorKind::AnswerInvalid
     }
 
     fn advice(self) -> &'static str {
         match self {
             ProviderErrorKind::CredentialRejected => {
-                "Fireworks does not accept the API key; check the credential"
+                "the provider does not accept the API key; check the credential"
             }
             ProviderErrorKind::ModelForbidden => {
                 "the API key may not use this model; use a key with access to it, or another model"
             }
             ProviderErrorKind::ModelNotFound => {
-                "Fireworks does not serve this model to this key: the path is wrong, the model is \
-                 not deployed, or the account has no access; check the full name, such as \
+                "the provider does not serve this model to this key: it is missing, not deployed, \
+                 or out of the account's reach; check the full name, such as \
                  accounts/fireworks/models/…"
             }
             ProviderErrorKind::BillingRequired => {
-                "the Fireworks account has no paid plan or is beyond it; add a payment method or \
+                "the provider's account has no paid plan or is beyond it; add a payment method or \
                  raise the budget"
             }
             ProviderErrorKind::AccountSuspended => {
-                "the Fireworks account is suspended; settle its billing"
+                "the provider's account is suspended; settle its billing"
             }
-            ProviderErrorKind::RequestRejected => "Fireworks refused the request; correct it",
+            ProviderErrorKind::RequestRejected => "the provider refused the request; correct it",
             ProviderErrorKind::ContextTooLong => {
                 "the prompt is longer than the model's context window; shorten it, or use a model \
                  with a larger window"
             }
             ProviderErrorKind::RateLimited => {
-                "Fireworks limits the rate of this account or deployment; try again later, or \
+                "the provider limits the rate of this account or deployment; try again later, or \
                  raise the limit"
             }
-            ProviderErrorKind::Unavailable => "Fireworks could not answer; try again later",
+            ProviderErrorKind::Unavailable => "the provider could not answer; try again later",
             ProviderErrorKind::DeploymentScalingUp => {
                 "the deployment is waking from zero replicas, which takes minutes; try again later"
             }
             ProviderErrorKind::StreamInterrupted => {
-                "the answer of Fireworks broke off before its end; execute again"
+                "the provider's answer broke off before its end; execute again"
+            }
+            ProviderErrorKind::AnswerInvalid => {
+                "the provider's answer cannot be used; check the model and the base URL"
             }
         }
     }
@@ -187,6 +200,7 @@ impl ProviderError {
             request_id: None,
             retry_after: None,
             account_wide: false,
+            is_known_form: false,
             phase,
         }
     }

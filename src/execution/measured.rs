@@ -67,7 +67,8 @@ impl<'a> Measured<'a> {
         if let Some(cost) = cost {
             executor.metrics.cost(Spending::Spent, cost);
         }
-        let tokens = usage.prompt_tokens.unwrap_or(0) + usage.completion_tokens.unwrap_or(0);
+        let tokens =
+            usage.prompt_tokens.unwrap_or(0).saturating_add(usage.completion_tokens.unwrap_or(0));
         executor.allowances.spent(self.tenant, Spent { tokens, money: cost.unwrap_or(0) });
     }
 }

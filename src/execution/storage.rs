@@ -48,6 +48,9 @@ impl Storage {
         if !recording.finish.finish_reasons.iter().all(|reason| FinishReason::is_whole(*reason)) {
             return Stored::NotStored("finish_reason");
         }
+        if says_nothing(recording) {
+            return Stored::NotStored("empty");
+        }
         if recording.bytes() > self.max_bytes {
             return Stored::NotStored("too_large");
         }
@@ -57,4 +60,10 @@ impl Storage {
         memory.insert(self.key, recording.clone(), self.ttl);
         Stored::Stored
     }
+}
+
+/// Whether an answer of the recording has no text, no call and no reasoning: the
+/// next attempt may well have.
+fn says_nothing(recording: &Recording) -> bool {
+    (0..).zip(&recording.finish.finish_reasons).any(|(choice, _)| !recording.log.says(choice))
 }

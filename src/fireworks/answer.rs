@@ -9,11 +9,16 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
+
 use super::{
-    api::{Chunk, Message, Text, ToolCall, UsageCounts},
+    api::{self, Choice, Chunk, Content, Function, Message, Raw, Shape},
+    calls::{Calls, Fragment, TooManyCalls},
     reasoning::{Part, Splitter},
+    said::Said,
     sse::{Event, EventTooLong},
     template::{Place, Template},
+    text,
 };
 use crate::{
     error::Error,
@@ -29,6 +34,9 @@ pub struct Answer {
     begun: bool,
     told: bool,
     done: bool,
+    /// What an event said that had neither output nor usage: the explanation,
+    /// should the answer prove incomplete.
+    remark: Option<String>,
     /// Token counts, as far as known.
     pub usage: Option<Usage>,
     /// The model that answers, as the provider names it.
@@ -38,18 +46,25 @@ pub struct Answer {
 }
 
 /// How far one choice is.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct Progress {
     splitter: Splitter,
+    calls: Calls,
+    begun: bool,
+    has_refused: bool,
     finish: Option<FinishReason>,
 }
 
 /// Why an answer cannot go on.
 #[derive(Debug, PartialEq)]
 pub enum Halt {
-    /// What came is not what the provider's API sends.
+    /// What came is broken; another attempt may fare better.
     Malformed(&'static str),
-    /// The provider says that it failed: its `error`, as JSON text or as it was.
+    /// What came is whole, and not what the provider's API sends: another
+    /// attempt brings the same.
+    Unusable(Cow<'static, str>),
+    /// The provider says that it failed: its words, as JSON text or as they
+    /// were.
     Reported(String),
     /// A choice ended for a reason that is a failure.
     BadFinish(String),
@@ -65,17 +80,25 @@ impl From<EventTooLong> for Halt {
     }
 }
 
+impl From<TooManyCalls> for Halt {
+    fn from(_: TooManyCalls) -> Halt {
+        Halt::Unusable("the answer has more tool calls than any model makes".into())
+    }
+}
+
 impl Answer {
     /// An answer of which nothing has come. `choices` is how many there will
     /// be; `logprobs` whether they were asked for.
     pub fn new(choices: u32, logprobs: bool) -> Answer {
+        let count = choices.max(1) as usize;
         Answer {
-            choices: vec![Progress::default(); choices.max(1) as usize],
+            choices: std::iter::repeat_with(Progress::default).take(count).collect(),
             template: Template::default(),
             logprobs,
             begun: false,
             told: false,
             done: false,
+            remark: None,
             usage: None,
             model: None,
             id: None,
@@ -120,34 +143,52 @@ impl Answer {
         }
     }
 
-    /// Takes one chunk of a stream, or a whole answer, which has the same form.
-    pub fn take_json(&mut self, json: &[u8], emit: &mut dyn Emit) -> Result<(), Halt> {
-        let chunk = parse(json)?;
-        if let Some(error) = chunk.error {
-            return Err(Halt::Reported(format!("{{\"error\":{}}}", error.get())));
+    /// Takes an answer that comes whole, which has the form of a chunk.
+    pub fn take_whole(&mut self, json: &[u8], emit: &mut dyn Emit) -> Result<(), Halt> {
+        if json.is_empty() {
+            return Err(self.incomplete());
         }
-        if let Some(usage) = chunk.usage {
-            self.take_usage(usage.get(), emit);
+        if serde_json::from_slice::<IgnoredAny>(json).is_err_and(|error| error.is_syntax()) {
+            return Err(unreadable("what came"));
+        }
+        self.take_json(json, emit)?;
+        self.done = true;
+        let is_empty = self.choices.iter().all(|choice| !choice.begun && choice.finish.is_none());
+        if is_empty && self.remark.is_none() {
+            return Err(Halt::Unusable(
+                "what came is JSON without an answer; the base URL may be wrong".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes a chunk, whatever came before it.
+    pub(super) fn take_json(&mut self, json: &[u8], emit: &mut dyn Emit) -> Result<(), Halt> {
+        let text = text::mend(json);
+        let Some(chunk) = parse(&text)? else {
+            return Ok(());
+        };
+        if chunk.has_failed() {
+            return Err(Halt::Reported(text.into_owned()));
+        }
+        if chunk.choices.is_odd() {
+            return Err(unreadable("choices"));
+        }
+        self.take_usage(chunk.usage, emit);
+        if chunk.choices.is_empty() && chunk.usage.json().is_none() {
+            self.take_remark(&text)?;
         }
         let only_text = chunk.only_text();
         keep_first(&mut self.id, chunk.id);
         keep_first(&mut self.model, chunk.model);
-        for choice in chunk.choices {
-            let index = choice.index.unwrap_or(0);
-            if index as usize >= self.choices.len() {
-                return Err(Halt::Malformed("the stream has a choice that was not asked for"));
-            }
-            if let Some(message) = choice.delta.or(choice.message) {
-                self.take_message(index, message, emit)?;
-            }
-            if let Some(text) = choice.text {
-                self.take_part(index, Part::Text, text, emit)?;
-            }
-            if let Some(logprobs) = choice.logprobs.filter(|_| self.logprobs) {
-                self.tell(index, Piece::Logprobs(Cow::Borrowed(logprobs.get())), emit)?;
-            }
-            if let Some(reason) = choice.finish_reason {
-                self.take_finish(index, reason, emit)?;
+        for (place, choice) in chunk.choices.into_iter().enumerate() {
+            match choice {
+                Shape::Absent => {}
+                Shape::Odd => return Err(unreadable("a choice")),
+                Shape::There(choice) if choice.error.json().is_some() => {
+                    return Err(Halt::Reported(text.into_owned()));
+                }
+                Shape::There(choice) => self.take_choice(place, choice, emit)?,
             }
         }
         // Not before all of it has proved good.
@@ -157,13 +198,74 @@ impl Answer {
         Ok(())
     }
 
-    /// Why each choice ended, if every one ended well.
-    pub fn finish_reasons(&self) -> Result<Vec<FinishReason>, Halt> {
-        self.choices
-            .iter()
-            .map(|choice| choice.finish)
-            .collect::<Option<Vec<FinishReason>>>()
-            .ok_or(Halt::Malformed("the stream ended before every choice had a finish reason"))
+    /// Ends the answer: publishes what was held back and returns why each
+    /// choice ended, if every one ended well.
+    pub fn finish(&mut self, emit: &mut dyn Emit) -> Result<Vec<FinishReason>, Halt> {
+        let reasons: Option<Vec<FinishReason>> =
+            self.choices.iter().map(|choice| choice.finish).collect();
+        let reasons = reasons.ok_or_else(|| self.incomplete())?;
+        for index in 0..self.choices.len() {
+            let left: Vec<_> = self.choices[index].calls.finish().collect();
+            for fragment in left {
+                self.tell(index as u32, Piece::ToolCall(fragment), emit)?;
+            }
+        }
+        Ok(reasons)
+    }
+
+    /// Why an answer that has ended is not whole.
+    fn incomplete(&mut self) -> Halt {
+        if let Some(remark) = self.remark.take() {
+            return Halt::Reported(remark);
+        }
+        let ended = self.choices.iter().filter(|choice| choice.finish.is_some()).count();
+        let is_cut = self.choices.iter().any(|choice| choice.begun && choice.finish.is_none());
+        if self.done && ended > 0 && !is_cut {
+            let asked = self.choices.len();
+            return Halt::Unusable(format!("{ended} of {asked} answers came").into());
+        }
+        Halt::Malformed("the stream ended before every choice had a finish reason")
+    }
+
+    /// An event without output and usage: a failure, or something to remember.
+    fn take_remark(&mut self, text: &str) -> Result<(), Halt> {
+        let said = Said::read(text);
+        if said.is_failure() {
+            return Err(Halt::Reported(text.to_owned()));
+        }
+        self.remark = said.message.map(|_| text.to_owned()).or(self.remark.take());
+        Ok(())
+    }
+
+    /// Takes a choice, which is counted by its place where it has no index.
+    fn take_choice(
+        &mut self,
+        place: usize,
+        choice: Choice<'_>,
+        emit: &mut dyn Emit,
+    ) -> Result<(), Halt> {
+        let index = choice.index.count().unwrap_or(place as u32);
+        if index as usize >= self.choices.len() {
+            return Err(Halt::Unusable("the stream has a choice that was not asked for".into()));
+        }
+        self.take_usage(choice.usage, emit);
+        for message in [choice.delta, choice.message] {
+            match message {
+                Shape::Absent => {}
+                Shape::Odd => return Err(unreadable("a message")),
+                Shape::There(message) => self.take_message(index, message, emit)?,
+            }
+        }
+        self.take_content(index, choice.text.content(), emit)?;
+        if let Some(logprobs) = choice.logprobs.json().filter(|json| json.starts_with('{'))
+            && self.logprobs
+        {
+            self.tell(index, Piece::Logprobs(Cow::Borrowed(logprobs)), emit)?;
+        }
+        match choice.finish_reason.text() {
+            Some(reason) => self.take_finish(index, reason, emit),
+            None => Ok(()),
+        }
     }
 
     fn take_message(
@@ -172,20 +274,71 @@ impl Answer {
         message: Message<'_>,
         emit: &mut dyn Emit,
     ) -> Result<(), Halt> {
-        if let Some(text) = message.reasoning_content {
+        if let Some(text) = message.thought().reasoning() {
             self.take_part(index, Part::Reasoning, text, emit)?;
         }
-        if let Some(text) = message.content {
+        self.take_content(index, message.content.content(), emit)?;
+        if let Some(text) = message.refusal.text() {
+            self.choices[index as usize].has_refused = true;
             self.take_part(index, Part::Text, text, emit)?;
         }
-        let old_form = message.function_call.map(ToolCall::from);
-        for call in message.tool_calls.into_iter().chain(old_form) {
-            let fragment = call
-                .into_fragment()
-                .map_err(|_| Halt::Malformed("the arguments of a tool call are no text"))?;
-            self.tell(index, Piece::ToolCall(fragment), emit)?;
+        self.take_calls(index, message, emit)
+    }
+
+    fn take_content(
+        &mut self,
+        index: u32,
+        content: Content<'_>,
+        emit: &mut dyn Emit,
+    ) -> Result<(), Halt> {
+        match content {
+            Content::Absent => Ok(()),
+            Content::Text(text) => self.take_part(index, Part::Text, text, emit),
+            Content::Parts(parts) => parts
+                .into_iter()
+                .try_for_each(|(part, text)| self.take_part(index, part, text.into(), emit)),
+            Content::Odd => Err(unreadable("the content of a message")),
+        }
+    }
+
+    fn take_calls(
+        &mut self,
+        index: u32,
+        message: Message<'_>,
+        emit: &mut dyn Emit,
+    ) -> Result<(), Halt> {
+        if message.tool_calls.is_odd() {
+            return Err(unreadable("the tool calls of a message"));
+        }
+        let old_form = Function::read(message.function_call);
+        if message.tool_calls.is_empty() && !old_form.is_empty() {
+            let fragment = Fragment { index: Some(0), ..Fragment::of(old_form) };
+            return self.take_call(index, fragment, emit);
+        }
+        let calls = message.tool_calls.into_iter().filter(|call| !matches!(call, Shape::Absent));
+        for (place, call) in calls.enumerate() {
+            let call = call.there().ok_or_else(|| unreadable("a tool call"))?;
+            let fragment = Fragment {
+                place,
+                index: call.index.count(),
+                id: call.id.text(),
+                ..Fragment::of(Function::read(call.function))
+            };
+            self.take_call(index, fragment, emit)?;
         }
         Ok(())
+    }
+
+    fn take_call(
+        &mut self,
+        index: u32,
+        fragment: Fragment<'_>,
+        emit: &mut dyn Emit,
+    ) -> Result<(), Halt> {
+        match self.choices[index as usize].calls.take(fragment)? {
+            Some(fragment) => self.tell(index, Piece::ToolCall(fragment), emit),
+            None => Ok(()),
+        }
     }
 
     /// Text, which may have reasoning in it, or reasoning that comes apart.
@@ -193,7 +346,7 @@ impl Answer {
         &mut self,
         index: u32,
         part: Part,
-        Text(text): Text<'_>,
+        text: Cow<'_, str>,
         emit: &mut dyn Emit,
     ) -> Result<(), Halt> {
         match part {
@@ -210,17 +363,24 @@ impl Answer {
         }
     }
 
+    /// Why a choice ended. `stop` is the least that can be said: it does not
+    /// take back a reason that says more.
     fn take_finish(
         &mut self,
         index: u32,
-        Text(reason): Text<'_>,
+        reason: Cow<'_, str>,
         emit: &mut dyn Emit,
     ) -> Result<(), Halt> {
-        let Some(reason) = FinishReason::parse(&reason) else {
+        let Some(reason) = FinishReason::from_provider(&reason) else {
             return Err(Halt::BadFinish(reason.into_owned()));
         };
         self.with_splitter(index, emit, |splitter, tell| splitter.finish(tell))?;
-        self.choices[index as usize].finish = Some(reason);
+        let choice = &mut self.choices[index as usize];
+        choice.finish = match (reason, choice.finish) {
+            (FinishReason::Stop, Some(earlier)) => Some(earlier),
+            (FinishReason::Stop, None) if choice.has_refused => Some(FinishReason::Refusal),
+            (reason, _) => Some(reason),
+        };
         Ok(())
     }
 
@@ -252,35 +412,52 @@ impl Answer {
             emit.phase(Phase::Streaming);
         }
         self.told = true;
+        self.choices[choice as usize].begun = true;
         emit.delta(Delta { choice, piece }).map_err(Halt::Refused)
     }
 
     /// Counts that cannot be read are absent.
-    fn take_usage(&mut self, json: &str, emit: &mut dyn Emit) {
-        if let Ok(counts) = serde_json::from_str::<UsageCounts>(json) {
-            let usage = counts.over(self.usage.unwrap_or_default());
+    fn take_usage(&mut self, json: Raw<'_>, emit: &mut dyn Emit) {
+        if let Some(usage) = api::usage(json, self.usage.unwrap_or_default()) {
             self.usage = Some(usage);
             emit.used(&usage);
         }
     }
 }
 
-fn parse(json: &[u8]) -> Result<Chunk<'_>, Halt> {
-    let text = std::str::from_utf8(json)
-        .map_err(|_| Halt::Malformed("an event of the stream is not valid UTF-8"))?;
-    if !text.starts_with('{') {
-        return Err(Halt::Malformed("an event of the stream is no JSON object"));
+impl<'a> Fragment<'a> {
+    fn of(function: Function<'a>) -> Fragment<'a> {
+        Fragment {
+            name: function.name.text(),
+            arguments: function.arguments.arguments(),
+            ..Fragment::default()
+        }
     }
-    serde_json::from_str(text)
-        .map_err(|_| Halt::Malformed("an event of the stream is not the JSON that was expected"))
 }
 
-/// Ids and names come with every chunk; the first is kept.
-fn keep_first(kept: &mut Option<String>, text: Option<Text<'_>>) {
-    if kept.is_none()
-        && let Some(Text(text)) = text
-    {
-        *kept = Some(text.into_owned());
+/// The chunk, unless the event says nothing. Text that is not JSON is what some
+/// servers have to say of their failure.
+fn parse(text: &str) -> Result<Option<Chunk<'_>>, Halt> {
+    match serde_json::from_str(text) {
+        Ok(Shape::There(chunk)) => Ok(Some(chunk)),
+        Ok(Shape::Absent) => Ok(None),
+        Ok(Shape::Odd) if text.starts_with('"') => Err(Halt::Reported(text.to_owned())),
+        Ok(Shape::Odd) => Err(unreadable("an event of the stream")),
+        Err(_) if text.starts_with(['{', '[', '"']) => {
+            Err(Halt::Malformed("an event of the stream is not the JSON that was expected"))
+        }
+        Err(_) => Err(Halt::Reported(text.to_owned())),
+    }
+}
+
+fn unreadable(what: &str) -> Halt {
+    Halt::Unusable(format!("{what} has a shape that cannot be read").into())
+}
+
+/// Ids and names come with every chunk; the first that says something is kept.
+fn keep_first(kept: &mut Option<String>, text: Raw<'_>) {
+    if kept.is_none() {
+        *kept = text.text().map(Cow::into_owned);
     }
 }
 

@@ -1,119 +1,410 @@
 //! The JSON that the provider streams, as borrowed Rust values.
 //!
 //! Only the fields that are used are here; all others are skipped without
-//! being kept. Strings without escapes are borrowed from the event. Chat chunks,
-//! completions chunks and whole answers share the types: what one does not send
-//! is absent. `answer` makes deltas of it, `failure` errors.
+//! being kept. Chat chunks, completions chunks and whole answers share the
+//! types: what one does not send is absent.
+//!
+//! Reading is lenient by one rule: `null`, `""`, `[]` and `{}` are absent, a
+//! field of an unexpected shape costs itself alone, and the last value of a
+//! repeated field that says something counts. Only where output could be lost
+//! ([`Few::is_odd`], [`Shape::Odd`], [`Content::Odd`]) does the shape matter;
+//! `answer` ends the attempt there.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
+    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
 use super::reasoning::Part;
-use crate::event::{ToolCallFragment, Usage};
+use crate::event::Usage;
 
-/// One event of a stream, or a whole answer.
-#[derive(Debug, Deserialize)]
-pub(super) struct Chunk<'a> {
-    #[serde(borrow)]
-    pub(super) id: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) model: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(super) choices: Few<Choice<'a>>,
-    /// Read apart, by [`UsageCounts`]: an odd count must not void an answer.
-    #[serde(borrow)]
-    pub(super) usage: Option<&'a RawValue>,
-    /// Anything but null means that the stream failed.
-    #[serde(borrow)]
-    pub(super) error: Option<&'a RawValue>,
+/// A value of a field that may say nothing.
+pub(super) trait Member {
+    fn is_absent(&self) -> bool;
 }
 
-/// A piece of one choice.
-#[derive(Debug, Deserialize)]
-pub(super) struct Choice<'a> {
-    #[serde(default)]
-    pub(super) index: Option<u32>,
-    /// In a chat stream.
-    #[serde(borrow)]
-    pub(super) delta: Option<Message<'a>>,
-    /// In a whole chat answer.
-    #[serde(borrow)]
-    pub(super) message: Option<Message<'a>>,
-    /// In completions.
-    #[serde(borrow)]
-    pub(super) text: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) logprobs: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) finish_reason: Option<Text<'a>>,
+/// Defines an object of the API: its fields by name, each a [`Member`]. Other
+/// fields are skipped, absent values overwrite nothing, and what is not an
+/// object has a [`Shape`].
+macro_rules! object {
+    ($(#[$doc:meta])* struct $name:ident { $($(#[$note:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Default)]
+        pub(super) struct $name<'a> { $($(#[$note])* pub(super) $field: $type,)* }
+
+        impl<'de: 'a, 'a> Object<'de> for $name<'a> {
+            fn read<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+                #[derive(Deserialize)]
+                #[serde(field_identifier)]
+                #[expect(non_camel_case_types, reason = "variants are the fields' own names")]
+                enum Key { $($field,)* #[serde(other)] other }
+
+                let mut object = $name::default();
+                while let Some(key) = map.next_key()? {
+                    match key {
+                        $(Key::$field => {
+                            let value: $type = map.next_value()?;
+                            if !value.is_absent() {
+                                object.$field = value;
+                            }
+                        })*
+                        Key::other => { map.next_value::<IgnoredAny>()?; }
+                    }
+                }
+                Ok(object)
+            }
+        }
+    };
 }
 
-/// A message, or a piece of it.
-#[derive(Debug, Deserialize)]
-pub(super) struct Message<'a> {
-    #[serde(borrow)]
-    pub(super) content: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) reasoning_content: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(super) tool_calls: Few<ToolCall<'a>>,
-    /// The old form of a single tool call.
-    #[serde(borrow)]
-    pub(super) function_call: Option<Function<'a>>,
+/// What [`object!`] defines.
+pub(super) trait Object<'de>: Sized {
+    fn read<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error>;
 }
 
-/// A piece of a tool call.
-#[derive(Debug, Deserialize)]
-pub(super) struct ToolCall<'a> {
-    /// The official schema does not have it, although it is sent.
-    pub(super) index: Option<u32>,
-    #[serde(borrow)]
-    pub(super) id: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) function: Option<Function<'a>>,
+object! {
+    /// One event of a stream, or a whole answer.
+    struct Chunk {
+        id: Raw<'a>,
+        model: Raw<'a>,
+        choices: Few<Shape<Choice<'a>>>,
+        /// Read separately, by [`usage`].
+        usage: Raw<'a>,
+        /// These mean that the stream failed.
+        error: Raw<'a>,
+        errors: Raw<'a>,
+        error_type: Raw<'a>,
+        error_message: Raw<'a>,
+    }
 }
 
-/// A function's name and arguments; the schema also allows the bare name.
+object! {
+    /// A piece of one choice.
+    struct Choice {
+        index: Raw<'a>,
+        /// In a chat stream.
+        delta: Shape<Message<'a>>,
+        /// In a whole chat answer.
+        message: Shape<Message<'a>>,
+        /// In completions.
+        text: Raw<'a>,
+        logprobs: Raw<'a>,
+        finish_reason: Raw<'a>,
+        /// Gateways report the failure of one choice here.
+        error: Raw<'a>,
+        /// Moonshot counts here.
+        usage: Raw<'a>,
+    }
+}
+
+object! {
+    /// A message, or a piece of it.
+    struct Message {
+        content: Raw<'a>,
+        reasoning_content: Raw<'a>,
+        /// The same, as vLLM, OpenRouter, Groq and Ollama name it.
+        reasoning: Raw<'a>,
+        /// What the model says when it refuses.
+        refusal: Raw<'a>,
+        tool_calls: Few<Shape<ToolCall<'a>>>,
+        /// The old form of a single tool call: a [`Function`].
+        function_call: Raw<'a>,
+    }
+}
+
+object! {
+    /// A piece of a tool call.
+    struct ToolCall {
+        /// The official schema does not have it, although it is sent.
+        index: Raw<'a>,
+        id: Raw<'a>,
+        /// A [`Function`].
+        function: Raw<'a>,
+    }
+}
+
+object! {
+    /// A function's name and arguments.
+    struct Function {
+        name: Raw<'a>,
+        arguments: Raw<'a>,
+    }
+}
+
+object! {
+    /// Token counts, in every spelling seen.
+    struct Counts {
+        prompt_tokens: Raw<'a>,
+        completion_tokens: Raw<'a>,
+        total_tokens: Raw<'a>,
+        prompt_tokens_details: Shape<CountDetails<'a>>,
+        completion_tokens_details: Shape<CountDetails<'a>>,
+        output_tokens_details: Shape<CountDetails<'a>>,
+    }
+}
+
+object! {
+    /// The parts of a count.
+    struct CountDetails {
+        cached_tokens: Raw<'a>,
+        reasoning_tokens: Raw<'a>,
+    }
+}
+
+object! {
+    /// A part of a content that is a list.
+    struct ContentPart {
+        r#type: Raw<'a>,
+        text: Raw<'a>,
+        /// Mistral's: a list of parts again.
+        thinking: Raw<'a>,
+        reasoning: Raw<'a>,
+        refusal: Raw<'a>,
+    }
+}
+
+/// A value as it is written; one that says nothing is absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Raw<'a>(Option<&'a str>);
+
+/// An object, or what stands in its place.
 #[derive(Debug, Default)]
-pub(super) struct Function<'a> {
-    pub(super) name: Option<Text<'a>>,
-    pub(super) arguments: Option<&'a RawValue>,
+pub(super) enum Shape<T> {
+    #[default]
+    Absent,
+    There(T),
+    /// Neither an object nor nothing.
+    Odd,
 }
 
-/// Token counts, in every spelling seen.
-#[derive(Debug, Deserialize)]
-pub(super) struct UsageCounts {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    total_tokens: Option<u64>,
-    prompt_tokens_details: Option<TokenDetails>,
-    completion_tokens_details: Option<TokenDetails>,
-    output_tokens_details: Option<TokenDetails>,
-}
-
-/// What the tokens of a count were.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct TokenDetails {
-    cached_tokens: Option<u64>,
-    reasoning_tokens: Option<u64>,
-}
-
-/// A string, borrowed where it has no escapes. (Inside an `Option` serde would
-/// make every `Cow` an owned one.)
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
-
-/// A list that mostly has one item, which then takes no allocation.
+/// A list that mostly has one item, which then takes no allocation. An object
+/// in its place is its only item.
 #[derive(Debug)]
 pub(super) struct Few<T> {
     first: Option<T>,
     rest: Vec<T>,
+    is_odd: bool,
 }
+
+/// What a message says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Content<'a> {
+    Absent,
+    Text(Cow<'a, str>),
+    Parts(Vec<(Part, String)>),
+    /// Something that cannot be read, and may be output.
+    Odd,
+}
+
+// === impl Raw ===
+
+impl<'a> Raw<'a> {
+    /// A value that is `json` and says something.
+    pub(super) fn of(json: &'a str) -> Raw<'a> {
+        let is_blank = match json.as_bytes() {
+            b"null" | b"\"\"" => true,
+            [b'[' | b'{', inside @ .., b']' | b'}'] => inside.trim_ascii().is_empty(),
+            _ => false,
+        };
+        Raw((!is_blank).then_some(json))
+    }
+
+    pub(super) fn json(self) -> Option<&'a str> {
+        self.0
+    }
+
+    pub(super) fn or(self, other: Raw<'a>) -> Raw<'a> {
+        Raw(self.0.or(other.0))
+    }
+
+    /// The text of a string, borrowed where it has no escapes; anything else
+    /// is none.
+    pub(super) fn text(self) -> Option<Cow<'a, str>> {
+        let json = self.0?;
+        let inside = json.strip_prefix('"')?.strip_suffix('"')?;
+        if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
+            return Some(Cow::Borrowed(inside));
+        }
+        serde_json::from_str(json).ok().map(Cow::Owned)
+    }
+
+    pub(super) fn object<T: Object<'a>>(self) -> Option<T> {
+        match serde_json::from_str(self.0?) {
+            Ok(Shape::There(object)) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// A whole number that is not negative; anything else is none.
+    pub(super) fn count<T: std::str::FromStr>(self) -> Option<T> {
+        self.0?.parse().ok()
+    }
+
+    /// The arguments of a call as text: a string's content, or an object as it
+    /// is written.
+    pub(super) fn arguments(self) -> Cow<'a, str> {
+        match (self.text(), self.0) {
+            (Some(text), _) => text,
+            (None, Some(json)) => Cow::Borrowed(json),
+            (None, None) => Cow::Borrowed(""),
+        }
+    }
+
+    /// The content of a message: text, or a list of parts.
+    pub(super) fn content(self) -> Content<'a> {
+        let Some(json) = self.0 else {
+            return Content::Absent;
+        };
+        if let Some(text) = self.text() {
+            return Content::Text(text);
+        }
+        let mut parts = Vec::new();
+        match json.as_bytes().first() {
+            Some(b'[' | b'{') if collect_parts(self, Part::Text, &mut parts).is_some() => {
+                Content::Parts(parts)
+            }
+            _ => Content::Odd,
+        }
+    }
+
+    /// The text of everything in a value that stands for reasoning, which is a
+    /// string almost always; what cannot be read costs itself alone.
+    pub(super) fn reasoning(self) -> Option<Cow<'a, str>> {
+        match self.content() {
+            Content::Text(text) => Some(text),
+            Content::Parts(parts) => {
+                Some(Cow::Owned(parts.into_iter().map(|(_, text)| text).collect()))
+            }
+            Content::Absent | Content::Odd => None,
+        }
+    }
+}
+
+/// Appends the text of a part, or of a list of parts. None where one of them
+/// cannot be read.
+fn collect_parts(value: Raw<'_>, part: Part, into: &mut Vec<(Part, String)>) -> Option<()> {
+    let Some(json) = value.json() else {
+        return Some(());
+    };
+    if let Some(text) = value.text() {
+        into.push((part, text.into_owned()));
+        return Some(());
+    }
+    if json.starts_with('[') {
+        let items: Vec<&RawValue> = serde_json::from_str(json).ok()?;
+        return items
+            .into_iter()
+            .try_for_each(|item| collect_parts(Raw::of(item.get()), part, into));
+    }
+    let item: ContentPart<'_> = value.object()?;
+    let thought = item.thinking.or(item.reasoning);
+    let is_thought = item
+        .r#type
+        .text()
+        .is_some_and(|kind| kind.starts_with("reasoning") || kind.starts_with("thinking"));
+    // Bounded: a value within a part is shorter than the part.
+    match (item.text.or(item.refusal), thought) {
+        (text, Raw(None)) if text.json().is_some() => {
+            collect_parts(text, if is_thought { Part::Reasoning } else { part }, into)
+        }
+        (_, thought) if thought.json().is_some() => collect_parts(thought, Part::Reasoning, into),
+        // Text that is empty: the kind alone says nothing.
+        _ => json.contains("\"text\"").then_some(()),
+    }
+}
+
+impl Member for Raw<'_> {
+    fn is_absent(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Raw<'a>, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(|value| Raw::of(value.get()))
+    }
+}
+
+// === impl Shape ===
+
+impl<T> Shape<T> {
+    pub(super) fn there(self) -> Option<T> {
+        match self {
+            Shape::There(object) => Some(object),
+            Shape::Absent | Shape::Odd => None,
+        }
+    }
+
+    pub(super) fn as_there(&self) -> Option<&T> {
+        match self {
+            Shape::There(object) => Some(object),
+            Shape::Absent | Shape::Odd => None,
+        }
+    }
+}
+
+impl<T> Member for Shape<T> {
+    fn is_absent(&self) -> bool {
+        matches!(self, Shape::Absent)
+    }
+}
+
+impl<'de, T: Object<'de>> Deserialize<'de> for Shape<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Shape<T>, D::Error> {
+        deserializer.deserialize_any(ShapeVisitor(PhantomData))
+    }
+}
+
+struct ShapeVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Object<'de>> Visitor<'de> for ShapeVisitor<T> {
+    type Value = Shape<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Shape<T>, A::Error> {
+        T::read(map).map(Shape::There)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Shape<T>, A::Error> {
+        let mut shape = Shape::Absent;
+        while items.next_element::<IgnoredAny>()?.is_some() {
+            shape = Shape::Odd;
+        }
+        Ok(shape)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Shape<T>, E> {
+        Ok(Shape::Absent)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Shape<T>, E> {
+        Ok(if text.is_empty() { Shape::Absent } else { Shape::Odd })
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Shape<T>, E> {
+        Ok(Shape::Odd)
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Shape<T>, E> {
+        Ok(Shape::Odd)
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Shape<T>, E> {
+        Ok(Shape::Odd)
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Shape<T>, E> {
+        Ok(Shape::Odd)
+    }
+}
+
+// === impl Few ===
 
 impl<T> Few<T> {
     /// The item, if there is one and only one.
@@ -124,11 +415,16 @@ impl<T> Few<T> {
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
     }
+
+    /// Whether it is neither a list, nor an item, nor nothing.
+    pub(super) fn is_odd(&self) -> bool {
+        self.is_odd
+    }
 }
 
 impl<T> Default for Few<T> {
     fn default() -> Few<T> {
-        Few { first: None, rest: Vec::new() }
+        Few { first: None, rest: Vec::new(), is_odd: false }
     }
 }
 
@@ -141,175 +437,146 @@ impl<T> IntoIterator for Few<T> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Few<T>, D::Error> {
+impl<T> Member for Few<T> {
+    fn is_absent(&self) -> bool {
+        self.first.is_none() && !self.is_odd
+    }
+}
+
+impl<'de, T: Object<'de>> Deserialize<'de> for Few<Shape<T>> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Few<Shape<T>>, D::Error> {
         deserializer.deserialize_any(FewVisitor(PhantomData))
     }
 }
 
 struct FewVisitor<T>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for FewVisitor<T> {
-    type Value = Few<T>;
+impl<'de, T: Object<'de>> Visitor<'de> for FewVisitor<T> {
+    type Value = Few<Shape<T>>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a list or null")
+        formatter.write_str("any value")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Few<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Few<Shape<T>>, A::Error> {
         let first = items.next_element()?;
         let mut rest = Vec::new();
         while let Some(item) = items.next_element()? {
             rest.push(item);
         }
-        Ok(Few { first, rest })
+        Ok(Few { first, rest, is_odd: false })
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Few<T>, E> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Few<Shape<T>>, A::Error> {
+        let only = T::read(map)?;
+        Ok(Few { first: Some(Shape::There(only)), ..Few::default() })
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Few<Shape<T>>, E> {
         Ok(Few::default())
     }
-}
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text<'a>, D::Error> {
-        deserializer.deserialize_str(TextVisitor)
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Few<Shape<T>>, E> {
+        Ok(Few { is_odd: !text.is_empty(), ..Few::default() })
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Few<Shape<T>>, E> {
+        Ok(Few { is_odd: true, ..Few::default() })
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Few<Shape<T>>, E> {
+        self.visit_bool(true)
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Few<Shape<T>>, E> {
+        self.visit_bool(true)
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Few<Shape<T>>, E> {
+        self.visit_bool(true)
     }
 }
 
-struct TextVisitor;
+// === impl Function ===
 
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a string")
+impl<'a> Function<'a> {
+    /// Reads an object, or the bare name, which the schema allows too.
+    pub(super) fn read(value: Raw<'a>) -> Function<'a> {
+        value.object().unwrap_or(Function { name: value, arguments: Raw(None) })
     }
 
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Owned(text.to_owned())))
+    pub(super) fn is_empty(&self) -> bool {
+        self.name.is_absent() && self.arguments.is_absent()
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Function<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Function<'a>, D::Error> {
-        deserializer.deserialize_any(FunctionVisitor)
-    }
-}
-
-struct FunctionVisitor;
-
-impl<'de> Visitor<'de> for FunctionVisitor {
-    type Value = Function<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a function or its name")
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<Function<'de>, E> {
-        Ok(Function { name: Some(Text(Cow::Borrowed(name))), arguments: None })
-    }
-
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<Function<'de>, E> {
-        Ok(Function { name: Some(Text(Cow::Owned(name.to_owned()))), arguments: None })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Function<'de>, A::Error> {
-        #[derive(Deserialize)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            name: Option<Text<'a>>,
-            #[serde(borrow)]
-            arguments: Option<&'a RawValue>,
-        }
-        let Fields { name, arguments } =
-            Fields::deserialize(de::value::MapAccessDeserializer::new(map))?;
-        Ok(Function { name, arguments })
-    }
-}
+// === impl Chunk ===
 
 impl<'a> Chunk<'a> {
+    /// Whether it says, beside any choice, that the stream failed.
+    pub(super) fn has_failed(&self) -> bool {
+        let marks = [self.error, self.errors, self.error_type, self.error_message];
+        marks.iter().any(|mark| mark.json().is_some_and(|json| json != "false"))
+    }
+
     /// The text, if that is all this chunk says: its choice, whether it is
     /// reasoning, and the text itself, if it is borrowed.
     pub(super) fn only_text(&self) -> Option<(u32, Part, &'a str)> {
-        let choice = self.choices.single()?;
-        if self.usage.is_some() || choice.finish_reason.is_some() || choice.logprobs.is_some() {
+        let choice = self.choices.single()?.as_there()?;
+        let others =
+            [self.usage, choice.usage, choice.finish_reason, choice.logprobs, choice.error];
+        if others.iter().any(|other| !other.is_absent()) {
             return None;
         }
-        let (part, text) = match (&choice.delta, &choice.message, &choice.text) {
-            (Some(message), None, None) => message.only_text()?,
-            (None, None, Some(text)) => (Part::Text, text),
+        let (part, text) = match (&choice.delta, &choice.message, choice.text.text()) {
+            (Shape::There(message), Shape::Absent, None) => message.only_text()?,
+            (Shape::Absent, Shape::Absent, Some(text)) => (Part::Text, text),
             _ => return None,
         };
-        match text.0 {
-            Cow::Borrowed(text) => Some((choice.index.unwrap_or(0), part, text)),
+        match text {
+            Cow::Borrowed(text) => Some((choice.index.count().unwrap_or(0), part, text)),
             Cow::Owned(_) => None,
         }
     }
 }
 
 impl<'a> Message<'a> {
-    fn only_text(&self) -> Option<(Part, &Text<'a>)> {
-        if !self.tool_calls.is_empty() || self.function_call.is_some() {
+    fn only_text(&self) -> Option<(Part, Cow<'a, str>)> {
+        let no_call = self.tool_calls.is_absent() && self.function_call.is_absent();
+        if !no_call || !self.refusal.is_absent() {
             return None;
         }
-        match (&self.content, &self.reasoning_content) {
-            (Some(text), None) => Some((Part::Text, text)),
-            (None, Some(text)) => Some((Part::Reasoning, text)),
+        match (self.content.text(), self.thought()) {
+            (Some(text), Raw(None)) => Some((Part::Text, text)),
+            (None, thought) if self.content.is_absent() => {
+                // With both spellings, the text would have to change in both.
+                let is_said_once = self.reasoning_content.is_absent() || self.reasoning.is_absent();
+                thought.text().filter(|_| is_said_once).map(|text| (Part::Reasoning, text))
+            }
             _ => None,
         }
     }
-}
 
-impl<'a> From<Function<'a>> for ToolCall<'a> {
-    fn from(function: Function<'a>) -> ToolCall<'a> {
-        ToolCall { index: None, id: None, function: Some(function) }
+    /// The reasoning, in whichever spelling; gateways send both with the same
+    /// text.
+    pub(super) fn thought(&self) -> Raw<'a> {
+        self.reasoning_content.or(self.reasoning)
     }
 }
 
-impl ToolCall<'_> {
-    /// Fails if the arguments are a string that is none.
-    pub(super) fn into_fragment(self) -> Result<ToolCallFragment, serde_json::Error> {
-        let function = self.function.unwrap_or_default();
-        Ok(ToolCallFragment {
-            index: self.index.unwrap_or(0),
-            id: self.id.map(|Text(id)| id.into_owned()),
-            arguments: function.arguments_text()?,
-            name: function.name.map(|Text(name)| name.into_owned()),
-        })
-    }
-}
-
-impl Function<'_> {
-    /// The arguments as text: a string's content, or an object as it is
-    /// written.
-    fn arguments_text(&self) -> Result<String, serde_json::Error> {
-        let Some(arguments) = self.arguments else {
-            return Ok(String::new());
-        };
-        if arguments.get().starts_with('"') {
-            return serde_json::from_str(arguments.get());
-        }
-        Ok(arguments.get().to_owned())
-    }
-}
-
-impl UsageCounts {
-    /// These counts, and the earlier ones where these have none.
-    pub(super) fn over(&self, earlier: Usage) -> Usage {
-        let prompt = self.prompt_tokens_details;
-        let answer = self.completion_tokens_details.or(self.output_tokens_details);
-        let cached_tokens = prompt.and_then(|details| details.cached_tokens);
-        let reasoning_tokens = answer.and_then(|details| details.reasoning_tokens);
-        Usage {
-            prompt_tokens: self.prompt_tokens.or(earlier.prompt_tokens),
-            completion_tokens: self.completion_tokens.or(earlier.completion_tokens),
-            total_tokens: self.total_tokens.or(earlier.total_tokens),
-            cached_tokens: cached_tokens.or(earlier.cached_tokens),
-            reasoning_tokens: reasoning_tokens.or(earlier.reasoning_tokens),
-        }
-    }
+/// The counts in a `usage` object over the `earlier` ones, where it has none.
+pub(super) fn usage(json: Raw<'_>, earlier: Usage) -> Option<Usage> {
+    let counts: Counts<'_> = json.object()?;
+    let cached = counts.prompt_tokens_details.as_there().map(|details| details.cached_tokens);
+    let reasoning = [&counts.completion_tokens_details, &counts.output_tokens_details]
+        .into_iter()
+        .filter_map(|details| details.as_there()?.reasoning_tokens.count().or(None));
+    let usage = Usage {
+        prompt_tokens: counts.prompt_tokens.count().or(earlier.prompt_tokens),
+        completion_tokens: counts.completion_tokens.count().or(earlier.completion_tokens),
+        total_tokens: counts.total_tokens.count().or(earlier.total_tokens),
+        cached_tokens: cached.and_then(Raw::count).or(earlier.cached_tokens),
+        reasoning_tokens: reasoning.into_iter().next().or(earlier.reasoning_tokens),
+    };
+    (usage != Usage::default()).then_some(usage)
 }

@@ -44,6 +44,8 @@ pub(super) struct Connections {
     lanes: Vec<Lane>,
     /// The client of the first lane, which every configuration has.
     first: reqwest::Client,
+    /// For questions about a node: they must not hold up executions.
+    questions: OnceLock<reqwest::Client>,
 }
 
 /// One client of the HTTP library, and so one HTTP/2 connection.
@@ -75,7 +77,7 @@ impl Connections {
         let count = if multiplexed { config.connections.max(1) } else { 1 };
         let lanes: Vec<Lane> = (0..count).map(|_| Lane::new(multiplexed)).collect();
         let first = build(config, lanes[0].connecting.clone())?;
-        Ok(Connections { config: config.clone(), lanes, first })
+        Ok(Connections { config: config.clone(), lanes, first, questions: OnceLock::new() })
     }
 
     /// A place on the first lane that is not full, else on the emptiest.
@@ -83,6 +85,13 @@ impl Connections {
         let free = self.lanes.iter().find(|lane| lane.enter_if_free());
         let lane = free.unwrap_or_else(|| self.enter_emptiest());
         Place { lane, client: lane.client.get_or_init(|| self.client_for(lane)) }
+    }
+
+    /// A client with connections of its own, for what is not an execution.
+    pub(super) fn questions(&self) -> &reqwest::Client {
+        self.questions.get_or_init(|| {
+            build(&self.config, Connecting::default()).unwrap_or_else(|_| self.first.clone())
+        })
     }
 
     fn enter_emptiest(&self) -> &Lane {

@@ -31,6 +31,19 @@ use crate::{
 /// How long the body of a refusal is waited for.
 const REFUSAL_LIMIT: Duration = Duration::from_secs(2);
 
+/// How often a request that met a connection which the provider had closed
+/// meanwhile goes out again, within one attempt.
+const MAX_RESENT: u32 = 2;
+
+/// Why no response came.
+enum Unsent {
+    NotConnected(Duration),
+    OutOfDescriptors,
+    /// A connection out of the pool proved closed: news of nothing but its age.
+    Stale,
+    Failed(&'static str),
+}
+
 /// An attempt under way.
 pub(super) struct Exchange<'a> {
     client: &'a Inner,
@@ -70,9 +83,11 @@ impl<'a> Exchange<'a> {
         if answer.has_begun() {
             self.phase = Phase::Streaming;
         }
-        let finish_reasons = read
-            .and_then(|()| answer.finish_reasons())
-            .map_err(|halt| self.halted(halt, answer))?;
+        let finish_reasons =
+            read.and_then(|()| answer.finish(emit)).map_err(|halt| self.halted(halt, answer))?;
+        if answer.take_told() {
+            emit.flush();
+        }
         Ok(Finish {
             finish_reasons,
             usage: answer.usage,
@@ -94,9 +109,24 @@ impl<'a> Exchange<'a> {
     async fn send(
         &mut self,
         place: &Place<'_>,
-        (headers, url, body): (HeaderMap, url::Url, bytes::Bytes),
+        post: (HeaderMap, url::Url, bytes::Bytes),
         emit: &mut dyn Emit,
     ) -> Result<reqwest::Response, Error> {
+        let mut resent = 0;
+        loop {
+            match self.send_once(place, post.clone(), emit).await {
+                Err(Unsent::Stale) if resent < MAX_RESENT => resent += 1,
+                sent => return sent.map_err(|unsent| self.unsent(unsent)),
+            }
+        }
+    }
+
+    async fn send_once(
+        &mut self,
+        place: &Place<'_>,
+        (headers, url, body): (HeaderMap, url::Url, bytes::Bytes),
+        emit: &mut dyn Emit,
+    ) -> Result<reqwest::Response, Unsent> {
         let sent = Sent::default();
         let mut request = reqwest::Request::new(Method::POST, url);
         *request.headers_mut() = headers;
@@ -106,9 +136,11 @@ impl<'a> Exchange<'a> {
         let mut deadline = pin!(tokio::time::sleep(limit));
         let mut sending = pin!(place.send(request, &sent));
         let mut told = None;
+        let mut is_fresh = false;
         let response = poll_fn(|context| {
             sent.register(context.waker());
             let response = sending.as_mut().poll(context);
+            is_fresh |= place.is_connecting();
             let connecting = response.is_pending() && !sent.is_sent() && place.is_connecting();
             let phase = if connecting { Phase::Connecting } else { Phase::Waiting };
             if told != Some(phase) {
@@ -125,16 +157,25 @@ impl<'a> Exchange<'a> {
         match response {
             Some(Ok(response)) => Ok(response),
             Some(Err(error)) if error.is_connect() && error.is_timeout() => {
-                Err(self.not_connected(self.client.config.connect_timeout))
+                Err(Unsent::NotConnected(self.client.config.connect_timeout))
             }
             Some(Err(error)) if error.is_connect() && descriptors::ran_out(&error) => {
-                Err(transport::out_of_descriptors())
+                Err(Unsent::OutOfDescriptors)
             }
-            Some(Err(error)) => {
-                let message = transport::describe(&error);
-                Err(self.own_error(ProviderErrorKind::Unavailable, message))
+            Some(Err(error)) if !is_fresh && transport::was_closed(&error) => Err(Unsent::Stale),
+            Some(Err(error)) => Err(Unsent::Failed(transport::describe(&error))),
+            None => Err(Unsent::NotConnected(limit)),
+        }
+    }
+
+    fn unsent(&self, unsent: Unsent) -> Error {
+        match unsent {
+            Unsent::NotConnected(limit) => self.not_connected(limit),
+            Unsent::OutOfDescriptors => transport::out_of_descriptors(),
+            Unsent::Failed(message) => self.own_error(ProviderErrorKind::Unavailable, message),
+            Unsent::Stale => {
+                self.own_error(ProviderErrorKind::Unavailable, "the connection was closed")
             }
-            None => Err(self.not_connected(limit)),
         }
     }
 
@@ -146,16 +187,17 @@ impl<'a> Exchange<'a> {
         emit: &mut dyn Emit,
     ) -> Result<(), Halt> {
         let max_bytes = self.client.config.max_event_bytes;
-        match content {
+        match body.content(content).await? {
             Content::Events => stream::read_events(body, answer, max_bytes, emit).await,
             Content::Json => {
                 let whole = body.read_whole(max_bytes).await?;
-                answer.take_json(whole.trim_ascii(), emit)?;
+                answer.take_whole(whole.trim_ascii(), emit)?;
                 emit.flush();
                 Ok(())
             }
-            Content::Other => Err(Halt::Malformed(
-                "what came is neither a stream of events nor JSON; the base URL may be wrong",
+            Content::Other => Err(Halt::Unusable(
+                "what came is neither a stream of events nor JSON; the base URL may be wrong"
+                    .into(),
             )),
         }
     }
@@ -185,15 +227,10 @@ impl<'a> Exchange<'a> {
             Halt::Malformed(message) | Halt::Cut(message) => {
                 failure::own(ProviderErrorKind::StreamInterrupted, message, self.scene(None))
             }
-            Halt::BadFinish(reason) => {
-                let reason = failure::word(&reason, self.attempt.credential);
-                let reason = reason.as_deref().unwrap_or("that cannot be shown");
-                failure::own(
-                    ProviderErrorKind::StreamInterrupted,
-                    &format!("the model's finish reason was {reason}"),
-                    self.scene(None),
-                )
+            Halt::Unusable(message) => {
+                failure::own(ProviderErrorKind::AnswerInvalid, &message, self.scene(None))
             }
+            Halt::BadFinish(reason) => failure::from_finish_reason(&reason, self.scene(None)),
         };
         error.request_id = error.request_id.or_else(|| self.presentable_word(&answer.id));
         error.into()

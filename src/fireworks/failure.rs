@@ -40,21 +40,52 @@ pub struct Scene<'a> {
 /// A failure that came as an HTTP status with a body.
 pub fn from_status(status: u16, body: &str, scene: Scene<'_>) -> ProviderError {
     let said = Said::read(body);
-    let kind = kind_of_status(status, &said);
-    into_error(said, kind, Some(status), scene)
+    let kind = kind_of_refusal(status, &said);
+    let hint = hint(status, kind, &said);
+    let mut error = into_error(said, kind, Some(status), scene);
+    if let Some(hint) = hint {
+        let words = error.message.map_or_else(String::new, |words| format!(": {words}"));
+        error.message = Some(format!("{hint}{words}"));
+    }
+    error
 }
 
 /// A failure that was reported inside a stream, as the stream's event had it.
-/// Without a status in it, it is an interruption.
+/// Where neither a status nor a code says more, it is an interruption.
 pub fn from_stream(event: &str, scene: Scene<'_>) -> ProviderError {
     let said = Said::read(event);
     let kind = match said.status {
-        Some(status) => kind_of_status(status, &said),
-        None if said.is_scaling_up() => ProviderErrorKind::DeploymentScalingUp,
-        None => ProviderErrorKind::StreamInterrupted,
+        _ if said.is_context_too_long() => ProviderErrorKind::ContextTooLong,
+        Some(404) => ProviderErrorKind::ModelNotFound,
+        Some(status) => kind_of_refusal(status, &said),
+        None => kind_of_code(&said).unwrap_or(ProviderErrorKind::StreamInterrupted),
     };
     let status = said.status;
     into_error(said, kind, status, scene)
+}
+
+/// A finish reason that does not end a good answer: a failure that may pass, or
+/// a word that will come again.
+pub(super) fn from_finish_reason(reason: &str, scene: Scene<'_>) -> ProviderError {
+    const PASSING: [&str; 8] = [
+        "error",
+        "cancelled",
+        "canceled",
+        "abort",
+        "aborted",
+        "timeout",
+        "network_error",
+        "insufficient_system_resource",
+    ];
+    let is_passing = PASSING.iter().any(|word| reason.eq_ignore_ascii_case(word));
+    let kind = if is_passing {
+        ProviderErrorKind::StreamInterrupted
+    } else {
+        ProviderErrorKind::AnswerInvalid
+    };
+    let reason = word(reason, scene.credential);
+    let reason = reason.as_deref().unwrap_or("that cannot be shown");
+    own(kind, &format!("the model's finish reason was {reason}"), scene)
 }
 
 /// A failure in our own words.
@@ -67,6 +98,7 @@ pub(super) fn own(kind: ProviderErrorKind, message: &str, scene: Scene<'_>) -> P
         request_id: scene.request_id.map(str::to_owned),
         retry_after: None,
         account_wide: false,
+        is_known_form: false,
         phase: scene.phase,
     }
 }
@@ -100,23 +132,82 @@ pub(super) fn word(text: &str, credential: &ApiKey) -> Option<String> {
     (redacted == text).then_some(redacted)
 }
 
-/// What a status, with what was said beside it, amounts to.
-fn kind_of_status(status: u16, said: &Said) -> ProviderErrorKind {
+/// What a status, with what was said beside it, amounts to. The `type` of an
+/// error never decides: Fireworks' rate limits carry `invalid_request_error`.
+fn kind_of_refusal(status: u16, said: &Said) -> ProviderErrorKind {
     match status {
+        401 | 403 if said.is_from_edge() => ProviderErrorKind::RequestRejected,
         401 => ProviderErrorKind::CredentialRejected,
         402 => ProviderErrorKind::BillingRequired,
+        403 if said.is_about_the_key() => ProviderErrorKind::CredentialRejected,
         403 => ProviderErrorKind::ModelForbidden,
-        404 => ProviderErrorKind::ModelNotFound,
+        400 | 404 | 422 if said.has_code("model_not_found") => ProviderErrorKind::ModelNotFound,
+        404 if said.is_about_a_model() => ProviderErrorKind::ModelNotFound,
         408 | 425 => ProviderErrorKind::Unavailable,
         412 => ProviderErrorKind::AccountSuspended,
+        429 if said.has_code("insufficient_quota") => ProviderErrorKind::BillingRequired,
         429 => ProviderErrorKind::RateLimited,
-        400 | 413 | 422 if said.is_context_too_long() => ProviderErrorKind::ContextTooLong,
+        400 | 413 | 422 | 500 if said.is_context_too_long() => ProviderErrorKind::ContextTooLong,
         // Redirects too: whoever redirects is not the API, and asking again
         // will not change that.
         300..=499 => ProviderErrorKind::RequestRejected,
         503 if said.is_scaling_up() => ProviderErrorKind::DeploymentScalingUp,
         500.. => ProviderErrorKind::Unavailable,
         _ => ProviderErrorKind::StreamInterrupted,
+    }
+}
+
+/// What a code amounts to where there is no status.
+fn kind_of_code(said: &Said) -> Option<ProviderErrorKind> {
+    const CODES: &[(ProviderErrorKind, &[&str])] = &[
+        (
+            ProviderErrorKind::RateLimited,
+            &[
+                "rate_limit_exceeded",
+                "rate_limit_error",
+                "rate_limited",
+                "too_many_requests",
+                "RESOURCE_EXHAUSTED",
+            ],
+        ),
+        (
+            ProviderErrorKind::CredentialRejected,
+            &["UNAUTHORIZED", "UNAUTHENTICATED", "invalid_api_key", "authentication_error"],
+        ),
+        (ProviderErrorKind::ModelForbidden, &["FORBIDDEN", "PERMISSION_DENIED"]),
+        (ProviderErrorKind::ModelNotFound, &["model_not_found", "NOT_FOUND"]),
+        (
+            ProviderErrorKind::BillingRequired,
+            &["insufficient_quota", "billing_not_active", "payment_required"],
+        ),
+        (ProviderErrorKind::AccountSuspended, &["PRECONDITION_FAILED"]),
+        (
+            ProviderErrorKind::RequestRejected,
+            &["BAD_REQUEST", "INVALID_ARGUMENT", "BadRequestError", "content_policy_violation"],
+        ),
+        (ProviderErrorKind::DeploymentScalingUp, &["DEPLOYMENT_SCALING_UP"]),
+        (
+            ProviderErrorKind::Unavailable,
+            &["SERVICE_UNAVAILABLE", "UNAVAILABLE", "overloaded", "overloaded_error"],
+        ),
+    ];
+    let row = CODES.iter().find(|(_, codes)| codes.iter().any(|code| said.has_code(code)));
+    row.map(|(kind, _)| *kind)
+}
+
+/// Our words before the provider's, where they alone would mislead.
+fn hint(status: u16, kind: ProviderErrorKind, said: &Said) -> Option<&'static str> {
+    match (status, kind) {
+        (404, ProviderErrorKind::RequestRejected) => {
+            Some("nothing is served at this path; the base URL may be wrong")
+        }
+        (404, ProviderErrorKind::ModelNotFound) if said.is_about_a_deployment() => {
+            Some("there is no such deployment, or it was deleted")
+        }
+        (_, ProviderErrorKind::RequestRejected) if said.is_from_edge() => {
+            Some("a proxy or firewall in front of the provider refused the request, not the API")
+        }
+        _ => None,
     }
 }
 
@@ -129,8 +220,10 @@ fn into_error(
 ) -> ProviderError {
     let credential = scene.credential;
     let request_id = scene.request_id.map(str::to_owned);
+    let is_known_form = said.is_failure();
     ProviderError {
         kind,
+        is_known_form,
         http_status: status,
         code: said.code.and_then(|code| word(&code, credential)),
         message: said.message.and_then(|text| presentable(&text, credential)),

@@ -7,8 +7,8 @@ use http::{HeaderMap, header};
 use super::failure;
 use crate::{credentials::ApiKey, event::Usage};
 
-/// Longer waits are not believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
+/// Longer waits are told as this.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Where the id of a call is, in order of trust.
 const REQUEST_ID_HEADERS: [&str; 4] =
     ["x-request-id", "x-fireworks-request-id", "x-fireworks-trace-id", "cf-ray"];
@@ -56,21 +56,24 @@ pub(super) fn usage(headers: &HeaderMap) -> Option<Usage> {
 }
 
 /// How long the provider asks to wait: milliseconds, seconds or a date. A wait
-/// of nothing, or of more than ten minutes, is none.
+/// of nothing is none, one of more than a day is a day.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let milliseconds = text(headers, "retry-after-ms").and_then(number);
     let seconds = milliseconds
         .map(|milliseconds| milliseconds / 1000.0)
         .or_else(|| text(headers, header::RETRY_AFTER.as_str()).and_then(number));
     let wait = match seconds {
-        Some(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
+        Some(seconds) if seconds.is_nan() => return None,
+        Some(seconds) => {
+            Duration::try_from_secs_f64(seconds.min(MAX_RETRY_AFTER.as_secs_f64())).ok()?
+        }
         None => {
             let date = text(headers, header::RETRY_AFTER.as_str())?;
             let date = httpdate::parse_http_date(date.trim()).ok()?;
             date.duration_since(now).ok()?
         }
     };
-    (wait > Duration::ZERO && wait <= MAX_RETRY_AFTER).then_some(wait)
+    (wait > Duration::ZERO).then_some(wait.min(MAX_RETRY_AFTER))
 }
 
 /// Whether the account has no request left, whatever the model: the only limit

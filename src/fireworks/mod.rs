@@ -17,6 +17,7 @@
 //! | `head` | what a response's headers say |
 //! | `stream` → `sse` → `answer` | network reads → events → deltas |
 //! | `api`, `template` | the JSON of a chunk; the short way to read one like the last |
+//! | `calls`, `text` | tool calls told apart; JSON text mended |
 //! | `reasoning` | `<think>` taken out of text |
 //! | `failure`, `said`, `transport` | refusals and broken connections, in our words |
 //! | `retry` | whether and when to try again |
@@ -30,6 +31,7 @@ use url::Url;
 
 mod answer;
 mod api;
+mod calls;
 mod connections;
 mod exchange;
 mod failure;
@@ -42,6 +44,7 @@ mod sending;
 mod sse;
 mod stream;
 mod template;
+mod text;
 mod transport;
 
 #[cfg(test)]

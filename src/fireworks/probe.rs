@@ -5,12 +5,17 @@
 //! messages, and who refuses it, and how, tells how far it came: the gateway
 //! looks at the key, then for the model, then hands over to the model's server,
 //! which refuses the empty request. Nothing is concluded beyond that.
+//!
+//! A gateway that answers for itself may do anything with such a request, even
+//! run a model. So where the base URL is not Fireworks' own, it is first found
+//! out who answers there.
 
 use std::time::Duration;
 
 use serde::Serialize;
+use url::Url;
 
-use super::{Endpoint, Inner, exchange, said::Said, sending::Sent};
+use super::{Endpoint, Inner, exchange, extend, said::Said};
 use crate::credentials::ApiKey;
 
 /// What came of the question.
@@ -53,6 +58,14 @@ pub enum Conclusion {
     Unknown,
 }
 
+/// An answer to a question, and who gave it.
+struct Answered {
+    status: u16,
+    said: Said,
+    /// Whether it is somebody of whom nothing is known.
+    is_stranger: bool,
+}
+
 /// What a model cannot answer.
 #[derive(Serialize)]
 struct EmptyRequest<'a> {
@@ -68,46 +81,78 @@ pub(super) async fn run(
     limit: Duration,
 ) -> Probe {
     match tokio::time::timeout(limit, ask(client, model, credential)).await {
-        Ok(Ok((status, body))) => {
-            Probe { http_status: Some(status), findings: judge(status, &Said::read(&body)) }
+        Ok(Ok(answered)) => {
+            Probe { http_status: Some(answered.status), findings: answered.findings() }
         }
         Ok(Err(failure)) => Probe::unanswered(failure, Some("PROVIDER_UNAVAILABLE")),
         Err(_) => Probe::unanswered("the provider did not answer in time", None),
     }
 }
 
-async fn ask(
-    client: &Inner,
-    model: &str,
-    credential: &ApiKey,
-) -> Result<(u16, String), &'static str> {
+/// Asks in two steps: first who answers, by a request without a key and a body,
+/// which no server runs a model for; then, where that speaks as Fireworks does,
+/// about the key and the model.
+async fn ask(client: &Inner, model: &str, credential: &ApiKey) -> Result<Answered, &'static str> {
+    let base_url = &client.config.base_url;
+    if !is_fireworks(base_url) {
+        let url = extend(base_url, &["models"]).map_err(|_| "the base URL cannot be extended")?;
+        let stranger = send(client, reqwest::Request::new(http::Method::GET, url)).await?;
+        if !(stranger.said.is_from_gateway() || stranger.said.is_from_model_server()) {
+            return Ok(Answered { is_stranger: true, ..stranger });
+        }
+    }
     let body = serde_json::to_vec(&EmptyRequest { model, messages: [], max_tokens: 1 })
         .map_err(|_| "the request could not be made")?;
     let url = client.urls.of(Endpoint::ChatCompletions).clone();
     let mut request = reqwest::Request::new(http::Method::POST, url);
     *request.headers_mut() = exchange::json_headers(credential.authorization());
     *request.body_mut() = Some(body.into());
+    send(client, request).await
+}
 
-    let place = client.connections.place();
-    let response = place
-        .send(request, &Sent::default())
-        .await
-        .map_err(|error| super::transport::describe(&error))?;
+async fn send(client: &Inner, request: reqwest::Request) -> Result<Answered, &'static str> {
+    let response = client.connections.questions().execute(request).await;
+    let response = response.map_err(|error| super::transport::describe(&error))?;
     let status = response.status().as_u16();
-    if status == 200 {
-        // Dropping the response stops whatever is being generated.
-        return Ok((status, String::new()));
+    // Of a good answer nothing is wanted: dropping it stops whatever is being
+    // generated.
+    let body = match status {
+        200 => String::new(),
+        _ => exchange::read_refusal(response, client.config.max_error_bytes).await,
+    };
+    Ok(Answered { status, said: Said::read(&body), is_stranger: false })
+}
+
+fn is_fireworks(base_url: &Url) -> bool {
+    let host = base_url.host_str().unwrap_or("");
+    host == "fireworks.ai" || host.ends_with(".fireworks.ai")
+}
+
+impl Answered {
+    fn findings(&self) -> Verdicts {
+        let Answered { status, said, is_stranger } = self;
+        if *is_stranger {
+            return Verdicts::unknown(
+                format!(
+                    "a gateway answers at the base URL, not Fireworks (HTTP {status}), so key and \
+                     model were not tried: that could run a model"
+                ),
+                None,
+            );
+        }
+        judge(*status, said)
     }
-    let body = exchange::read_refusal(response, client.config.max_error_bytes).await;
-    Ok((status, body))
 }
 
 fn judge(status: u16, said: &Said) -> Verdicts {
     match status {
-        200 => both_yes("Fireworks answered the request"),
+        200 => Verdicts::unknown(
+            "a request that no model can answer was answered: nothing follows from it",
+            None,
+        ),
         401 => Verdicts {
             credential: Verdict::no(
-                "Fireworks answered 401: it does not accept the key",
+                "the provider answered 401: it does not accept the key",
                 "CREDENTIAL_REJECTED",
             ),
             model: Verdict::unknown("the key was refused before the model was looked for", None),
@@ -117,16 +162,16 @@ fn judge(status: u16, said: &Said) -> Verdicts {
         403 => forbidden(said),
         404 if said.is_from_gateway() => Verdicts {
             credential: Verdict::yes(
-                "Fireworks answered 404 for the model, which it looks for after the key",
+                "the provider answered 404 for the model, which it looks for after the key",
             ),
             model: Verdict::no(
-                "Fireworks answered 404: the model is missing, not deployed, or out of reach for \
+                "the provider answered 404: the model is missing, not deployed, or out of reach for \
                  this key",
                 "MODEL_NOT_FOUND",
             ),
         },
         404 => Verdicts::unknown(
-            "the 404 that came is not in Fireworks' form; the base URL may be wrong",
+            "the 404 that came is not in the provider's form; the base URL may be wrong",
             None,
         ),
         400 if said.is_from_model_server() => {
@@ -134,15 +179,15 @@ fn judge(status: u16, said: &Said) -> Verdicts {
         }
         400 if said.is_from_gateway() => Verdicts {
             credential: Verdict::yes(
-                "Fireworks' gateway answered 400 to the empty request, not 401",
+                "the provider's gateway answered 400 to the empty request, not 401",
             ),
             model: Verdict::unknown(
-                "Fireworks' gateway refused the empty request before it reached a model",
+                "the provider's gateway refused the empty request before it reached a model",
                 None,
             ),
         },
         _ => Verdicts::unknown(
-            format!("Fireworks answered {status}, from which nothing follows"),
+            format!("the provider answered {status}, from which nothing follows"),
             None,
         ),
     }
@@ -152,17 +197,19 @@ fn judge(status: u16, said: &Said) -> Verdicts {
 /// key cannot use this model.
 fn forbidden(said: &Said) -> Verdicts {
     let credential = if said.has_code("FORBIDDEN") {
-        Verdict::yes("Fireworks answered 403 with FORBIDDEN: the key is known, and may not do this")
+        Verdict::yes(
+            "the provider answered 403 with FORBIDDEN: the key is known, and may not do this",
+        )
     } else {
         Verdict::unknown(
-            "Fireworks answered 403, which can mean an unknown key as well as a missing permission",
+            "the provider answered 403, which can mean an unknown key as well as a missing permission",
             None,
         )
     };
     Verdicts {
         credential,
         model: Verdict::no(
-            "Fireworks answered 403: this key may not use this model",
+            "the provider answered 403: this key may not use this model",
             "MODEL_FORBIDDEN",
         ),
     }
@@ -171,10 +218,12 @@ fn forbidden(said: &Said) -> Verdicts {
 fn paid_for_elsewhere(status: u16, reason: &'static str) -> Verdicts {
     Verdicts {
         credential: Verdict::yes(format!(
-            "Fireworks answered {status}: it knows the key's account"
+            "the provider answered {status}: it knows the key's account"
         )),
         model: Verdict::unknown(
-            format!("Fireworks answered {status} about the account before looking for the model"),
+            format!(
+                "the provider answered {status} about the account before looking for the model"
+            ),
             Some(reason),
         ),
     }

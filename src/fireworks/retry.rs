@@ -51,6 +51,10 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// A wait that the provider asks for and that is longer ends the execution:
+    /// its caller is told the wait instead.
+    const LONGEST_ASKED: Duration = Duration::from_secs(600);
+
     /// The quickest that a waking deployment is asked again.
     const FIRST_SCALING_UP_POLL: Duration = Duration::from_secs(3);
 
@@ -70,7 +74,8 @@ impl RetryPolicy {
         let Error::Provider(error) = error else {
             return None;
         };
-        if !error.kind.is_transient() {
+        let asked = error.retry_after.unwrap_or_default();
+        if !error.kind.is_transient() || asked > RetryPolicy::LONGEST_ASKED {
             return None;
         }
         let wait = if error.kind == ProviderErrorKind::DeploymentScalingUp {

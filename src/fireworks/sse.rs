@@ -155,6 +155,11 @@ impl Decoder {
         } else if let Some(value) = field(line, b"event") {
             self.name.clear();
             self.name.extend_from_slice(value);
+        } else if let Some(value) = field(line, b"error") {
+            // Not of the standard: llama.cpp reports failures so.
+            self.name.clear();
+            self.name.extend_from_slice(b"error");
+            self.take_data(value, borrowed);
         }
         Ok(())
     }

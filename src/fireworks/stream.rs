@@ -16,6 +16,7 @@ use http_body::Body as _;
 
 use super::{
     answer::{Answer, Halt},
+    head::Content,
     sse::Decoder,
     transport,
 };
@@ -29,18 +30,26 @@ const DRAIN_LIMIT: Duration = Duration::from_millis(50);
 const DRAIN_BYTES: usize = 64 * 1024;
 
 /// A response's body.
-pub(super) struct ResponseBody(reqwest::Body);
+pub(super) struct ResponseBody {
+    body: reqwest::Body,
+    /// What was read to see what it is, and is still to be given out.
+    peeked: Option<Bytes>,
+}
 
 impl ResponseBody {
     pub(super) fn new(response: reqwest::Response) -> ResponseBody {
-        ResponseBody(http::Response::<reqwest::Body>::from(response).into_body())
+        let body = http::Response::<reqwest::Body>::from(response).into_body();
+        ResponseBody { body, peeked: None }
     }
 
     /// The next piece; none at the end. Trailers are skipped. May be dropped
     /// and asked again without loss.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Halt>>> {
+        if let Some(bytes) = self.peeked.take() {
+            return Poll::Ready(Some(Ok(bytes)));
+        }
         loop {
-            let frame = match Pin::new(&mut self.0).poll_frame(context) {
+            let frame = match Pin::new(&mut self.body).poll_frame(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(Err(error))) => {
@@ -63,13 +72,41 @@ impl ResponseBody {
         poll_fn(|context| Poll::Ready(self.poll_read(context))).await
     }
 
+    /// What the body is: by its first characters where they tell, since gateways
+    /// label failures as streams and streams as anything; else by its label.
+    pub(super) async fn content(&mut self, label: Content) -> Result<Content, Halt> {
+        const FIELDS: [&[u8]; 6] = [b"data:", b"event:", b"error:", b"id:", b"retry:", b":"];
+        let start = self.peek().await?;
+        let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
+        Ok(match start.first() {
+            Some(b'{' | b'[') => Content::Json,
+            Some(b'<') => Content::Other,
+            _ if FIELDS.iter().any(|field| start.starts_with(field)) => Content::Events,
+            _ => label,
+        })
+    }
+
+    /// The beginning of the body, as soon as there is more than white space.
+    async fn peek(&mut self) -> Result<&[u8], Halt> {
+        let mut start = Bytes::new();
+        while start.trim_ascii_start().is_empty() && start.len() < MAX_UNSHOWN_BYTES {
+            match self.read().await {
+                Some(bytes) if start.is_empty() => start = bytes?,
+                Some(bytes) => start = [start, bytes?].concat().into(),
+                None => break,
+            }
+        }
+        // An empty piece is as good as none.
+        Ok(self.peeked.insert(start))
+    }
+
     /// The whole body, if it is not larger than this.
     pub(super) async fn read_whole(&mut self, max_bytes: usize) -> Result<Vec<u8>, Halt> {
         let mut whole = Vec::new();
         while let Some(bytes) = self.read().await {
             whole.extend_from_slice(&bytes?);
             if whole.len() > max_bytes {
-                return Err(Halt::Malformed("the answer is larger than allowed"));
+                return Err(Halt::Unusable("the answer is larger than allowed".into()));
             }
         }
         Ok(whole)

@@ -9,7 +9,11 @@
 //!
 //! One per answer, called by `answer` before it parses.
 
-use super::{api::Text, reasoning::Part};
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::reasoning::Part;
 
 /// The last chunk around its text.
 #[derive(Debug, Default)]
@@ -51,14 +55,18 @@ impl Template {
     /// The text of a chunk that is the last one with another text. None means
     /// that it has to be parsed in full.
     #[inline]
-    pub(super) fn read<'a>(&self, event: &'a [u8]) -> Option<(Place, Text<'a>)> {
+    pub(super) fn read<'a>(&self, event: &'a [u8]) -> Option<(Place, Cow<'a, str>)> {
         let place = self.place?;
         let inner =
             event.strip_prefix(self.before.as_slice())?.strip_suffix(self.after.as_slice())?;
         // With both quotation marks.
         let start = self.before.len() - 1;
         let literal = &event[start..start + inner.len() + 2];
-        let text = serde_json::from_slice(literal).ok()?;
+        let Literal(text) = serde_json::from_slice(literal).ok()?;
         Some((place, text))
     }
 }
+
+/// A JSON string, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Literal<'a>(#[serde(borrow)] Cow<'a, str>);

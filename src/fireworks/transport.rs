@@ -48,6 +48,20 @@ pub(super) fn describe(error: &reqwest::Error) -> &'static str {
     "no connection could be established"
 }
 
+/// Whether the other side had closed the connection before it answered.
+pub(super) fn was_closed(error: &reqwest::Error) -> bool {
+    let is_closed = matches!(
+        io_kind(error),
+        Some(
+            io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::UnexpectedEof
+        )
+    );
+    is_closed || chain_mentions(error, "connection closed before message completed")
+}
+
 fn describe_io(kind: io::ErrorKind) -> Option<&'static str> {
     match kind {
         io::ErrorKind::ConnectionRefused => Some("the connection was refused"),

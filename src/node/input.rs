@@ -4,8 +4,6 @@
 //! look, and `message` writes it for the provider. No bound of its own on sizes:
 //! the transport has one.
 
-use serde::de::IgnoredAny;
-
 use super::{
     problems::{Path, Problems, did_you_mean},
     shape::TextRule,
@@ -92,7 +90,7 @@ pub struct ToolCall {
     pub id: String,
     /// The function.
     pub name: String,
-    /// The arguments, as JSON text.
+    /// The arguments, as the model wrote them: JSON text, or an attempt at it.
     pub arguments: String,
 }
 
@@ -131,7 +129,7 @@ fn check_chat(messages: &[Message], problems: &mut Problems) {
     let parts = messages.iter().flat_map(|message| &message.parts);
     let images = parts.filter(is_image).count();
     if images > MOST_IMAGES {
-        let description = format!("has {images} images; Fireworks takes at most {MOST_IMAGES}");
+        let description = format!("has {images} images; the provider takes at most {MOST_IMAGES}");
         problems.add(list, description);
     }
 }
@@ -159,7 +157,7 @@ impl Message {
         }
         let description = match role {
             "" => "is required: system, user, assistant or tool".to_owned(),
-            "developer" => "must be system: Fireworks knows no developer role".to_owned(),
+            "developer" => "must be system: the provider knows no developer role".to_owned(),
             _ => format!("must be system, user, assistant or tool{}", did_you_mean(role, ROLES)),
         };
         problems.add(path.member("role"), description);
@@ -172,17 +170,18 @@ impl Message {
             }
             (true, true) if !self.may_be_silent() => {
                 let description = "is empty: only a tool message, or an assistant message with \
-                                   tool calls, may be";
+                                   tool calls or reasoning, may be";
                 problems.add(path.member("content"), description);
             }
             _ => {}
         }
     }
 
-    /// A tool may have nothing to say, and an assistant that calls one too.
+    /// A tool may have nothing to say, and an assistant that calls one, or has
+    /// not come beyond its reasoning, neither.
     fn may_be_silent(&self) -> bool {
         match self.role.as_str() {
-            "assistant" => !self.tool_calls.is_empty(),
+            "assistant" => !self.tool_calls.is_empty() || !self.reasoning_content.is_empty(),
             "tool" => true,
             _ => false,
         }
@@ -239,10 +238,6 @@ impl ToolCall {
         }
         if self.name.is_empty() {
             problems.add(path.member("name"), "is required");
-        }
-        // Skips without building, and without recursion.
-        if serde_json::from_str::<IgnoredAny>(&self.arguments).is_err() {
-            problems.add(path.member("arguments"), "must be JSON text; {} where there are none");
         }
     }
 }

@@ -105,6 +105,8 @@ impl Serialize for ToolCalls<'_> {
 impl Serialize for Wire<'_, ToolCall> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let ToolCall { id, name, arguments } = self.0;
+        // Models write nothing where a function takes nothing.
+        let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
         let mut map = serializer.serialize_map(Some(3))?;
         map.serialize_entry("id", id)?;
         map.serialize_entry("type", "function")?;

@@ -116,7 +116,8 @@ fn provider_code(kind: ProviderErrorKind) -> Code {
     match kind {
         ProviderErrorKind::CredentialRejected
         | ProviderErrorKind::BillingRequired
-        | ProviderErrorKind::AccountSuspended => Code::FailedPrecondition,
+        | ProviderErrorKind::AccountSuspended
+        | ProviderErrorKind::AnswerInvalid => Code::FailedPrecondition,
         ProviderErrorKind::ModelForbidden => Code::PermissionDenied,
         ProviderErrorKind::ModelNotFound => Code::NotFound,
         ProviderErrorKind::RequestRejected | ProviderErrorKind::ContextTooLong => {

@@ -86,7 +86,8 @@ pub struct MergedDelta {
     pub text: String,
     /// More reasoning.
     pub reasoning: String,
-    /// Fragments of tool calls, in order.
+    /// Fragments of tool calls in order, at most one of each call: LangChain adds
+    /// fragments up across deltas, not within one.
     pub tool_calls: Vec<ToolCallFragment>,
     /// The provider's `logprobs` object; a delta never spans two of them.
     pub logprobs: String,
@@ -197,6 +198,16 @@ impl Log {
         Some((reached, Reading::Delta(merged)))
     }
 
+    /// Whether a choice has text, reasoning or a tool call; white space is none.
+    pub fn says(&self, choice: u32) -> bool {
+        let entries = self.entries.iter().filter(|entry| entry.choice() == choice);
+        entries.map(|entry| &entry.content).any(|content| match content {
+            Content::Run(run) => !run.text.trim().is_empty(),
+            Content::ToolCall(..) => true,
+            Content::Logprobs(..) | Content::Restarted { .. } => false,
+        })
+    }
+
     /// The choices, joined; `count` of them at least, by index.
     pub fn join(&self, count: usize) -> Vec<Joined> {
         let mut choices = vec![Joined::default(); count];
@@ -264,6 +275,15 @@ impl Entry {
         !matches!(self.content, Content::Restarted { .. })
             && self.choice() == merged.choice
             && merged.logprobs.is_empty()
+            && !self.is_of_a_call_in(merged)
+    }
+
+    /// Whether it goes on with a tool call that the delta has a fragment of.
+    fn is_of_a_call_in(&self, merged: &MergedDelta) -> bool {
+        let Content::ToolCall(_, fragment) = &self.content else {
+            return false;
+        };
+        merged.tool_calls.iter().any(|call| call.index == fragment.index)
     }
 
     /// Copies the events after `cursor`; returns the number reached and the
@@ -366,11 +386,7 @@ impl Joined {
     fn join_fragment(&mut self, fragment: &ToolCallFragment) {
         let known = self.tool_calls.iter_mut().find(|call| call.index == fragment.index);
         match known {
-            Some(call) => {
-                call.arguments.push_str(&fragment.arguments);
-                call.id = call.id.take().or_else(|| fragment.id.clone());
-                call.name = call.name.take().or_else(|| fragment.name.clone());
-            }
+            Some(call) => call.extend(fragment),
             None => {
                 self.tool_calls.push(fragment.clone());
                 self.tool_calls.sort_by_key(|call| call.index);
@@ -380,7 +396,8 @@ impl Joined {
 }
 
 /// Joins `logprobs` objects: lists are chained (both of the provider's forms
-/// are objects of lists), anything else is as the last object says.
+/// are objects of lists), anything else is as the last object says, `null` not
+/// counting.
 fn join_logprobs(parts: &[&str]) -> String {
     if let [] | [_] = parts {
         return parts.concat();
@@ -392,6 +409,7 @@ fn join_logprobs(parts: &[&str]) -> String {
         };
         for (key, value) in object {
             match (joined.get_mut(&key), value) {
+                (Some(_), Value::Null) => {}
                 (Some(Value::Array(items)), Value::Array(more)) => items.extend(more),
                 (_, value) => {
                     joined.insert(key, value);

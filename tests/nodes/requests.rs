@@ -43,7 +43,11 @@ async fn a_chat_reaches_the_provider_as_it_was_said() {
         },
         ChatMessage { tool_call_id: "call_1".into(), ..message("tool", "sunny") },
     ];
-    world.caller().await.answer(ask("").chat(messages)).await;
+    world
+        .caller()
+        .await
+        .answer(ask("").model("accounts/fireworks/models/kimi-k3").chat(messages))
+        .await;
     let seen = last_request(&world);
     assert_eq!(seen.endpoint, Endpoint::ChatCompletions);
     assert_eq!(

@@ -132,6 +132,12 @@ async fn models_refuse_what_they_cannot_do() {
     for (model, more) in [
         ("accounts/simulator/models/bare", json!({"n": 2})),
         ("accounts/simulator/models/bare", json!({"tools": tool})),
+        (
+            PLAIN,
+            json!({"messages": [{"role": "user", "content": [
+                {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}},
+            ]}]}),
+        ),
         ("accounts/fireworks/models/gpt-oss-20b", json!({"reasoning_effort": "none"})),
         ("accounts/fireworks/models/gpt-oss-20b", json!({"reasoning_effort": 7})),
         ("accounts/fireworks/models/gpt-oss-20b", json!({"reasoning_effort": false})),
@@ -142,6 +148,61 @@ async fn models_refuse_what_they_cannot_do() {
     let medium =
         json!({"model": "accounts/fireworks/models/gpt-oss-20b", "reasoning_effort": true});
     assert_eq!(client.ask(with(chat("Hi"), medium)).await.0, 200);
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_told_at_once() {
+    let client = Client::start().await;
+    let wrong = json!({"best_of": 2, "temperature": "hot", "n": 0});
+    let (status, body) = client.ask(with(chat("Hi"), wrong)).await;
+    let message = body["error"]["message"].as_str().expect("text");
+    assert!(status == 400 && message.starts_with("3 request validation errors: "), "{message}");
+    for field in ["best_of", "temperature", "n"] {
+        assert!(message.contains(&format!("field: '{field}'")), "{field}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_is_chosen_has_to_be_there() {
+    let client = Client::start().await;
+    let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+    for (name, status) in [("f", 200), ("g", 400)] {
+        let choice = json!({"type": "function", "function": {"name": name}});
+        let more = json!({"tools": tools, "tool_choice": choice});
+        assert_eq!(client.ask(with(chat("Hi"), more)).await.0, status, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_turns_of_a_long_prompt_are_dropped() {
+    let client = Client::start().await;
+    let turn = |role: &str, text: &str| json!({"role": role, "content": text});
+    let long = "word ".repeat(300);
+    let messages = json!([
+        turn("system", "Be brief."),
+        turn("user", &long),
+        turn("assistant", &long),
+        turn("user", "Hi"),
+    ]);
+    let body = json!({"model": "accounts/simulator/models/small", "messages": messages});
+    assert_eq!(client.ask(body.clone()).await.0, 400);
+    let (status, answer) = client.ask(with(body, json!({"prompt_truncate_len": 50}))).await;
+    assert_eq!(status, 200, "{answer}");
+    let tokens = answer["usage"]["prompt_tokens"].as_u64().expect("a count");
+    assert!((1..=50).contains(&tokens), "{tokens}");
+}
+
+#[tokio::test]
+async fn a_model_is_described_by_its_name() {
+    let client = Client::start().await;
+    let get = |name: &str| {
+        client.http.get(client.url(&format!("/v1/models/{name}"))).bearer_auth("fw_test").send()
+    };
+    let response = get(PLAIN).await.expect("a response");
+    assert_eq!(response.status(), 200);
+    let body: Value = serde_json::from_str(&response.text().await.expect("a body")).expect("JSON");
+    assert_eq!(body["id"], PLAIN);
+    assert_eq!(get("accounts/nobody/models/x").await.expect("a response").status(), 404);
 }
 
 #[tokio::test]

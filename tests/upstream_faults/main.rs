@@ -70,6 +70,11 @@ impl Told {
         Told::transient(Code::Unavailable, "STREAM_INTERRUPTED", None)
     }
 
+    fn invalid() -> Told {
+        let code = Code::FailedPrecondition;
+        Told { http_status: None, ..Told::final_one(code, "PROVIDER_ANSWER_INVALID", 0) }
+    }
+
     /// The same, after output had gone to the caller.
     fn once(self) -> Told {
         Told { attempts: 1, upstream_calls: 1, ..self }

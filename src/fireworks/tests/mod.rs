@@ -16,6 +16,7 @@ use crate::{
     event::Finish,
 };
 
+mod calling;
 mod connecting;
 mod decoding;
 mod failing;

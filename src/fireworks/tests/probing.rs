@@ -38,7 +38,7 @@ async fn nothing_is_concluded_beyond_what_the_answer_says() {
         (400, model_server.into(), Yes, Yes, (None, None)),
         (400, gateway("BAD_REQUEST"), Yes, Unknown, (None, None)),
         (400, "bad".into(), Unknown, Unknown, (None, None)),
-        (200, "{}".into(), Yes, Yes, (None, None)),
+        (200, "{}".into(), Unknown, Unknown, (None, None)),
         (429, gateway("x"), Unknown, Unknown, (None, None)),
         (500, "x".into(), Unknown, Unknown, (None, None)),
         (302, String::new(), Unknown, Unknown, (None, None)),
@@ -49,6 +49,27 @@ async fn nothing_is_concluded_beyond_what_the_answer_says() {
         assert_eq!(found.model.answer, model, "{row}");
         assert_eq!((found.credential.reason, found.model.reason), reasons, "{row}");
         assert!(!found.model.basis.is_empty(), "{row}");
+    }
+}
+
+#[tokio::test]
+async fn behind_a_gateway_nothing_is_concluded_and_no_model_runs() {
+    for (status, body) in [
+        (200, r#"{"object":"list","data":[]}"#),
+        (401, r#"{"error":{"message":"No api key","type":"auth_error","code":"401"}}"#),
+        (404, "404 page not found"),
+        (501, ""),
+        (403, "<html>"),
+    ] {
+        let script = Script { is_fireworks: false, ..Script::status(status, body) };
+        let mut provider = Provider::start(script).await;
+        let found = provider.client().probe("m", &key(), Duration::from_secs(5)).await.findings;
+        assert_eq!((found.credential.answer, found.model.answer), (Unknown, Unknown), "{body}");
+        assert!(found.model.basis.contains(&format!("HTTP {status}")), "{found:?}");
+        let asked = provider.requests.recv().await.expect("a request");
+        assert_eq!(asked.path, "/inference/v1/models");
+        assert!(!asked.headers.contains_key("authorization") && asked.body.is_empty());
+        assert!(provider.requests.try_recv().is_err(), "asked for more");
     }
 }
 
@@ -68,7 +89,7 @@ async fn an_answer_that_comes_after_all_is_closed_at_once() {
     let script = Script::steps(vec![Step::Send("data: {}\n\n".into()), Step::Hang]);
     let mut provider = Provider::start(script).await;
     let found = provider.client().probe("m", &key(), Duration::from_secs(60)).await;
-    assert_eq!(found.findings.model.answer, Yes);
+    assert_eq!(found.findings.model.answer, Unknown);
     tokio::time::timeout(Duration::from_millis(100), provider.closed.recv())
         .await
         .expect("a closed stream");
@@ -94,11 +115,12 @@ fn a_wait_is_read_in_every_form_and_believed_within_reason() {
         (&[], None),
         (&[("retry-after", "1.5")], Some(1500)),
         (&[("retry-after", " 600 ")], Some(600_000)),
-        (&[("retry-after", "600.1")], None),
+        (&[("retry-after", "600.1")], Some(600_100)),
+        (&[("retry-after", "86401")], Some(86_400_000)),
         (&[("retry-after", "-1")], None),
         (&[("retry-after", "0")], None),
         (&[("retry-after", "NaN")], None),
-        (&[("retry-after", "1e300")], None),
+        (&[("retry-after", "1e300")], Some(86_400_000)),
         (&[("retry-after", "soon")], None),
         (&[("retry-after", &in_a_minute)], Some(60_000)),
         (&[("retry-after", &yesterday)], None),

@@ -21,6 +21,9 @@ pub(super) struct Script {
     pub(super) body: Vec<Step>,
     /// Where the head is withheld.
     pub(super) no_head: bool,
+    /// Whether it refuses requests without a key, which are not noted then, in
+    /// the form of Fireworks.
+    pub(super) is_fireworks: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +76,7 @@ impl Script {
             headers: vec![("content-type", "text/event-stream; charset=utf-8".into())],
             body,
             no_head: false,
+            is_fireworks: true,
         }
     }
 
@@ -82,6 +86,7 @@ impl Script {
             headers: vec![("content-type", "application/json".into())],
             body: vec![Step::Send(body.into())],
             no_head: false,
+            is_fireworks: true,
         }
     }
 
@@ -114,6 +119,9 @@ impl Provider {
                 let shared = Arc::clone(&shared);
                 async move {
                     let (script, received, closing, gate) = &*shared;
+                    if script.is_fireworks && request.method() == http::Method::GET {
+                        return refusal_without_key();
+                    }
                     let closing = Closing(closing.clone());
                     let (parts, body) = request.into_parts();
                     let body = axum::body::to_bytes(body, 1 << 20).await.expect("a body");
@@ -162,6 +170,11 @@ impl Provider {
         let config = ClientConfig { protocol, ..self.config() };
         Client::new(config).expect("a client")
     }
+}
+
+fn refusal_without_key() -> http::Response<Body> {
+    let body = r#"{"error":{"message":"x","code":"UNAUTHORIZED","type":"error"}}"#;
+    http::Response::builder().status(401).body(Body::from(body)).expect("a response")
 }
 
 fn script_body(

@@ -15,6 +15,8 @@ use ProviderErrorKind::{
 
 type Row = (u16, &'static str, ProviderErrorKind, Option<&'static str>, Option<&'static str>);
 
+const EDGE: &str = "a proxy or firewall in front of the provider refused the request, not the API";
+
 /// Status, body; kind, code, message.
 const REFUSALS: &[Row] = &[
     (
@@ -25,7 +27,32 @@ const REFUSALS: &[Row] = &[
         Some("The API key you provided is invalid."),
     ),
     (402, "", BillingRequired, None, None),
-    (403, r#"{"error":"unauthorized"}"#, ModelForbidden, None, Some("unauthorized")),
+    (403, r#"{"error":"unauthorized"}"#, CredentialRejected, None, Some("unauthorized")),
+    (
+        403,
+        r#"{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}"#,
+        CredentialRejected,
+        Some("invalid_api_key"),
+        Some("Incorrect API key provided"),
+    ),
+    (
+        403,
+        r#"{"error":{"message":"no access","code":"FORBIDDEN","type":"error"}}"#,
+        ModelForbidden,
+        Some("FORBIDDEN"),
+        Some("no access"),
+    ),
+    (403, "<!DOCTYPE html><title>Just a moment...</title>", RequestRejected, None, Some(EDGE)),
+    (401, " <html>", RequestRejected, None, Some(EDGE)),
+    (
+        403,
+        r#"{"cloudflare_error":true,"status":403,"detail":"denied"}"#,
+        RequestRejected,
+        None,
+        Some(
+            "a proxy or firewall in front of the provider refused the request, not the API: denied",
+        ),
+    ),
     (
         404,
         r#"{"error":{"message":"Model not found","code":"NOT_FOUND","type":"error"}}"#,
@@ -35,10 +62,54 @@ const REFUSALS: &[Row] = &[
     ),
     (
         404,
-        r#"{"detail":"Previous response not found"}"#,
-        ModelNotFound,
+        r#"{"detail":"Not Found"}"#,
+        RequestRejected,
         None,
-        Some("Previous response not found"),
+        Some("nothing is served at this path; the base URL may be wrong: Not Found"),
+    ),
+    (
+        404,
+        r#"{"error":{"message":"Invalid URL (POST /v1/v1/chat/completions)","code":null}}"#,
+        RequestRejected,
+        None,
+        Some(
+            "nothing is served at this path; the base URL may be wrong: Invalid URL (POST /v1/v1/chat/completions)",
+        ),
+    ),
+    (
+        404,
+        r#"{"error":{"message":"Path not found: /v1/x","code":"NOT_FOUND","type":"error"}}"#,
+        RequestRejected,
+        Some("NOT_FOUND"),
+        Some("nothing is served at this path; the base URL may be wrong: Path not found: /v1/x"),
+    ),
+    (
+        404,
+        "404 page not found",
+        RequestRejected,
+        None,
+        Some("nothing is served at this path; the base URL may be wrong: 404 page not found"),
+    ),
+    (
+        404,
+        r#"{"object":"error","message":"The model `m` does not exist.","type":"NotFoundError","code":404}"#,
+        ModelNotFound,
+        Some("404"),
+        Some("The model `m` does not exist."),
+    ),
+    (
+        404,
+        r#"{"error":{"message":"Deployment d not found","code":"NOT_FOUND","type":"error"}}"#,
+        ModelNotFound,
+        Some("NOT_FOUND"),
+        Some("there is no such deployment, or it was deleted: Deployment d not found"),
+    ),
+    (
+        400,
+        r#"{"error":{"message":"m is not a thing","code":"model_not_found"}}"#,
+        ModelNotFound,
+        Some("model_not_found"),
+        Some("m is not a thing"),
     ),
     (405, "Method Not Allowed", RequestRejected, None, Some("Method Not Allowed")),
     (408, "", Unavailable, None, None),
@@ -148,6 +219,51 @@ async fn a_refusal_is_named_by_its_status_and_its_words_are_found() {
 }
 
 #[tokio::test]
+async fn a_context_that_is_too_long_is_named_in_every_wording() {
+    for (status, message) in [
+        (400, "the request exceeds the available context size. try increasing the context size"),
+        (400, "This model's maximum context length is 8192 tokens. However, you requested 9000"),
+        (400, "The decoder prompt (length 9) is longer than the maximum model length of 8"),
+        (400, "The input (9 tokens) is longer than the model's context length (8 tokens)."),
+        (400, "Requested token count exceeds the model's maximum context length of 8 tokens"),
+        (500, "the input length exceeds the context length"),
+        (413, "`inputs` tokens + `max_new_tokens` must be <= 8. Given: 9"),
+        (422, "input exceeds the context window of this model"),
+    ] {
+        let body = serde_json::json!({"error": {"message": message, "code": status}}).to_string();
+        assert_eq!(fail(Script::status(status, &body)).await.kind, ContextTooLong, "{message}");
+        let event = format!("data: {body}\n\n");
+        assert_eq!(fail(Script::stream(&event)).await.kind, ContextTooLong, "{message}");
+    }
+    for message in [
+        "context_length_exceeded_behavior must be truncate or error",
+        "the model's name is too long",
+    ] {
+        let body = serde_json::json!({"error": {"message": message}}).to_string();
+        assert_eq!(fail(Script::status(400, &body)).await.kind, RequestRejected, "{message}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_failure_of_a_known_form_may_be_remembered() {
+    for (body, is_known) in [
+        (r#"{"error":{"message":"x"}}"#, true),
+        (r#"{"error":"x"}"#, true),
+        (r#"{"object":"error","message":"x"}"#, true),
+        (r#"{"detail":"x"}"#, true),
+        (r#"[{"error":{"message":"x"}}]"#, true),
+        ("Unauthorized", false),
+        ("", false),
+        ("<html>", false),
+        (r#"{"hello":"x"}"#, false),
+        (r#"{"error":null,"message":"x"}"#, false),
+    ] {
+        let error = fail(Script::status(401, body)).await;
+        assert_eq!(error.is_known_form, is_known, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn the_id_of_a_refused_call_is_found_in_headers_and_body() {
     let body = r#"{"error":{"message":"x"},"request_id":"in-body"}"#;
     let script = Script::status(404, body);
@@ -196,7 +312,7 @@ async fn a_wait_that_the_provider_asks_for_is_passed_on() {
         ("retry-after-ms", "1500", Some(Duration::from_millis(1500))),
         ("retry-after", "2", Some(Duration::from_secs(2))),
         ("retry-after", "0", None),
-        ("retry-after", "601", None),
+        ("retry-after", "3600", Some(Duration::from_secs(3600))),
     ] {
         let error = fail(Script::status(429, "").header(name, value)).await;
         assert_eq!(error.retry_after, wait, "{name}: {value}");

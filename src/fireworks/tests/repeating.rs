@@ -31,7 +31,7 @@ fn only_another_text_between_the_same_bytes_is_read_the_short_way() {
         ("\n", None),
     ] {
         let event = event.replace("one", text);
-        let text = template.read(event.as_bytes()).map(|(_, text)| text.0);
+        let text = template.read(event.as_bytes()).map(|(_, text)| text);
         assert_eq!(text.as_deref(), read, "{event}");
     }
     for event in [&event[..at], &event[at..], r#"{"choices":[{"delta":{"content":"}}]}"#] {

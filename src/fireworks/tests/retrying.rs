@@ -19,6 +19,7 @@ fn failure(kind: ProviderErrorKind, retry_after: Option<Duration>) -> Error {
         request_id: None,
         retry_after,
         account_wide: false,
+        is_known_form: true,
         phase: Phase::Waiting,
     }
     .into()
@@ -67,6 +68,14 @@ fn what_the_provider_asks_for_is_the_least_wait() {
     let error = failure(ProviderErrorKind::RateLimited, Some(asked));
     let wait = policy().next(1, START, &error).expect("a wait");
     assert!(wait >= asked && wait <= asked + policy().base);
+}
+
+#[test]
+fn a_wait_beyond_ten_minutes_ends_the_execution() {
+    let error = |asked| failure(ProviderErrorKind::RateLimited, Some(Duration::from_secs(asked)));
+    assert!(policy().next(1, START, &error(600)).is_some());
+    assert_eq!(policy().next(1, START, &error(601)), None);
+    assert_eq!(policy().next(1, START, &error(86_400)), None);
 }
 
 #[test]

@@ -65,7 +65,8 @@ fn output(problem: &str, text: &str) -> wire::Output {
 
 impl From<&ProviderError> for wire::Provider {
     fn from(error: &ProviderError) -> wire::Provider {
-        // Whom else it is about is for the worker that asked.
+        // Whom else it is about, and whether to remember it, is for the worker
+        // that asked.
         let ProviderError {
             kind,
             http_status,
@@ -74,6 +75,7 @@ impl From<&ProviderError> for wire::Provider {
             request_id,
             retry_after,
             account_wide: _,
+            is_known_form: _,
             phase,
         } = error;
         wire::Provider {
@@ -98,6 +100,7 @@ fn provider_error(provider: wire::Provider) -> Result<ProviderError, Unreadable>
         request_id: provider.request_id,
         retry_after: provider.retry_after.map(Duration::from_millis),
         account_wide: false,
+        is_known_form: false,
         phase: Phase::named(&provider.phase).ok_or(Unreadable::Content)?,
     })
 }

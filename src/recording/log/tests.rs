@@ -103,6 +103,38 @@ fn fragments_are_joined_by_index() {
 }
 
 #[test]
+fn a_delta_has_one_fragment_of_a_call_at_most() {
+    let mut log = Log::default();
+    log.append(fragment(0, Some("call_a"), ""));
+    log.append(fragment(1, Some("call_b"), "{"));
+    log.append(fragment(1, None, "}"));
+    log.append(fragment(0, None, "{}"));
+    let fragments: Vec<Vec<u32>> = read_all(&log, 0, 1000)
+        .into_iter()
+        .map(|(_, reading)| match reading {
+            Reading::Delta(delta) => delta.tool_calls.iter().map(|call| call.index).collect(),
+            Reading::Restarted { .. } => panic!("a delta"),
+        })
+        .collect();
+    assert_eq!(fragments, [vec![0, 1], vec![1, 0]]);
+}
+
+#[test]
+fn logprobs_that_say_nothing_overwrite_nothing() {
+    let mut log = Log::default();
+    for json in [
+        r#"{"content":null,"refusal":null}"#,
+        r#"{"content":[1]}"#,
+        r#"{"content":[]}"#,
+        r#"{"content":[2],"refusal":null}"#,
+        r#"{"content":null}"#,
+    ] {
+        log.append(Delta { choice: 0, piece: Piece::Logprobs(json.into()) });
+    }
+    assert_eq!(log.join(1)[0].logprobs, r#"{"content":[1,2],"refusal":null}"#);
+}
+
+#[test]
 fn logprobs_are_chained() {
     let mut log = Log::default();
     for json in [r#"{"content":[1]}"#, r#"{"content":[2,3]}"#] {

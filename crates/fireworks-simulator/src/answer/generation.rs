@@ -81,9 +81,10 @@ impl Generation {
     pub(crate) fn read(
         endpoint: Endpoint,
         model: Model,
-        body: Map<String, Value>,
+        mut body: Map<String, Value>,
         options: &Options,
     ) -> Result<Generation, Refusal> {
+        prompt::truncate(&mut body);
         let prompts = prompt::texts(endpoint, &body);
         let prompt_tokens = prompts.iter().map(|prompt| tokens::count(prompt)).sum();
         let fields = Fields(&body);

@@ -14,6 +14,8 @@ pub struct Model {
     /// The `reasoning_effort` texts it takes; empty for any. Where there is a
     /// list, numbers are refused too.
     pub efforts: Vec<String>,
+    /// Whether it takes images.
+    pub supports_images: bool,
     /// Whether it takes `tools`.
     pub supports_tools: bool,
     /// Whether it takes `n` above 1.
@@ -60,6 +62,7 @@ impl Model {
             context_length: 131_072,
             reasoning: Reasoning::Absent,
             efforts: Vec::new(),
+            supports_images: false,
             supports_tools: true,
             supports_n: true,
             unprompted_usage: true,
@@ -95,6 +98,13 @@ impl Model {
         self
     }
 
+    /// With an eye for images.
+    #[must_use]
+    pub fn images(mut self) -> Model {
+        self.supports_images = true;
+        self
+    }
+
     /// With that availability.
     #[must_use]
     pub fn availability(mut self, availability: Availability) -> Model {
@@ -114,20 +124,23 @@ impl Model {
                 .context_length(long)
                 .reasoning(Field)
                 .efforts(&["low", "high", "max"])
+                .images()
                 .no_usage_unless_asked(),
             fireworks("routers/kimi-k3-fast")
                 .context_length(long)
+                .images()
                 .reasoning(Field)
                 .no_usage_unless_asked(),
             fireworks("models/glm-5p3").context_length(long).reasoning(Field),
             fireworks("routers/glm-5p3-fast").context_length(long).reasoning(Field),
-            fireworks("models/glm-5p3-flash").context_length(long),
-            fireworks("models/deepseek-v4p1-flash").context_length(long).reasoning(Field),
+            fireworks("models/glm-5p3-flash").context_length(long).images(),
+            fireworks("models/deepseek-v4p1-flash").context_length(long).reasoning(Field).images(),
             fireworks("models/minimax-m3")
                 .context_length(512_000)
+                .images()
                 .reasoning(Field)
                 .no_usage_unless_asked(),
-            fireworks("models/qwen3p8-max").context_length(262_144).reasoning(Field),
+            fireworks("models/qwen3p8-max").context_length(262_144).reasoning(Field).images(),
             fireworks("models/kimi-k2p5").context_length(262_144).reasoning(ThinkTags),
             fireworks("models/gpt-oss-20b").reasoning(Field).efforts(&["low", "medium", "high"]),
             own("models/plain"),

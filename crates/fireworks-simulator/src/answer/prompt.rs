@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::endpoint::Endpoint;
+use crate::{answer::tokens, endpoint::Endpoint};
 
 /// The prompts as text: what tokens are counted from and rules look into.
 pub(crate) fn texts(endpoint: Endpoint, body: &Map<String, Value>) -> Vec<String> {
@@ -24,6 +24,28 @@ pub(crate) fn texts(endpoint: Endpoint, body: &Map<String, Value>) -> Vec<String
             None => Vec::new(),
         },
         Endpoint::Models => Vec::new(),
+    }
+}
+
+/// Drops the oldest turns of a chat until it has `prompt_truncate_len` tokens at
+/// most; system messages and the last turn stay.
+pub(crate) fn truncate(body: &mut Map<String, Value>) {
+    let is_safe = body.get("safe_tokenization") == Some(&Value::Bool(true));
+    let most = body.get("prompt_truncate_len").and_then(Value::as_u64).filter(|_| !is_safe);
+    let (Some(most), Some(Value::Array(messages))) = (most, body.get_mut("messages")) else {
+        return;
+    };
+    let is_turn = |message: &Value| message.get("role").and_then(Value::as_str) != Some("system");
+    let length = |messages: &[Value]| {
+        let text: String = messages.iter().map(message_text).collect();
+        u64::from(tokens::count(&text))
+    };
+    while length(messages) > most {
+        let oldest = messages.iter().position(is_turn);
+        match oldest.filter(|oldest| messages[oldest + 1..].iter().any(is_turn)) {
+            Some(oldest) => messages.remove(oldest),
+            None => return,
+        };
     }
 }
 

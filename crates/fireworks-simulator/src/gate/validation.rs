@@ -13,7 +13,7 @@ use crate::{
     options::Options,
 };
 
-/// Refuses what the real service refuses; the first problem found is the answer.
+/// Refuses what the real service refuses, with all that is wrong at once.
 pub(crate) fn check(
     endpoint: Endpoint,
     body: &Map<String, Value>,
@@ -21,87 +21,110 @@ pub(crate) fn check(
     options: &Options,
 ) -> Result<(), Refusal> {
     let known: Vec<&Field> = fields::of(endpoint).collect();
-    members("", body, &known).map_err(Refusal::invalid)?;
-    exclusions(body).map_err(Refusal::invalid)?;
-    abilities(body, model).map_err(Refusal::invalid)?;
-    let has_messages = body.get("messages").and_then(Value::as_array).is_none_or(|m| !m.is_empty());
-    if !has_messages {
-        return Err(Refusal::invalid(
-            "List should have at least 1 item after validation, not 0, field: 'messages', value: []",
-        ));
+    let mut problems = Vec::new();
+    members("", body, &known, &mut problems);
+    // What follows reads the fields, so they have to be good.
+    if problems.is_empty() {
+        problems.extend(exclusions(body).err());
+        problems.extend(abilities(body, model).err());
+        problems.extend(chosen_tool(body).err());
+        let messages = body.get("messages").and_then(Value::as_array);
+        if messages.is_some_and(Vec::is_empty) {
+            problems.push(
+                "List should have at least 1 item after validation, not 0, field: 'messages', \
+                 value: []"
+                    .to_owned(),
+            );
+        }
     }
-    unstreamed_cap(body, options)
+    match problems.as_slice() {
+        [] => unstreamed_cap(body, options),
+        [problem] => Err(Refusal::invalid(problem.clone())),
+        problems => Err(Refusal::invalid(format!(
+            "{} request validation errors: {}",
+            problems.len(),
+            problems.join("; ")
+        ))),
+    }
 }
 
 type Problem = String;
 
-fn members(path: &str, object: &Map<String, Value>, known: &[&Field]) -> Result<(), Problem> {
+fn members(path: &str, object: &Map<String, Value>, known: &[&Field], problems: &mut Vec<Problem>) {
+    let inside = |name: &str| match path {
+        "" => name.to_owned(),
+        path => format!("{path}.{name}"),
+    };
     for (name, value) in object {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        let Some(field) = known.iter().find(|field| field.name == name) else {
-            return Err(problem("Extra inputs are not permitted", &path, value));
-        };
-        if !value.is_null() {
-            shape(&path, value, &field.shape)?;
+        match known.iter().find(|field| field.name == name) {
+            None => problems.push(problem("Extra inputs are not permitted", &inside(name), value)),
+            Some(field) if !value.is_null() => shape(&inside(name), value, &field.shape, problems),
+            Some(_) => {}
         }
     }
-    for field in known.iter().filter(|field| field.required) {
-        if object.get(field.name).is_none_or(Value::is_null) {
-            let path = if path.is_empty() {
-                field.name.to_owned()
-            } else {
-                format!("{path}.{}", field.name)
-            };
-            return Err(format!("Field required, field: '{path}'"));
-        }
-    }
-    Ok(())
+    let required = known.iter().filter(|field| field.required);
+    let missing = required.filter(|field| object.get(field.name).is_none_or(Value::is_null));
+    problems
+        .extend(missing.map(|field| format!("Field required, field: '{}'", inside(field.name))));
 }
 
-fn shape(path: &str, value: &Value, expected: &Shape) -> Result<(), Problem> {
+fn shape(path: &str, value: &Value, expected: &Shape, problems: &mut Vec<Problem>) {
     if !fits(value, expected) {
-        return Err(problem(expected.demand(), path, value));
+        problems.push(problem(expected.demand(), path, value));
+        return;
     }
     match (expected, value) {
-        (Shape::Integer(least, most), _) => within(
-            path,
-            value,
-            value.as_i64().is_none_or(|number| (*least..=*most).contains(&number)),
-        ),
-        (Shape::Number(least, most), _) => within(
-            path,
-            value,
-            value.as_f64().is_none_or(|number| (*least..=*most).contains(&number)),
-        ),
+        (Shape::Integer(least, most), _) => {
+            let is_within = value.as_i64().is_none_or(|number| (*least..=*most).contains(&number));
+            problems.extend(within(path, value, is_within).err());
+        }
+        (Shape::Number(least, most), _) => {
+            let is_within = value.as_f64().is_none_or(|number| (*least..=*most).contains(&number));
+            problems.extend(within(path, value, is_within).err());
+        }
         (Shape::Word(words), Value::String(word)) if !words.contains(&word.as_str()) => {
-            Err(problem(&format!("Input should be one of {words:?}"), path, value))
+            problems.push(problem(&format!("Input should be one of {words:?}"), path, value));
         }
         (Shape::Object(fields), Value::Object(object)) => {
-            members(path, object, &fields.iter().collect::<Vec<_>>())
+            members(path, object, &fields.iter().collect::<Vec<_>>(), problems);
         }
         (Shape::Tagged(tag, variants), Value::Object(object)) => {
-            let named = object.get(*tag).and_then(Value::as_str);
-            match variants.iter().find(|(name, _)| Some(*name) == named) {
-                Some((_, fields)) => members(path, object, &fields.iter().collect::<Vec<_>>()),
-                None => Err(problem(
-                    &format!("Input should be one of {:?}", names(variants)),
-                    &format!("{path}.{tag}"),
-                    object.get(*tag).unwrap_or(&Value::Null),
-                )),
+            tagged(path, tag, variants, object, problems);
+        }
+        (Shape::List(item), Value::Array(values)) => {
+            for (index, value) in values.iter().enumerate() {
+                shape(&format!("{path}[{index}]"), value, item, problems);
             }
         }
-        (Shape::List(item), Value::Array(values)) => values
-            .iter()
-            .enumerate()
-            .try_for_each(|(index, value)| shape(&format!("{path}[{index}]"), value, item)),
-        (Shape::Map(item), Value::Object(object)) => object
-            .iter()
-            .try_for_each(|(name, value)| shape(&format!("{path}.{name}"), value, item)),
-        (Shape::Either(shapes), _) => match shapes.iter().find(|shape| fits(value, shape)) {
-            Some(expected) => shape(path, value, expected),
-            None => Ok(()),
-        },
-        _ => Ok(()),
+        (Shape::Map(item), Value::Object(object)) => {
+            for (name, value) in object {
+                shape(&format!("{path}.{name}"), value, item, problems);
+            }
+        }
+        (Shape::Either(shapes), _) => {
+            if let Some(expected) = shapes.iter().find(|shape| fits(value, shape)) {
+                shape(path, value, expected, problems);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn tagged(
+    path: &str,
+    tag: &str,
+    variants: &[(&'static str, &'static [Field])],
+    object: &Map<String, Value>,
+    problems: &mut Vec<Problem>,
+) {
+    let named = object.get(tag).and_then(Value::as_str);
+    match variants.iter().find(|(name, _)| Some(*name) == named) {
+        Some((_, fields)) => members(path, object, &fields.iter().collect::<Vec<_>>(), problems),
+        None => problems.push(problem(
+            &format!("Input should be one of {:?}", names(variants)),
+            &format!("{path}.{tag}"),
+            object.get(tag).unwrap_or(&Value::Null),
+        )),
     }
 }
 
@@ -183,6 +206,9 @@ fn abilities(body: &Map<String, Value>, model: &Model) -> Result<(), Problem> {
     if !model.supports_tools && given(body, "tools").or(given(body, "functions")).is_some() {
         return Err(format!("Model {} does not support tools", model.name));
     }
+    if !model.supports_images && has_images(body) {
+        return Err(format!("Model {} does not support image inputs", model.name));
+    }
     let choices = given(body, "n").and_then(Value::as_u64).unwrap_or(1);
     if !model.supports_n && choices > 1 {
         return Err(format!(
@@ -208,6 +234,33 @@ fn abilities(body: &Map<String, Value>, model: &Model) -> Result<(), Problem> {
         ));
     }
     Ok(())
+}
+
+/// A tool that is to be called has to be there.
+fn chosen_tool(body: &Map<String, Value>) -> Result<(), Problem> {
+    let name_in = |value: &Value| {
+        let function = value.get("function").unwrap_or(value);
+        function.get("name").and_then(Value::as_str).map(str::to_owned)
+    };
+    let chosen = given(body, "tool_choice").or(given(body, "function_call"));
+    let Some(chosen) = chosen.and_then(name_in) else {
+        return Ok(());
+    };
+    let tools = given(body, "tools").or(given(body, "functions")).and_then(Value::as_array);
+    if tools.into_iter().flatten().filter_map(name_in).any(|name| name == chosen) {
+        return Ok(());
+    }
+    Err(format!(
+        "tool_choice names a function that is not in tools, field: 'tool_choice', value: {chosen:?}"
+    ))
+}
+
+/// Whether a message has a picture.
+fn has_images(body: &Map<String, Value>) -> bool {
+    let messages = body.get("messages").and_then(Value::as_array).into_iter().flatten();
+    let parts = messages.filter_map(|message| message.get("content")?.as_array()).flatten();
+    let mut kinds = parts.filter_map(|part| part.get("type")?.as_str());
+    kinds.any(|kind| kind == "image_url") || given(body, "images").is_some()
 }
 
 /// Long answers have to be streamed.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{Path, Request, State},
     http::Uri,
     response::Response,
     routing::{get, post},
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
-    answer::{generation::Generation, model::Reasoning},
+    answer::{generation::Generation, model::Model},
     endpoint::Endpoint,
     gate::{self, Arrival, keys::is_fire_pass, refusal::Refusal},
     http::{connection::HangUp, control},
@@ -33,7 +33,8 @@ pub(crate) fn router(world: Arc<World>) -> Router {
     let inference = Router::new()
         .route("/chat/completions", post(chat_completions))
         .route("/completions", post(completions))
-        .route("/models", get(models));
+        .route("/models", get(models))
+        .route("/models/{*id}", get(model));
     Router::new()
         .nest("/inference/v1", inference.clone())
         .nest("/v1", inference)
@@ -82,19 +83,39 @@ async fn generate(world: &World, endpoint: Endpoint, request: Request) -> Respon
 
 /// `GET /models`: what the key can call.
 async fn models(State(world): State<Arc<World>>, request: Request) -> Response {
+    look_up(&world, request, |world| Ok(list(world))).await
+}
+
+/// `GET /models/{id}`, where the id has slashes in it.
+async fn model(
+    State(world): State<Arc<World>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    look_up(&world, request, |world| world.model(&id).map(describe)).await
+}
+
+async fn look_up(
+    world: &World,
+    request: Request,
+    find: impl FnOnce(&World) -> Result<Value, Refusal>,
+) -> Response {
     let mut call = world.ledger.begin(Endpoint::Models);
     let arrival = match arrive(Endpoint::Models, request).await {
         Ok(arrival) => arrival,
         Err(refusal) => return refuse(refusal, call, &new_id(Endpoint::Models)),
     };
-    match screen(&world, &arrival, &mut call).await {
+    match screen(world, &arrival, &mut call).await {
         Ok(_) if arrival.key().is_some_and(is_fire_pass) => {
             refuse(Refusal::status(403), call, &arrival.request_id)
         }
-        Ok(_) => {
-            call.listed();
-            control::json_response(200, &list(&world), Some(&arrival.request_id))
-        }
+        Ok(_) => match find(world) {
+            Ok(found) => {
+                call.listed();
+                control::json_response(200, &found, Some(&arrival.request_id))
+            }
+            Err(refusal) => refuse(refusal, call, &arrival.request_id),
+        },
         Err(Turned::HungUp) => HangUp::response(),
         Err(Turned::Refused(refusal)) => refuse(refusal, call, &arrival.request_id),
     }
@@ -150,20 +171,22 @@ fn visit_cache(world: &World, arrival: &Arrival, generation: &Generation) -> u32
 }
 
 fn list(world: &World) -> Value {
-    let models = world.options.models.iter().map(|model| {
-        json!({
-            "id": model.name,
-            "object": "model",
-            "owned_by": "fireworks",
-            "created": 1_767_225_600,
-            "kind": "HF_BASE_MODEL",
-            "supports_chat": true,
-            "supports_image_input": model.reasoning == Reasoning::Field,
-            "supports_tools": model.supports_tools,
-            "context_length": model.context_length,
-        })
-    });
-    json!({"object": "list", "data": models.collect::<Vec<_>>()})
+    let models: Vec<Value> = world.options.models.iter().map(describe).collect();
+    json!({"object": "list", "data": models})
+}
+
+fn describe(model: &Model) -> Value {
+    json!({
+        "id": model.name,
+        "object": "model",
+        "owned_by": "fireworks",
+        "created": 1_767_225_600,
+        "kind": "HF_BASE_MODEL",
+        "supports_chat": true,
+        "supports_image_input": model.supports_images,
+        "supports_tools": model.supports_tools,
+        "context_length": model.context_length,
+    })
 }
 
 /// The reply's id, which is also its `x-request-id`: a prefix and 32 hex digits.
