@@ -64,12 +64,13 @@ def walk(values, schema, root, path=()):
 
 
 def row(path, default, words):
+    words = re.sub(r"https?://[^\s,;]+[^\s,;.]", r"`\g<0>`", words).replace("|", "\\|")
     shown = json.dumps(default, ensure_ascii=False)
     if isinstance(default, (dict, list)) and len(shown) > 40:
         shown = "see values.yaml"
     else:
         shown = f"`{shown}`"
-    return f"| `{path}` | {shown.replace('|', chr(92) + '|')} | {words.replace('|', chr(92) + '|')} |\n"
+    return f"| `{path}` | {shown.replace('|', chr(92) + '|')} | {words} |\n"
 
 
 def main(folder, write):
