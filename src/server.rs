@@ -54,7 +54,7 @@ use crate::{
     cache::Memory,
     config::{Config, ConnectionAge, DoorConfig},
     cooldown::Cooldowns,
-    execution::Executor,
+    execution::{Executor, outcome::CacheStatus},
     fireworks::Client,
     flight::Flights,
     lifecycle::{DrainLimits, Lifecycle, Stage},
@@ -317,8 +317,14 @@ fn watch(executor: &Executor, config: &Config) {
     metrics.watch_drain(move || lifecycle.stage() as u64);
     let flights = Arc::downgrade(flights);
     metrics.watch_flights(move || flights.upgrade().map_or(0, |flights| flights.count() as u64));
+    let charged = admission.clone();
+    metrics.watch_memory(config.memory_shares(), move || charged.bytes());
     for model in config.prices.models() {
         metrics.model_is_real(model);
+    }
+    let statuses = CacheStatus::ALL.map(CacheStatus::as_str);
+    for form in executor.registry.forms() {
+        metrics.node_is_served(form.name(), &statuses);
     }
 }
 

@@ -11,9 +11,14 @@ import yaml
 HELMS_OWN = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 
 CUSTOM = {
-    "ServiceMonitor": "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1",
+    "Certificate": "@kubernetes-models/cert-manager/cert-manager.io/v1",
+    "CiliumNetworkPolicy": "@kubernetes-models/cilium/cilium.io/v2",
+    "GRPCRoute": "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1",
+    "PodMonitor": "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1",
     "PrometheusRule": "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1",
     "ScaledObject": "@kubernetes-models/keda/keda.sh/v1alpha1",
+    "ServiceMonitor": "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1",
+    "VerticalPodAutoscaler": "@kubernetes-models/autoscaler/autoscaling.k8s.io/v1",
 }
 
 
@@ -22,13 +27,21 @@ def documents(path):
         return [document for document in yaml.safe_load_all(file) if document]
 
 
-def without_helm(value):
+def without_labels(value):
     """The same without the labels that only Helm writes."""
     if isinstance(value, dict):
-        return {key: without_helm(item) for key, item in value.items() if key not in HELMS_OWN}
+        return {key: without_labels(item) for key, item in value.items() if key not in HELMS_OWN}
     if isinstance(value, list):
-        return [without_helm(item) for item in value]
+        return [without_labels(item) for item in value]
     return value
+
+
+def without_helm(document):
+    """The document without Helm's labels, and without a namespace: with
+    kustomize, whoever applies it chooses one."""
+    document = without_labels(document)
+    document["metadata"].pop("namespace", None)
+    return document
 
 
 def in_order(path):

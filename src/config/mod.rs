@@ -40,6 +40,7 @@ use crate::{
     fireworks::{self, ClientConfig, Protocol, RetryPolicy},
     flight::FlightsConfig,
     lifecycle::DrainLimits,
+    metrics::MemoryShares,
     price::Prices,
     telemetry::Settings as TelemetrySettings,
 };
@@ -107,6 +108,15 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
+    /// The worker's memory by purpose.
+    pub fn memory_shares(&self) -> MemoryShares {
+        MemoryShares {
+            cache: self.memory.max_bytes,
+            retention: self.flights.retention_bytes,
+            executions: self.admission.bytes,
+        }
+    }
+
     /// The settings of a worker inside another program: loopback, free ports,
     /// everything else as `serve` has it.
     pub fn local(base_url: Url) -> Config {

@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{credentials::ApiKey, error::shorten, recording::Joined};
+use crate::{credentials::ApiKey, error::shorten, event::FinishReason, recording::Joined};
 
 /// A text for a span, and whether it was cut.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,11 +66,17 @@ pub(super) fn input(request: &[u8], bytes: usize, key: &ApiKey) -> Option<Conten
     Some(room.close(messages))
 }
 
-/// The answers.
-pub(super) fn output(choices: &[Joined], bytes: usize, key: &ApiKey) -> Content {
+/// The answers, each with its finish reason: the conventions require one, and
+/// backends drop an answer without it.
+pub(super) fn output(
+    choices: &[Joined],
+    reasons: &[FinishReason],
+    bytes: usize,
+    key: &ApiKey,
+) -> Content {
     let mut room = Room { bytes, cut: false, key };
     let mut messages = Vec::new();
-    for choice in choices {
+    for (choice, reason) in choices.iter().zip(reasons) {
         let mut parts = Vec::new();
         room.text("reasoning", &Value::from(choice.reasoning.as_str()), &mut parts);
         room.text("text", &Value::from(choice.text.as_str()), &mut parts);
@@ -79,7 +85,8 @@ pub(super) fn output(choices: &[Joined], bytes: usize, key: &ApiKey) -> Content 
             let id = call.id.as_deref().unwrap_or_default();
             room.tool_call(id, name, &call.arguments, &mut parts);
         }
-        messages.push(json!({ "role": "assistant", "parts": parts }));
+        let reason = reason.as_str();
+        messages.push(json!({ "role": "assistant", "parts": parts, "finish_reason": reason }));
     }
     room.close(messages)
 }
@@ -256,8 +263,9 @@ mod tests {
             serde_json::from_str::<Value>(&told.text).expect("JSON");
         }
         let choices = [Joined { text: long, reasoning: "hm".to_owned(), ..Joined::default() }];
-        let told = output(&choices, 300, &key());
+        let told = output(&choices, &[FinishReason::Length], 300, &key());
         let read: Value = serde_json::from_str(&told.text).expect("JSON");
+        assert_eq!(read[0]["finish_reason"], "length");
         assert_eq!(read[0]["parts"][0], json!({"type": "reasoning", "content": "hm"}));
         assert!(told.cut);
     }

@@ -27,13 +27,24 @@ use crate::{
 /// The provider as the conventions would call it; they do not list it.
 pub(super) const PROVIDER: &str = "fireworks_ai";
 
+/// A call of the provider under way.
+#[derive(Debug)]
+struct Call {
+    span: Span,
+    began: Instant,
+    /// Answers that were requested.
+    choices: usize,
+    /// Whether any output has arrived.
+    streaming: bool,
+}
+
 /// The spans of one flight. Dropped before [`end`](Trail::end), the flight was
 /// lost: by a panic, or because the worker stopped.
 #[derive(Debug)]
 pub(super) struct Trail {
     flight: Span,
     /// The call of the provider that is under way.
-    call: Option<Span>,
+    call: Option<Call>,
     /// The conversation, where the caller names one.
     conversation: String,
     /// How much of prompts and answers goes onto spans, where it may.
@@ -48,10 +59,11 @@ impl Trail {
     }
 
     /// A call of the provider begins.
-    pub(super) fn call(&mut self, plan: &Plan, key: &ApiKey, attempt: u32) -> Span {
+    pub(super) fn call(&mut self, plan: &Plan, key: &ApiKey, attempt: u32) {
         if !self.flight.is_recorded() {
-            return Span::none();
+            return;
         }
+        let mut choices = 1;
         let operation = operation(plan.identity.endpoint);
         let span = self.flight.child(Kind::Client, format!("{operation} {}", plan.model));
         span.record(|span| {
@@ -66,6 +78,7 @@ impl Trail {
             let request = whole(&plan.identity.canonical);
             if let Ok(asked) = serde_json::from_slice::<Asked>(&request) {
                 asked.describe(span);
+                choices = asked.choices();
             }
             if let Some(bytes) = self.content_bytes
                 && let Some(content) = content::input(&request, bytes, key)
@@ -74,8 +87,23 @@ impl Trail {
                 cut(content.cut, sparkler::INPUT_CUT, span);
             }
         });
-        self.call = Some(span.clone());
-        span
+        self.call = Some(Call { span, began: Instant::now(), choices, streaming: false });
+    }
+
+    fn connected(&self) {
+        if let Some(call) = &self.call {
+            call.span.event(event::CONNECTED, |_| {});
+        }
+    }
+
+    /// Output has arrived; of it, the first is noted.
+    fn output(&mut self) {
+        if let Some(call) = self.call.as_mut().filter(|call| !call.streaming) {
+            call.streaming = true;
+            let took = call.began.elapsed().as_secs_f64();
+            call.span.event(event::FIRST_TOKEN, |_| {});
+            call.span.record(|span| span.set(otel::TIME_TO_FIRST_CHUNK, took));
+        }
     }
 
     /// The call of the provider has ended well. `choices` is asked where the
@@ -89,19 +117,19 @@ impl Trail {
         let Some(call) = self.call.take() else {
             return;
         };
-        call.record(|span| {
+        call.span.record(|span| {
             let reasons = finish.finish_reasons.iter();
             span.set_words(otel::FINISH_REASONS, reasons.map(|reason| reason.as_str()));
             span.set_some(otel::RESPONSE_ID, finish.provider_request_id.clone());
             span.set_some(otel::RESPONSE_MODEL, finish.model.clone());
             usage(finish.usage.as_ref(), span);
             if let Some(bytes) = self.content_bytes {
-                let content = content::output(&choices(), bytes, key);
+                let content = content::output(&choices(), &finish.finish_reasons, bytes, key);
                 span.set(otel::OUTPUT_MESSAGES, content.text);
                 cut(content.cut, sparkler::OUTPUT_CUT, span);
             }
         });
-        call.end();
+        call.span.end();
     }
 
     /// The call of the provider has failed.
@@ -147,17 +175,26 @@ impl Trail {
         let Some(call) = self.call.take() else {
             return;
         };
-        call.record(|span| {
+        call.span.record(|span| {
             if let Error::Provider(provider) = error {
                 span.set_some(otel::HTTP_STATUS, provider.http_status.map(i64::from));
                 span.set_some(otel::RESPONSE_ID, provider.request_id.clone());
             }
-            if phase(error) == Some(Phase::Streaming) {
-                span.set_words(otel::FINISH_REASONS, ["error"]);
-            }
             usage(used, span);
         });
         call.fail(error.reason());
+    }
+}
+
+impl Call {
+    /// Ends it as failed. A stream that has begun ends without a finish reason of
+    /// its own: the conventions put `error` in the place of each.
+    fn fail(self, reason: &'static str) {
+        if self.streaming {
+            let reasons = std::iter::repeat_n("error", self.choices);
+            self.span.record(|span| span.set_words(otel::FINISH_REASONS, reasons));
+        }
+        self.span.fail(reason);
     }
 }
 
@@ -174,49 +211,30 @@ impl Drop for Trail {
     }
 }
 
-fn phase(error: &Error) -> Option<Phase> {
-    match error {
-        Error::Provider(provider) => Some(provider.phase),
-        Error::Deadline { phase, .. } => Some(*phase),
-        _ => None,
-    }
-}
-
 /// What a call of the provider tells, watched for what its span notes.
 pub(super) struct Watched<'a> {
     emit: &'a mut dyn Emit,
-    span: Span,
-    began: Instant,
+    trail: &'a mut Trail,
     connecting: bool,
-    begun: bool,
 }
 
 impl<'a> Watched<'a> {
-    /// Watches one call of the provider.
-    pub(super) fn new(emit: &'a mut dyn Emit, span: Span) -> Watched<'a> {
-        Watched { emit, span, began: Instant::now(), connecting: false, begun: false }
-    }
-
-    fn first_token(&mut self) {
-        self.begun = true;
-        let took = self.began.elapsed().as_secs_f64();
-        self.span.event(event::FIRST_TOKEN, |_| {});
-        self.span.record(|span| span.set(otel::TIME_TO_FIRST_CHUNK, took));
+    /// Watches the call that is under way.
+    pub(super) fn new(emit: &'a mut dyn Emit, trail: &'a mut Trail) -> Watched<'a> {
+        Watched { emit, trail, connecting: false }
     }
 }
 
 impl Emit for Watched<'_> {
     fn phase(&mut self, phase: Phase) {
         if std::mem::replace(&mut self.connecting, phase == Phase::Connecting) && !self.connecting {
-            self.span.event(event::CONNECTED, |_| {});
+            self.trail.connected();
         }
         self.emit.phase(phase);
     }
 
     fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
-        if !self.begun {
-            self.first_token();
-        }
+        self.trail.output();
         self.emit.delta(delta)
     }
 
@@ -292,6 +310,10 @@ struct Format {
 }
 
 impl Asked {
+    fn choices(&self) -> usize {
+        self.n.and_then(|choices| usize::try_from(choices).ok()).unwrap_or(1)
+    }
+
     fn describe(&self, span: &mut Recorder<'_>) {
         span.set(otel::REQUEST_STREAM, true);
         span.set_some(otel::REQUEST_TEMPERATURE, self.temperature);

@@ -196,10 +196,11 @@ impl Mission {
             self.cool_down(&executor.cooldowns, began, publisher).await?;
             let attempt = publisher.begin_attempt();
             let call = Attempt { credential: &self.credential, connect: self.connect };
-            let span = self.trail.call(&self.plan, &self.credential, attempt);
+            self.trail.call(&self.plan, &self.credential, attempt);
             let mut measured =
                 Measured::begin(executor, &self.plan, self.permit.tenant(), publisher);
-            let ended = self.plan.run(call, &mut Watched::new(&mut measured, span)).await;
+            let ended =
+                self.plan.run(call, &mut Watched::new(&mut measured, &mut self.trail)).await;
             measured.ended(&ended);
             let interrupted = match ended {
                 Ok(finish) => {

@@ -173,7 +173,8 @@ pub enum CacheStatus {
 }
 
 impl CacheStatus {
-    const ALL: [CacheStatus; 6] = [
+    /// Every status.
+    pub const ALL: [CacheStatus; 6] = [
         CacheStatus::Disabled,
         CacheStatus::Bypassed,
         CacheStatus::Hit,

@@ -132,7 +132,7 @@ impl Metrics {
             ("cached", usage.cached_tokens),
             ("reasoning", usage.reasoning_tokens),
         ] {
-            let Some(count) = count.filter(|count| *count > 0) else { continue };
+            let Some(count) = count else { continue };
             let attributes = [
                 KeyValue::new(sparkler::TOKEN_TYPE, kind),
                 KeyValue::new(sparkler::TOKEN_PAID, paid),

@@ -1,5 +1,7 @@
 //! How a row of the table becomes an instrument. Used by the table only.
 
+use std::time::Duration;
+
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter},
@@ -25,7 +27,11 @@ pub struct Definition {
 impl Definition {
     /// What it is called on the page for Prometheus.
     pub fn page_name(&self) -> String {
-        let unit = if self.unit == "s" { "_seconds" } else { "" };
+        let unit = match self.unit {
+            "s" => "_seconds",
+            "By" => "_bytes",
+            _ => "",
+        };
         let total = if self.kind == Kind::Counter { "_total" } else { "" };
         format!("{}{unit}{total}", self.name.replace('.', "_"))
     }
@@ -66,11 +72,39 @@ pub(super) struct Watched {
 impl Watched {
     /// From now on `read` tells the value.
     pub(super) fn with(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.of([], read);
+    }
+
+    /// The same for the series with these attributes.
+    pub(super) fn of<const N: usize>(
+        &self,
+        attributes: [KeyValue; N],
+        read: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
         self.meter
             .u64_observable_gauge(self.definition.name)
             .with_unit(self.definition.unit)
             .with_description(self.definition.description)
-            .with_callback(move |gauge| gauge.observe(read(), &[]))
+            .with_callback(move |gauge| gauge.observe(read(), &attributes))
+            .build();
+    }
+}
+
+/// A counter of seconds that somebody else keeps, read when somebody looks.
+#[derive(Debug)]
+pub(super) struct WatchedSeconds {
+    meter: Meter,
+    definition: &'static Definition,
+}
+
+impl WatchedSeconds {
+    /// From now on `read` returns the time so far.
+    pub(super) fn with(&self, read: impl Fn() -> Duration + Send + Sync + 'static) {
+        self.meter
+            .f64_observable_counter(self.definition.name)
+            .with_unit(self.definition.unit)
+            .with_description(self.definition.description)
+            .with_callback(move |counter| counter.observe(read().as_secs_f64(), &[]))
             .build();
     }
 }
@@ -156,6 +190,14 @@ impl Instrument for Watched {
 
     fn made(meter: &Meter, definition: &'static Definition) -> Watched {
         Watched { meter: meter.clone(), definition }
+    }
+}
+
+impl Instrument for WatchedSeconds {
+    const KIND: Kind = Kind::Counter;
+
+    fn made(meter: &Meter, definition: &'static Definition) -> WatchedSeconds {
+        WatchedSeconds { meter: meter.clone(), definition }
     }
 }
 

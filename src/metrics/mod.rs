@@ -11,13 +11,16 @@
 //! | file | what |
 //! |---|---|
 //! | `table` | the metrics, a row each |
-//! | `execution`, `upstream`, `worker` | what can be told |
+//! | `execution`, `upstream`, `worker`, `process` | what can be told |
+//! | `start` | the series that exist before their first event |
 //! | `word` | the values of attributes; their keys are in `telemetry::names` |
 //! | `models` | which models are named |
 
 mod execution;
 mod instrument;
 mod models;
+mod process;
+mod start;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -41,6 +44,7 @@ pub use self::{
     word::{
         Command, Cooldown, Handshake, Limit, Lookup, Operation, Role, Signal, Spending, Store, Tier,
     },
+    worker::MemoryShares,
 };
 use self::{models::Models, table::Instruments};
 
@@ -77,12 +81,15 @@ impl Metrics {
         let scope = InstrumentationScope::builder("sparkler")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
-        Metrics(Arc::new(Inner {
+        let metrics = Metrics(Arc::new(Inner {
             instruments: Instruments::new(&provider.meter_with_scope(scope)),
             models: Models::new(),
             provider,
             registry,
-        }))
+        }));
+        metrics.start_series();
+        metrics.watch_process();
+        metrics
     }
 
     /// All figures, as Prometheus reads them.

@@ -3,7 +3,7 @@
 
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 
-use super::instrument::{Definition, Instrument, Watched, WatchedCounter};
+use super::instrument::{Definition, Instrument, Watched, WatchedCounter, WatchedSeconds};
 use crate::telemetry::names::{otel, sparkler};
 
 /// From a hit's part of a millisecond to a stream of half an hour. (Those that
@@ -25,6 +25,11 @@ const CHUNK_SECONDS: &[f64] = &[
 /// As the GenAI conventions advise, to the largest context there is.
 const TOKENS: &[f64] =
     &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0];
+/// To a first token: close together where somebody waits for it.
+const FIRST_TOKEN_SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0,
+    4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0,
+];
 const LISTENERS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0];
 const REDIS_SECONDS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
@@ -102,7 +107,12 @@ instruments! {
 
     /// Time from the arrival of an execution to its first output.
     execution_first_token: Histogram<f64> = "sparkler.execution.time_to_first_token" ["s"]
-        by [sparkler::NODE_TYPE, sparkler::CACHE_STATUS] in CALL_SECONDS;
+        by [sparkler::NODE_TYPE, sparkler::CACHE_STATUS] in FIRST_TOKEN_SECONDS;
+
+    /// Executions that hold a slot or wait for one: the load to scale workers by.
+    /// There from the start.
+    executions_wanted: Watched = "sparkler.executions.wanted" ["{execution}"]
+        by [] in NO_BUCKETS;
 
     /// Look-ups of answers. A failed one counts as none for its caller.
     cache_lookups: Counter<u64> = "sparkler.cache.lookups" ["{lookup}"]
@@ -218,5 +228,37 @@ instruments! {
 
     /// Panics that were caught. Each is a bug of the worker.
     panics: Counter<u64> = "sparkler.panics" ["{panic}"]
+        by [] in NO_BUCKETS;
+
+    /// Memory that the worker gives to a purpose, derived from its memory limit.
+    memory_limit: Watched = "sparkler.memory.limit" ["By"]
+        by [sparkler::MEMORY_PURPOSE] in NO_BUCKETS;
+
+    /// Memory that executions are charged for at present.
+    memory_charged: Watched = "sparkler.memory.charged" ["By"]
+        by [] in NO_BUCKETS;
+
+    /// Always 1: the release of the worker, by its attributes.
+    build_info: Watched = "sparkler.build_info" [""]
+        by [sparkler::BUILD_VERSION, sparkler::BUILD_OS, sparkler::BUILD_ARCHITECTURE] in NO_BUCKETS;
+
+    /// User and system CPU time of the process.
+    process_cpu: WatchedSeconds = "process.cpu" ["s"]
+        by [] in NO_BUCKETS;
+
+    /// Memory of the process that is in RAM. On Linux only.
+    process_memory: Watched = "process.resident_memory" ["By"]
+        by [] in NO_BUCKETS;
+
+    /// Files and sockets that the process has open. On Linux only.
+    process_open_fds: Watched = "process.open_fds" ["{file}"]
+        by [] in NO_BUCKETS;
+
+    /// Files and sockets that the process may have open.
+    process_max_fds: Watched = "process.max_fds" ["{file}"]
+        by [] in NO_BUCKETS;
+
+    /// When the process started, as seconds since 1970.
+    process_start: Watched = "process.start_time" ["s"]
         by [] in NO_BUCKETS;
 }

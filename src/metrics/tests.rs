@@ -46,6 +46,8 @@ fn told() -> Metrics {
     metrics.tokens(Spending::Saved, &usage);
     metrics.cost(Spending::Spent, 1_500_000_000);
     metrics.watch_admission(|| 9, || 8, || 7);
+    let shares = MemoryShares { cache: 400, retention: 100, executions: 900 };
+    metrics.watch_memory(shares, || 70);
     metrics.refused(Limit::Executions);
     metrics.waited(SECOND);
     metrics.cooled_down(Cooldown::Model);
@@ -93,6 +95,9 @@ fn the_page_has_the_values_with_their_attributes() {
         "sparkler_executions_active 0",
         "sparkler_flights_active 2",
         "sparkler_admission_queued 7",
+        "sparkler_executions_wanted 15",
+        r#"sparkler_memory_limit_bytes{sparkler_memory_purpose="executions"} 900"#,
+        "sparkler_memory_charged_bytes 70",
         "sparkler_drain_stage 1",
         r#"sparkler_handshakes_failed_total{sparkler_handshake_cause="no_certificate"} 1"#,
         "sparkler_tls_certificate_expiry_seconds 1900000000",
@@ -101,6 +106,46 @@ fn the_page_has_the_values_with_their_attributes() {
     ] {
         assert!(page.lines().any(|there| there == line), "not there: {line}\n{page}");
     }
+}
+
+/// A rate over a series that appears with its first event misses that event.
+#[test]
+fn closed_sets_have_their_series_before_the_first_event() {
+    let metrics = Metrics::default();
+    metrics.node_is_served("chatFireworks", &["hit", "miss"]);
+    let page = metrics.page();
+    for line in [
+        "sparkler_executions_active 0",
+        "sparkler_panics_total 0",
+        "sparkler_drain_cut_executions_total 0",
+        "sparkler_flight_takeovers_total 0",
+        r#"sparkler_flights_total{sparkler_flight_role="fleet_follower"} 0"#,
+        r#"sparkler_cache_lookups_total{sparkler_cache_result="failed",sparkler_cache_tier="redis"} 0"#,
+        r#"sparkler_admission_refusals_total{sparkler_admission_limit_kind="bytes"} 0"#,
+        r#"sparkler_cooldowns_total{sparkler_cooldown_kind="model"} 0"#,
+        r#"sparkler_cost_total{sparkler_cost_kind="saved"} 0"#,
+        r#"sparkler_tokens_total{sparkler_token_paid="true",sparkler_token_type="input"} 0"#,
+        r#"sparkler_upstream_attempts_total{sparkler_reason="OK"} 0"#,
+        r#"sparkler_executions_total{sparkler_cache_status="hit",sparkler_node_type="chatFireworks",sparkler_reason="OK"} 0"#,
+    ] {
+        assert!(page.lines().any(|there| there == line), "not there: {line}\n{page}");
+    }
+}
+
+#[test]
+fn the_process_is_measured_by_the_usual_names() {
+    let page = Metrics::default().page();
+    let value = |name: &str| -> f64 {
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not there\n{page}")).parse().expect("a number")
+    };
+    assert!(value("process_cpu_seconds_total") > 0.0);
+    assert!(value("process_resident_memory_bytes") > 1e6);
+    assert!((3.0..1e5).contains(&value("process_open_fds")));
+    assert!(value("process_max_fds") >= value("process_open_fds"));
+    assert!(value("process_start_time_seconds") > 1.7e9);
+    let build = format!("sparkler_build_info{{architecture=\"{}\"", std::env::consts::ARCH);
+    assert!(page.contains(&build), "{page}");
 }
 
 #[test]

@@ -12,6 +12,9 @@ macro_rules! words {
         pub enum $name { $( $(#[$said])+ $value, )+ }
 
         impl $name {
+            /// Every value.
+            pub const ALL: &[$name] = &[$( $name::$value, )+];
+
             /// The word on the page.
             pub fn as_str(self) -> &'static str {
                 match self { $( $name::$value => $word, )+ }

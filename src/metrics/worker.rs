@@ -1,11 +1,22 @@
 //! What the worker tells of itself: its calls, its places, its Redis, its end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry::KeyValue;
 
 use super::{Command, Cooldown, Handshake, Limit, Metrics, Signal};
 use crate::telemetry::names::{otel, sparkler};
+
+/// What the worker's memory is divided into, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct MemoryShares {
+    /// For cached answers.
+    pub cache: u64,
+    /// For finished executions that can be attached to.
+    pub retention: u64,
+    /// For executions under way.
+    pub executions: u64,
+}
 
 impl Metrics {
     /// A call's stream has ended. `method` is the full name of one that is
@@ -28,9 +39,30 @@ impl Metrics {
         queued: impl Fn() -> u64 + Send + Sync + 'static,
     ) {
         let instruments = self.instruments();
+        let (taken, queued) = (Arc::new(taken), Arc::new(queued));
+        let (held, waiting) = (taken.clone(), queued.clone());
+        instruments.executions_wanted.with(move || held() + waiting());
         instruments.admission_limit.with(limit);
-        instruments.admission_taken.with(taken);
-        instruments.admission_queued.with(queued);
+        instruments.admission_taken.with(move || taken());
+        instruments.admission_queued.with(move || queued());
+    }
+
+    /// `charged` returns what executions are charged for, of `executions` bytes;
+    /// the other shares are for cached answers and for finished executions.
+    pub fn watch_memory(
+        &self,
+        shares: MemoryShares,
+        charged: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        let MemoryShares { cache, retention, executions } = shares;
+        let instruments = self.instruments();
+        for (purpose, bytes) in
+            [("cache", cache), ("retention", retention), ("executions", executions)]
+        {
+            let attribute = KeyValue::new(sparkler::MEMORY_PURPOSE, purpose);
+            instruments.memory_limit.of([attribute], move || bytes);
+        }
+        instruments.memory_charged.with(charged);
     }
 
     /// A call was refused because a limit was met.

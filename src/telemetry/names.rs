@@ -36,7 +36,7 @@ pub mod event {
 
 /// Attributes of the OpenTelemetry conventions.
 pub mod otel {
-    /// Why it failed: a reason of the API.
+    /// The reason of the API; only on spans whose status is an error.
     pub const ERROR_TYPE: &str = "error.type";
     /// The host that was asked.
     pub const SERVER_ADDRESS: &str = "server.address";
@@ -145,7 +145,8 @@ pub mod sparkler {
     pub const LABEL_PREFIX: &str = "sparkler.label.";
     /// A baggage entry that the operator lets in: the prefix of its key.
     pub const BAGGAGE_PREFIX: &str = "baggage.";
-    /// How it ended: `OK`, or the reason of the failure.
+    /// How it ended: the reason of the failure, also where a caller's mistake or
+    /// leaving makes no error of the span; on metrics `OK` for a success.
     pub const REASON: &str = "sparkler.reason";
     /// What the look-up came to.
     pub const CACHE_STATUS: &str = "sparkler.cache.status";
@@ -211,6 +212,15 @@ pub mod sparkler {
     pub const REDIS_RESULT: &str = "sparkler.redis.result";
     /// `traces`, `metrics` or `logs`.
     pub const SIGNAL: &str = "sparkler.telemetry.signal";
+    /// What memory is for: `cache`, `retention` (finished executions that can be
+    /// attached to) or `executions`.
+    pub const MEMORY_PURPOSE: &str = "sparkler.memory.purpose";
+    /// The worker's release.
+    pub const BUILD_VERSION: &str = "version";
+    /// The operating system it was built for.
+    pub const BUILD_OS: &str = "os";
+    /// The architecture it was built for.
+    pub const BUILD_ARCHITECTURE: &str = "architecture";
     /// How a linked span has to do with this one: it produced the answer.
     pub const LINK: &str = "sparkler.link";
 }

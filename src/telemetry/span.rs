@@ -19,7 +19,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SdkTracer, Span as SdkSpan};
 
-use super::names::otel;
+use super::names::{otel, sparkler};
 
 /// Names a span, on every worker: what a link to it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -213,9 +213,10 @@ impl Span {
         let mut span = recorded.span();
         let reason = self.noted_reason();
         if let Some(reason) = reason {
-            span.set_attribute(KeyValue::new(otel::ERROR_TYPE, reason));
+            span.set_attribute(KeyValue::new(sparkler::REASON, reason));
         }
         if is_error {
+            span.set_attribute(KeyValue::new(otel::ERROR_TYPE, reason.unwrap_or(otel::OTHER)));
             span.set_status(Status::error(reason.unwrap_or_default()));
         }
         span.end();

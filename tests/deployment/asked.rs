@@ -13,7 +13,9 @@ const DASHBOARD: &str = "deploy/helm/sparkler/files/dashboard.json";
 /// The words of these that begin like a name of ours, or of a convention.
 fn asked(text: &str) -> BTreeSet<&str> {
     text.split(|character: char| !character.is_ascii_alphanumeric() && character != '_')
-        .filter(|word| ["sparkler_", "gen_ai_", "rpc_"].iter().any(|begin| word.starts_with(begin)))
+        .filter(|word| {
+            ["sparkler_", "gen_ai_", "rpc_", "process_"].iter().any(|begin| word.starts_with(begin))
+        })
         .collect()
 }
 

@@ -34,7 +34,8 @@ fn environment(manifests: &str) -> Vec<(String, Option<String>)> {
         .skip(1)
         .map(|entry| {
             let (name, rest) = entry.split_once('\n').expect("more than a name");
-            let value = rest.trim().strip_prefix("value: ").map(|value| value.trim_matches('"'));
+            let line = rest.lines().next().unwrap_or_default().trim();
+            let value = line.strip_prefix("value: ").map(|value| value.trim_matches('"'));
             (name.to_owned(), value.map(str::to_owned))
         })
         .collect()

@@ -60,8 +60,8 @@ fn listening(worker: &mut Child) -> String {
 struct Mount(tempfile::TempDir);
 
 impl Mount {
-    /// Where the chart mounts them.
-    const THERE: &str = "/run/sparkler";
+    /// Where the chart, and the values that mount more, mount them.
+    const THERE: [&str; 2] = ["/run/sparkler", "/etc/sparkler"];
 
     fn new() -> Mount {
         let folder = tempfile::tempdir().expect("a folder");
@@ -80,6 +80,8 @@ impl Mount {
             ("other-cache/secret", "sixteen other bytes"),
             ("redis/password", "a password"),
             ("limits/limits.json", r#"{"default": {"tokens_per_day": 2000000}}"#),
+            ("prices/prices.json", include_str!("../../src/price/table.json")),
+            ("authority/ca.crt", &certificate),
         ] {
             write(&folder.path().join(path), content);
         }
@@ -93,7 +95,10 @@ impl Mount {
             None if name.ends_with("_HEADERS") => "authorization=there".to_owned(),
             None => "sparkler-0".to_owned(),
             Some(_) if name.ends_with("_LISTEN") => "127.0.0.1:0".to_owned(),
-            Some(value) => value.replace(Self::THERE, &self.0.path().to_string_lossy()),
+            Some(value) => {
+                let here = self.0.path().to_string_lossy();
+                Self::THERE.iter().fold(value, |value, there| value.replace(there, &here))
+            }
         };
         (name, value)
     }

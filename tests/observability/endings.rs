@@ -238,7 +238,7 @@ async fn unsent(world: &World) -> Failure {
 
 /// The call that failed for a reason.
 async fn failed(sink: &Sink, reason: &str) -> Span {
-    let has = |span: &&Span| span.kind == "server" && span.get("error.type") == reason;
+    let has = |span: &&Span| span.kind == "server" && span.get("sparkler.reason") == reason;
     let spans = sink.wait_until(reason, |spans| spans.0.iter().any(|span| has(&span))).await;
     spans.0.iter().find(has).expect("it was there").clone()
 }
@@ -257,6 +257,9 @@ async fn every_failure_has_its_status_and_its_reason() {
         let told = (call.get("rpc.response.status_code"), call.failed);
         if told != (status, fails) {
             wrong.push(format!("{reason}: {told:?}"));
+        }
+        if call.get("error.type") != if fails { reason } else { "" } {
+            wrong.push(format!("{reason}: error.type is {:?}", call.get("error.type")));
         }
         if is_flight && !sink.wait_for(1, "flight").await.one("flight").failed {
             wrong.push(format!("{reason}: its flight has not failed"));
@@ -277,10 +280,10 @@ async fn a_stream_that_breaks_has_no_other_finish_reason_than_that() {
 
 #[tokio::test]
 async fn a_caller_that_goes_is_seen_at_every_level() {
-    let (world, sink) = traced(vec![Rule::always(Fault::stall(2))]).await;
+    let (world, sink) = traced(vec![Rule::always(Fault::stall(30))]).await;
     let caller = world.caller().await;
     let mut call = caller.execute(ask("Stop")).await.expect("it runs");
-    call.started().await;
+    call.first_text().await;
     drop(call);
     sink.wait_for(1, "flight").await;
     let (spans, call) = ended(&sink).await;
@@ -294,6 +297,8 @@ async fn a_caller_that_goes_is_seen_at_every_level() {
     );
     assert_eq!(call.get("rpc.response.status_code"), "CANCELLED");
     assert!(!call.failed, "a server does not fail by it");
+    assert_eq!(call.get("error.type"), "");
+    assert_eq!(spans.one(CHAT).get("gen_ai.response.finish_reasons"), "error");
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn traced_with(rules: Vec<Rule>, configure: impl FnOnce(&mut Config)) -> (
 /// A tree in a line a span: its name, and why it failed, indented by depth.
 fn tree(spans: &Spans, root: &Span) -> Vec<String> {
     fn grow(spans: &Spans, span: &Span, depth: usize, lines: &mut Vec<String>) {
-        let failure = match span.get("error.type") {
+        let failure = match span.get("sparkler.reason") {
             "" => String::new(),
             reason => format!(": {reason}"),
         };

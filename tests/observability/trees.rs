@@ -152,7 +152,7 @@ async fn content_is_told_where_the_operator_opts_in_and_the_key_never() {
     );
     assert_eq!(
         provider.get("gen_ai.output.messages"),
-        r#"[{"role":"assistant","parts":[{"type":"text","content":"It is [REDACTED]."}]}]"#
+        r#"[{"role":"assistant","parts":[{"type":"text","content":"It is [REDACTED]."}],"finish_reason":"stop"}]"#
     );
     assert!(!sink.has(KEY));
 }

@@ -1,3 +1,22 @@
+{{/* All variables. Of two with one name the one of extraEnv stands: Helm's
+     server-side apply refuses a list that has a name twice. */}}
+{{- define "sparkler.env" -}}
+{{- $own := dict -}}
+{{- range .Values.extraEnv -}}
+{{- $_ := set $own .name true -}}
+{{- end -}}
+{{- $all := list -}}
+{{- range include "sparkler.environment" . | fromYamlArray -}}
+{{- if not (hasKey $own .name) -}}
+{{- $all = append $all . -}}
+{{- end -}}
+{{- end -}}
+{{- range concat $all .Values.extraEnv }}
+- name: {{ .name }}
+  {{- omit . "name" | toYaml | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
 {{/* The worker's settings. Each name is a flag of `sparkler serve`; what is not
      here stays at the worker's own default. */}}
 {{- define "sparkler.environment" -}}
@@ -11,7 +30,7 @@
     fieldRef:
       fieldPath: metadata.name
 - name: SPARKLER_WORKER_THREADS
-  value: {{ .workerThreads | quote }}
+  value: {{ int64 .workerThreads | quote }}
 - name: SPARKLER_LOG_FORMAT
   value: json
 - name: SPARKLER_LOG
@@ -50,7 +69,7 @@
 - name: SPARKLER_FIREWORKS_BASE_URL
   value: {{ .provider.baseUrl | quote }}
 - name: SPARKLER_MAX_ATTEMPTS
-  value: {{ .provider.maxAttempts | quote }}
+  value: {{ int64 .provider.maxAttempts | quote }}
 {{- if .cache.secretName }}
 - name: SPARKLER_CACHE_SECRET_FILE
   value: /run/sparkler/cache/{{ .cache.secretKey }}
@@ -76,10 +95,10 @@
 {{- end }}
 {{- end }}
 - name: SPARKLER_MAX_EXECUTIONS
-  value: {{ .admission.maxExecutions | quote }}
+  value: {{ int64 .admission.maxExecutions | quote }}
 {{- if .admission.maxExecutionsPerTenant }}
 - name: SPARKLER_MAX_EXECUTIONS_PER_TENANT
-  value: {{ .admission.maxExecutionsPerTenant | quote }}
+  value: {{ int64 .admission.maxExecutionsPerTenant | quote }}
 {{- end }}
 {{- if .limits }}
 - name: SPARKLER_LIMITS_FILE

@@ -33,3 +33,18 @@
 {{- end -}}
 {{- toJson $mounts -}}
 {{- end -}}
+
+
+{{/* Over hosts and zones as evenly as possible, or as the values say. */}}
+{{- define "sparkler.topologySpread" -}}
+{{- $selector := dict "matchLabels" (include "sparkler.selector" . | fromYaml) -}}
+{{- $constraints := .Values.topologySpreadConstraints -}}
+{{- if not $constraints -}}
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" -}}
+{{- $constraints = append $constraints (dict "topologyKey" . "maxSkew" 1 "whenUnsatisfiable" "ScheduleAnyway" "matchLabelKeys" (list "pod-template-hash")) -}}
+{{- end -}}
+{{- end -}}
+{{- range $constraints }}
+- {{ merge (dict) . (dict "labelSelector" $selector) | toYaml | nindent 2 | trim }}
+{{- end }}
+{{- end -}}
