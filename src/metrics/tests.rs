@@ -52,6 +52,7 @@ fn told() -> Metrics {
     metrics.waited(SECOND);
     metrics.cooled_down(Cooldown::Model);
     metrics.redis_command("get", Command::Ok, SECOND);
+    metrics.redis_refused("full");
     metrics.redis_reachable(true);
     metrics.watch_drain(|| 1);
     metrics.executions_cut(1);

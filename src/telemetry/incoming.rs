@@ -71,7 +71,7 @@ fn trace_state(text: &str) -> Option<TraceState> {
     let members = text.split(',').map(str::trim).filter(|member| !member.is_empty());
     let keys: Vec<&str> =
         members.map(|member| member.split_once('=').map(|(key, _)| key)).collect::<Option<_>>()?;
-    if keys.len() > MOST_MEMBERS {
+    if keys.len() > MOST_MEMBERS || keys.contains(&"") {
         return None;
     }
     let is_twice = keys.iter().enumerate().any(|(at, key)| keys[..at].contains(key));
