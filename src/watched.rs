@@ -98,11 +98,8 @@ impl<T: Send + Sync + 'static> Watched<T> {
             match value.map(|value| value.map(|next| self.replace(next))) {
                 None => {}
                 Some(Ok(Ok(()))) => taken = digest,
-                Some(Ok(Err(problem))) => {
-                    if refused.replace(digest) != Some(digest) {
-                        keep(&problem);
-                    }
-                }
+                Some(Ok(Err(problem))) if refused.replace(digest) != Some(digest) => keep(&problem),
+                Some(Ok(Err(_known))) => {}
                 Some(Err(problem)) => {
                     taken = digest;
                     keep(&problem);

@@ -55,10 +55,13 @@ fn a_naive_reading_agrees_with_the_client_on_every_stream() {
 
 // === the client ===
 
+/// The id, the name and the arguments of a call.
+type Call = (Option<String>, Option<String>, String);
+
 #[derive(Default)]
 struct Collected {
     choices: BTreeMap<u32, Choice>,
-    calls: BTreeMap<(u32, u32), (Option<String>, Option<String>, String)>,
+    calls: BTreeMap<(u32, u32), Call>,
 }
 
 impl Emit for Collected {
