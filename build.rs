@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = prost_build::Config::new();
     config.enable_type_names();
     tonic_prost_build::configure()
-        .codec_path("crate::proto::Codec")
+        .codec_path("crate::grpc::Codec")
         // Whatever holds a secret must not be printable.
         .skip_debug([
             "sparkler.worker.v1.Credential",

@@ -63,20 +63,22 @@ fn decode(body: &[u8], read_bytes: usize) -> usize {
     bytes
 }
 
-fn decode_and_tell(body: &[u8], read_bytes: usize) -> usize {
+fn decode_and_emit(body: &[u8], read_bytes: usize) -> usize {
     let mut decoder = Decoder::new(MAX_EVENT_BYTES);
     let mut answer = Answer::new(2, false);
-    let mut listener = Counting::default();
+    let mut subscriber = Counting::default();
     for read in body.chunks(read_bytes) {
-        decoder.feed(read, |event| answer.take_event(event, &mut listener)).expect("a good stream");
+        decoder
+            .feed(read, |event| answer.take_event(event, &mut subscriber))
+            .expect("a good stream");
     }
-    listener.bytes
+    subscriber.bytes
 }
 
 /// Splits at blank lines and looks the content up in a tree.
 fn naive(body: &[u8], read_bytes: usize) -> usize {
     let mut buffer = String::new();
-    let mut listener = Counting::default();
+    let mut subscriber = Counting::default();
     for read in body.chunks(read_bytes) {
         buffer.push_str(std::str::from_utf8(read).expect("ASCII"));
         while let Some(end) = buffer.find("\n\n") {
@@ -86,17 +88,17 @@ fn naive(body: &[u8], read_bytes: usize) -> usize {
             let text = chunk["choices"][0]["delta"]["content"].as_str();
             let delta =
                 Delta { choice: 0, piece: Piece::Text(Cow::Owned(text.expect("text").to_owned())) };
-            listener.delta(delta).expect("room");
+            subscriber.delta(delta).expect("room");
         }
     }
-    listener.bytes
+    subscriber.bytes
 }
 
 fn benchmark(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("per_token");
     group.throughput(Throughput::Elements(TOKENS));
     let ways: [(&str, Way); 3] =
-        [("decode", decode), ("decode_parse_emit", decode_and_tell), ("naive", naive)];
+        [("decode", decode), ("decode_parse_emit", decode_and_emit), ("naive", naive)];
     let plain = stream(" token", 1);
     let one_event = plain.len() / TOKENS as usize;
     let bodies = [

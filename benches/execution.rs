@@ -19,12 +19,12 @@ use sparkler::{
     event::{Delta, Emit, Finish, Piece},
     execution::{
         Executor,
-        order::{CacheMode, CachePolicy, CredentialSource, Limits, Order, ScopeKind},
-        outcome::OutputEvent,
+        request::{CacheMode, CachePolicy, CredentialSource, ExecuteRequest, Limits, ScopeKind},
+        response::ResponseEvent,
     },
     flight::{
-        Flights, FlightsConfig, Heard, Join, JoinRequest, Landing, Listener, ListenerOptions,
-        Publisher, Stored,
+        FlightOutcome, Flights, FlightsConfig, Join, JoinRequest, Publisher, Received, Stored,
+        SubscribeOptions, Subscriber,
     },
     node::Input,
     output::OutputFormat,
@@ -68,53 +68,53 @@ fn flights() -> Arc<Flights> {
 }
 
 /// A new flight and everybody who listens to it.
-fn board(flights: &Arc<Flights>, listeners: usize) -> (Publisher, Vec<Listener>) {
+fn board(flights: &Arc<Flights>, subscribers: usize) -> (Publisher, Vec<Subscriber>) {
     let request = JoinRequest {
         subject: Arc::new(Subject { model: MODEL.to_owned(), tier: Tier::Standard, json: false }),
         shared: Some([1; 32]),
         idempotency: None,
-        boards: false,
+        in_fleet: false,
     };
-    let options = ListenerOptions { deltas: true, allows_restart: false, drains: false };
+    let options = SubscribeOptions { deltas: true, allows_restart: false, drains: false };
     let Ok(Join::Leader(publisher, first)) = flights.join(&request, options) else {
         unreachable!("no flight is under way");
     };
     let mut all = vec![first];
-    while all.len() < listeners {
-        let Ok(Join::Follower(listener)) = flights.join(&request, options) else {
+    while all.len() < subscribers {
+        let Ok(Join::Follower(subscriber)) = flights.join(&request, options) else {
             unreachable!("the flight is under way");
         };
-        all.push(listener);
+        all.push(subscriber);
     }
     (publisher, all)
 }
 
 /// Every token is told and flushed by itself and heard by everybody at once:
 /// the most that a token can cost.
-fn fly(flights: &Arc<Flights>, listeners: usize) {
-    let (mut publisher, mut all) = board(flights, listeners);
+fn fly(flights: &Arc<Flights>, subscribers: usize) {
+    let (mut publisher, mut all) = board(flights, subscribers);
     for _ in 0..TOKENS {
         let delta = Delta { choice: 0, piece: Piece::Text(" token".into()) };
         publisher.delta(delta).expect("within the bound");
         publisher.flush();
-        for listener in &mut all {
-            match listener.hear() {
-                Ok(Some(Heard::Delta(sequence, delta))) => black_box((sequence, delta)),
+        for subscriber in &mut all {
+            match subscriber.recv() {
+                Ok(Some(Received::Delta(sequence, delta))) => black_box((sequence, delta)),
                 other => unreachable!("{other:?}"),
             };
         }
     }
     publisher.record(Finish::default());
-    publisher.land(Landing::Completed(Stored::NotStored("mode")));
+    publisher.complete(FlightOutcome::Completed(Stored::NotStored("mode")));
 }
 
 fn flight(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("flight");
     group.throughput(Throughput::Elements(TOKENS));
-    for listeners in [1, 100] {
-        let id = BenchmarkId::new("token", format!("{listeners}_listeners"));
+    for subscribers in [1, 100] {
+        let id = BenchmarkId::new("token", format!("{subscribers}_listeners"));
         let flights = flights();
-        group.bench_function(id, |bencher| bencher.iter(|| fly(&flights, listeners)));
+        group.bench_function(id, |bencher| bencher.iter(|| fly(&flights, subscribers)));
     }
     group.finish();
 }
@@ -133,13 +133,13 @@ fn executor(runtime: &Runtime) -> Arc<Executor> {
     })
 }
 
-fn order(prompt: &str, deltas: bool) -> Order {
+fn request(prompt: &str, deltas: bool) -> ExecuteRequest {
     let mut config = Map::new();
     config.insert("modelName".to_owned(), json!(MODEL));
     config.insert("temperature".to_owned(), json!(0.2));
     config.insert("maxTokens".to_owned(), json!(1000));
     let credential = ApiKey::new("fw_of_the_benchmark".to_owned()).expect("a key");
-    Order {
+    ExecuteRequest {
         node_type: "chatFireworks".to_owned(),
         config,
         input: Input::Prompt(prompt.to_owned()),
@@ -162,19 +162,19 @@ fn order(prompt: &str, deltas: bool) -> Order {
 }
 
 /// Executes to the end, and returns how many events there were.
-async fn execute(executor: &Arc<Executor>, order: Order) -> usize {
-    let entry = executor.admit(&Caller::anyone(), "", order.input_bytes);
-    let Ok(Entry::Seated(permit)) = entry else {
+async fn execute(executor: &Arc<Executor>, request: ExecuteRequest) -> usize {
+    let entry = executor.admit(&Caller::anyone(), "", request.input_bytes);
+    let Ok(Entry::Admitted(permit)) = entry else {
         unreachable!("there are places enough");
     };
-    let context = order.context.clone();
-    let story = executor.story(Some(&order.node_type), context, order.arrived);
-    let mut session = executor.execute(permit, order, story).expect("it is taken");
+    let context = request.context.clone();
+    let record = executor.record(Some(&request.node_type), context, request.arrived);
+    let mut session = executor.execute(permit, request, record).expect("it is taken");
     let mut events = 0;
     let mut completed = false;
     while let Some(output) = session.next().await {
         let output = output.expect("it does not fail");
-        completed |= matches!(output.event, OutputEvent::Completed(_));
+        completed |= matches!(output.event, ResponseEvent::Completed(_));
         events += 1;
         black_box(output);
     }
@@ -189,12 +189,12 @@ fn hit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hit");
     for (name, bytes) in [("1_KiB_prompt", 1 << 10), ("64_KiB_prompt", 64 << 10)] {
         let prompt = "word ".repeat(bytes / 5);
-        runtime.block_on(execute(&executor, order(&prompt, true)));
+        runtime.block_on(execute(&executor, request(&prompt, true)));
         for (form, deltas) in [("deltas", true), ("final_only", false)] {
             group.bench_function(BenchmarkId::new(form, name), |bencher| {
                 bencher.iter(|| {
                     // A hit waits for nothing: one poll is all of it.
-                    let hit = execute(&executor, order(&prompt, deltas));
+                    let hit = execute(&executor, request(&prompt, deltas));
                     hit.now_or_never().expect("a hit is ready at once")
                 });
             });

@@ -24,20 +24,20 @@ use crate::{
 };
 
 /// Names a credential without revealing it.
-pub type Payer = [u8; 32];
+pub type KeyFingerprint = [u8; 32];
 
 /// What the provider has refused lately.
 pub struct Cooldowns {
-    limited: Cache<Whom, Remembered>,
-    refused: Cache<Whom, Remembered>,
+    limited: Cache<CooldownKey, Remembered>,
+    refused: Cache<CooldownKey, Remembered>,
     refusals_for: Duration,
     metrics: Metrics,
 }
 
-/// Whom a refusal is about: a credential, with one model or with all.
+/// CooldownKey a refusal is about: a credential, with one model or with all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Whom {
-    payer: Payer,
+struct CooldownKey {
+    fingerprint: KeyFingerprint,
     model: Option<Arc<str>>,
 }
 
@@ -77,10 +77,10 @@ impl Cooldowns {
     }
 
     /// Whether the provider may be asked for a model with a credential.
-    pub fn advice(&self, payer: &Payer, model: &str) -> Advice {
-        let whoms = [Whom::all_of(payer), Whom::one_of(payer, model)];
-        let find = |known: &Cache<Whom, Remembered>| {
-            let found = whoms.iter().filter_map(|whom| known.get(whom));
+    pub fn advice(&self, fingerprint: &KeyFingerprint, model: &str) -> Advice {
+        let keys = [CooldownKey::all_of(fingerprint), CooldownKey::one_of(fingerprint, model)];
+        let find = |known: &Cache<CooldownKey, Remembered>| {
+            let found = keys.iter().filter_map(|key| known.get(key));
             found.filter(Remembered::holds).max_by_key(|remembered| remembered.until)
         };
         if let Some(refused) = find(&self.refused) {
@@ -93,7 +93,7 @@ impl Cooldowns {
     }
 
     /// Learns from a failure what is not to be asked for again so soon.
-    pub fn learn(&self, payer: &Payer, model: &str, error: &Error) {
+    pub fn learn(&self, fingerprint: &KeyFingerprint, model: &str, error: &Error) {
         let Error::Provider(error) = error else {
             return;
         };
@@ -101,54 +101,58 @@ impl Cooldowns {
             (ProviderErrorKind::RateLimited, Some(wait)) => {
                 // Tokens are limited for each account and model, and a deployment
                 // of one's own is full by itself; requests for the account.
-                let whom = if error.account_wide && !is_deployment(model) {
-                    Whom::all_of(payer)
+                let key = if error.account_wide && !is_deployment(model) {
+                    CooldownKey::all_of(fingerprint)
                 } else {
-                    Whom::one_of(payer, model)
+                    CooldownKey::one_of(fingerprint, model)
                 };
-                self.limit(whom, Remembered::new(error, wait.min(LONGEST)));
+                self.limit(key, Remembered::new(error, wait.min(LONGEST)));
             }
             (ProviderErrorKind::CredentialRejected, _) => {
-                self.refuse(Whom::all_of(payer), error, metrics::Cooldown::Credential);
+                self.refuse(CooldownKey::all_of(fingerprint), error, metrics::Cooldown::Credential);
             }
             (ProviderErrorKind::ModelNotFound, _) => {
-                self.refuse(Whom::one_of(payer, model), error, metrics::Cooldown::Model);
+                self.refuse(
+                    CooldownKey::one_of(fingerprint, model),
+                    error,
+                    metrics::Cooldown::Model,
+                );
             }
             _ => {}
         }
     }
 
     /// Forgets what was refused: it has just been found to be otherwise.
-    pub fn forget(&self, payer: &Payer, model: &str) {
-        self.refused.invalidate(&Whom::all_of(payer));
-        self.refused.invalidate(&Whom::one_of(payer, model));
+    pub fn forget(&self, fingerprint: &KeyFingerprint, model: &str) {
+        self.refused.invalidate(&CooldownKey::all_of(fingerprint));
+        self.refused.invalidate(&CooldownKey::one_of(fingerprint, model));
     }
 
     /// Of two waits the longer one counts.
-    fn limit(&self, whom: Whom, remembered: Remembered) {
-        let known = self.limited.get(&whom);
+    fn limit(&self, key: CooldownKey, remembered: Remembered) {
+        let known = self.limited.get(&key);
         if known.is_none_or(|known| known.until < remembered.until) {
-            self.limited.insert(whom, remembered);
+            self.limited.insert(key, remembered);
             self.metrics.cooled_down(metrics::Cooldown::RateLimited);
         }
     }
 
-    fn refuse(&self, whom: Whom, error: &ProviderError, kind: metrics::Cooldown) {
+    fn refuse(&self, key: CooldownKey, error: &ProviderError, kind: metrics::Cooldown) {
         if self.refusals_for.is_zero() || !error.is_known_form {
             return;
         }
-        self.refused.insert(whom, Remembered::new(error, self.refusals_for));
+        self.refused.insert(key, Remembered::new(error, self.refusals_for));
         self.metrics.cooled_down(kind);
     }
 }
 
-impl Whom {
-    fn all_of(payer: &Payer) -> Whom {
-        Whom { payer: *payer, model: None }
+impl CooldownKey {
+    fn all_of(fingerprint: &KeyFingerprint) -> CooldownKey {
+        CooldownKey { fingerprint: *fingerprint, model: None }
     }
 
-    fn one_of(payer: &Payer, model: &str) -> Whom {
-        Whom { payer: *payer, model: Some(Arc::from(model)) }
+    fn one_of(fingerprint: &KeyFingerprint, model: &str) -> CooldownKey {
+        CooldownKey { fingerprint: *fingerprint, model: Some(Arc::from(model)) }
     }
 }
 
@@ -204,8 +208,8 @@ mod tests {
     use super::*;
     use crate::event::Phase;
 
-    const MINE: Payer = [1; 32];
-    const ANOTHERS: Payer = [2; 32];
+    const MINE: KeyFingerprint = [1; 32];
+    const ANOTHERS: KeyFingerprint = [2; 32];
     const SECOND: Duration = Duration::from_secs(1);
 
     fn cooldowns() -> Cooldowns {
@@ -233,8 +237,8 @@ mod tests {
         ProviderError { account_wide: true, ..limited }.into()
     }
 
-    fn may_ask(cooldowns: &Cooldowns, payer: &Payer, model: &str) -> bool {
-        matches!(cooldowns.advice(payer, model), Advice::Ask)
+    fn may_ask(cooldowns: &Cooldowns, fingerprint: &KeyFingerprint, model: &str) -> bool {
+        matches!(cooldowns.advice(fingerprint, model), Advice::Ask)
     }
 
     #[tokio::test(start_paused = true)]

@@ -58,7 +58,6 @@
 //! ```
 
 pub mod admission;
-pub mod allowance;
 pub mod cache;
 pub mod callers;
 pub mod cli;
@@ -69,23 +68,23 @@ pub mod descriptors;
 pub mod error;
 pub mod event;
 pub mod execution;
+pub mod file_watcher;
 pub mod files;
 pub mod fireworks;
 pub mod fleet;
 pub mod flight;
+pub mod grpc;
 pub mod lifecycle;
 pub mod metrics;
 pub mod node;
 pub mod output;
 pub mod price;
 pub mod proto;
+pub mod quota;
 pub mod recording;
 pub mod redis;
-mod report;
 pub mod seal;
 pub mod secrets;
 pub mod server;
-pub mod service;
 pub mod telemetry;
 pub mod tls;
-pub mod watched;

@@ -26,14 +26,14 @@ pub enum Stage {
 #[derive(Debug, Clone, Copy)]
 pub struct DrainLimits {
     /// How long the worker still takes calls, so that balancers can look away.
-    pub leave_grace: Duration,
+    pub pre_drain_delay: Duration,
     /// How long executions may then run on before they are ended.
     pub drain_limit: Duration,
 }
 
 impl Default for DrainLimits {
     fn default() -> DrainLimits {
-        DrainLimits { leave_grace: Duration::ZERO, drain_limit: Duration::from_secs(60) }
+        DrainLimits { pre_drain_delay: Duration::ZERO, drain_limit: Duration::from_secs(60) }
     }
 }
 

@@ -82,10 +82,10 @@ fn wrong_calls() -> Vec<Ask> {
 }
 
 fn assert_silent(what: &str, failure: &Failure) {
-    let told = format!("{failure:?}");
-    assert!(!told.contains(KEY), "{what} tells the key: {told}");
-    assert!(!told.contains(PROMPT), "{what} tells the prompt: {told}");
-    assert!(!failure.reason.is_empty(), "{what}: {told}");
+    let reported = format!("{failure:?}");
+    assert!(!reported.contains(KEY), "{what} tells the key: {reported}");
+    assert!(!reported.contains(PROMPT), "{what} tells the prompt: {reported}");
+    assert!(!failure.reason.is_empty(), "{what}: {reported}");
 }
 
 async fn fail_in_every_way(caller: &Caller, provider: &Handle) {
@@ -112,10 +112,10 @@ async fn fail_in_every_way(caller: &Caller, provider: &Handle) {
 
 async fn succeed(caller: &Caller) {
     for asked in [ask(), ask().cached(), ask().cached(), ask().secret("mounted"), ask().json()] {
-        let heard = caller.hear(asked).await;
-        let token = heard.started.as_ref().expect("started").execution_token.clone();
+        let received = caller.recv(asked).await;
+        let token = received.started.as_ref().expect("started").execution_token.clone();
         assert!(!token.contains(KEY));
-        assert_eq!(heard.completed().model, MODEL);
+        assert_eq!(received.completed().model, MODEL);
     }
 }
 
@@ -131,7 +131,7 @@ async fn the_credential_and_the_prompt_stay_where_they_belong() {
         let simulating = spawn(simulator.run(std::future::pending()));
         let more = ["--log", "trace", "--fireworks-protocol", protocol, "--secrets-dir", secrets];
         // Every fault is to come from the provider itself.
-        let more = [&more[..], &["--remember-refusals", "0s"]].concat();
+        let more = [&more[..], &["--negative-cache-ttl", "0s"]].concat();
         let program = Program::serve(&base_url, &more).await;
         let caller = Caller::connect(program.address).await;
         fail_in_every_way(&caller, &provider).await;

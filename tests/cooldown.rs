@@ -84,8 +84,8 @@ async fn a_refused_key_is_answered_from_memory_until_it_heals() {
     assert_eq!(world.upstream_calls(), 1);
     caller.answer(ask("Another's").key("fw_another_canary_key")).await;
     loop {
-        let heard = caller.hear(ask("Healed")).await;
-        if heard.end.is_ok() {
+        let received = caller.recv(ask("Healed")).await;
+        if received.end.is_ok() {
             break;
         }
         assert!(began.elapsed() < lasting * 2, "it does not heal");

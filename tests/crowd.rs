@@ -87,12 +87,12 @@ impl Load {
 fn apart<T: Send + 'static>(
     work: impl AsyncFnOnce() -> T + Send + 'static,
 ) -> oneshot::Receiver<T> {
-    let (tell, told) = oneshot::channel();
+    let (tell, reported) = oneshot::channel();
     thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let _ = tell.send(runtime.expect("a runtime").block_on(work()));
     });
-    told
+    reported
 }
 
 async fn provider(answer: Duration) -> String {
@@ -150,7 +150,7 @@ async fn greedy(worker: SocketAddr, calls: usize, enough: oneshot::Receiver<()>)
         let served = served.clone();
         spawn(async move {
             let asked = ask(&format!("greedy {number}")).tenant("greedy");
-            while let Err(failure) = caller.hear(asked.clone()).await.end {
+            while let Err(failure) = caller.recv(asked.clone()).await.end {
                 // On a machine that is too slow for the rush, requests arrive late.
                 let expected = ["WORKER_SATURATED", "REQUEST_TIMEOUT"];
                 assert!(expected.contains(&failure.reason.as_str()), "{failure:?}");
@@ -189,7 +189,7 @@ async fn crowded(admin: SocketAddr, load: &Load) {
     let expected = if load.whole { 0 } else { beyond };
     loop {
         let figures = page(admin, "/metrics").await.1;
-        let taken = figure(&figures, "sparkler_admission_taken ");
+        let taken = figure(&figures, "sparkler_admission_in_use ");
         let refused = figure(&figures, "sparkler_admission_refusals_total");
         // The last tenth is not for one tenant alone.
         if taken >= load.places * 9 / 10 && refused >= expected {

@@ -99,9 +99,9 @@ async fn the_calls_own_deadline_counts_over_the_whole_stream() {
     let asked = ask("Slowly").total(Duration::from_secs(60));
     let began = Instant::now();
     let call = caller.execute_within(asked, Some(milliseconds(300))).await.expect("it begins");
-    let heard = call.finish().await;
-    assert!(!heard.text.is_empty(), "it streamed until then");
-    assert_deadline(&heard.end.expect_err("it is over"), "TOTAL_TIMEOUT", "streaming");
+    let received = call.finish().await;
+    assert!(!received.text.is_empty(), "it streamed until then");
+    assert_deadline(&received.end.expect_err("it is over"), "TOTAL_TIMEOUT", "streaming");
     assert!(began.elapsed() >= milliseconds(300));
     aborted(&world, 1).await;
 }
@@ -125,9 +125,9 @@ async fn a_keepalive_moves_no_deadline() {
     })
     .await;
     world.simulator.script(Rule::always(Fault::SlowHead { delay: PATIENCE }));
-    let heard = world.caller().await.hear(ask("Well?").first_token(milliseconds(400))).await;
-    assert!((3..=8).contains(&heard.progress), "{} progress events", heard.progress);
-    assert_deadline(&heard.end.expect_err("it is over"), "FIRST_TOKEN_TIMEOUT", "waiting");
+    let received = world.caller().await.recv(ask("Well?").first_token(milliseconds(400))).await;
+    assert!((3..=8).contains(&received.progress), "{} progress events", received.progress);
+    assert_deadline(&received.end.expect_err("it is over"), "FIRST_TOKEN_TIMEOUT", "waiting");
 }
 
 #[tokio::test]

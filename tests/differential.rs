@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use sparkler::{
     error::Error,
     event::{Delta, Emit, Phase, Piece, Usage},
-    fireworks::parts::{Answer, Decoder, Halt},
+    fireworks::parts::{Answer, Decoder, StreamError},
 };
 
 const STREAMS: usize = 10_000;
@@ -102,7 +102,7 @@ fn read_with_the_client(reads: &[&[u8]], choices: usize) -> Reading {
     let counts = [prompt_tokens, completion_tokens, cached_tokens];
     let reasons = match finished {
         Ok(reasons) => reasons,
-        Err(Halt::Refused(error)) => panic!("nobody refuses: {error}"),
+        Err(StreamError::Refused(error)) => panic!("nobody refuses: {error}"),
         Err(_) => return (Err(()), counts),
     };
     let mut read: Vec<Choice> = (0..choices as u32)

@@ -11,12 +11,12 @@ use self::support::{World, ask};
 #[tokio::test]
 async fn an_execution_streams_its_answer_and_completes() {
     let world = World::start().await;
-    let heard = world.caller().await.hear(ask("Why is the sky blue?")).await;
-    let started = heard.started.as_ref().expect("started comes first");
+    let received = world.caller().await.recv(ask("Why is the sky blue?")).await;
+    let started = received.started.as_ref().expect("started comes first");
     assert!(!started.execution_token.is_empty());
     assert_eq!(started.cache_status(), CacheStatus::Disabled);
-    let text = heard.text.clone();
-    let completed = heard.completed();
+    let text = received.text.clone();
+    let completed = received.completed();
     assert!(!text.is_empty());
     assert_eq!(completed.choices[0].text, text, "the deltas are the answer");
     assert_eq!(completed.choices[0].finish_reason, "stop");

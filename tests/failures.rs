@@ -6,7 +6,7 @@ use std::{fmt::Write, time::Duration};
 use sparkler::{
     error::{Deadline, Error, Limit, ProviderError, ProviderErrorKind, Violation},
     event::Phase,
-    proto::status,
+    grpc::status,
 };
 use tonic_types::StatusExt;
 
@@ -45,7 +45,7 @@ fn every_failure() -> Vec<Error> {
         Error::InvalidNodeConfig(vec![Violation::new("config.topP", "is wrong")]),
         Error::UnknownNodeType { given: text(), known: vec!["fireworks"] },
         Error::NotCached,
-        Error::ExecutionUnknown,
+        Error::ExecutionNotFound,
         Error::IdempotencyMismatch,
         Error::CallerUnauthenticated,
         Error::RequestCompressed,
@@ -53,7 +53,7 @@ fn every_failure() -> Vec<Error> {
         Error::Saturated { limit: Limit::Executions, retry_after },
         Error::Saturated { limit: of_a_day(), retry_after },
         Error::Draining { retry_after },
-        Error::ConnectionAged { retry_after },
+        Error::ConnectionMaxAge { retry_after },
         Error::OutputNotJson { problem: text(), text: text() },
         Error::OutputSchemaMismatch { problem: text(), text: text() },
         Error::OutputTooLarge { limit_bytes: 1 },
@@ -73,14 +73,14 @@ fn is_listed(error: &Error) {
         Error::InvalidNodeConfig(_)
         | Error::UnknownNodeType { .. }
         | Error::NotCached
-        | Error::ExecutionUnknown
+        | Error::ExecutionNotFound
         | Error::IdempotencyMismatch
         | Error::CallerUnauthenticated
         | Error::RequestCompressed
         | Error::RequestOverdue { .. }
         | Error::Saturated { .. }
         | Error::Draining { .. }
-        | Error::ConnectionAged { .. }
+        | Error::ConnectionMaxAge { .. }
         | Error::OutputNotJson { .. }
         | Error::OutputSchemaMismatch { .. }
         | Error::OutputTooLarge { .. }

@@ -12,12 +12,12 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["server"],
-    &["service", "config"],
-    &["proto", "report"],
+    &["grpc", "config"],
+    &["proto"],
     &["execution"],
-    &["node", "allowance", "cache", "fleet", "flight"],
+    &["node", "quota", "cache", "fleet", "flight"],
     &["callers", "fireworks", "recording", "redis", "seal", "tls"],
-    &["admission", "cooldown", "lifecycle", "output", "price", "secrets", "watched"],
+    &["admission", "cooldown", "lifecycle", "output", "price", "secrets", "file_watcher"],
     &["metrics"],
     &["descriptors", "telemetry"],
     &["credentials", "error", "event", "files"],
@@ -26,10 +26,10 @@ const LAYERS: &[&[&str]] = &[
 /// Modules that not everybody above may use, and who may.
 const ONLY_FOR: &[(&str, &[&str])] = &[
     // Protobuf stops at the door.
-    ("proto", &["service", "server", "cli"]),
+    ("proto", &["grpc", "server", "cli"]),
     // The provider is the nodes' affair; who puts them together sets it up, and
     // who checks a node asks it.
-    ("fireworks", &["node", "execution", "proto", "config", "server"]),
+    ("fireworks", &["node", "execution", "grpc", "config", "server"]),
 ];
 
 /// Modules that stand alone: they use none of the others.

@@ -53,10 +53,10 @@ async fn what_passes_is_tried_again_before_the_first_delta() {
     ] {
         world.simulator.reset();
         world.simulator.script(Rule::once(fault.clone()).times(2));
-        let heard = caller.hear(ask("Try again")).await;
-        assert!(heard.restarts.is_empty(), "{fault:?}: nothing had been shown");
-        let text = heard.text.clone();
-        let completed = heard.completed();
+        let received = caller.recv(ask("Try again")).await;
+        assert!(received.restarts.is_empty(), "{fault:?}: nothing had been shown");
+        let text = received.text.clone();
+        let completed = received.completed();
         assert_eq!(completed.attempts, 3, "{fault:?}");
         assert_eq!(completed.choices[0].text, text, "{fault:?}");
         assert_eq!(world.upstream_calls(), 3, "{fault:?}");
@@ -123,9 +123,9 @@ async fn a_waking_deployment_has_a_budget_of_its_own() {
 async fn after_output_the_caller_decides() {
     let world = quick().await;
     world.simulator.script(cut_after_output());
-    let heard = world.caller().await.hear(ask("Once")).await;
-    assert!(!heard.text.is_empty(), "what came before the cut was shown");
-    let failure = heard.end.expect_err("it is not tried again");
+    let received = world.caller().await.recv(ask("Once")).await;
+    assert!(!received.text.is_empty(), "what came before the cut was shown");
+    let failure = received.end.expect_err("it is not tried again");
     assert_eq!(failure.reason, "STREAM_INTERRUPTED");
     assert!(failure.safe_to_retry());
     assert_eq!(world.upstream_calls(), 1);
@@ -135,12 +135,12 @@ async fn after_output_the_caller_decides() {
 async fn with_leave_the_answer_begins_anew() {
     let world = quick().await;
     world.simulator.script(cut_after_output());
-    let heard = world.caller().await.hear(ask("Begin anew").allow_restart()).await;
-    assert_eq!(heard.restarts.len(), 1);
-    assert_eq!(heard.restarts[0].attempt, 2);
-    assert_eq!(heard.restarts[0].reason, "STREAM_INTERRUPTED");
-    let text = heard.text.clone();
-    let completed = heard.completed();
+    let received = world.caller().await.recv(ask("Begin anew").allow_restart()).await;
+    assert_eq!(received.restarts.len(), 1);
+    assert_eq!(received.restarts[0].attempt, 2);
+    assert_eq!(received.restarts[0].reason, "STREAM_INTERRUPTED");
+    let text = received.text.clone();
+    let completed = received.completed();
     assert_eq!(completed.choices[0].text, text, "the deltas since the restart are the answer");
     assert_eq!(completed.attempts, 2);
 }
@@ -151,9 +151,9 @@ async fn who_wants_no_deltas_does_not_hear_of_a_restart() {
     let caller = world.caller().await;
     let whole = caller.answer(ask("Quietly")).await.choices[0].text.clone();
     world.simulator.script(cut_after_output());
-    let heard = caller.hear(ask("Quietly").no_deltas()).await;
-    assert!(heard.restarts.is_empty() && heard.deltas.is_empty(), "{:?}", heard.restarts);
-    let completed = heard.completed();
+    let received = caller.recv(ask("Quietly").no_deltas()).await;
+    assert!(received.restarts.is_empty() && received.deltas.is_empty(), "{:?}", received.restarts);
+    let completed = received.completed();
     assert_eq!(completed.choices[0].text, whole);
     assert_eq!(completed.attempts, 2);
 }

@@ -60,9 +60,9 @@ impl Fleet {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             };
-            let heard = call.finish().await;
-            let token = heard.started.as_ref().expect("started").execution_token.clone();
-            if is_whole(heard) {
+            let received = call.finish().await;
+            let token = received.started.as_ref().expect("started").execution_token.clone();
+            if is_whole(received) {
                 return;
             }
             self.broken.fetch_add(1, Ordering::Relaxed);
@@ -88,9 +88,9 @@ fn caller(worker: &Program) -> Caller {
 }
 
 /// Whether it completed, with all that was told on the way.
-fn is_whole(heard: Heard) -> bool {
-    let text = heard.text.clone();
-    match heard.end {
+fn is_whole(received: Heard) -> bool {
+    let text = received.text.clone();
+    match received.end {
         Ok(completed) => {
             assert_eq!(completed.choices[0].text, text);
             true

@@ -33,14 +33,14 @@ const TAKEN: &[u8] = &[0; 5];
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(options.address).await?;
-        let told = Arc::new(AtomicUsize::new(0));
+        let subscriber = TcpListener::bind(options.address).await?;
+        let reported = Arc::new(AtomicUsize::new(0));
         // The worker has one connection; before it, somebody looks whether this
         // listens.
         loop {
-            let (socket, _) = listener.accept().await?;
-            let told = told.clone();
-            let answer = service_fn(move |request| take(request, told.clone()));
+            let (socket, _) = subscriber.accept().await?;
+            let reported = reported.clone();
+            let answer = service_fn(move |request| take(request, reported.clone()));
             let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .initial_stream_window_size(1 << 20)
                 .initial_connection_window_size(1 << 20)
@@ -55,14 +55,14 @@ type Part = Result<Frame<Bytes>, Infallible>;
 
 async fn take(
     request: Request<Incoming>,
-    told: Arc<AtomicUsize>,
+    reported: Arc<AtomicUsize>,
 ) -> Result<Response<Answer>, hyper::Error> {
     let mut body = request.into_body();
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
         bytes += frame?.data_ref().map_or(0, Bytes::len);
     }
-    let all = told.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    let all = reported.fetch_add(bytes, Ordering::Relaxed) + bytes;
     eprintln!("{all} bytes");
     let mut end = HeaderMap::new();
     end.insert("grpc-status", HeaderValue::from_static("0"));

@@ -17,11 +17,11 @@ pub async fn measure(effort: Effort, report: &mut Report) {
     let (mut later, mut gaps) = (Vec::new(), Vec::new());
     for round in 0..effort.rounds {
         let prompt = format!("First token {round}");
-        let leading = hear(leader, &prompt);
+        let leading = recv(leader, &prompt);
         let following = async {
             // Somebody else leads by then, and has had nothing yet.
             tokio::time::sleep(Duration::from_millis(100)).await;
-            hear(follower, &prompt).await
+            recv(follower, &prompt).await
         };
         let (led, followed) = tokio::join!(leading, following);
         later.push(milliseconds(followed[0]) - milliseconds(led[0]));
@@ -46,16 +46,16 @@ pub async fn measure(effort: Effort, report: &mut Report) {
 }
 
 /// When each delta came, as one clock says.
-async fn hear(caller: &Caller, prompt: &str) -> Vec<Duration> {
+async fn recv(caller: &Caller, prompt: &str) -> Vec<Duration> {
     let mut call = caller.execute(ask(prompt).cached()).await.expect("it runs");
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     while let Some(event) = call.next().await {
         if let sparkler::proto::execute_node_response::Event::Delta(_) = event.expect("no failure")
         {
-            heard.push(began().elapsed());
+            received.push(began().elapsed());
         }
     }
-    heard
+    received
 }
 
 /// What all is measured from.

@@ -10,16 +10,16 @@ use sparkler::{
     credentials::ApiKey,
     error::{Error, ProviderError},
     event::{Delta, Emit, Phase, Piece},
-    fireworks::parts::{Answer, Event, Halt, Scene, from_status, from_stream},
+    fireworks::parts::{Answer, Event, StreamError, ErrorContext, from_status, from_stream},
 };
 
 const KEY: &str = "fw_key";
 static CREDENTIAL: LazyLock<ApiKey> =
     LazyLock::new(|| ApiKey::new(KEY.to_owned()).expect("a key"));
 
-struct Listener;
+struct Subscriber;
 
-impl Emit for Listener {
+impl Emit for Subscriber {
     fn phase(&mut self, _: Phase) {}
 
     fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
@@ -43,26 +43,27 @@ fn check(error: &ProviderError) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let scene = Scene {
+    let context = ErrorContext {
         credential: &CREDENTIAL,
         phase: Phase::Waiting,
         request_id: None,
         retry_after: None,
+        account_wide: false,
     };
     let text = String::from_utf8_lossy(input);
     for status in [400, 403, 503] {
-        check(&from_status(status, &text, scene));
+        check(&from_status(status, &text, context));
     }
-    check(&from_stream(&text, scene));
+    check(&from_stream(&text, context));
 
     let mut answer = Answer::new(2, true);
     for data in input.split(|byte| *byte == b'\n') {
         let event = Event { name: b"", data };
-        match answer.take_event(event, &mut Listener) {
+        match answer.take_event(event, &mut Subscriber) {
             Ok(()) => {}
-            Err(Halt::Reported(said)) => return check(&from_stream(&said, scene)),
+            Err(StreamError::Reported(said)) => return check(&from_stream(&said, context)),
             Err(_) => return,
         }
     }
-    let _ = answer.finish(&mut Listener);
+    let _ = answer.finish(&mut Subscriber);
 });

@@ -50,10 +50,10 @@ impl Charge {
         if needs <= self.answer.load(Ordering::Relaxed) {
             return true;
         }
-        let mut floor = self.admission.floor();
+        let mut queue = self.admission.queue();
         let has = self.answer.load(Ordering::Relaxed);
         if needs > has {
-            if !floor.grow(&self.tenant, needs - has) {
+            if !queue.grow(&self.tenant, needs - has) {
                 return false;
             }
             self.answer.store(needs, Ordering::Relaxed);
@@ -65,7 +65,7 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         let bytes = self.request + self.answer.load(Ordering::Relaxed);
-        self.admission.floor().discharge(&self.tenant, bytes);
+        self.admission.queue().discharge(&self.tenant, bytes);
     }
 }
 

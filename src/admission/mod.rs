@@ -8,10 +8,10 @@
 //! Called by `execution`, which asks it before anything else; who is whose
 //! tenant is decided there.
 
-mod arriving;
-mod floor;
+mod fair_queue;
 mod memory;
 mod pacing;
+mod request_body;
 #[cfg(test)]
 mod tests;
 
@@ -25,9 +25,9 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub use self::arriving::Arriving;
+pub use self::request_body::RequestBodyCharge;
 use self::{
-    floor::{Floor, LinedUp, Ticket},
+    fair_queue::{Enqueued, FairQueue, Ticket},
     memory::Charge,
     pacing::Pacing,
 };
@@ -84,7 +84,7 @@ pub struct Admission(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     config: AdmissionConfig,
-    floor: Mutex<Floor<Caller>>,
+    queue: Mutex<FairQueue<Caller>>,
     pacing: Mutex<Pacing>,
     /// Rung when the last place was given back and nobody is in line.
     empty: Notify,
@@ -98,16 +98,16 @@ type Caller = oneshot::Sender<Result<Place, Limit>>;
 #[derive(Debug)]
 pub enum Entry {
     /// It has a place.
-    Seated(Permit),
+    Admitted(Permit),
     /// It is in line for one.
-    InLine(Waiting),
+    Queued(Waiting),
 }
 
 /// A place and the memory that goes with it, given back when the last clone is
 /// dropped.
 #[derive(Debug, Clone)]
 pub struct Permit {
-    seat: Arc<(Place, Charge)>,
+    slot: Arc<(Place, Charge)>,
     waited: Option<Duration>,
 }
 
@@ -132,32 +132,32 @@ struct Place {
 impl Admission {
     /// A worker with nobody in it.
     pub fn new(config: AdmissionConfig) -> Admission {
-        let floor = Mutex::new(Floor::new(config));
+        let queue = Mutex::new(FairQueue::new(config));
         let pacing = Mutex::default();
-        Admission(Arc::new(Shared { config, floor, pacing, empty: Notify::new() }))
+        Admission(Arc::new(Shared { config, queue, pacing, empty: Notify::new() }))
     }
 
     /// Takes a place for a tenant's call with a request of so many bytes, or
     /// lines up for one, or says that there is room for neither.
     pub fn admit(&self, tenant: &str, request_bytes: usize) -> Result<Entry, Error> {
-        let mut floor = self.floor();
+        let mut queue = self.queue();
         let bytes = memory::of_request(request_bytes);
-        let name = floor.charge(tenant, bytes).map_err(refusal)?;
+        let name = queue.charge(tenant, bytes).map_err(refusal)?;
         let charge = Charge::new(self.clone(), name.clone(), bytes);
-        if let Some(tenant) = floor.sit(tenant) {
-            return Ok(Entry::Seated(self.place(tenant).permit(charge, None)));
+        if let Some(tenant) = queue.try_acquire(tenant) {
+            return Ok(Entry::Admitted(self.place(tenant).permit(charge, None)));
         }
         let (caller, called) = oneshot::channel();
-        let lined_up = floor.line_up(tenant, caller);
-        drop(floor);
-        let LinedUp { tenant, ticket, pushed_out } =
-            lined_up.map_err(|limit| self.refusal_of(&name, limit))?;
+        let enqueued = queue.enqueue(tenant, caller);
+        drop(queue);
+        let Enqueued { tenant, ticket, pushed_out } =
+            enqueued.map_err(|limit| self.refusal_of(&name, limit))?;
         if let Some(pushed_out) = pushed_out {
             let _ = pushed_out.send(Err(Limit::Executions));
         }
         let (admission, since) = (self.clone(), Instant::now());
         let charge = Some(charge);
-        Ok(Entry::InLine(Waiting { admission, tenant, ticket, called, charge, since }))
+        Ok(Entry::Queued(Waiting { admission, tenant, ticket, called, charge, since }))
     }
 
     /// The places there are.
@@ -167,17 +167,17 @@ impl Admission {
 
     /// Places taken.
     pub fn taken(&self) -> usize {
-        self.floor().seated()
+        self.queue().admitted()
     }
 
     /// Calls in line.
     pub fn queued(&self) -> usize {
-        self.floor().queued()
+        self.queue().queued()
     }
 
     /// Memory taken, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.floor().bytes()
+        self.queue().bytes()
     }
 
     /// Resolves when no place is taken and nobody is in line. Cancel safe.
@@ -188,7 +188,7 @@ impl Admission {
             // Registered before the look, so that what comes between is not
             // missed.
             empty.as_mut().enable();
-            if self.floor().is_empty() {
+            if self.queue().is_empty() {
                 return;
             }
             empty.await;
@@ -211,10 +211,10 @@ impl Admission {
         self.0.pacing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn vacate(&self, tenant: &Arc<str>) {
+    fn release(&self, tenant: &Arc<str>) {
         let (next, is_empty) = {
-            let mut floor = self.floor();
-            (floor.vacate(tenant), floor.is_empty())
+            let mut queue = self.queue();
+            (queue.release(tenant), queue.is_empty())
         };
         if let Some((tenant, caller)) = next {
             // One who has just left the line drops the place, and so calls the
@@ -227,9 +227,9 @@ impl Admission {
 
     fn leave(&self, tenant: &Arc<str>, ticket: Ticket) {
         let is_empty = {
-            let mut floor = self.floor();
-            floor.leave(tenant, ticket);
-            floor.is_empty()
+            let mut queue = self.queue();
+            queue.leave(tenant, ticket);
+            queue.is_empty()
         };
         if is_empty {
             self.0.empty.notify_waiters();
@@ -237,15 +237,15 @@ impl Admission {
     }
 
     /// Held for a few instructions, which do not panic.
-    fn floor(&self) -> MutexGuard<'_, Floor<Caller>> {
-        self.0.floor.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, FairQueue<Caller>> {
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Waiting {
     /// Resolves when there is a place, or when there is none in time. Cancel
     /// safe: a place that nobody waits for goes to the next.
-    pub async fn seated(&mut self) -> Result<Permit, Error> {
+    pub async fn admitted(&mut self) -> Result<Permit, Error> {
         let limit = self.admission.0.config.queue_timeout;
         match timeout_at(self.since + limit, &mut self.called).await {
             Ok(Ok(Ok(place))) => match self.charge.take() {
@@ -273,7 +273,7 @@ impl Drop for Waiting {
 impl Permit {
     /// Whose it is; empty without a tenant.
     pub fn tenant(&self) -> &str {
-        &self.seat.0.tenant
+        &self.slot.0.tenant
     }
 
     /// How long it was waited for; `None` when it was there at once.
@@ -284,20 +284,20 @@ impl Permit {
     /// Takes memory for an answer that has grown to so many bytes; fails where
     /// there is none left. To be asked again as it grows: what was taken counts.
     pub fn afford(&self, answer_bytes: usize) -> Result<(), Error> {
-        if self.seat.1.afford(answer_bytes) { Ok(()) } else { Err(refusal(Limit::Bytes)) }
+        if self.slot.1.afford(answer_bytes) { Ok(()) } else { Err(refusal(Limit::Bytes)) }
     }
 }
 
 impl Place {
     fn permit(self, charge: Charge, waited: Option<Duration>) -> Permit {
-        Permit { seat: Arc::new((self, charge)), waited }
+        Permit { slot: Arc::new((self, charge)), waited }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.admission.pacing().stayed(self.since.elapsed());
-        self.admission.vacate(&self.tenant);
+        self.admission.release(&self.tenant);
     }
 }
 

@@ -22,16 +22,16 @@ fn admission(executions: usize, queue_length: usize) -> Admission {
     })
 }
 
-fn seated(entry: Result<Entry, Error>) -> Permit {
+fn admitted(entry: Result<Entry, Error>) -> Permit {
     match entry {
-        Ok(Entry::Seated(permit)) => permit,
+        Ok(Entry::Admitted(permit)) => permit,
         other => panic!("it has no place: {other:?}"),
     }
 }
 
-fn in_line(entry: Result<Entry, Error>) -> Waiting {
+fn queued(entry: Result<Entry, Error>) -> Waiting {
     match entry {
-        Ok(Entry::InLine(waiting)) => waiting,
+        Ok(Entry::Queued(waiting)) => waiting,
         other => panic!("it is not in line: {other:?}"),
     }
 }
@@ -39,7 +39,7 @@ fn in_line(entry: Result<Entry, Error>) -> Waiting {
 #[tokio::test]
 async fn a_place_is_held_until_its_last_clone_is_dropped() {
     let admission = admission(1, 0);
-    let permit = seated(admission.admit("", 0));
+    let permit = admitted(admission.admit("", 0));
     let of_the_flight = permit.clone();
     drop(permit);
     assert_eq!(admission.admit("", 0).expect_err("full").reason(), "WORKER_SATURATED");
@@ -49,32 +49,32 @@ async fn a_place_is_held_until_its_last_clone_is_dropped() {
     assert!(poll!(&mut idle).is_pending());
     drop(of_the_flight);
     idle.await;
-    seated(admission.admit("", 0));
+    admitted(admission.admit("", 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_in_line_is_called_when_a_place_is_free() {
     let admission = admission(1, 2);
-    let holding = seated(admission.admit("a", 0));
-    let mut first = in_line(admission.admit("a", 0));
-    let mut second = in_line(admission.admit("a", 0));
+    let holding = admitted(admission.admit("a", 0));
+    let mut first = queued(admission.admit("a", 0));
+    let mut second = queued(admission.admit("a", 0));
     assert_eq!(admission.queued(), 2);
-    assert!(first.seated().now_or_never().is_none());
+    assert!(first.admitted().now_or_never().is_none());
     tokio::time::advance(Duration::from_secs(3)).await;
     drop(holding);
-    let permit = first.seated().await.expect("a place");
+    let permit = first.admitted().await.expect("a place");
     assert_eq!(permit.waited(), Some(Duration::from_secs(3)));
-    assert!(second.seated().now_or_never().is_none());
+    assert!(second.admitted().now_or_never().is_none());
     drop(permit);
-    second.seated().await.expect("a place");
+    second.admitted().await.expect("a place");
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_longer_than_the_queue_timeout() {
     let admission = admission(1, 1);
-    let _holding = seated(admission.admit("a", 0));
+    let _holding = admitted(admission.admit("a", 0));
     let began = Instant::now();
-    let refused = in_line(admission.admit("a", 0)).seated().await.expect_err("no place");
+    let refused = queued(admission.admit("a", 0)).admitted().await.expect_err("no place");
     assert_eq!(began.elapsed(), Duration::from_secs(10));
     let limit = Limit::Queue { waited: Duration::from_secs(10) };
     assert!(matches!(refused, Error::Saturated { limit: met, .. } if met == limit));
@@ -84,25 +84,25 @@ async fn nobody_waits_longer_than_the_queue_timeout() {
 #[tokio::test]
 async fn who_leaves_the_line_frees_its_place_in_it() {
     let admission = admission(1, 1);
-    let holding = seated(admission.admit("a", 0));
-    let leaving = in_line(admission.admit("a", 0));
+    let holding = admitted(admission.admit("a", 0));
+    let leaving = queued(admission.admit("a", 0));
     admission.admit("a", 0).expect_err("the line is full");
     drop(leaving);
-    let mut staying = in_line(admission.admit("a", 0));
+    let mut staying = queued(admission.admit("a", 0));
     drop(holding);
-    staying.seated().await.expect("a place");
+    staying.admitted().await.expect("a place");
 }
 
 #[tokio::test]
 async fn a_place_handed_to_one_who_has_gone_is_handed_on() {
     let admission = admission(1, 2);
-    let holding = seated(admission.admit("a", 0));
-    let gone = in_line(admission.admit("a", 0));
-    let mut next = in_line(admission.admit("a", 0));
+    let holding = admitted(admission.admit("a", 0));
+    let gone = queued(admission.admit("a", 0));
+    let mut next = queued(admission.admit("a", 0));
     // It has been called, and leaves without having looked.
     drop(holding);
     drop(gone);
-    next.seated().await.expect("a place");
+    next.admitted().await.expect("a place");
     drop(next);
     admission.idle().await;
 }
@@ -110,11 +110,11 @@ async fn a_place_handed_to_one_who_has_gone_is_handed_on() {
 #[tokio::test]
 async fn who_is_pushed_out_is_told() {
     let admission = admission(1, 2);
-    let _holding = seated(admission.admit("greedy", 0));
-    let _first = in_line(admission.admit("greedy", 0));
-    let mut newest = in_line(admission.admit("greedy", 0));
-    let _modest = in_line(admission.admit("modest", 0));
-    assert_eq!(newest.seated().await.expect_err("pushed out").reason(), "WORKER_SATURATED");
+    let _holding = admitted(admission.admit("greedy", 0));
+    let _first = queued(admission.admit("greedy", 0));
+    let mut newest = queued(admission.admit("greedy", 0));
+    let _modest = queued(admission.admit("modest", 0));
+    assert_eq!(newest.admitted().await.expect_err("pushed out").reason(), "WORKER_SATURATED");
 }
 
 /// Callers of several threads come, wait, lose patience at any moment, and hold
@@ -144,7 +144,7 @@ fn no_interleaving_of_comings_and_goings_loses_a_place() {
     });
     assert!(served.load(Ordering::Relaxed) > EXECUTIONS, "hardly anybody was served");
     assert_eq!((admission.taken(), admission.queued(), admission.bytes()), (0, 0, 0));
-    let all: Vec<Permit> = (0..EXECUTIONS).map(|_| seated(admission.admit("after", 0))).collect();
+    let all: Vec<Permit> = (0..EXECUTIONS).map(|_| admitted(admission.admit("after", 0))).collect();
     assert_eq!(all.len(), admission.limit());
 }
 
@@ -158,8 +158,8 @@ async fn come_and_go(
         let tenant = ["a", "b", "c"][random.usize(..3)];
         let entry = admission.admit(tenant, 0);
         let permit = match entry {
-            Ok(Entry::Seated(permit)) => Some(permit),
-            Ok(Entry::InLine(mut waiting)) => patient(&mut waiting, random.u32(..6)).await,
+            Ok(Entry::Admitted(permit)) => Some(permit),
+            Ok(Entry::Queued(mut waiting)) => patient(&mut waiting, random.u32(..6)).await,
             Err(_) => None,
         };
         if let Some(_permit) = permit {
@@ -181,8 +181,8 @@ async fn come_and_go(
 /// Waits for as many looks as its patience has.
 async fn patient(waiting: &mut Waiting, looks: u32) -> Option<Permit> {
     for _ in 0..looks {
-        if let Some(seated) = waiting.seated().now_or_never() {
-            return seated.ok();
+        if let Some(admitted) = waiting.admitted().now_or_never() {
+            return admitted.ok();
         }
         tokio::task::yield_now().await;
     }
@@ -192,7 +192,7 @@ async fn patient(waiting: &mut Waiting, looks: u32) -> Option<Permit> {
 #[tokio::test]
 async fn a_call_is_charged_for_its_request_and_for_its_answer_as_it_grows() {
     let admission = admission(2, 1);
-    let permit = seated(admission.admit("", 1 << 20));
+    let permit = admitted(admission.admit("", 1 << 20));
     let for_request = admission.bytes();
     assert!(for_request > 1 << 20);
     permit.afford(1000).expect("there is room");
@@ -213,9 +213,9 @@ async fn a_call_is_charged_for_its_request_and_for_its_answer_as_it_grows() {
 #[tokio::test]
 async fn who_is_in_line_is_charged_until_it_leaves() {
     let admission = admission(1, 1);
-    let holding = seated(admission.admit("", 0));
+    let holding = admitted(admission.admit("", 0));
     let alone = admission.bytes();
-    let waiting = in_line(admission.admit("", 1000));
+    let waiting = queued(admission.admit("", 1000));
     assert!(admission.bytes() > alone);
     admission.admit("", 1000).expect_err("the line is full");
     drop(waiting);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de};
 use zeroize::Zeroizing;
 
 use super::{Caller, Digest, Directory, MAX_TOKEN_BYTES, digest};
-use crate::{secrets::Grant, watched::Contents};
+use crate::{file_watcher::Contents, secrets::Grant};
 
 /// Shorter tokens can be guessed.
 const MIN_TOKEN_BYTES: usize = 16;
@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for Token {
 struct Secrets(Grant);
 
 /// The callers of a file, or everything that is wrong with them.
-pub(super) fn understand(contents: &[Contents]) -> Result<Directory, String> {
+pub(super) fn parse(contents: &[Contents]) -> Result<Directory, String> {
     // Not the parser's words: they may quote a token.
     let file: File = serde_json::from_slice(&contents[0]).map_err(|error| {
         format!(
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn problem(text: &str) -> String {
-        understand(&[text.as_bytes().to_vec().into()]).expect_err("wrong")
+        parse(&[text.as_bytes().to_vec().into()]).expect_err("wrong")
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn an_empty_list_is_legal_and_means_nobody() {
-        let directory = understand(&[br#"{"callers": []}"#.to_vec().into()]).expect("legal");
+        let directory = parse(&[br#"{"callers": []}"#.to_vec().into()]).expect("legal");
         assert_eq!(directory.by_token(b"a token of the flows"), None);
     }
 
@@ -259,7 +259,7 @@ mod tests {
             .collect();
         let text = format!(r#"{{"callers": [{}]}}"#, entries.join(","));
         let began = std::time::Instant::now();
-        let directory = understand(&[text.into_bytes().into()]).expect("callers");
+        let directory = parse(&[text.into_bytes().into()]).expect("callers");
         let read = began.elapsed();
         let began = std::time::Instant::now();
         for n in (0..50_000).step_by(50) {
@@ -275,7 +275,7 @@ mod tests {
         // printf 'a token of the flows' | sha256sum
         let text = r#"{"callers": [{"name": "a", "tokens_sha256":
             ["BF97C4FF62d0ab2a946d156237f58acc77530cdd24388c8867e2828e60ccdd4f"]}]}"#;
-        let directory = understand(&[text.as_bytes().to_vec().into()]).expect("callers");
+        let directory = parse(&[text.as_bytes().to_vec().into()]).expect("callers");
         let caller = directory.by_token(b"a token of the flows").expect("known");
         assert_eq!(caller.secrets, Grant::Named([].into()));
     }

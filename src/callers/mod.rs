@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{metrics::Metrics, secrets::Grant, watched::Watched};
+use crate::{file_watcher::FileWatcher, metrics::Metrics, secrets::Grant};
 
 /// Who calls, as far as the worker itself knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub enum Callers {
     /// Whoever has a certificate that TLS accepts, under its first name.
     Certified,
     /// Those of the operator's file.
-    Listed(Arc<Watched<Directory>>),
+    Listed(Arc<FileWatcher<Directory>>),
 }
 
 /// The callers of a file.
@@ -75,7 +75,8 @@ impl Callers {
     /// Those of a file, which is followed once [`follow`](Callers::follow) runs.
     pub fn listed(file: &Path) -> Result<Callers, String> {
         let files: Vec<PathBuf> = vec![file.to_owned()];
-        Watched::read(files, file::understand).map(|watched| Callers::Listed(Arc::new(watched)))
+        FileWatcher::read(files, file::parse)
+            .map(|file_watcher| Callers::Listed(Arc::new(file_watcher)))
     }
 
     /// Who calls; `None` for somebody unknown.
@@ -89,7 +90,7 @@ impl Callers {
                 let name = evidence.certificate?.first()?.clone();
                 Some(Caller { name: Some(name), ..Caller::anyone() })
             }
-            Callers::Listed(watched) => watched.current().identify(evidence).cloned(),
+            Callers::Listed(file_watcher) => file_watcher.current().identify(evidence).cloned(),
         }
     }
 
@@ -98,15 +99,15 @@ impl Callers {
     pub fn in_force(&self) -> Option<usize> {
         match self {
             Callers::Anyone | Callers::Certified => None,
-            Callers::Listed(watched) => Some(watched.current().callers.len()),
+            Callers::Listed(file_watcher) => Some(file_watcher.current().callers.len()),
         }
     }
 
     /// Has the metrics read how many callers are in force.
     pub fn watch(&self, metrics: &Metrics) {
-        if let Callers::Listed(watched) = self {
-            let watched = watched.clone();
-            metrics.watch_callers(move || watched.current().callers.len() as u64);
+        if let Callers::Listed(file_watcher) = self {
+            let file_watcher = file_watcher.clone();
+            metrics.watch_callers(move || file_watcher.current().callers.len() as u64);
         }
     }
 
@@ -114,7 +115,7 @@ impl Callers {
     pub async fn follow(&self) {
         match self {
             Callers::Anyone | Callers::Certified => std::future::pending().await,
-            Callers::Listed(watched) => watched.follow().await,
+            Callers::Listed(file_watcher) => file_watcher.follow().await,
         }
     }
 }
@@ -168,7 +169,7 @@ mod tests {
     ]}"#;
 
     fn directory() -> Directory {
-        file::understand(&[FILE.as_bytes().to_vec().into()]).expect("callers")
+        file::parse(&[FILE.as_bytes().to_vec().into()]).expect("callers")
     }
 
     fn named(directory: &Directory, header: &str) -> Option<String> {

@@ -40,7 +40,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// Tells what happened on stderr; the exit code says the same to a script.
-    pub(super) fn tell(self) -> ExitCode {
+    pub(super) fn report(self) -> ExitCode {
         let mut stderr = anstream::stderr().lock();
         // Where stderr is closed, the exit code still tells.
         let _ = self.write(&mut stderr);
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use crate::proto::Cost;
 
-    fn told(status: Status) -> String {
+    fn printed(status: Status) -> String {
         let mut out = anstream::StripStream::new(Vec::new());
         Failure::from(status).write(&mut out).unwrap();
         String::from_utf8(out.into_inner()).unwrap()
@@ -255,7 +255,7 @@ mod tests {
         details.set_retry_info(Some(Duration::from_secs(2)));
         let status = Status::with_error_details(Code::ResourceExhausted, "too much", details);
         assert_eq!(
-            told(status),
+            printed(status),
             "PROVIDER_RATE_LIMITED: too much\n  safe to repeat: yes, after 2.00s\n  \
              provider request: chatcmpl-1\n"
         );
@@ -272,7 +272,7 @@ mod tests {
             details,
         );
         assert_eq!(
-            told(status),
+            printed(status),
             "INVALID_NODE_CONFIG: the node cannot run:\n  config.temperature must be at most 2\n  \
              config.modelName is missing\n  safe to repeat: no\n"
         );
@@ -297,7 +297,7 @@ mod tests {
             inner.encode_to_vec().into(),
         );
         assert_eq!(
-            told(status),
+            printed(status),
             "FAILED_PRECONDITION: not JSON\n  attempts: 2\n  spent: $0.000005\n  \
              the answer was:\nSure! {\\u{1b}[2J\n"
         );
@@ -305,6 +305,6 @@ mod tests {
 
     #[test]
     fn a_status_of_somebody_else_keeps_the_words_of_grpc() {
-        assert_eq!(told(Status::deadline_exceeded("late")), "DEADLINE_EXCEEDED: late\n");
+        assert_eq!(printed(Status::deadline_exceeded("late")), "DEADLINE_EXCEEDED: late\n");
     }
 }

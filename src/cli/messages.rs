@@ -255,8 +255,8 @@ mod tests {
             ("[]", "messages is empty"),
             ("3", "messages must be a list"),
         ] {
-            let told = parse(text).unwrap_err();
-            assert!(told.starts_with(problem), "{text:?}: {told}");
+            let printed = parse(text).unwrap_err();
+            assert!(printed.starts_with(problem), "{text:?}: {printed}");
         }
     }
 }

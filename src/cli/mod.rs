@@ -103,7 +103,7 @@ pub fn main() -> ExitCode {
     match program.command.run(&typed) {
         Ok(code) => code,
         Err(failure) if json => failed(&failure.to_string(), failure.exit_code()),
-        Err(failure) => failure.tell(),
+        Err(failure) => failure.report(),
     }
 }
 

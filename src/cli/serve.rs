@@ -25,10 +25,9 @@ use super::{
 use crate::{
     callers::Callers,
     config::{Config, ServeArgs},
-    descriptors,
+    descriptors, file_watcher,
     server::Server,
     telemetry::Collector,
-    watched,
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -119,8 +118,8 @@ async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
     let mut hang_up = signal(SignalKind::hangup())?;
     end_at_the_second_signal()?;
     let anyone_may_call =
-        matches!(config.door.callers, Callers::Anyone) && !config.listen.ip().is_loopback();
-    let nobody_may_call = config.door.callers.in_force() == Some(0);
+        matches!(config.ingress.callers, Callers::Anyone) && !config.listen.ip().is_loopback();
+    let nobody_may_call = config.ingress.callers.in_force() == Some(0);
     let server = Server::bind(config).await?;
     server.watch_lost_lines(log.lost());
     if anyone_may_call {
@@ -140,7 +139,7 @@ async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
             tokio::select! {
                 _ = terminate.recv() => break "SIGTERM",
                 _ = interrupt.recv() => break "SIGINT",
-                _ = hang_up.recv() => watched::read_again(),
+                _ = hang_up.recv() => file_watcher::read_again(),
             }
         };
         tracing::info!(signal, "stopping; a second signal ends the worker at once");

@@ -98,13 +98,13 @@ impl SimulateArgs {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let listen = self.listen;
         let options = self.options()?;
-        let told = Told::of(&options);
+        let printed = Printed::of(&options);
         let mut terminate = signal(SignalKind::terminate())?;
         let simulator = Simulator::bind(listen, options)
             .await
             .with_context(|| format!("{listen} cannot be listened on"))?;
         // A server goes on serving when nobody reads what it says of itself.
-        let _ = told.write(&simulator, &mut anstream::stdout().lock());
+        let _ = printed.write(&simulator, &mut anstream::stdout().lock());
         simulator
             .run(async move {
                 tokio::select! {
@@ -157,19 +157,19 @@ fn keys(path: &Path) -> Result<Keys, Failure> {
 }
 
 /// What a person has to know to use the simulator.
-struct Told {
+struct Printed {
     keys: String,
     model: String,
     rules: usize,
 }
 
-impl Told {
-    fn of(options: &Options) -> Told {
+impl Printed {
+    fn of(options: &Options) -> Printed {
         let keys = match &options.keys {
             Keys::Shaped => "any that begins with fw_".to_owned(),
             Keys::Only(keys) => format!("those {} of the file", keys.len()),
         };
-        Told {
+        Printed {
             keys: format!(
                 "{keys}; refused: {UNKNOWN_KEY} (401), {UNPAID_KEY} (402), {FORBIDDEN_KEY} (403), \
                  {SUSPENDED_KEY} (412)"
@@ -180,7 +180,7 @@ impl Told {
     }
 
     fn write(&self, simulator: &Simulator, out: &mut impl Write) -> io::Result<()> {
-        let Told { keys, model, rules } = self;
+        let Printed { keys, model, rules } = self;
         let base_url = simulator.base_url();
         let address = simulator.local_addr();
         writeln!(out, "{HEADING}A simulated Fireworks listens. No model runs.{HEADING:#}\n")?;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     admission::AdmissionConfig,
-    allowance::{self, Limits},
+    quota::{self, Limits},
 };
 
 /// Places and lines, as typed.
@@ -52,19 +52,19 @@ pub struct AdmissionArgs {
     /// serve a model; 0s asks it every time.
     #[arg(
         long,
-        env = "SPARKLER_REMEMBER_REFUSALS",
+        env = "SPARKLER_NEGATIVE_CACHE_TTL",
         default_value = "5s",
         value_parser = duration_or_none,
         value_name = "DURATION"
     )]
-    pub remember_refusals: Duration,
+    pub negative_cache_ttl: Duration,
 }
 
 impl AdmissionArgs {
     /// What tenants may spend a day, if that is limited, or all that is wrong with
     /// the file.
     pub(super) fn limits(&self) -> Result<Option<Limits>, String> {
-        let limits = self.limits_file.as_deref().map(allowance::limits).transpose();
+        let limits = self.limits_file.as_deref().map(quota::limits).transpose();
         limits.map_err(|problem| format!("--limits-file: {problem}"))
     }
 

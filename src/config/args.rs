@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    AdmissionArgs, DoorArgs, FleetArgs, MemoryArgs, TelemetryArgs,
+    AdmissionArgs, FleetArgs, IngressArgs, MemoryArgs, TelemetryArgs,
     duration::{duration, duration_or_none},
 };
 
@@ -29,7 +29,7 @@ pub struct ServeArgs {
 
     /// Who may call, and over what.
     #[command(flatten)]
-    pub door: DoorArgs,
+    pub ingress: IngressArgs,
 
     /// The worker's name, in `started` events and logs; the host's name by
     /// default.
@@ -95,12 +95,12 @@ pub struct ServeArgs {
     /// The same for models behind moving names, such as routers; 0s caches none.
     #[arg(
         long,
-        env = "SPARKLER_MOVING_CACHE_TTL",
+        env = "SPARKLER_ALIAS_CACHE_TTL",
         default_value = "5m",
         value_parser = duration_or_none,
         value_name = "DURATION"
     )]
-    pub moving_cache_ttl: Duration,
+    pub alias_cache_ttl: Duration,
 
     /// How long a finished execution can be attached to or replayed for its
     /// idempotency key; 0s keeps none.
@@ -189,12 +189,12 @@ pub struct ServeArgs {
     /// asked for it (ON_CANCEL_DRAIN); 0s ends it.
     #[arg(
         long,
-        env = "SPARKLER_ON_CANCEL_DRAIN_LIMIT",
+        env = "SPARKLER_DETACHED_RUN_LIMIT",
         default_value = "10m",
         value_parser = duration_or_none,
         value_name = "DURATION"
     )]
-    pub on_cancel_drain_limit: Duration,
+    pub detached_run_limit: Duration,
 
     /// Silence after which a stream carries a `progress` event.
     #[arg(
@@ -210,12 +210,12 @@ pub struct ServeArgs {
     /// that balancers can look away; 0s refuses them at once.
     #[arg(
         long,
-        env = "SPARKLER_LEAVE_GRACE",
+        env = "SPARKLER_PRE_DRAIN_DELAY",
         default_value = "5s",
         value_parser = duration_or_none,
         value_name = "DURATION"
     )]
-    pub leave_grace: Duration,
+    pub pre_drain_delay: Duration,
 
     /// How long executions may then run on before they are ended; 0s ends them
     /// at once.

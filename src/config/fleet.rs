@@ -61,12 +61,12 @@ pub struct FleetArgs {
     /// they have given are honoured. May be repeated.
     #[arg(
         long,
-        env = "SPARKLER_OTHER_CACHE_SECRET_FILES",
+        env = "SPARKLER_ADDITIONAL_CACHE_SECRET_FILES",
         value_delimiter = ',',
         value_parser = value_parser!(PathBuf),
         value_name = "FILE"
     )]
-    pub other_cache_secret_file: Vec<PathBuf>,
+    pub additional_cache_secret_file: Vec<PathBuf>,
 }
 
 /// How a worker takes part in a fleet.
@@ -92,9 +92,11 @@ impl FleetConfig {
         problems: &mut Problems,
     ) -> Option<FleetConfig> {
         let other_secrets = args
-            .other_cache_secret_file
+            .additional_cache_secret_file
             .iter()
-            .filter_map(|file| problems.take(cache_secret("--other-cache-secret-file", Some(file))))
+            .filter_map(|file| {
+                problems.take(cache_secret("--additional-cache-secret-file", Some(file)))
+            })
             .collect();
         let url = args.redis_url.as_deref()?;
         problems.take(secret_is_there(has_cache_secret));
@@ -219,7 +221,7 @@ mod tests {
                 "--redis-ca-file=/dev/null",
                 "--redis-password-file=/nonexistent",
                 "--fleet-lease=1ms",
-                "--other-cache-secret-file=/dev/null",
+                "--additional-cache-secret-file=/dev/null",
             ],
             false,
             None,
@@ -230,7 +232,7 @@ mod tests {
             "--redis-ca-file",
             "--redis-password-file",
             "--fleet-lease",
-            "--other-cache-secret-file",
+            "--additional-cache-secret-file",
             "--cache-secret-file",
         ] {
             assert!(problems.contains(word), "{word} is missing in: {problems}");

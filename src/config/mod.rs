@@ -5,9 +5,9 @@
 mod admission;
 mod args;
 mod cgroup;
-mod door;
 mod duration;
 mod fleet;
+mod ingress;
 mod memory;
 mod telemetry;
 
@@ -24,16 +24,15 @@ use url::Url;
 pub use self::{
     admission::AdmissionArgs,
     args::{LogFormat, ProtocolArg, ServeArgs},
-    door::{ConnectionAge, DoorArgs, DoorConfig},
     duration::{duration, duration_or_none},
     fleet::{FleetArgs, FleetConfig},
+    ingress::{ConnectionAge, IngressArgs, IngressConfig},
     memory::MemoryArgs,
     telemetry::TelemetryArgs,
 };
 use self::{memory::Shares, telemetry::Ignored};
 use crate::{
     admission::AdmissionConfig,
-    allowance::Limits,
     cache::{MemoryConfig, key::CacheSecret},
     execution::{Deadlines, Settings},
     files,
@@ -42,6 +41,7 @@ use crate::{
     lifecycle::DrainLimits,
     metrics::MemoryShares,
     price::Prices,
+    quota::Limits,
     telemetry::Settings as TelemetrySettings,
 };
 
@@ -53,7 +53,7 @@ pub struct Config {
     /// Where the admin pages listen.
     pub admin_listen: SocketAddr,
     /// Who may call, and over what.
-    pub door: DoorConfig,
+    pub ingress: IngressConfig,
     /// Threads that execute.
     pub worker_threads: usize,
     /// The provider's client.
@@ -124,7 +124,7 @@ impl Config {
         Config {
             listen: loopback,
             admin_listen: loopback,
-            door: DoorConfig::local(),
+            ingress: IngressConfig::local(),
             worker_threads: 1,
             fireworks: ClientConfig { base_url, ..ClientConfig::default() },
             retry: RetryPolicy::default(),
@@ -181,7 +181,8 @@ impl TryFrom<ServeArgs> for Config {
         for sentence in problems.ignored.sentences() {
             tracing::warn!("{sentence}");
         }
-        let door = DoorConfig::read(&args.door, args.listen, args.max_total_timeout, &mut problems);
+        let ingress =
+            IngressConfig::read(&args.ingress, args.listen, args.max_total_timeout, &mut problems);
         let has_secret = args.cache_secret_file.is_some();
         let fleet =
             FleetConfig::read(&args.fleet, has_secret, &telemetry::environment, &mut problems);
@@ -189,7 +190,7 @@ impl TryFrom<ServeArgs> for Config {
         else {
             return Err(ConfigError(problems.found));
         };
-        let (Some(shares), Some(admission), Some(door)) = (shares, admission, door) else {
+        let (Some(shares), Some(admission), Some(ingress)) = (shares, admission, ingress) else {
             return Err(ConfigError(problems.found));
         };
         if !problems.found.is_empty() {
@@ -198,7 +199,7 @@ impl TryFrom<ServeArgs> for Config {
         Ok(Config {
             listen: args.listen,
             admin_listen: args.admin_listen,
-            door,
+            ingress,
             worker_threads: args.worker_threads.unwrap_or_else(cores),
             fireworks: client(&args, base_url),
             retry: RetryPolicy::default(),
@@ -213,9 +214,12 @@ impl TryFrom<ServeArgs> for Config {
             },
             admission: AdmissionConfig { bytes: shares.executions, ..admission },
             limits: limits.flatten(),
-            refusals_for: args.admission.remember_refusals,
+            refusals_for: args.admission.negative_cache_ttl,
             fleet,
-            drain: DrainLimits { leave_grace: args.leave_grace, drain_limit: args.drain_limit },
+            drain: DrainLimits {
+                pre_drain_delay: args.pre_drain_delay,
+                drain_limit: args.drain_limit,
+            },
             reflection: args.reflection,
             telemetry,
             execution: execution(args, worker_id, shares),
@@ -275,10 +279,10 @@ fn execution(args: ServeArgs, worker_id: String, shares: Shares) -> Settings {
         },
         max_total: args.max_total_timeout,
         max_attempts: args.max_attempts,
-        drain_limit: args.on_cancel_drain_limit,
+        drain_limit: args.detached_run_limit,
         progress_interval: args.progress_interval,
         cache_ttl: args.cache_ttl,
-        moving_cache_ttl: args.moving_cache_ttl,
+        alias_cache_ttl: args.alias_cache_ttl,
         max_recording_bytes: (shares.cache / 8) as usize,
         trust_tenant: args.trust_tenant,
         allow_shared_scope: args.allow_shared_cache,

@@ -56,7 +56,7 @@ impl Limit {
     /// What happened when it is met, in one word: see
     /// [`Error::reason`](super::Error::reason).
     pub fn reason(&self) -> &'static str {
-        if self.is_daily() { "ALLOWANCE_SPENT" } else { "WORKER_SATURATED" }
+        if self.is_daily() { "QUOTA_EXHAUSTED" } else { "WORKER_SATURATED" }
     }
 
     /// Whether it is one of a day, and not of a moment.

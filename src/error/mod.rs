@@ -37,7 +37,7 @@ pub enum Error {
     /// `ONLY_IF_CACHED`, and not cached.
     NotCached,
     /// The execution token is unknown, expired, or another caller's.
-    ExecutionUnknown,
+    ExecutionNotFound,
     /// The idempotency key was used with another request.
     IdempotencyMismatch,
     /// The caller is not known to this worker.
@@ -73,7 +73,7 @@ pub enum Error {
         retry_after: Duration,
     },
     /// The call's connection has become as old as the operator lets it.
-    ConnectionAged {
+    ConnectionMaxAge {
         /// When to try again, over another.
         retry_after: Duration,
     },
@@ -174,7 +174,7 @@ impl Error {
             Error::InvalidNodeConfig(_) => "INVALID_NODE_CONFIG",
             Error::UnknownNodeType { .. } => "UNKNOWN_NODE_TYPE",
             Error::NotCached => "NOT_CACHED",
-            Error::ExecutionUnknown => "EXECUTION_UNKNOWN",
+            Error::ExecutionNotFound => "EXECUTION_NOT_FOUND",
             Error::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
             Error::CallerUnauthenticated => "CALLER_UNAUTHENTICATED",
             Error::RequestCompressed => "COMPRESSION_UNSUPPORTED",
@@ -183,7 +183,7 @@ impl Error {
             Error::Deadline { deadline, .. } => deadline.reason(),
             Error::Saturated { limit, .. } => limit.reason(),
             Error::Draining { .. } => "WORKER_DRAINING",
-            Error::ConnectionAged { .. } => "CONNECTION_AGED",
+            Error::ConnectionMaxAge { .. } => "CONNECTION_MAX_AGE",
             Error::OutputNotJson { .. } => "OUTPUT_NOT_JSON",
             Error::OutputSchemaMismatch { .. } => "OUTPUT_SCHEMA_MISMATCH",
             Error::OutputTooLarge { .. } => "OUTPUT_TOO_LARGE",
@@ -198,7 +198,7 @@ impl Error {
             Error::InvalidNodeConfig(_)
             | Error::UnknownNodeType { .. }
             | Error::NotCached
-            | Error::ExecutionUnknown
+            | Error::ExecutionNotFound
             | Error::IdempotencyMismatch
             | Error::CallerUnauthenticated
             | Error::RequestCompressed
@@ -208,7 +208,7 @@ impl Error {
             Error::Deadline { .. }
             | Error::Saturated { .. }
             | Error::Draining { .. }
-            | Error::ConnectionAged { .. } => Fault::Limit,
+            | Error::ConnectionMaxAge { .. } => Fault::Limit,
             Error::OutputNotJson { .. }
             | Error::OutputSchemaMismatch { .. }
             | Error::OutputTooLarge { .. } => Fault::Model,
@@ -223,7 +223,7 @@ impl Error {
             Error::InvalidNodeConfig(_)
             | Error::UnknownNodeType { .. }
             | Error::NotCached
-            | Error::ExecutionUnknown
+            | Error::ExecutionNotFound
             | Error::IdempotencyMismatch
             | Error::CallerUnauthenticated
             | Error::RequestCompressed
@@ -234,7 +234,7 @@ impl Error {
             Error::Deadline { .. } | Error::RequestOverdue { .. } | Error::Cancelled => Retry::Yes,
             Error::Saturated { retry_after, .. }
             | Error::Draining { retry_after }
-            | Error::ConnectionAged { retry_after } => Retry::After(*retry_after),
+            | Error::ConnectionMaxAge { retry_after } => Retry::After(*retry_after),
             Error::Provider(provider) => provider.retry(),
         }
     }
@@ -259,7 +259,7 @@ impl Error {
             Error::NotCached => "the answer is not cached, and ONLY_IF_CACHED forbids asking the \
                                  provider; use READ_WRITE to execute"
                 .to_owned(),
-            Error::ExecutionUnknown => "no execution with this token for this caller: it is \
+            Error::ExecutionNotFound => "no execution with this token for this caller: it is \
                                         unknown, has expired or belongs to somebody else; execute \
                                         again"
                 .to_owned(),
@@ -287,7 +287,7 @@ impl Error {
             Error::Draining { .. } => {
                 "the worker is stopping; try again on another worker".to_owned()
             }
-            Error::ConnectionAged { .. } => {
+            Error::ConnectionMaxAge { .. } => {
                 "the connection is as old as this worker lets one get; go \
                                               on over another with the execution token, or \
                                               execute again"

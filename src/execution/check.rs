@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{
+use crate::execution::{
     Executor,
-    inference::{self, PROVIDER},
-    line::MAX_TEXT_BYTES,
-    order::Check,
+    observe::log::MAX_TEXT_BYTES,
+    observe::spans::{self, PROVIDER},
+    request::Check,
 };
 use crate::{
     credentials::ApiKey,
@@ -84,7 +84,7 @@ impl Executor {
     async fn probe(&self, model: &str, credential: &ApiKey, limit: Duration) -> Findings {
         let span = self.probe_span(model);
         let probe = self.fireworks.probe(model, credential, limit).await;
-        tell(&probe, &span);
+        log(&probe, &span);
         let Probe { findings, .. } = probe;
         if findings.model.answer == Conclusion::Yes {
             let payer = self.cache_secret.fingerprint(credential);
@@ -100,14 +100,14 @@ impl Executor {
         span.record(|span| {
             span.set(otel::PROVIDER, PROVIDER);
             span.set_text(sparkler::MODEL, &shorten(model, MAX_TEXT_BYTES));
-            inference::server(self.fireworks.base_url(), span);
+            spans::server(self.fireworks.base_url(), span);
         });
         span
     }
 }
 
 /// What was found out; a refusal is an answer, none at all is a failure.
-fn tell(probe: &Probe, span: &Span) {
+fn log(probe: &Probe, span: &Span) {
     let Probe { http_status, findings } = probe;
     span.record(|span| {
         span.set_some(otel::HTTP_STATUS, http_status.map(i64::from));

@@ -4,29 +4,17 @@
 //! Knows nothing of protobuf. The service calls it; it calls nodes, cache and
 //! flights.
 
-mod account;
+mod attach;
 mod check;
-mod clock;
-mod content;
-mod elsewhere;
-mod inference;
-mod inspection;
 mod leader;
-mod line;
-mod measured;
-pub mod order;
-pub mod outcome;
-mod passage;
-mod preparation;
-mod relay;
+mod observe;
+mod prepare;
+mod queue;
+pub mod request;
+pub mod response;
 mod scope;
 mod session;
 mod settings;
-mod shipping;
-mod storage;
-mod story;
-mod token;
-mod waiting;
 
 use std::{fmt, iter, sync::Arc, time::Duration};
 
@@ -34,34 +22,34 @@ use tokio::time::Instant;
 
 pub use self::{
     check::{Findings, Question},
+    observe::call::CallRecord,
+    queue::{QueueEvent, Queued},
     session::Session,
     settings::{Deadlines, Settings},
-    story::Story,
-    waiting::{InLine, News},
 };
 use self::{
-    clock::Clock,
-    order::{Attachment, Limits, Order},
-    outcome::CacheStatus,
-    preparation::Prepared,
-    session::{Beginning, Found},
-    token::{ExecutionToken, Holder, SessionToken},
+    prepare::PreparedExecution,
+    request::{AttachRequest, ExecuteRequest, Limits},
+    response::CacheStatus,
+    session::clock::Clock,
+    session::token::{ExecutionToken, SessionToken, TokenOwner},
+    session::{Lookup, SessionStart},
 };
 use crate::{
     admission::{Admission, Entry, Permit},
-    allowance::Allowances,
     cache::{Hit, Memory, key::CacheSecret},
     callers::Caller,
     cooldown::Cooldowns,
     credentials::ApiKey,
     error::{Error, Violation},
     fireworks::{Client, RetryPolicy},
-    fleet::{Berth, Fleet},
-    flight::{Flight, Flights, Idempotency, Join, Listener, ListenerOptions},
+    fleet::{Fleet, FlightKey},
+    flight::{Flight, Flights, Idempotency, Join, SubscribeOptions, Subscriber},
     lifecycle::{Lifecycle, Stage},
-    metrics::{Lookup, Metrics, Role, Tier},
+    metrics::{LookupResult, Metrics, Role, Tier},
     node::Registry,
     price::Prices,
+    quota::Quotas,
     recording::Recording,
     secrets::Secrets,
     telemetry::{self, Telemetry, names},
@@ -90,7 +78,7 @@ pub struct Executor {
     /// Who gets a place.
     pub admission: Admission,
     /// What tenants may spend a day.
-    pub allowances: Allowances,
+    pub quotas: Quotas,
     /// What the provider has refused lately.
     pub cooldowns: Cooldowns,
     /// Where the worker stands.
@@ -117,82 +105,82 @@ impl Executor {
     pub fn execute(
         self: &Arc<Executor>,
         permit: Permit,
-        order: Order,
-        story: Story,
+        request: ExecuteRequest,
+        record: CallRecord,
     ) -> Result<Box<Session>, Error> {
-        let begun = self.begin(&permit, order, &story);
-        let (beginning, story) = story.after(begun)?;
-        Ok(Box::new(Session::new(self.clone(), permit, beginning, story)))
+        let begun = self.begin(&permit, request, &record);
+        let (start, record) = record.after(begun)?;
+        Ok(Box::new(Session::new(self.clone(), permit, start, record)))
     }
 
     fn begin(
         self: &Arc<Executor>,
         permit: &Permit,
-        order: Order,
-        story: &Story,
-    ) -> Result<Beginning, Error> {
-        let mut clock = self.clock(order.arrived, &order.limits);
+        request: ExecuteRequest,
+        record: &CallRecord,
+    ) -> Result<SessionStart, Error> {
+        let mut clock = self.clock(request.arrived, &request.limits);
         clock.queued(permit.waited());
-        let holder = Holder::of(&order.caller, &order.context);
-        let prepared = self.prepare(order)?;
+        let owner = TokenOwner::of(&request.caller, &request.context);
+        let prepared = self.prepare(request)?;
         let fingerprint = prepared.fingerprint;
 
-        let found = self.look_up(&prepared, story, &mut clock)?;
-        let (listener, found) = match found {
+        let found = self.look_up(&prepared, record, &mut clock)?;
+        let (subscriber, found) = match found {
             Some(found) => found,
             None if prepared.only_reads() && self.fleet.is_none() => return Err(Error::NotCached),
-            None => self.join_or_lead(prepared, permit, story)?,
+            None => self.join_or_lead(prepared, permit, record)?,
         };
-        let token = SessionToken::New(holder, fingerprint);
-        Ok(Beginning { listener, clock, found, token })
+        let token = SessionToken::New(owner, fingerprint);
+        Ok(SessionStart { subscriber, clock, found, token })
     }
 
     /// Picks an execution up again. Never runs anything.
     pub fn attach(
         self: &Arc<Executor>,
         permit: Permit,
-        attachment: Attachment,
-        story: Story,
+        request: AttachRequest,
+        record: CallRecord,
     ) -> Result<Box<Session>, Error> {
-        let picked_up = self.pick_up(&permit, attachment);
-        let (beginning, story) = story.after(picked_up)?;
-        Ok(Box::new(Session::new(self.clone(), permit, beginning, story)))
+        let picked_up = self.pick_up(&permit, request);
+        let (start, record) = record.after(picked_up)?;
+        Ok(Box::new(Session::new(self.clone(), permit, start, record)))
     }
 
     fn pick_up(
         self: &Arc<Executor>,
         permit: &Permit,
-        attachment: Attachment,
-    ) -> Result<Beginning, Error> {
-        let Attachment { execution_token, after_sequence, credential, context, caller, .. } =
-            attachment;
+        request: AttachRequest,
+    ) -> Result<SessionStart, Error> {
+        let AttachRequest { execution_token, after_sequence, credential, context, caller, .. } =
+            request;
         let credential =
             credential.map(|source| self.credential(Some(source), None, &caller.secrets));
         let credential = credential.transpose()?;
-        let holder = Holder::of(&caller, &context);
-        let token = self.opened(&execution_token, &holder, credential.as_ref());
-        let token = token.ok_or(Error::ExecutionUnknown)?;
-        let options = ListenerOptions {
-            deltas: attachment.deltas,
-            allows_restart: attachment.limits.allow_restart,
-            drains: attachment.limits.drain,
+        let owner = TokenOwner::of(&caller, &context);
+        let token = self.opened(&execution_token, &owner, credential.as_ref());
+        let token = token.ok_or(Error::ExecutionNotFound)?;
+        let options = SubscribeOptions {
+            deltas: request.deltas,
+            allows_restart: request.limits.allow_restart,
+            drains: request.limits.drain,
         };
-        let listener = self
+        let subscriber = self
             .flights
             .attach(token.flight, after_sequence, options)
             .or_else(|| self.attach_to_recording(&token, after_sequence, options));
-        let listener = match listener {
-            Some(listener) if listener.may_have_told(after_sequence) => listener,
-            known => match self.attach_elsewhere(&token, after_sequence, options, permit) {
-                Some(listener) => listener,
-                None => return Err(unheard_of(known.as_ref(), after_sequence)),
+        let subscriber = match subscriber {
+            Some(subscriber) if subscriber.may_have_published(after_sequence) => subscriber,
+            known => match self.attach_remote(&token, after_sequence, options, permit) {
+                Some(subscriber) => subscriber,
+                None => return Err(unknown_execution(known.as_ref(), after_sequence)),
             },
         };
-        let mut clock = self.clock(attachment.arrived, &attachment.limits);
+        let mut clock = self.clock(request.arrived, &request.limits);
         clock.queued(permit.waited());
-        let found = Found::again(token.status);
+        let found = Lookup::again(token.status);
         let token = SessionToken::Given(execution_token);
-        Ok(Beginning { listener, clock, found, token })
+        Ok(SessionStart { subscriber, clock, found, token })
     }
 
     /// Takes a place for a call, or one in line, before anything of it is looked
@@ -215,7 +203,7 @@ impl Executor {
     /// Whether whoever calls may spend more today.
     pub async fn afford(&self, caller: &Caller, named_tenant: &str) -> Result<(), Error> {
         let tenant = self.tenant(caller.tenant.as_deref(), named_tenant).unwrap_or_default();
-        let affordable = self.allowances.check(tenant).await;
+        let affordable = self.quotas.check(tenant).await;
         affordable.inspect_err(|error| self.count_refusal(error))
     }
 
@@ -227,15 +215,15 @@ impl Executor {
     /// it took.
     fn look_up(
         &self,
-        prepared: &Prepared,
-        story: &Story,
+        prepared: &PreparedExecution,
+        record: &CallRecord,
         clock: &mut Clock,
-    ) -> Result<Option<(Listener, Found)>, Error> {
+    ) -> Result<Option<(Subscriber, Lookup)>, Error> {
         if !prepared.looks_up() {
             return Ok(None);
         }
         let looking = Instant::now();
-        let span = story.span().child(telemetry::Kind::Internal, names::span::LOOKUP);
+        let span = record.span().child(telemetry::Kind::Internal, names::span::LOOKUP);
         let found = self.find(prepared);
         span.record(|span| {
             let hit = matches!(found, Ok(Some(_)));
@@ -247,18 +235,18 @@ impl Executor {
     }
 
     /// The answer of an idempotent call made before, or of the cache.
-    fn find(&self, prepared: &Prepared) -> Result<Option<(Listener, Found)>, Error> {
-        if let Some(listener) = self.replay(prepared)? {
-            let done = listener.recording().is_some();
+    fn find(&self, prepared: &PreparedExecution) -> Result<Option<(Subscriber, Lookup)>, Error> {
+        if let Some(subscriber) = self.replay(prepared)? {
+            let done = subscriber.recording().is_some();
             let status = if done { CacheStatus::Hit } else { CacheStatus::Joined };
             if !done {
                 self.metrics.joined(Role::Follower);
             }
-            return Ok(Some((listener, prepared.found(status))));
+            return Ok(Some((subscriber, prepared.found(status))));
         }
         let hit = self.hit(prepared);
-        if let (Some(idempotency), Some((listener, _))) = (prepared.idempotency, &hit)
-            && let Some(recording) = listener.recording()
+        if let (Some(idempotency), Some((subscriber, _))) = (prepared.idempotency, &hit)
+            && let Some(recording) = subscriber.recording()
         {
             self.remember(prepared, idempotency, recording);
         }
@@ -266,37 +254,42 @@ impl Executor {
     }
 
     /// Has an idempotency key stand for a hit, here and on all workers.
-    fn remember(&self, prepared: &Prepared, idempotency: Idempotency, recording: Arc<Recording>) {
+    fn remember(
+        &self,
+        prepared: &PreparedExecution,
+        idempotency: Idempotency,
+        recording: Arc<Recording>,
+    ) {
         self.flights.remember(idempotency, recording);
         if let (Some(fleet), Some(storage)) = (self.fleet.clone(), prepared.storage) {
             let Idempotency { key, request } = idempotency;
-            let berth = Berth(storage.key);
-            self.lifecycle.spawn(async move { fleet.remember(key, request, berth).await });
+            let flight_key = FlightKey(storage.key);
+            self.lifecycle.spawn(async move { fleet.remember(key, request, flight_key).await });
         }
     }
 
     /// The flight of the same idempotency key.
-    fn replay(&self, prepared: &Prepared) -> Result<Option<Listener>, Error> {
+    fn replay(&self, prepared: &PreparedExecution) -> Result<Option<Subscriber>, Error> {
         let Some(idempotency) = prepared.idempotency else {
             return Ok(None);
         };
-        let replayed = self.flights.replay(idempotency, prepared.listening)?;
-        self.metrics.looked_up(Tier::Idempotency, Lookup::found(replayed.is_some()));
+        let replayed = self.flights.replay(idempotency, prepared.subscribe_options)?;
+        self.metrics.looked_up(Tier::Idempotency, LookupResult::found(replayed.is_some()));
         Ok(replayed)
     }
 
     /// The answer in memory, where it may be used.
-    fn hit(&self, prepared: &Prepared) -> Option<(Listener, Found)> {
+    fn hit(&self, prepared: &PreparedExecution) -> Option<(Subscriber, Lookup)> {
         let recorded = self.recorded(prepared);
         if prepared.storage.is_some() && prepared.mode.reads() {
-            self.metrics.looked_up(Tier::Memory, Lookup::found(recorded.is_some()));
+            self.metrics.looked_up(Tier::Memory, LookupResult::found(recorded.is_some()));
         }
         let Hit { recording, age } = recorded?;
-        let listener = Flight::replay(recording).listen(0, prepared.listening)?;
-        Some((listener, Found { age: Some(age), ..prepared.found(CacheStatus::Hit) }))
+        let subscriber = Flight::replay(recording).subscribe(0, prepared.subscribe_options)?;
+        Some((subscriber, Lookup { age: Some(age), ..prepared.found(CacheStatus::Hit) }))
     }
 
-    fn recorded(&self, prepared: &Prepared) -> Option<Hit> {
+    fn recorded(&self, prepared: &PreparedExecution) -> Option<Hit> {
         let storage = prepared.storage.filter(|_| prepared.mode.reads())?;
         self.memory.get(&storage.key)
     }
@@ -304,44 +297,45 @@ impl Executor {
     /// Joins the flight of an identical execution under way, or begins one.
     fn join_or_lead(
         self: &Arc<Executor>,
-        prepared: Prepared,
+        prepared: PreparedExecution,
         permit: &Permit,
-        story: &Story,
-    ) -> Result<(Listener, Found), Error> {
-        let (publisher, listener) = match self.flights.join(&prepared.join, prepared.listening)? {
-            Join::Follower(listener) => {
-                self.metrics.joined(Role::Follower);
-                return Ok((listener, prepared.found(CacheStatus::Joined)));
-            }
-            Join::Leader(publisher, listener) => (publisher, listener),
-        };
+        record: &CallRecord,
+    ) -> Result<(Subscriber, Lookup), Error> {
+        let (publisher, subscriber) =
+            match self.flights.join(&prepared.join, prepared.subscribe_options)? {
+                Join::Follower(subscriber) => {
+                    self.metrics.joined(Role::Follower);
+                    return Ok((subscriber, prepared.found(CacheStatus::Joined)));
+                }
+                Join::Leader(publisher, subscriber) => (publisher, subscriber),
+            };
         // Another flight may have landed since the look-up.
         if let Some(Hit { recording, age }) = self.recorded(&prepared) {
-            publisher.land_with(recording, age);
-            return Ok((listener, prepared.found(prepared.led_status())));
+            publisher.complete_with(recording, age);
+            return Ok((subscriber, prepared.found(prepared.led_status())));
         }
         self.metrics.joined(Role::Leader);
         let found = prepared.found(prepared.led_status());
-        let span = story.span().child(telemetry::Kind::Internal, names::span::FLIGHT);
+        let span = record.span().child(telemetry::Kind::Internal, names::span::FLIGHT);
         if let Some(name) = span.name() {
             publisher.traced_as(name);
         }
-        let mission = prepared
-            .into_mission(permit.clone(), story.trail(&span, self.telemetry.content_bytes()));
-        self.lifecycle.spawn(span.scope(mission.fly(self.clone(), publisher)));
-        Ok((listener, found))
+        let job =
+            prepared.into_job(permit.clone(), record.spans(&span, self.telemetry.content_bytes()));
+        self.lifecycle.spawn(span.scope(job.run(self.clone(), publisher)));
+        Ok((subscriber, found))
     }
 
     /// A token that this worker has given, or another with a secret known here.
     fn opened(
         &self,
         text: &str,
-        holder: &Holder,
+        owner: &TokenOwner,
         credential: Option<&ApiKey>,
     ) -> Option<ExecutionToken> {
         iter::once(&self.cache_secret).chain(&self.other_secrets).find_map(|secret| {
             let fingerprint = credential.map(|key| secret.fingerprint(key));
-            ExecutionToken::open(text, secret, holder, fingerprint.as_ref())
+            ExecutionToken::open(text, secret, owner, fingerprint.as_ref())
         })
     }
 
@@ -349,13 +343,13 @@ impl Executor {
         &self,
         token: &ExecutionToken,
         after: u64,
-        options: ListenerOptions,
-    ) -> Option<Listener> {
+        options: SubscribeOptions,
+    ) -> Option<Subscriber> {
         let recording = self.memory.get(&token.recording?)?.recording;
         if recording.flight != token.flight {
             return None;
         }
-        Flight::replay(recording).listen(after, options)
+        Flight::replay(recording).subscribe(after, options)
     }
 
     fn clock(&self, arrived: Instant, limits: &Limits) -> Clock {
@@ -374,9 +368,9 @@ impl fmt::Debug for Executor {
 }
 
 /// Why nobody can be told what comes after a number.
-fn unheard_of(known: Option<&Listener>, after_sequence: u64) -> Error {
-    let Some(last) = known.map(Listener::last) else {
-        return Error::ExecutionUnknown;
+fn unknown_execution(known: Option<&Subscriber>, after_sequence: u64) -> Error {
+    let Some(last) = known.map(Subscriber::last) else {
+        return Error::ExecutionNotFound;
     };
     let description = format!("is {after_sequence}; the execution has told {last} so far");
     invalid("after_sequence", &description)

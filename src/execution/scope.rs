@@ -1,8 +1,8 @@
 //! Who shares an answer, and what else of an order the worker itself bounds.
 
-use super::{
+use crate::execution::{
     Executor, invalid,
-    order::{Order, ScopeKind, ScopeRequest},
+    request::{ExecuteRequest, ScopeKind, ScopeRequest},
 };
 use crate::{
     cache::key::{Fingerprint, Scope},
@@ -43,7 +43,7 @@ impl Executor {
     }
 
     /// What the worker refuses beyond the node's own fields.
-    pub(super) fn violations(&self, order: &Order) -> Vec<Violation> {
+    pub(super) fn violations(&self, request: &ExecuteRequest) -> Vec<Violation> {
         let mut violations = Vec::new();
         let mut refuse_long = |field: &str, text: &str| {
             if text.len() > MAX_TEXT_BYTES {
@@ -51,12 +51,12 @@ impl Executor {
                 violations.push(Violation::new(field, description));
             }
         };
-        refuse_long("idempotency_key", order.idempotency_key.as_deref().unwrap_or_default());
-        refuse_long("cache.salt", &order.cache.salt);
-        if order.input_bytes > self.settings.max_input_bytes {
+        refuse_long("idempotency_key", request.idempotency_key.as_deref().unwrap_or_default());
+        refuse_long("cache.salt", &request.cache.salt);
+        if request.input_bytes > self.settings.max_input_bytes {
             let most = self.settings.max_input_bytes;
             let description =
-                format!("has {} bytes; this worker takes at most {most}", order.input_bytes);
+                format!("has {} bytes; this worker takes at most {most}", request.input_bytes);
             violations.push(Violation::new("input", description));
         }
         violations

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::order::Limits;
+use crate::execution::request::Limits;
 
 /// The operator's bounds and defaults.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct Settings {
     /// How long a stored answer lives, unless the caller wants it shorter.
     pub cache_ttl: Duration,
     /// The same for models behind moving names.
-    pub moving_cache_ttl: Duration,
+    pub alias_cache_ttl: Duration,
     /// A larger recording is not stored, in bytes.
     pub max_recording_bytes: usize,
     /// Whether callers may name their tenant in `context.tenant`.
@@ -83,7 +83,7 @@ impl Default for Settings {
             drain_limit: Duration::from_secs(600),
             progress_interval: Duration::from_secs(15),
             cache_ttl: Duration::from_secs(3600),
-            moving_cache_ttl: Duration::from_secs(300),
+            alias_cache_ttl: Duration::from_secs(300),
             max_recording_bytes: 4 << 20,
             trust_tenant: false,
             allow_shared_scope: false,

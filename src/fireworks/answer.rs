@@ -14,10 +14,10 @@ use serde::de::IgnoredAny;
 use super::{
     api::{self, Choice, Chunk, Content, Function, Message, Raw, Shape},
     calls::{Calls, Fragment, TooManyCalls},
+    error_body::ErrorBody,
     reasoning::{Part, Splitter},
-    said::Said,
     sse::{Event, EventTooLong},
-    template::{Place, Template},
+    template::{ChunkTemplate, Place},
     text,
 };
 use crate::{
@@ -29,10 +29,10 @@ use crate::{
 #[derive(Debug)]
 pub struct Answer {
     choices: Vec<Progress>,
-    template: Template,
+    template: ChunkTemplate,
     logprobs: bool,
     begun: bool,
-    told: bool,
+    emitted: bool,
     done: bool,
     /// What an event said that had neither output nor usage: the explanation,
     /// should the answer prove incomplete.
@@ -57,7 +57,7 @@ struct Progress {
 
 /// Why an answer cannot go on.
 #[derive(Debug, PartialEq)]
-pub enum Halt {
+pub enum StreamError {
     /// What came is broken; another attempt may fare better.
     Malformed(&'static str),
     /// What came is whole, and not what the provider's API sends: another
@@ -74,15 +74,15 @@ pub enum Halt {
     Refused(Error),
 }
 
-impl From<EventTooLong> for Halt {
-    fn from(_: EventTooLong) -> Halt {
-        Halt::Malformed("an event of the stream is larger than allowed")
+impl From<EventTooLong> for StreamError {
+    fn from(_: EventTooLong) -> StreamError {
+        StreamError::Malformed("an event of the stream is larger than allowed")
     }
 }
 
-impl From<TooManyCalls> for Halt {
-    fn from(_: TooManyCalls) -> Halt {
-        Halt::Unusable("the answer has more tool calls than any model makes".into())
+impl From<TooManyCalls> for StreamError {
+    fn from(_: TooManyCalls) -> StreamError {
+        StreamError::Unusable("the answer has more tool calls than any model makes".into())
     }
 }
 
@@ -93,10 +93,10 @@ impl Answer {
         let count = choices.max(1) as usize;
         Answer {
             choices: std::iter::repeat_with(Progress::default).take(count).collect(),
-            template: Template::default(),
+            template: ChunkTemplate::default(),
             logprobs,
             begun: false,
-            told: false,
+            emitted: false,
             done: false,
             remark: None,
             usage: None,
@@ -116,18 +116,18 @@ impl Answer {
     }
 
     /// Whether anything has been told since this was last asked.
-    pub fn take_told(&mut self) -> bool {
-        std::mem::take(&mut self.told)
+    pub fn take_emitted(&mut self) -> bool {
+        std::mem::take(&mut self.emitted)
     }
 
     /// Takes one event of a stream. What comes after `[DONE]` is ignored.
-    pub fn take_event(&mut self, event: Event<'_>, emit: &mut dyn Emit) -> Result<(), Halt> {
+    pub fn take_event(&mut self, event: Event<'_>, emit: &mut dyn Emit) -> Result<(), StreamError> {
         if self.done {
             return Ok(());
         }
         match event.name {
             b"" | b"message" => {}
-            b"error" => return Err(Halt::Reported(lossy(event.data))),
+            b"error" => return Err(StreamError::Reported(lossy(event.data))),
             _ => return Ok(()),
         }
         match event.data.trim_ascii() {
@@ -144,7 +144,7 @@ impl Answer {
     }
 
     /// Takes an answer that comes whole, which has the form of a chunk.
-    pub fn take_whole(&mut self, json: &[u8], emit: &mut dyn Emit) -> Result<(), Halt> {
+    pub fn take_whole(&mut self, json: &[u8], emit: &mut dyn Emit) -> Result<(), StreamError> {
         if json.is_empty() {
             return Err(self.incomplete());
         }
@@ -155,7 +155,7 @@ impl Answer {
         self.done = true;
         let is_empty = self.choices.iter().all(|choice| !choice.begun && choice.finish.is_none());
         if is_empty && self.remark.is_none() {
-            return Err(Halt::Unusable(
+            return Err(StreamError::Unusable(
                 "what came is JSON without an answer; the base URL may be wrong".into(),
             ));
         }
@@ -163,13 +163,17 @@ impl Answer {
     }
 
     /// Takes a chunk, whatever came before it.
-    pub(super) fn take_json(&mut self, json: &[u8], emit: &mut dyn Emit) -> Result<(), Halt> {
+    pub(super) fn take_json(
+        &mut self,
+        json: &[u8],
+        emit: &mut dyn Emit,
+    ) -> Result<(), StreamError> {
         let text = text::mend(json);
         let Some(chunk) = parse(&text)? else {
             return Ok(());
         };
         if chunk.has_failed() {
-            return Err(Halt::Reported(text.into_owned()));
+            return Err(StreamError::Reported(text.into_owned()));
         }
         if chunk.choices.is_odd() {
             return Err(unreadable("choices"));
@@ -186,7 +190,7 @@ impl Answer {
                 Shape::Absent => {}
                 Shape::Odd => return Err(unreadable("a choice")),
                 Shape::There(choice) if choice.error.json().is_some() => {
-                    return Err(Halt::Reported(text.into_owned()));
+                    return Err(StreamError::Reported(text.into_owned()));
                 }
                 Shape::There(choice) => self.take_choice(place, choice, emit)?,
             }
@@ -200,40 +204,40 @@ impl Answer {
 
     /// Ends the answer: publishes what was held back and returns why each
     /// choice ended, if every one ended well.
-    pub fn finish(&mut self, emit: &mut dyn Emit) -> Result<Vec<FinishReason>, Halt> {
+    pub fn finish(&mut self, emit: &mut dyn Emit) -> Result<Vec<FinishReason>, StreamError> {
         let reasons: Option<Vec<FinishReason>> =
             self.choices.iter().map(|choice| choice.finish).collect();
         let reasons = reasons.ok_or_else(|| self.incomplete())?;
         for index in 0..self.choices.len() {
             let left: Vec<_> = self.choices[index].calls.finish().collect();
             for fragment in left {
-                self.tell(index as u32, Piece::ToolCall(fragment), emit)?;
+                self.emit(index as u32, Piece::ToolCall(fragment), emit)?;
             }
         }
         Ok(reasons)
     }
 
     /// Why an answer that has ended is not whole.
-    fn incomplete(&mut self) -> Halt {
+    fn incomplete(&mut self) -> StreamError {
         if let Some(remark) = self.remark.take() {
-            return Halt::Reported(remark);
+            return StreamError::Reported(remark);
         }
         let ended = self.choices.iter().filter(|choice| choice.finish.is_some()).count();
         let is_cut = self.choices.iter().any(|choice| choice.begun && choice.finish.is_none());
         if self.done && ended > 0 && !is_cut {
             let asked = self.choices.len();
-            return Halt::Unusable(format!("{ended} of {asked} answers came").into());
+            return StreamError::Unusable(format!("{ended} of {asked} answers came").into());
         }
-        Halt::Malformed("the stream ended before every choice had a finish reason")
+        StreamError::Malformed("the stream ended before every choice had a finish reason")
     }
 
     /// An event without output and usage: a failure, or something to remember.
-    fn take_remark(&mut self, text: &str) -> Result<(), Halt> {
-        let said = Said::read(text);
-        if said.is_failure() {
-            return Err(Halt::Reported(text.to_owned()));
+    fn take_remark(&mut self, text: &str) -> Result<(), StreamError> {
+        let error_body = ErrorBody::read(text);
+        if error_body.is_failure() {
+            return Err(StreamError::Reported(text.to_owned()));
         }
-        self.remark = said.message.map(|_| text.to_owned()).or(self.remark.take());
+        self.remark = error_body.message.map(|_| text.to_owned()).or(self.remark.take());
         Ok(())
     }
 
@@ -243,10 +247,12 @@ impl Answer {
         place: usize,
         choice: Choice<'_>,
         emit: &mut dyn Emit,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StreamError> {
         let index = choice.index.count().unwrap_or(place as u32);
         if index as usize >= self.choices.len() {
-            return Err(Halt::Unusable("the stream has a choice that was not asked for".into()));
+            return Err(StreamError::Unusable(
+                "the stream has a choice that was not asked for".into(),
+            ));
         }
         self.take_usage(choice.usage, emit);
         for message in [choice.delta, choice.message] {
@@ -260,7 +266,7 @@ impl Answer {
         if let Some(logprobs) = choice.logprobs.json().filter(|json| json.starts_with('{'))
             && self.logprobs
         {
-            self.tell(index, Piece::Logprobs(Cow::Borrowed(logprobs)), emit)?;
+            self.emit(index, Piece::Logprobs(Cow::Borrowed(logprobs)), emit)?;
         }
         match choice.finish_reason.text() {
             Some(reason) => self.take_finish(index, reason, emit),
@@ -273,7 +279,7 @@ impl Answer {
         index: u32,
         message: Message<'_>,
         emit: &mut dyn Emit,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StreamError> {
         if let Some(text) = message.thought().reasoning() {
             self.take_part(index, Part::Reasoning, text, emit)?;
         }
@@ -290,7 +296,7 @@ impl Answer {
         index: u32,
         content: Content<'_>,
         emit: &mut dyn Emit,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StreamError> {
         match content {
             Content::Absent => Ok(()),
             Content::Text(text) => self.take_part(index, Part::Text, text, emit),
@@ -306,7 +312,7 @@ impl Answer {
         index: u32,
         message: Message<'_>,
         emit: &mut dyn Emit,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StreamError> {
         if message.tool_calls.is_odd() {
             return Err(unreadable("the tool calls of a message"));
         }
@@ -334,9 +340,9 @@ impl Answer {
         index: u32,
         fragment: Fragment<'_>,
         emit: &mut dyn Emit,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StreamError> {
         match self.choices[index as usize].calls.take(fragment)? {
-            Some(fragment) => self.tell(index, Piece::ToolCall(fragment), emit),
+            Some(fragment) => self.emit(index, Piece::ToolCall(fragment), emit),
             None => Ok(()),
         }
     }
@@ -348,17 +354,17 @@ impl Answer {
         part: Part,
         text: Cow<'_, str>,
         emit: &mut dyn Emit,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StreamError> {
         match part {
             Part::Text => {
-                self.with_splitter(index, emit, |splitter, tell| splitter.split(text, tell))
+                self.with_splitter(index, emit, |splitter, emit| splitter.split(text, emit))
             }
             Part::Reasoning if text.is_empty() => Ok(()),
             Part::Reasoning => {
-                self.with_splitter(index, emit, |splitter, tell| {
-                    splitter.reasoning_comes_apart(tell)
+                self.with_splitter(index, emit, |splitter, emit| {
+                    splitter.reasoning_comes_apart(emit)
                 })?;
-                self.tell(index, Piece::Reasoning(text), emit)
+                self.emit(index, Piece::Reasoning(text), emit)
             }
         }
     }
@@ -370,11 +376,11 @@ impl Answer {
         index: u32,
         reason: Cow<'_, str>,
         emit: &mut dyn Emit,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StreamError> {
         let Some(reason) = FinishReason::from_provider(&reason) else {
-            return Err(Halt::BadFinish(reason.into_owned()));
+            return Err(StreamError::BadFinish(reason.into_owned()));
         };
-        self.with_splitter(index, emit, |splitter, tell| splitter.finish(tell))?;
+        self.with_splitter(index, emit, |splitter, emit| splitter.finish(emit))?;
         let choice = &mut self.choices[index as usize];
         choice.finish = match (reason, choice.finish) {
             (FinishReason::Stop, Some(earlier)) => Some(earlier),
@@ -391,29 +397,34 @@ impl Answer {
         emit: &mut dyn Emit,
         work: impl FnOnce(
             &mut Splitter,
-            &mut dyn FnMut(Part, Cow<'_, str>) -> Result<(), Halt>,
-        ) -> Result<(), Halt>,
-    ) -> Result<(), Halt> {
+            &mut dyn FnMut(Part, Cow<'_, str>) -> Result<(), StreamError>,
+        ) -> Result<(), StreamError>,
+    ) -> Result<(), StreamError> {
         let mut splitter = self.choices[index as usize].splitter;
         let result = work(&mut splitter, &mut |part, text| {
             let piece = match part {
                 Part::Text => Piece::Text(text),
                 Part::Reasoning => Piece::Reasoning(text),
             };
-            self.tell(index, piece, emit)
+            self.emit(index, piece, emit)
         });
         self.choices[index as usize].splitter = splitter;
         result
     }
 
-    fn tell(&mut self, choice: u32, piece: Piece<'_>, emit: &mut dyn Emit) -> Result<(), Halt> {
+    fn emit(
+        &mut self,
+        choice: u32,
+        piece: Piece<'_>,
+        emit: &mut dyn Emit,
+    ) -> Result<(), StreamError> {
         if !self.begun {
             self.begun = true;
             emit.phase(Phase::Streaming);
         }
-        self.told = true;
+        self.emitted = true;
         self.choices[choice as usize].begun = true;
-        emit.delta(Delta { choice, piece }).map_err(Halt::Refused)
+        emit.delta(Delta { choice, piece }).map_err(StreamError::Refused)
     }
 
     /// Counts that cannot be read are absent.
@@ -437,21 +448,21 @@ impl<'a> Fragment<'a> {
 
 /// The chunk, unless the event says nothing. Text that is not JSON is what some
 /// servers have to say of their failure.
-fn parse(text: &str) -> Result<Option<Chunk<'_>>, Halt> {
+fn parse(text: &str) -> Result<Option<Chunk<'_>>, StreamError> {
     match serde_json::from_str(text) {
         Ok(Shape::There(chunk)) => Ok(Some(chunk)),
         Ok(Shape::Absent) => Ok(None),
-        Ok(Shape::Odd) if text.starts_with('"') => Err(Halt::Reported(text.to_owned())),
+        Ok(Shape::Odd) if text.starts_with('"') => Err(StreamError::Reported(text.to_owned())),
         Ok(Shape::Odd) => Err(unreadable("an event of the stream")),
         Err(_) if text.starts_with(['{', '[', '"']) => {
-            Err(Halt::Malformed("an event of the stream is not the JSON that was expected"))
+            Err(StreamError::Malformed("an event of the stream is not the JSON that was expected"))
         }
-        Err(_) => Err(Halt::Reported(text.to_owned())),
+        Err(_) => Err(StreamError::Reported(text.to_owned())),
     }
 }
 
-fn unreadable(what: &str) -> Halt {
-    Halt::Unusable(format!("{what} has a shape that cannot be read").into())
+fn unreadable(what: &str) -> StreamError {
+    StreamError::Unusable(format!("{what} has a shape that cannot be read").into())
 }
 
 /// Ids and names come with every chunk; the first that says something is kept.

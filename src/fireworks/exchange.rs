@@ -14,9 +14,9 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::{
     Attempt, Inner, Request,
-    answer::{Answer, Halt},
+    answer::{Answer, StreamError},
     connections::Place,
-    failure::{self, Scene},
+    failure::{self, ErrorContext},
     head::{self, Content},
     sending::{RequestBody, Sent},
     stream::{self, ResponseBody},
@@ -83,9 +83,10 @@ impl<'a> Exchange<'a> {
         if answer.has_begun() {
             self.phase = Phase::Streaming;
         }
-        let finish_reasons =
-            read.and_then(|()| answer.finish(emit)).map_err(|halt| self.halted(halt, answer))?;
-        if answer.take_told() {
+        let finish_reasons = read
+            .and_then(|()| answer.finish(emit))
+            .map_err(|stream_error| self.halted(stream_error, answer))?;
+        if answer.take_emitted() {
             emit.flush();
         }
         Ok(Finish {
@@ -135,7 +136,7 @@ impl<'a> Exchange<'a> {
         let limit = self.attempt.connect.min(self.client.config.connect_timeout);
         let mut deadline = pin!(tokio::time::sleep(limit));
         let mut sending = pin!(place.send(request, &sent));
-        let mut told = None;
+        let mut emitted = None;
         let mut is_fresh = false;
         let response = poll_fn(|context| {
             sent.register(context.waker());
@@ -143,8 +144,8 @@ impl<'a> Exchange<'a> {
             is_fresh |= place.is_connecting();
             let connecting = response.is_pending() && !sent.is_sent() && place.is_connecting();
             let phase = if connecting { Phase::Connecting } else { Phase::Waiting };
-            if told != Some(phase) {
-                told = Some(phase);
+            if emitted != Some(phase) {
+                emitted = Some(phase);
                 emit.phase(phase);
             }
             if connecting && deadline.as_mut().poll(context).is_ready() {
@@ -153,7 +154,7 @@ impl<'a> Exchange<'a> {
             response.map(Some)
         })
         .await;
-        self.phase = told.unwrap_or(Phase::Waiting);
+        self.phase = emitted.unwrap_or(Phase::Waiting);
         match response {
             Some(Ok(response)) => Ok(response),
             Some(Err(error)) if error.is_connect() && error.is_timeout() => {
@@ -185,7 +186,7 @@ impl<'a> Exchange<'a> {
         body: &mut ResponseBody,
         answer: &mut Answer,
         emit: &mut dyn Emit,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StreamError> {
         let max_bytes = self.client.config.max_event_bytes;
         match body.content(content).await? {
             Content::Events => stream::read_events(body, answer, max_bytes, emit).await,
@@ -195,7 +196,7 @@ impl<'a> Exchange<'a> {
                 emit.flush();
                 Ok(())
             }
-            Content::Other => Err(Halt::Unusable(
+            Content::Other => Err(StreamError::Unusable(
                 "what came is neither a stream of events nor JSON; the base URL may be wrong"
                     .into(),
             )),
@@ -211,26 +212,30 @@ impl<'a> Exchange<'a> {
         if status.is_redirection() {
             let message = "the provider redirects; the base URL may be wrong";
             let mut error =
-                failure::own(ProviderErrorKind::RequestRejected, message, self.scene(None));
+                failure::own(ProviderErrorKind::RequestRejected, message, self.context(None));
             error.http_status = Some(status.as_u16());
             return error.into();
         }
         let text = read_refusal(response, self.client.config.max_error_bytes).await;
-        let scene = Scene { account_wide, ..self.scene(retry_after) };
-        failure::from_status(status.as_u16(), &text, scene).into()
+        let context = ErrorContext { account_wide, ..self.context(retry_after) };
+        failure::from_status(status.as_u16(), &text, context).into()
     }
 
-    fn halted(&self, halt: Halt, answer: &Answer) -> Error {
-        let mut error = match halt {
-            Halt::Refused(error) => return error,
-            Halt::Reported(said) => failure::from_stream(&said, self.scene(None)),
-            Halt::Malformed(message) | Halt::Cut(message) => {
-                failure::own(ProviderErrorKind::StreamInterrupted, message, self.scene(None))
+    fn halted(&self, stream_error: StreamError, answer: &Answer) -> Error {
+        let mut error = match stream_error {
+            StreamError::Refused(error) => return error,
+            StreamError::Reported(error_body) => {
+                failure::from_stream(&error_body, self.context(None))
             }
-            Halt::Unusable(message) => {
-                failure::own(ProviderErrorKind::AnswerInvalid, &message, self.scene(None))
+            StreamError::Malformed(message) | StreamError::Cut(message) => {
+                failure::own(ProviderErrorKind::StreamInterrupted, message, self.context(None))
             }
-            Halt::BadFinish(reason) => failure::from_finish_reason(&reason, self.scene(None)),
+            StreamError::Unusable(message) => {
+                failure::own(ProviderErrorKind::AnswerInvalid, &message, self.context(None))
+            }
+            StreamError::BadFinish(reason) => {
+                failure::from_finish_reason(&reason, self.context(None))
+            }
         };
         error.request_id = error.request_id.or_else(|| self.presentable_word(&answer.id));
         error.into()
@@ -250,11 +255,11 @@ impl<'a> Exchange<'a> {
     }
 
     fn own_error(&self, kind: ProviderErrorKind, message: &str) -> Error {
-        failure::own(kind, message, self.scene(None)).into()
+        failure::own(kind, message, self.context(None)).into()
     }
 
-    fn scene(&self, retry_after: Option<Duration>) -> Scene<'_> {
-        Scene {
+    fn context(&self, retry_after: Option<Duration>) -> ErrorContext<'_> {
+        ErrorContext {
             credential: self.attempt.credential,
             phase: self.phase,
             request_id: self.request_id.as_deref(),

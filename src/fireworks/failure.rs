@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use super::said::Said;
+use super::error_body::ErrorBody;
 use crate::{
     credentials::ApiKey,
     error::{ProviderError, ProviderErrorKind, shorten},
@@ -24,7 +24,7 @@ const MAX_WORD_BYTES: usize = 128;
 
 /// Where a failure happened: what is known beside its text.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene<'a> {
+pub struct ErrorContext<'a> {
     /// Taken out of every text.
     pub credential: &'a ApiKey,
     /// What the execution was waiting for.
@@ -38,11 +38,11 @@ pub struct Scene<'a> {
 }
 
 /// A failure that came as an HTTP status with a body.
-pub fn from_status(status: u16, body: &str, scene: Scene<'_>) -> ProviderError {
-    let said = Said::read(body);
-    let kind = kind_of_refusal(status, &said);
-    let hint = hint(status, kind, &said);
-    let mut error = into_error(said, kind, Some(status), scene);
+pub fn from_status(status: u16, body: &str, context: ErrorContext<'_>) -> ProviderError {
+    let error_body = ErrorBody::read(body);
+    let kind = kind_of_refusal(status, &error_body);
+    let hint = hint(status, kind, &error_body);
+    let mut error = into_error(error_body, kind, Some(status), context);
     if let Some(hint) = hint {
         let words = error.message.map_or_else(String::new, |words| format!(": {words}"));
         error.message = Some(format!("{hint}{words}"));
@@ -52,21 +52,21 @@ pub fn from_status(status: u16, body: &str, scene: Scene<'_>) -> ProviderError {
 
 /// A failure that was reported inside a stream, as the stream's event had it.
 /// Where neither a status nor a code says more, it is an interruption.
-pub fn from_stream(event: &str, scene: Scene<'_>) -> ProviderError {
-    let said = Said::read(event);
-    let kind = match said.status {
-        _ if said.is_context_too_long() => ProviderErrorKind::ContextTooLong,
+pub fn from_stream(event: &str, context: ErrorContext<'_>) -> ProviderError {
+    let error_body = ErrorBody::read(event);
+    let kind = match error_body.status {
+        _ if error_body.is_context_too_long() => ProviderErrorKind::ContextTooLong,
         Some(404) => ProviderErrorKind::ModelNotFound,
-        Some(status) => kind_of_refusal(status, &said),
-        None => kind_of_code(&said).unwrap_or(ProviderErrorKind::StreamInterrupted),
+        Some(status) => kind_of_refusal(status, &error_body),
+        None => kind_of_code(&error_body).unwrap_or(ProviderErrorKind::StreamInterrupted),
     };
-    let status = said.status;
-    into_error(said, kind, status, scene)
+    let status = error_body.status;
+    into_error(error_body, kind, status, context)
 }
 
 /// A finish reason that does not end a good answer: a failure that may pass, or
 /// a word that will come again.
-pub(super) fn from_finish_reason(reason: &str, scene: Scene<'_>) -> ProviderError {
+pub(super) fn from_finish_reason(reason: &str, context: ErrorContext<'_>) -> ProviderError {
     const PASSING: [&str; 8] = [
         "error",
         "cancelled",
@@ -83,23 +83,27 @@ pub(super) fn from_finish_reason(reason: &str, scene: Scene<'_>) -> ProviderErro
     } else {
         ProviderErrorKind::AnswerInvalid
     };
-    let reason = word(reason, scene.credential);
+    let reason = word(reason, context.credential);
     let reason = reason.as_deref().unwrap_or("that cannot be shown");
-    own(kind, &format!("the model's finish reason was {reason}"), scene)
+    own(kind, &format!("the model's finish reason was {reason}"), context)
 }
 
 /// A failure in our own words.
-pub(super) fn own(kind: ProviderErrorKind, message: &str, scene: Scene<'_>) -> ProviderError {
+pub(super) fn own(
+    kind: ProviderErrorKind,
+    message: &str,
+    context: ErrorContext<'_>,
+) -> ProviderError {
     ProviderError {
         kind,
         http_status: None,
         code: None,
         message: Some(message.to_owned()),
-        request_id: scene.request_id.map(str::to_owned),
+        request_id: context.request_id.map(str::to_owned),
         retry_after: None,
         account_wide: false,
         is_known_form: false,
-        phase: scene.phase,
+        phase: context.phase,
     }
 }
 
@@ -134,31 +138,35 @@ pub(super) fn word(text: &str, credential: &ApiKey) -> Option<String> {
 
 /// What a status, with what was said beside it, amounts to. The `type` of an
 /// error never decides: Fireworks' rate limits carry `invalid_request_error`.
-fn kind_of_refusal(status: u16, said: &Said) -> ProviderErrorKind {
+fn kind_of_refusal(status: u16, error_body: &ErrorBody) -> ProviderErrorKind {
     match status {
-        401 | 403 if said.is_from_edge() => ProviderErrorKind::RequestRejected,
+        401 | 403 if error_body.is_from_edge() => ProviderErrorKind::RequestRejected,
         401 => ProviderErrorKind::CredentialRejected,
         402 => ProviderErrorKind::BillingRequired,
-        403 if said.is_about_the_key() => ProviderErrorKind::CredentialRejected,
+        403 if error_body.is_about_the_key() => ProviderErrorKind::CredentialRejected,
         403 => ProviderErrorKind::ModelForbidden,
-        400 | 404 | 422 if said.has_code("model_not_found") => ProviderErrorKind::ModelNotFound,
-        404 if said.is_about_a_model() => ProviderErrorKind::ModelNotFound,
+        400 | 404 | 422 if error_body.has_code("model_not_found") => {
+            ProviderErrorKind::ModelNotFound
+        }
+        404 if error_body.is_about_a_model() => ProviderErrorKind::ModelNotFound,
         408 | 425 => ProviderErrorKind::Unavailable,
         412 => ProviderErrorKind::AccountSuspended,
-        429 if said.has_code("insufficient_quota") => ProviderErrorKind::BillingRequired,
+        429 if error_body.has_code("insufficient_quota") => ProviderErrorKind::BillingRequired,
         429 => ProviderErrorKind::RateLimited,
-        400 | 413 | 422 | 500 if said.is_context_too_long() => ProviderErrorKind::ContextTooLong,
+        400 | 413 | 422 | 500 if error_body.is_context_too_long() => {
+            ProviderErrorKind::ContextTooLong
+        }
         // Redirects too: whoever redirects is not the API, and asking again
         // will not change that.
         300..=499 => ProviderErrorKind::RequestRejected,
-        503 if said.is_scaling_up() => ProviderErrorKind::DeploymentScalingUp,
+        503 if error_body.is_scaling_up() => ProviderErrorKind::DeploymentScalingUp,
         500.. => ProviderErrorKind::Unavailable,
         _ => ProviderErrorKind::StreamInterrupted,
     }
 }
 
 /// What a code amounts to where there is no status.
-fn kind_of_code(said: &Said) -> Option<ProviderErrorKind> {
+fn kind_of_code(error_body: &ErrorBody) -> Option<ProviderErrorKind> {
     const CODES: &[(ProviderErrorKind, &[&str])] = &[
         (
             ProviderErrorKind::RateLimited,
@@ -191,20 +199,20 @@ fn kind_of_code(said: &Said) -> Option<ProviderErrorKind> {
             &["SERVICE_UNAVAILABLE", "UNAVAILABLE", "overloaded", "overloaded_error"],
         ),
     ];
-    let row = CODES.iter().find(|(_, codes)| codes.iter().any(|code| said.has_code(code)));
+    let row = CODES.iter().find(|(_, codes)| codes.iter().any(|code| error_body.has_code(code)));
     row.map(|(kind, _)| *kind)
 }
 
 /// Our words before the provider's, where they alone would mislead.
-fn hint(status: u16, kind: ProviderErrorKind, said: &Said) -> Option<&'static str> {
+fn hint(status: u16, kind: ProviderErrorKind, error_body: &ErrorBody) -> Option<&'static str> {
     match (status, kind) {
         (404, ProviderErrorKind::RequestRejected) => {
             Some("nothing is served at this path; the base URL may be wrong")
         }
-        (404, ProviderErrorKind::ModelNotFound) if said.is_about_a_deployment() => {
+        (404, ProviderErrorKind::ModelNotFound) if error_body.is_about_a_deployment() => {
             Some("there is no such deployment, or it was deleted")
         }
-        (_, ProviderErrorKind::RequestRejected) if said.is_from_edge() => {
+        (_, ProviderErrorKind::RequestRejected) if error_body.is_from_edge() => {
             Some("a proxy or firewall in front of the provider refused the request, not the API")
         }
         _ => None,
@@ -213,24 +221,25 @@ fn hint(status: u16, kind: ProviderErrorKind, said: &Said) -> Option<&'static st
 
 /// The error that comes of it, with everything read and cut.
 fn into_error(
-    said: Said,
+    error_body: ErrorBody,
     kind: ProviderErrorKind,
     status: Option<u16>,
-    scene: Scene<'_>,
+    context: ErrorContext<'_>,
 ) -> ProviderError {
-    let credential = scene.credential;
-    let request_id = scene.request_id.map(str::to_owned);
-    let is_known_form = said.is_failure();
+    let credential = context.credential;
+    let request_id = context.request_id.map(str::to_owned);
+    let is_known_form = error_body.is_failure();
     ProviderError {
         kind,
         is_known_form,
         http_status: status,
-        code: said.code.and_then(|code| word(&code, credential)),
-        message: said.message.and_then(|text| presentable(&text, credential)),
-        request_id: request_id.or_else(|| said.request_id.and_then(|id| word(&id, credential))),
-        retry_after: scene.retry_after,
-        account_wide: scene.account_wide,
-        phase: scene.phase,
+        code: error_body.code.and_then(|code| word(&code, credential)),
+        message: error_body.message.and_then(|text| presentable(&text, credential)),
+        request_id: request_id
+            .or_else(|| error_body.request_id.and_then(|id| word(&id, credential))),
+        retry_after: context.retry_after,
+        account_wide: context.account_wide,
+        phase: context.phase,
     }
 }
 

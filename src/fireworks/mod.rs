@@ -33,13 +33,13 @@ mod answer;
 mod api;
 mod calls;
 mod connections;
+mod error_body;
 mod exchange;
 mod failure;
 mod head;
 mod probe;
 mod reasoning;
 mod retry;
-mod said;
 mod sending;
 mod sse;
 mod stream;
@@ -60,8 +60,8 @@ pub use self::{
 #[doc(hidden)]
 pub mod parts {
     pub use super::{
-        answer::{Answer, Halt},
-        failure::{Scene, from_status, from_stream},
+        answer::{Answer, StreamError},
+        failure::{ErrorContext, from_status, from_stream},
         sse::{Decoder, Event, EventTooLong},
     };
 }

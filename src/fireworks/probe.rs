@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::Serialize;
 use url::Url;
 
-use super::{Endpoint, Inner, exchange, extend, said::Said};
+use super::{Endpoint, Inner, error_body::ErrorBody, exchange, extend};
 use crate::credentials::ApiKey;
 
 /// What came of the question.
@@ -61,7 +61,7 @@ pub enum Conclusion {
 /// An answer to a question, and who gave it.
 struct Answered {
     status: u16,
-    said: Said,
+    error_body: ErrorBody,
     /// Whether it is somebody of whom nothing is known.
     is_stranger: bool,
 }
@@ -97,7 +97,7 @@ async fn ask(client: &Inner, model: &str, credential: &ApiKey) -> Result<Answere
     if !is_fireworks(base_url) {
         let url = extend(base_url, &["models"]).map_err(|_| "the base URL cannot be extended")?;
         let stranger = send(client, reqwest::Request::new(http::Method::GET, url)).await?;
-        if !(stranger.said.is_from_gateway() || stranger.said.is_from_model_server()) {
+        if !(stranger.error_body.is_from_gateway() || stranger.error_body.is_from_model_server()) {
             return Ok(Answered { is_stranger: true, ..stranger });
         }
     }
@@ -120,7 +120,7 @@ async fn send(client: &Inner, request: reqwest::Request) -> Result<Answered, &'s
         200 => String::new(),
         _ => exchange::read_refusal(response, client.config.max_error_bytes).await,
     };
-    Ok(Answered { status, said: Said::read(&body), is_stranger: false })
+    Ok(Answered { status, error_body: ErrorBody::read(&body), is_stranger: false })
 }
 
 fn is_fireworks(base_url: &Url) -> bool {
@@ -130,7 +130,7 @@ fn is_fireworks(base_url: &Url) -> bool {
 
 impl Answered {
     fn findings(&self) -> Verdicts {
-        let Answered { status, said, is_stranger } = self;
+        let Answered { status, error_body, is_stranger } = self;
         if *is_stranger {
             return Verdicts::unknown(
                 format!(
@@ -140,11 +140,11 @@ impl Answered {
                 None,
             );
         }
-        judge(*status, said)
+        judge(*status, error_body)
     }
 }
 
-fn judge(status: u16, said: &Said) -> Verdicts {
+fn judge(status: u16, error_body: &ErrorBody) -> Verdicts {
     match status {
         200 => Verdicts::unknown(
             "a request that no model can answer was answered: nothing follows from it",
@@ -159,8 +159,8 @@ fn judge(status: u16, said: &Said) -> Verdicts {
         },
         402 => paid_for_elsewhere(402, "BILLING_REQUIRED"),
         412 => paid_for_elsewhere(412, "ACCOUNT_SUSPENDED"),
-        403 => forbidden(said),
-        404 if said.is_from_gateway() => Verdicts {
+        403 => forbidden(error_body),
+        404 if error_body.is_from_gateway() => Verdicts {
             credential: Verdict::yes(
                 "the provider answered 404 for the model, which it looks for after the key",
             ),
@@ -174,10 +174,10 @@ fn judge(status: u16, said: &Said) -> Verdicts {
             "the 404 that came is not in the provider's form; the base URL may be wrong",
             None,
         ),
-        400 if said.is_from_model_server() => {
+        400 if error_body.is_from_model_server() => {
             both_yes("the model's server itself refused the empty request")
         }
-        400 if said.is_from_gateway() => Verdicts {
+        400 if error_body.is_from_gateway() => Verdicts {
             credential: Verdict::yes(
                 "the provider's gateway answered 400 to the empty request, not 401",
             ),
@@ -195,8 +195,8 @@ fn judge(status: u16, said: &Said) -> Verdicts {
 
 /// Gateways of 2025 answered 403 to unknown keys as well. In both cases this
 /// key cannot use this model.
-fn forbidden(said: &Said) -> Verdicts {
-    let credential = if said.has_code("FORBIDDEN") {
+fn forbidden(error_body: &ErrorBody) -> Verdicts {
+    let credential = if error_body.has_code("FORBIDDEN") {
         Verdict::yes(
             "the provider answered 403 with FORBIDDEN: the key is known, and may not do this",
         )

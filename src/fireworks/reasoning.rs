@@ -50,13 +50,13 @@ impl Splitter {
     pub(super) fn split<E>(
         &mut self,
         text: Cow<'_, str>,
-        mut tell: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
+        mut emit: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
     ) -> Result<(), E> {
         match self.place {
             _ if text.is_empty() => return Ok(()),
-            Place::Text => return tell(Part::Text, text),
+            Place::Text => return emit(Part::Text, text),
             Place::Thinking if self.matched == 0 && memchr(b'<', text.as_bytes()).is_none() => {
-                return tell(Part::Reasoning, text);
+                return emit(Part::Reasoning, text);
             }
             _ => {}
         }
@@ -66,7 +66,7 @@ impl Splitter {
             if let Some((part, piece)) = piece
                 && !piece.is_empty()
             {
-                tell(part, Cow::Borrowed(piece))?;
+                emit(part, Cow::Borrowed(piece))?;
             }
             rest = after;
         }
@@ -76,18 +76,18 @@ impl Splitter {
     /// The reasoning of this choice comes apart: tags in its text are text.
     pub(super) fn reasoning_comes_apart<E>(
         &mut self,
-        tell: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
+        emit: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
     ) -> Result<(), E> {
         if self.place != Place::Head {
             return Ok(());
         }
-        self.finish(tell)
+        self.finish(emit)
     }
 
     /// The text is over: what looked like the beginning of a tag was none.
     pub(super) fn finish<E>(
         &mut self,
-        mut tell: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
+        mut emit: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
     ) -> Result<(), E> {
         let (part, tag) = match self.place {
             Place::Thinking => (Part::Reasoning, CLOSE),
@@ -98,7 +98,7 @@ impl Splitter {
         if held.is_empty() {
             return Ok(());
         }
-        tell(part, Cow::Borrowed(held))
+        emit(part, Cow::Borrowed(held))
     }
 
     /// One step: a piece to tell, if any, and what is left of the text.

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http_body::Body as _;
 
 use super::{
-    answer::{Answer, Halt},
+    answer::{Answer, StreamError},
     head::Content,
     sse::Decoder,
     transport,
@@ -44,7 +44,7 @@ impl ResponseBody {
 
     /// The next piece; none at the end. Trailers are skipped. May be dropped
     /// and asked again without loss.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Halt>>> {
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamError>>> {
         if let Some(bytes) = self.peeked.take() {
             return Poll::Ready(Some(Ok(bytes)));
         }
@@ -53,7 +53,7 @@ impl ResponseBody {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Some(Err(Halt::Cut(transport::describe(&error)))));
+                    return Poll::Ready(Some(Err(StreamError::Cut(transport::describe(&error)))));
                 }
                 Poll::Ready(Some(Ok(frame))) => frame,
             };
@@ -63,18 +63,18 @@ impl ResponseBody {
         }
     }
 
-    async fn read(&mut self) -> Option<Result<Bytes, Halt>> {
+    async fn read(&mut self) -> Option<Result<Bytes, StreamError>> {
         poll_fn(|context| self.poll_read(context)).await
     }
 
     /// What has come already, without waiting.
-    async fn read_ready(&mut self) -> Poll<Option<Result<Bytes, Halt>>> {
+    async fn read_ready(&mut self) -> Poll<Option<Result<Bytes, StreamError>>> {
         poll_fn(|context| Poll::Ready(self.poll_read(context))).await
     }
 
     /// What the body is: by its first characters where they tell, since gateways
     /// label failures as streams and streams as anything; else by its label.
-    pub(super) async fn content(&mut self, label: Content) -> Result<Content, Halt> {
+    pub(super) async fn content(&mut self, label: Content) -> Result<Content, StreamError> {
         const FIELDS: [&[u8]; 6] = [b"data:", b"event:", b"error:", b"id:", b"retry:", b":"];
         let start = self.peek().await?;
         let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
@@ -87,7 +87,7 @@ impl ResponseBody {
     }
 
     /// The beginning of the body, as soon as there is more than white space.
-    async fn peek(&mut self) -> Result<&[u8], Halt> {
+    async fn peek(&mut self) -> Result<&[u8], StreamError> {
         let mut start = Bytes::new();
         while start.trim_ascii_start().is_empty() && start.len() < MAX_UNSHOWN_BYTES {
             match self.read().await {
@@ -101,12 +101,12 @@ impl ResponseBody {
     }
 
     /// The whole body, if it is not larger than this.
-    pub(super) async fn read_whole(&mut self, max_bytes: usize) -> Result<Vec<u8>, Halt> {
+    pub(super) async fn read_whole(&mut self, max_bytes: usize) -> Result<Vec<u8>, StreamError> {
         let mut whole = Vec::new();
         while let Some(bytes) = self.read().await {
             whole.extend_from_slice(&bytes?);
             if whole.len() > max_bytes {
-                return Err(Halt::Unusable("the answer is larger than allowed".into()));
+                return Err(StreamError::Unusable("the answer is larger than allowed".into()));
             }
         }
         Ok(whole)
@@ -145,7 +145,7 @@ pub(super) async fn read_events(
     answer: &mut Answer,
     max_event_bytes: usize,
     emit: &mut dyn Emit,
-) -> Result<(), Halt> {
+) -> Result<(), StreamError> {
     let mut decoder = Decoder::new(max_event_bytes);
     let mut ended = false;
     while !ended && !answer.is_done() {
@@ -162,7 +162,7 @@ pub(super) async fn read_events(
             read = body.read_ready().await;
         }
         ended = matches!(read, Poll::Ready(None));
-        if answer.take_told() {
+        if answer.take_emitted() {
             emit.flush();
         }
     }

@@ -17,7 +17,7 @@ use super::reasoning::Part;
 
 /// The last chunk around its text.
 #[derive(Debug, Default)]
-pub(super) struct Template {
+pub(super) struct ChunkTemplate {
     /// Up to and including the quotation mark that opens the text.
     before: Vec<u8>,
     /// From the quotation mark that closes the text.
@@ -32,7 +32,7 @@ pub(super) struct Place {
     pub(super) part: Part,
 }
 
-impl Template {
+impl ChunkTemplate {
     /// Keeps what is around the text, which must be borrowed from the event and
     /// be all that this chunk says.
     pub(super) fn learn(&mut self, event: &[u8], text: &str, place: Place) {

@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    Fleet, Place,
-    bell::Bell,
-    step::{Answer, Batch, Fence, Mark, State, Step},
+    Fleet, RedisKeys,
+    notifier::Subscription,
+    protocol::{Answer, Batch, FencingToken, LogPosition, State, Step},
 };
 use crate::{
     error::Error,
@@ -27,7 +27,7 @@ impl Pace {
     pub const FOLLOWED: Duration = Duration::from_millis(18);
     /// While nobody does and nobody's coming would be heard. Where it would, the
     /// signs of life are enough: whoever comes rings, and is then told at once.
-    pub const UNHEARD: Duration = Duration::from_millis(250);
+    pub const UNFOLLOWED: Duration = Duration::from_millis(250);
 }
 
 /// What is told with one command, in bytes. Larger events go in several parts.
@@ -40,65 +40,65 @@ const MOST_ROUNDS: usize = 1024;
 #[derive(Debug)]
 pub struct Lease {
     fleet: Fleet,
-    place: Place,
-    bell: Bell,
-    fence: Fence,
+    keys: RedisKeys,
+    subscription: Subscription,
+    fencing_token: FencingToken,
     subject: Arc<Subject>,
     /// The last event that is known to be there.
-    told: u64,
+    acked: u64,
     followers: u64,
     /// When something was last told, or tried to.
     last_sign: Instant,
     /// When events were; the beginning, where none were yet.
     last_events: Instant,
-    has_told: bool,
+    has_appended: bool,
     /// Whether somebody waits to be told at once.
-    rung: bool,
+    woken: bool,
     over: bool,
 }
 
 impl Lease {
     pub(super) fn new(
         fleet: Fleet,
-        place: Place,
-        bell: Bell,
-        fence: Fence,
+        keys: RedisKeys,
+        subscription: Subscription,
+        fencing_token: FencingToken,
         subject: Arc<Subject>,
     ) -> Lease {
         Lease {
             fleet,
-            place,
-            bell,
-            told: first_of(fence.epoch) - 1,
-            fence,
+            keys,
+            subscription,
+            acked: first_of(fencing_token.epoch) - 1,
+            fencing_token,
             subject,
             followers: 0,
             last_sign: Instant::now(),
             last_events: Instant::now(),
-            has_told: false,
-            rung: false,
+            has_appended: false,
+            woken: false,
             over: false,
         }
     }
 
     /// The flight.
     pub fn flight(&self) -> FlightId {
-        self.fence.flight
+        self.fencing_token.flight
     }
 
     /// Where it lies.
-    pub fn berth(&self) -> super::Berth {
-        self.place.berth
+    pub fn flight_key(&self) -> super::FlightKey {
+        self.keys.flight_key
     }
 
     /// Where it was taken over: the number that its events go on from.
     pub fn takes_over_at(&self) -> Option<u64> {
-        (self.fence.epoch > 1).then(|| first_of(self.fence.epoch))
+        (self.fencing_token.epoch > 1).then(|| first_of(self.fencing_token.epoch))
     }
 
     /// The last event that the fleet has.
-    pub fn told(&self) -> u64 {
-        self.told
+    pub fn acked(&self) -> u64 {
+        self.acked
     }
 
     /// Workers that follow, as of the last sign.
@@ -114,13 +114,13 @@ impl Lease {
     /// Resolves when the fleet is to be told: events soon, and that the leader
     /// is alive every now and then. Cancel safe.
     pub async fn due(&mut self, has_events: bool) {
-        if has_events && self.rung {
+        if has_events && self.woken {
             return;
         }
         let sign = self.last_sign + self.fleet.look_every();
         let at = if has_events { self.events_due().min(sign) } else { sign };
         tokio::select! {
-            _ = self.bell.heard() => self.rung = true,
+            _ = self.subscription.received() => self.woken = true,
             () = sleep_until(at) => {}
         }
     }
@@ -137,27 +137,27 @@ impl Lease {
     /// Tells the events that the fleet does not have, of those `after` a number;
     /// where it has all, that the leader is there. What could not be told is told
     /// again with the next.
-    pub async fn tell(&mut self, after: impl Fn(u64) -> Log) -> Result<(), Unavailable> {
-        self.rung = false;
-        let mut events = after(self.told);
+    pub async fn append_all(&mut self, after: impl Fn(u64) -> Log) -> Result<(), Unavailable> {
+        self.woken = false;
+        let mut events = after(self.acked);
         if events.is_empty() {
             return self.append(None).await.map(drop);
         }
-        (self.last_events, self.has_told) = (Instant::now(), true);
+        (self.last_events, self.has_appended) = (Instant::now(), true);
         // Bounded: whoever is behind again and again tells the rest with the next.
         for _ in 0..MOST_ROUNDS {
-            if self.told >= events.last() || self.over {
+            if self.acked >= events.last() || self.over {
                 break;
             }
-            let next = events.after(self.told).up_to(MOST_BYTES);
+            let next = events.after(self.acked).up_to(MOST_BYTES);
             let mut is_kept = true;
             for batch in self.batches(&next) {
                 is_kept = is_kept && self.append(Some(batch)).await?;
             }
             if is_kept {
-                self.told = next.last();
+                self.acked = next.last();
             } else {
-                events = after(self.told);
+                events = after(self.acked);
             }
         }
         Ok(())
@@ -170,13 +170,13 @@ impl Lease {
         }
         self.last_sign = Instant::now();
         let step = Step::Append {
-            fence: self.fence,
+            fencing_token: self.fencing_token,
             lease: self.fleet.held(),
             keep: self.fleet.keep(),
             after: self.acknowledged(),
             batch,
         };
-        let answer = self.fleet.courier.take(self.place.clone(), step).await?;
+        let answer = self.fleet.batcher.take(self.keys.clone(), step).await?;
         self.learn(answer).await
     }
 
@@ -188,7 +188,7 @@ impl Lease {
                 self.followers = followers;
                 return Ok(true);
             }
-            Answer::Behind(last) => self.told = last.max(first_of(self.fence.epoch) - 1),
+            Answer::Behind(last) => self.acked = last.max(first_of(self.fencing_token.epoch) - 1),
             Answer::Forgotten => self.restore().await?,
             _ => self.depose(),
         }
@@ -197,14 +197,14 @@ impl Lease {
 
     async fn restore(&mut self) -> Result<(), Unavailable> {
         let step = Step::Restore {
-            fence: self.fence,
+            fencing_token: self.fencing_token,
             worker: self.fleet.worker(),
             lease: self.fleet.held(),
             keep: self.fleet.keep(),
-            about: self.fleet.about(&self.place, self.fence.flight, &self.subject),
+            about: self.fleet.about(&self.keys, self.fencing_token.flight, &self.subject),
         };
-        match self.fleet.take(&self.place, step).await? {
-            Answer::Restored => self.told = first_of(self.fence.epoch) - 1,
+        match self.fleet.take(&self.keys, step).await? {
+            Answer::Restored => self.acked = first_of(self.fencing_token.epoch) - 1,
             _ => self.depose(),
         }
         Ok(())
@@ -217,7 +217,7 @@ impl Lease {
 
     /// The last event that the fleet has, as the scripts count: 0 before the first.
     fn acknowledged(&self) -> u64 {
-        if self.told < first_of(self.fence.epoch) { 0 } else { self.told }
+        if self.acked < first_of(self.fencing_token.epoch) { 0 } else { self.acked }
     }
 
     /// Ends the flight with its answer; `kept` says for how long the cache keeps it.
@@ -232,18 +232,24 @@ impl Lease {
             span: recording.span,
         };
         let end = codec::encode_recording(&without_events);
-        let landing = [recording.log.digest().as_slice(), &end].concat();
-        Ending { lease: self, state: State::Landed, landing, told: Told::Answer(recording), kept }
+        let outcome = [recording.log.digest().as_slice(), &end].concat();
+        Ending {
+            lease: self,
+            state: State::Completed,
+            outcome,
+            acked: Told::Answer(recording),
+            kept,
+        }
     }
 
     /// Ends the flight for everybody who follows. Where the failure is only this
     /// worker's, it gives the flight up: whoever follows may take over at once.
     pub fn fail(self, events: Log, error: &Error, usage: Option<&Usage>) -> Ending {
-        let (state, landing) = match codec::encode_failure(error, usage) {
-            Some(landing) => (State::Failed, landing),
+        let (state, outcome) = match codec::encode_failure(error, usage) {
+            Some(outcome) => (State::Failed, outcome),
             None => (State::Released, Vec::new()),
         };
-        Ending { lease: self, state, landing, told: Told::Events(events), kept: None }
+        Ending { lease: self, state, outcome, acked: Told::Events(events), kept: None }
     }
 
     /// The events as one batch, or as the parts of one.
@@ -251,25 +257,25 @@ impl Lease {
         if events.is_empty() {
             return Vec::new();
         }
-        let place = self.place.seal_of_events(&self.fence);
+        let keys = self.keys.seal_of_events(&self.fencing_token);
         let parts = codec::encode_events_in_parts(events, MOST_BYTES).into_iter();
         parts
             .zip(0..)
             .map(|(content, part)| Batch {
-                mark: Mark { last: events.last(), part },
+                position: LogPosition { last: events.last(), part },
                 voids: events.voids() && part == 0,
-                events: self.fleet.sealer.seal(&place, &content),
+                events: self.fleet.sealer.seal(&keys, &content),
             })
             .collect()
     }
 
     /// When events are to be told: the first that somebody waits for at once.
     fn events_due(&self) -> Instant {
-        match (self.followers > 0, self.has_told) {
+        match (self.followers > 0, self.has_appended) {
             (true, false) => Instant::now(),
             (true, true) => self.fleet.tick_after(self.last_events),
-            (false, _) if self.fleet.hears() => self.last_events + self.fleet.look_every(),
-            (false, _) => self.last_events + Pace::UNHEARD,
+            (false, _) if self.fleet.is_notified() => self.last_events + self.fleet.look_every(),
+            (false, _) => self.last_events + Pace::UNFOLLOWED,
         }
     }
 }
@@ -280,8 +286,8 @@ impl Lease {
 pub struct Ending {
     lease: Lease,
     state: State,
-    landing: Vec<u8>,
-    told: Told,
+    outcome: Vec<u8>,
+    acked: Told,
     kept: Option<Duration>,
 }
 
@@ -337,32 +343,32 @@ impl Ending {
     }
 
     async fn send_once(&mut self) -> Result<Option<Sent>, Unavailable> {
-        let Ending { lease, state, landing, told, kept } = self;
+        let Ending { lease, state, outcome, acked, kept } = self;
         if lease.over {
             return Ok(Some(Sent::Deposed));
         }
         let events = match state {
             State::Released => Log::default(),
-            _ => told.after(lease.told),
+            _ => acked.after(lease.acked),
         };
         let mut batches = lease.batches(&events);
         if batches.len() > 1 || events.bytes() > MOST_BYTES {
             // What is too large for the last command goes before it.
-            lease.tell(|number| told.after(number)).await?;
+            lease.append_all(|number| acked.after(number)).await?;
             return Ok(None);
         }
-        let recording = kept.and_then(|time_to_live| lease.recorded(told, time_to_live));
+        let recording = kept.and_then(|time_to_live| lease.recorded(acked, time_to_live));
         let sent = Sent::Kept { recording: recording.is_some() };
-        let step = Step::Land {
-            fence: lease.fence,
+        let step = Step::Complete {
+            fencing_token: lease.fencing_token,
             retention: lease.fleet.config.retention,
             after: lease.acknowledged(),
             batch: batches.pop(),
             state: *state,
-            landing: lease.fleet.sealer.seal(&lease.place.seal_of("landing"), landing),
+            outcome: lease.fleet.sealer.seal(&lease.keys.seal_of("landing"), outcome),
             recording,
         };
-        let answer = lease.fleet.take(&lease.place, step).await?;
+        let answer = lease.fleet.take(&lease.keys, step).await?;
         Ok(lease.learn(answer).await?.then_some(sent))
     }
 }
@@ -378,10 +384,10 @@ impl Told {
 
 impl Lease {
     /// What the cache is to keep; `None` where it is too large for Redis.
-    fn recorded(&self, told: &Told, time_to_live: Duration) -> Option<(Vec<u8>, Duration)> {
-        let Told::Answer(recording) = told else { return None };
+    fn recorded(&self, acked: &Told, time_to_live: Duration) -> Option<(Vec<u8>, Duration)> {
+        let Told::Answer(recording) = acked else { return None };
         let content = codec::encode_recording(recording);
-        let sealed = self.fleet.sealer.seal(&self.place.seal_of("recording"), &content);
+        let sealed = self.fleet.sealer.seal(&self.keys.seal_of("recording"), &content);
         (sealed.len() <= MOST_RECORDED).then_some((sealed, time_to_live))
     }
 }

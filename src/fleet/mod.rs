@@ -1,11 +1,11 @@
 //! The fleet half of flights: workers that share a Redis share the flights under
 //! way, too.
 //!
-//! A flight lies at a [`Berth`]. The worker that comes first leads it: it holds a
+//! A flight lies at a [`FlightKey`]. The worker that comes first leads it: it holds a
 //! [`Lease`] and tells the flight's events to a stream in Redis. Workers that come
 //! later are [`Following`]: they hear the stream from its first event, then live.
 //! When a leader is lost, one follower takes over, in the next *epoch*. Every step
-//! is one script, and every step of a leader carries its [`Fence`](step::Fence): one
+//! is one script, and every step of a leader carries its [`FencingToken`](step::FencingToken): one
 //! that was deposed while it slept changes nothing. (`tests/fleet_protocol` proves
 //! that.)
 //!
@@ -38,29 +38,28 @@
 //! the leader published is compared with what the follower has.
 //!
 //! Knows nothing of nodes, nor of the flights of this worker: `execution` carries
-//! events between those and here. Redis trouble is a [`Boarding::Alone`] or an
+//! events between those and here. Redis trouble is a [`Acquired::Unavailable`] or an
 //! [`Unavailable`], after a bounded time; nothing here retries.
 
-mod bell;
-mod berth;
-mod courier;
-mod following;
+mod batcher;
+mod follower;
+mod key;
 mod lease;
-pub mod step;
+mod notifier;
+pub mod protocol;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout_at};
 
 use self::{
-    bell::Bells,
-    berth::Place,
-    courier::Courier,
-    step::{Answer, Fence, Step, Wish},
+    batcher::AppendBatcher,
+    notifier::Notifier,
+    protocol::{AcquireOptions, Answer, FencingToken, Step},
 };
 pub use self::{
-    berth::{Berth, Place as BerthPlace},
-    following::{Following, Hearing, News, Standing},
+    follower::{FleetRead, FleetUpdate, Following, RemoteStatus},
+    key::{FlightKey, RedisKeys},
     lease::{Ending, Lease, Pace, Sent},
 };
 use crate::{
@@ -88,25 +87,25 @@ pub struct Fleet {
     redis: Connection,
     sealer: Sealer,
     config: FleetConfig,
-    bells: Arc<Bells>,
-    courier: Courier,
+    notifier: Arc<Notifier>,
+    batcher: AppendBatcher,
     /// What the ticks are counted from.
     began: Instant,
 }
 
 /// What a worker finds at a berth.
 #[derive(Debug)]
-pub enum Boarding {
+pub enum Acquired {
     /// The answer.
-    Recorded(Box<Recording>),
+    Cached(Box<Recording>),
     /// A flight that another worker leads.
-    Follow(Following),
+    Follower(Following),
     /// Nobody: this worker leads.
-    Lead(Lease),
+    Leader(Lease),
     /// Nobody, and this worker may not lead.
-    Nothing,
+    Absent,
     /// Redis could not be asked.
-    Alone,
+    Unavailable,
 }
 
 /// What an idempotency key stands for.
@@ -115,7 +114,7 @@ pub enum Claim {
     /// Nothing until now.
     New,
     /// The same request, whose flight lies there.
-    Known(Berth),
+    Known(FlightKey),
     /// Another request.
     Mismatch,
     /// Redis could not be asked.
@@ -135,10 +134,10 @@ impl Fleet {
         config: FleetConfig,
         lifecycle: &Lifecycle,
     ) -> Fleet {
-        let bells = Arc::new(Bells::default());
-        lifecycle.spawn(bells.clone().ring(redis.mailbox().subscribe()));
-        let courier = Courier::new(redis.clone(), lifecycle);
-        Fleet { redis, sealer, config, bells, courier, began: Instant::now() }
+        let notifier = Arc::new(Notifier::default());
+        lifecycle.spawn(notifier.clone().run(redis.notifications().subscribe()));
+        let batcher = AppendBatcher::new(redis.clone(), lifecycle);
+        Fleet { redis, sealer, config, notifier, batcher, began: Instant::now() }
     }
 
     /// Whether Redis would be asked now.
@@ -166,71 +165,105 @@ impl Fleet {
     }
 
     /// Comes to a berth. One round trip, two where a recording cannot be read.
-    pub async fn board(&self, berth: Berth, wish: Wish, subject: &Arc<Subject>) -> Boarding {
-        let place = Place::of(berth);
+    pub async fn acquire(
+        &self,
+        flight_key: FlightKey,
+        options: AcquireOptions,
+        subject: &Arc<Subject>,
+    ) -> Acquired {
+        let keys = RedisKeys::of(flight_key);
         // Before the question, so that no notice is missed.
-        let bell = self.bells.hang(berth);
-        let about = self.about(&place, wish.fresh, subject);
-        match self.take(&place, self.boarding(wish, about)).await {
-            Ok(Answer::Recorded(sealed)) => match self.recording_of(&place, &sealed) {
-                Some(recording) => Boarding::Recorded(Box::new(recording)),
+        let subscription = self.notifier.subscribe(flight_key);
+        let about = self.about(&keys, options.fresh, subject);
+        match self.take(&keys, self.acquire_step(options, about)).await {
+            Ok(Answer::Recorded(sealed)) => match self.recording_of(&keys, &sealed) {
+                Some(recording) => Acquired::Cached(Box::new(recording)),
                 // Of another release, or another secret: as good as not there.
                 None => {
-                    let wish = Wish { may_read: false, ..wish };
-                    Box::pin(self.board(berth, wish, subject)).await
+                    let options = AcquireOptions { may_read: false, ..options };
+                    Box::pin(self.acquire(flight_key, options, subject)).await
                 }
             },
             Ok(Answer::Lead(flight, epoch)) => {
-                let fence = Fence { flight, epoch, run: wish.run };
-                Boarding::Lead(Lease::new(self.clone(), place, bell, fence, subject.clone()))
+                let fencing_token = FencingToken { flight, epoch, run: options.run };
+                Acquired::Leader(Lease::new(
+                    self.clone(),
+                    keys,
+                    subscription,
+                    fencing_token,
+                    subject.clone(),
+                ))
             }
-            Ok(Answer::Follow(fence)) => {
-                let flight = fence.flight;
-                Boarding::Follow(Following::new(self.clone(), place, bell, flight, Some(fence)))
+            Ok(Answer::Follow(fencing_token)) => {
+                let flight = fencing_token.flight;
+                Acquired::Follower(Following::new(
+                    self.clone(),
+                    keys,
+                    subscription,
+                    flight,
+                    Some(fencing_token),
+                ))
             }
-            Ok(_) => Boarding::Nothing,
-            Err(_) => Boarding::Alone,
+            Ok(_) => Acquired::Absent,
+            Err(_) => Acquired::Unavailable,
         }
     }
 
     /// Looks for a flight by its name, to hear it and never to lead it: what it
     /// executes, and its end to listen at.
-    pub async fn find(&self, berth: Berth, flight: FlightId) -> Option<(Arc<Subject>, Following)> {
-        let bell = self.bells.hang(berth);
-        let mut following = Following::new(self.clone(), Place::of(berth), bell, flight, None);
+    pub async fn find(
+        &self,
+        flight_key: FlightKey,
+        flight: FlightId,
+    ) -> Option<(Arc<Subject>, Following)> {
+        let subscription = self.notifier.subscribe(flight_key);
+        let mut following =
+            Following::new(self.clone(), RedisKeys::of(flight_key), subscription, flight, None);
         let subject = following.look().await.ok()??;
         Some((subject, following))
     }
 
     /// The recording at a berth, if there is one and it can be read.
-    pub async fn recording(&self, berth: Berth) -> Result<Option<Recording>, Unavailable> {
-        let place = Place::of(berth);
-        let sealed = self.redis.get(&place.recording).await?;
-        Ok(sealed.and_then(|sealed| self.recording_of(&place, &sealed)))
+    pub async fn recording(&self, flight_key: FlightKey) -> Result<Option<Recording>, Unavailable> {
+        let keys = RedisKeys::of(flight_key);
+        let sealed = self.redis.get(&keys.recording).await?;
+        Ok(sealed.and_then(|sealed| self.recording_of(&keys, &sealed)))
     }
 
     /// Uses an idempotency key for a request whose flight lies at `berth`. `owner`
     /// settles it, unless another has used it before.
-    pub async fn claim(&self, key: Key, request: Key, berth: Berth, owner: FlightId) -> Claim {
-        self.claim_as(key, request, berth, owner, false).await
+    pub async fn claim(
+        &self,
+        key: Key,
+        request: Key,
+        flight_key: FlightKey,
+        owner: FlightId,
+    ) -> Claim {
+        self.claim_as(key, request, flight_key, owner, false).await
     }
 
     /// Takes an idempotency key over from a worker that was lost.
-    pub async fn take_claim_over(&self, key: Key, request: Key, berth: Berth, owner: FlightId) {
-        self.claim_as(key, request, berth, owner, true).await;
+    pub async fn take_claim_over(
+        &self,
+        key: Key,
+        request: Key,
+        flight_key: FlightKey,
+        owner: FlightId,
+    ) {
+        self.claim_as(key, request, flight_key, owner, true).await;
     }
 
     async fn claim_as(
         &self,
         key: Key,
         request: Key,
-        berth: Berth,
+        flight_key: FlightKey,
         owner: FlightId,
         takes_over: bool,
     ) -> Claim {
-        let step = Step::Claim { request, berth, owner, takes_over, keep: self.keep() };
-        match self.take(&Place::of(Berth(key)), step).await {
-            Ok(Answer::Known(berth)) => Claim::Known(berth),
+        let step = Step::Claim { request, flight_key, owner, takes_over, keep: self.keep() };
+        match self.take(&RedisKeys::of(FlightKey(key)), step).await {
+            Ok(Answer::Known(flight_key)) => Claim::Known(flight_key),
             Ok(Answer::Mismatch) => Claim::Mismatch,
             Ok(_) => Claim::New,
             Err(_) => Claim::Unknown,
@@ -239,9 +272,9 @@ impl Fleet {
 
     /// An idempotency key was used where the answer was known already. Nobody waits
     /// for that: where Redis cannot be told, a retry elsewhere runs again.
-    pub async fn remember(&self, key: Key, request: Key, berth: Berth) {
+    pub async fn remember(&self, key: Key, request: Key, flight_key: FlightKey) {
         let owner = FlightId::random();
-        if self.claim(key, request, berth, owner).await == Claim::New {
+        if self.claim(key, request, flight_key, owner).await == Claim::New {
             self.settle(key, owner, true).await;
         }
     }
@@ -250,19 +283,19 @@ impl Fleet {
     /// Redis cannot be told, the key holds a while longer.
     pub async fn settle(&self, key: Key, owner: FlightId, has_answer: bool) {
         let retention = has_answer.then_some(self.config.retention);
-        let _ = self.take(&Place::of(Berth(key)), Step::Settle { owner, retention }).await;
+        let _ = self.take(&RedisKeys::of(FlightKey(key)), Step::Settle { owner, retention }).await;
     }
 
-    async fn take(&self, place: &Place, step: Step) -> Result<Answer, Unavailable> {
-        let arguments = step.arguments(place);
+    async fn take(&self, keys: &RedisKeys, step: Step) -> Result<Answer, Unavailable> {
+        let arguments = step.arguments(keys);
         let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
-        Answer::read(self.redis.script(step.script(), &step.keys(place), &arguments).await?)
+        Answer::read(self.redis.script(step.script(), &step.keys(keys), &arguments).await?)
     }
 
-    fn boarding(&self, wish: Wish, about: Vec<u8>) -> Step {
-        Step::Board {
+    fn acquire_step(&self, options: AcquireOptions, about: Vec<u8>) -> Step {
+        Step::Acquire {
             worker: self.worker(),
-            wish,
+            options,
             lease: self.held(),
             keep: self.keep(),
             grace: self.grace(),
@@ -300,15 +333,15 @@ impl Fleet {
     }
 
     /// Whether notices of other workers arrive.
-    fn hears(&self) -> bool {
-        self.redis.mailbox().is_healthy()
+    fn is_notified(&self) -> bool {
+        self.redis.notifications().is_healthy()
     }
 
     fn keep(&self) -> Duration {
         self.config.max_flight + self.config.retention
     }
 
-    fn about(&self, place: &Place, flight: FlightId, subject: &Arc<Subject>) -> Vec<u8> {
+    fn about(&self, keys: &RedisKeys, flight: FlightId, subject: &Arc<Subject>) -> Vec<u8> {
         let nothing_yet = Recording {
             flight,
             subject: subject.clone(),
@@ -318,16 +351,16 @@ impl Fleet {
             recorded_at: std::time::SystemTime::UNIX_EPOCH,
             span: None,
         };
-        self.sealer.seal(&place.seal_of("about"), &codec::encode_recording(&nothing_yet))
+        self.sealer.seal(&keys.seal_of("about"), &codec::encode_recording(&nothing_yet))
     }
 
-    fn subject_of(&self, place: &Place, sealed: &[u8]) -> Option<Arc<Subject>> {
-        let content = self.sealer.open(&place.seal_of("about"), sealed)?;
+    fn subject_of(&self, keys: &RedisKeys, sealed: &[u8]) -> Option<Arc<Subject>> {
+        let content = self.sealer.open(&keys.seal_of("about"), sealed)?;
         codec::decode_recording(&content).ok().map(|recording| recording.subject)
     }
 
-    fn recording_of(&self, place: &Place, sealed: &[u8]) -> Option<Recording> {
-        let content = self.sealer.open(&place.seal_of("recording"), sealed)?;
+    fn recording_of(&self, keys: &RedisKeys, sealed: &[u8]) -> Option<Recording> {
+        let content = self.sealer.open(&keys.seal_of("recording"), sealed)?;
         codec::decode_recording(&content).ok()
     }
 }

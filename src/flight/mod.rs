@@ -1,22 +1,22 @@
 //! Flights: real invocations under way that several executions may listen to.
 //!
-//! A [`Flight`] is an append-only log and how it ended; [`Listener`]s each have
+//! A [`Flight`] is an append-only log and how it ended; [`Subscriber`]s each have
 //! a cursor into it, so a slow one slows nobody and loses nothing. The
 //! [`Publisher`] is the leader's end; dropped before it has landed the flight,
 //! the flight is lost and its listeners are told. [`Flights`] finds the flight
 //! of an identical execution, of an idempotency key, or of an execution token.
 //!
 //! States: running, landed (completed or failed), lost. Nothing here awaits
-//! with a lock or a map guard held; [`Listener::changed`] is the only await.
+//! with a lock or a map guard held; [`Subscriber::changed`] is the only await.
 //!
 //! The flight belongs to the worker. It is abandoned, and its leader told to
 //! stop, when the last listener has gone and none of them asked to drain.
 
-mod echo;
-mod listener;
+mod log_reader;
+mod mirror;
 mod publisher;
 mod registry;
-mod tap;
+mod subscriber;
 #[cfg(test)]
 mod tests;
 
@@ -30,11 +30,11 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    echo::{Original, Sound},
-    listener::{Heard, Listener, ListenerOptions, Outlook, worker_lost},
+    log_reader::LogReader,
+    mirror::{MirrorEvent, MirroredFlight},
     publisher::Publisher,
     registry::{Flights, FlightsConfig, Idempotency, Join, JoinRequest},
-    tap::Tap,
+    subscriber::{FlightStatus, Received, SubscribeOptions, Subscriber, worker_lost},
 };
 use crate::{
     error::Error,
@@ -69,7 +69,7 @@ pub enum Stored {
 
 /// How a flight landed.
 #[derive(Debug, Clone)]
-pub enum Landing {
+pub enum FlightOutcome {
     /// With an answer.
     Completed(Stored),
     /// Without.
@@ -78,11 +78,11 @@ pub enum Landing {
 
 /// How a flight comes by its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Course {
+pub enum FlightSource {
     /// This worker runs the node, after whatever look-up was due.
-    Led,
+    Local,
     /// The same, and the look-up failed.
-    LedUnsearched,
+    LocalUnchecked,
     /// Another worker runs it; its events are passed on.
     Relayed,
     /// Nothing runs: the answer was recorded this long ago.
@@ -94,13 +94,13 @@ pub enum Course {
 
 /// What is known of a flight once its leader has found its place.
 #[derive(Debug, Clone, Copy)]
-pub struct Boarded {
+pub struct FlightIdentity {
     /// The flight's name, on every worker.
     pub flight: FlightId,
     /// What the fleet finds it by; `None` where only this worker knows it.
-    pub berth: Option<Key>,
+    pub flight_key: Option<Key>,
     /// How it comes by its events.
-    pub course: Course,
+    pub source: FlightSource,
 }
 
 /// One real invocation.
@@ -120,25 +120,25 @@ struct State {
     /// Its name; a stopgap until `named`.
     id: FlightId,
     /// Whether the name is that of another flight here, which it echoes.
-    echoes: bool,
+    mirrors: bool,
     /// Whether the name is final: the leader may yet find that the flight runs
     /// elsewhere, under a name that it has there.
     named: bool,
     subject: Arc<Subject>,
-    berth: Option<Key>,
-    course: Course,
-    told: Told,
-    landing: Option<Landing>,
+    flight_key: Option<Key>,
+    source: FlightSource,
+    log: FlightLog,
+    outcome: Option<FlightOutcome>,
     phase: Phase,
     attempts: u32,
     connect: Option<Duration>,
     /// What the provider has said of the use of the last attempt, so far.
     used: Option<Usage>,
-    listeners: usize,
+    subscribers: usize,
     /// All that ever listened.
     audience: u64,
     /// Listeners that have had deltas and do not allow a restart.
-    unforgiving: usize,
+    restart_intolerant: usize,
     /// Whether it runs on when the last listener has gone.
     drains: bool,
     /// Since when nobody listens.
@@ -150,60 +150,60 @@ struct State {
 }
 
 /// Where the events are: growing, or at rest.
-enum Told {
+enum FlightLog {
     Growing(Log),
     Recorded(Arc<Recording>),
 }
 
-impl Told {
+impl FlightLog {
     fn log(&self) -> &Log {
         match self {
-            Told::Growing(log) => log,
-            Told::Recorded(recording) => &recording.log,
+            FlightLog::Growing(log) => log,
+            FlightLog::Recorded(recording) => &recording.log,
         }
     }
 }
 
 impl Flight {
     fn new(subject: Arc<Subject>, shared: Option<Key>, named: bool) -> Arc<Flight> {
-        let told = Told::Growing(Log::default());
-        let flight = Flight::with(FlightId::random(), subject, shared, told, None);
+        let log = FlightLog::Growing(Log::default());
+        let flight = Flight::with(FlightId::random(), subject, shared, log, None);
         flight.state().named = named;
         flight
     }
 
     /// A flight that has landed already: how a recording is listened to.
     pub fn replay(recording: Arc<Recording>) -> Arc<Flight> {
-        let landing = Landing::Completed(Stored::Stored);
+        let outcome = FlightOutcome::Completed(Stored::Stored);
         let subject = recording.subject.clone();
-        Flight::with(recording.flight, subject, None, Told::Recorded(recording), Some(landing))
+        Flight::with(recording.flight, subject, None, FlightLog::Recorded(recording), Some(outcome))
     }
 
     fn with(
         id: FlightId,
         subject: Arc<Subject>,
         shared: Option<Key>,
-        told: Told,
-        landing: Option<Landing>,
+        log: FlightLog,
+        outcome: Option<FlightOutcome>,
     ) -> Arc<Flight> {
         Arc::new(Flight {
             state: Mutex::new(State {
                 shared,
                 id,
-                echoes: false,
+                mirrors: false,
                 named: true,
                 subject,
-                berth: None,
-                course: Course::Led,
-                told,
-                landing,
+                flight_key: None,
+                source: FlightSource::Local,
+                log,
+                outcome,
                 phase: Phase::Queued,
                 attempts: 0,
                 connect: None,
                 used: None,
-                listeners: 0,
+                subscribers: 0,
                 audience: 0,
-                unforgiving: 0,
+                restart_intolerant: 0,
                 drains: false,
                 alone_since: None,
                 span: None,
@@ -222,34 +222,38 @@ impl Flight {
 
     /// Begins to listen after event number `after`, also to a flight that has
     /// failed. `None` when it has been abandoned: its leader is on the way out.
-    pub fn listen(self: &Arc<Flight>, after: u64, options: ListenerOptions) -> Option<Listener> {
+    pub fn subscribe(
+        self: &Arc<Flight>,
+        after: u64,
+        options: SubscribeOptions,
+    ) -> Option<Subscriber> {
         {
             let mut state = self.state();
-            if self.abandoned.is_cancelled() && state.landing.is_none() {
+            if self.abandoned.is_cancelled() && state.outcome.is_none() {
                 return None;
             }
-            state.listeners += 1;
+            state.subscribers += 1;
             state.audience += 1;
             state.drains |= options.drains;
             state.alone_since = None;
         }
-        Some(Listener::new(self.clone(), after, options))
+        Some(Subscriber::new(self.clone(), after, options))
     }
 
     /// Begins to listen from the first event, unless an execution that comes
     /// now had better run anew.
-    fn join(self: &Arc<Flight>, options: ListenerOptions) -> Option<Listener> {
-        let failed = matches!(self.state().landing, Some(Landing::Failed(_)));
-        if failed { None } else { self.listen(0, options) }
+    fn join(self: &Arc<Flight>, options: SubscribeOptions) -> Option<Subscriber> {
+        let failed = matches!(self.state().outcome, Some(FlightOutcome::Failed(_)));
+        if failed { None } else { self.subscribe(0, options) }
     }
 
     fn has_completed(&self) -> bool {
-        matches!(self.state().landing, Some(Landing::Completed(_)))
+        matches!(self.state().outcome, Some(FlightOutcome::Completed(_)))
     }
 
     /// What it takes in memory, roughly.
     fn bytes(&self) -> usize {
-        size_of::<Flight>() + self.state().told.log().bytes()
+        size_of::<Flight>() + self.state().log.log().bytes()
     }
 
     /// Abandons the flight when nobody has listened for `limit`. Cancel safe.

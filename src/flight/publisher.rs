@@ -8,7 +8,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Boarded, Course, Failure, Flight, Flights, Landing, Original, Stored, Tap, Told};
+use super::{
+    Failure, Flight, FlightIdentity, FlightLog, FlightOutcome, FlightSource, Flights, LogReader,
+    MirroredFlight, Stored,
+};
 use crate::{
     admission::Permit,
     error::Error,
@@ -33,7 +36,7 @@ pub struct Publisher {
     shown_bytes: usize,
     /// Whose memory the answer takes.
     permit: Option<Permit>,
-    landed: bool,
+    completed: bool,
 }
 
 impl Publisher {
@@ -46,7 +49,7 @@ impl Publisher {
             limit_bytes,
             shown_bytes: 0,
             permit: None,
-            landed: false,
+            completed: false,
         }
     }
 
@@ -71,13 +74,13 @@ impl Publisher {
     }
 
     /// Reads what was told, to pass it on.
-    pub fn tap(&self) -> Tap {
-        Tap::new(self.flight.clone())
+    pub fn log_reader(&self) -> LogReader {
+        LogReader::new(self.flight.clone())
     }
 
     /// The number of the last event that was shown.
     pub fn last(&self) -> u64 {
-        self.flight.state().told.log().last()
+        self.flight.state().log.log().last()
     }
 
     /// Notes the span of the flight: what its listeners link to.
@@ -87,32 +90,32 @@ impl Publisher {
 
     /// Settles the flight's name and how it comes by its events; more than
     /// once, where the course changes on the way.
-    pub fn board(&mut self, boarded: Boarded) {
-        self.flights.rename(&self.flight, boarded.flight);
-        self.settle_course(boarded);
+    pub fn identify(&mut self, identity: FlightIdentity) {
+        self.flights.rename(&self.flight, identity.flight);
+        self.set_identity(identity);
     }
 
-    fn settle_course(&self, boarded: Boarded) {
+    fn set_identity(&self, identity: FlightIdentity) {
         {
             let mut state = self.flight.state();
             state.named = true;
-            state.berth = boarded.berth;
-            state.course = boarded.course;
+            state.flight_key = identity.flight_key;
+            state.source = identity.source;
         }
         self.flight.changed.notify_waiters();
     }
 
     /// Has identical executions join the flight from now on; or, where they have
     /// another already, gives an ear on that.
-    pub fn share(&self, key: Key) -> Option<Original> {
+    pub fn share(&self, key: Key) -> Option<MirroredFlight> {
         self.flights.share(key, &self.flight)
     }
 
     /// The same as [`board`](Publisher::board) for a flight that tells what
     /// another one here tells.
-    pub fn echo(&mut self, boarded: Boarded) {
-        self.flights.echo(&self.flight, boarded.flight);
-        self.settle_course(boarded);
+    pub fn mirror(&mut self, identity: FlightIdentity) {
+        self.flights.mirror(&self.flight, identity.flight);
+        self.set_identity(identity);
     }
 
     /// How many have listened so far, those included that have left.
@@ -159,16 +162,16 @@ impl Publisher {
 
     /// Whether events have been shown that a new attempt would contradict.
     pub fn has_shown(&self) -> bool {
-        !self.flight.state().told.log().is_empty()
+        !self.flight.state().log.log().is_empty()
     }
 
     /// Whether the flight may begin again: nothing has been shown, or somebody
     /// is left who can go on, or nobody listens and it drains.
     pub fn may_restart(&self) -> bool {
         let state = self.flight.state();
-        state.told.log().is_empty()
-            || state.listeners > state.unforgiving
-            || (state.listeners == 0 && state.drains)
+        state.log.log().is_empty()
+            || state.subscribers > state.restart_intolerant
+            || (state.subscribers == 0 && state.drains)
     }
 
     /// Voids what was told. Listeners who had deltas and did not allow it end
@@ -176,7 +179,7 @@ impl Publisher {
     pub fn restart(&mut self, attempt: u32, reason: &'static str) {
         self.staged = Log::default();
         self.shown_bytes = 0;
-        if let Told::Growing(log) = &mut self.flight.state().told {
+        if let FlightLog::Growing(log) = &mut self.flight.state().log {
             log.restart(attempt, reason);
         }
         self.flight.changed.notify_waiters();
@@ -189,7 +192,7 @@ impl Publisher {
         {
             let mut state = self.flight.state();
             let attempt = state.attempts + 1;
-            if let Told::Growing(log) = &mut state.told {
+            if let FlightLog::Growing(log) = &mut state.log {
                 log.restart_at(number.max(log.last() + 1), attempt, reason);
             }
         }
@@ -198,36 +201,36 @@ impl Publisher {
 
     /// Shows events of another worker, under the numbers they have there.
     pub fn relay(&mut self, events: Log) -> Result<(), Gap> {
-        let followed = match &mut self.flight.state().told {
-            Told::Growing(log) => log.follow(events),
-            Told::Recorded(_) => Ok(()),
+        let followed = match &mut self.flight.state().log {
+            FlightLog::Growing(log) => log.follow(events),
+            FlightLog::Recorded(_) => Ok(()),
         };
         self.flight.changed.notify_waiters();
         followed
     }
 
     /// Goes on with the recording of the flight that was echoed.
-    pub fn record_echoed(&mut self, recording: Arc<Recording>) {
-        self.flight.state().told = Told::Recorded(recording);
+    pub fn record_mirrored(&mut self, recording: Arc<Recording>) {
+        self.flight.state().log = FlightLog::Recorded(recording);
     }
 
     /// Puts the log of a relayed flight to rest, as `end` says it ended.
     pub fn record_relayed(&mut self, end: Recording) -> Arc<Recording> {
         let mut state = self.flight.state();
-        let log = match &mut state.told {
-            Told::Growing(log) => mem::take(log),
-            Told::Recorded(recording) => return recording.clone(),
+        let log = match &mut state.log {
+            FlightLog::Growing(log) => mem::take(log),
+            FlightLog::Recorded(recording) => return recording.clone(),
         };
         let recording = Arc::new(Recording { log, ..end });
         state.attempts = recording.attempts;
-        state.told = Told::Recorded(recording.clone());
+        state.log = FlightLog::Recorded(recording.clone());
         recording
     }
 
     /// The choices as told so far, joined.
     pub fn joined(&mut self, count: usize) -> Vec<Joined> {
         self.show();
-        self.flight.state().told.log().join(count)
+        self.flight.state().log.log().join(count)
     }
 
     /// Puts the log to rest. Listeners read on from the recording; the flight
@@ -235,9 +238,9 @@ impl Publisher {
     pub fn record(&mut self, finish: Finish) -> Arc<Recording> {
         self.show();
         let mut state = self.flight.state();
-        let log = match &mut state.told {
-            Told::Growing(log) => mem::take(log),
-            Told::Recorded(recording) => return recording.clone(),
+        let log = match &mut state.log {
+            FlightLog::Growing(log) => mem::take(log),
+            FlightLog::Recorded(recording) => return recording.clone(),
         };
         let recording = Arc::new(Recording {
             flight: state.id,
@@ -248,31 +251,31 @@ impl Publisher {
             recorded_at: SystemTime::now(),
             span: state.span,
         });
-        state.told = Told::Recorded(recording.clone());
+        state.log = FlightLog::Recorded(recording.clone());
         recording
     }
 
     /// Ends the flight with an answer that somebody else has recorded in the
     /// meantime, `age` ago.
-    pub fn land_with(mut self, recording: Arc<Recording>, age: Duration) {
+    pub fn complete_with(mut self, recording: Arc<Recording>, age: Duration) {
         {
             let mut state = self.flight.state();
             state.named = true;
-            state.course = Course::Recorded { age };
-            state.told = Told::Recorded(recording);
+            state.source = FlightSource::Recorded { age };
+            state.log = FlightLog::Recorded(recording);
         }
-        self.settle(Landing::Completed(Stored::Stored));
+        self.settle(FlightOutcome::Completed(Stored::Stored));
     }
 
     /// Ends the flight: tells the listeners, then takes it off the registry.
-    pub fn land(mut self, landing: Landing) {
+    pub fn complete(mut self, outcome: FlightOutcome) {
         self.show();
-        self.settle(landing);
+        self.settle(outcome);
     }
 
-    fn settle(&mut self, landing: Landing) {
-        self.landed = true;
-        self.flight.state().landing = Some(landing);
+    fn settle(&mut self, outcome: FlightOutcome) {
+        self.completed = true;
+        self.flight.state().outcome = Some(outcome);
         self.flight.changed.notify_waiters();
         self.flights.remove(&self.flight);
     }
@@ -282,7 +285,7 @@ impl Publisher {
         if self.staged.is_empty() {
             return false;
         }
-        if let Told::Growing(log) = &mut self.flight.state().told {
+        if let FlightLog::Growing(log) = &mut self.flight.state().log {
             log.absorb(&mut self.staged);
             self.shown_bytes = log.bytes();
         }
@@ -326,9 +329,9 @@ impl Emit for Publisher {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        if !self.landed {
+        if !self.completed {
             let lost = Error::Internal("the execution was lost before it had ended");
-            self.settle(Landing::Failed(Failure::from(lost)));
+            self.settle(FlightOutcome::Failed(Failure::from(lost)));
         }
     }
 }

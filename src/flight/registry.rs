@@ -5,7 +5,7 @@ use std::{fmt, hash::Hash, mem, sync::Arc, time::Duration};
 use dashmap::{DashMap, mapref::entry::Entry};
 use moka::{policy::EvictionPolicy, sync::Cache};
 
-use super::{Flight, Listener, ListenerOptions, Original, Publisher};
+use super::{Flight, MirroredFlight, Publisher, SubscribeOptions, Subscriber};
 use crate::{
     error::Error,
     recording::{FlightId, Key, Recording, Subject},
@@ -34,7 +34,7 @@ pub struct JoinRequest {
     pub idempotency: Option<Idempotency>,
     /// Whether its leader looks for its place in the fleet first: until then
     /// the flight has no name.
-    pub boards: bool,
+    pub in_fleet: bool,
 }
 
 /// An idempotency key, and the request it stands for.
@@ -50,9 +50,9 @@ pub struct Idempotency {
 #[derive(Debug)]
 pub enum Join {
     /// It runs the flight, and listens like everybody else.
-    Leader(Publisher, Listener),
+    Leader(Publisher, Subscriber),
     /// Somebody else runs it.
-    Follower(Listener),
+    Follower(Subscriber),
 }
 
 /// The flights of this worker: those under way, and for a while those that
@@ -61,7 +61,7 @@ pub struct Flights {
     under_way: DashMap<FlightId, Arc<Flight>>,
     shared: DashMap<Key, Arc<Flight>>,
     idempotent: DashMap<Key, Replay>,
-    landed: Cache<FlightId, Arc<Flight>>,
+    completed: Cache<FlightId, Arc<Flight>>,
     replays: Cache<Key, Replayable>,
     config: FlightsConfig,
 }
@@ -92,7 +92,7 @@ impl Flights {
             under_way: DashMap::new(),
             shared: DashMap::new(),
             idempotent: DashMap::new(),
-            landed: kept(retention, retention_bytes - for_keys, |flight: &Arc<Flight>| {
+            completed: kept(retention, retention_bytes - for_keys, |flight: &Arc<Flight>| {
                 flight.bytes()
             }),
             replays: kept(retention, for_keys, |_| Replayable::BYTES),
@@ -111,17 +111,17 @@ impl Flights {
     pub fn join(
         self: &Arc<Flights>,
         request: &JoinRequest,
-        options: ListenerOptions,
+        options: SubscribeOptions,
     ) -> Result<Join, Error> {
         let Some(idempotency) = request.idempotency else {
             return Ok(self.join_shared(request, options).0);
         };
         match self.idempotent.entry(idempotency.key) {
             Entry::Occupied(mut known) => match known.get().join(idempotency, options)? {
-                Some(listener) => Ok(Join::Follower(listener)),
+                Some(subscriber) => Ok(Join::Follower(subscriber)),
                 None => {
                     let (join, flight) = self.join_shared(request, options);
-                    if self.stands_for(idempotency, &flight) {
+                    if self.registered_for(idempotency, &flight) {
                         known.insert(Replay { request: idempotency.request, flight });
                     } else {
                         known.remove();
@@ -131,11 +131,11 @@ impl Flights {
             },
             Entry::Vacant(vacant) => {
                 // It may have landed since the caller looked.
-                if let Some(listener) = self.landed_replay(idempotency, options)? {
-                    return Ok(Join::Follower(listener));
+                if let Some(subscriber) = self.completed_replay(idempotency, options)? {
+                    return Ok(Join::Follower(subscriber));
                 }
                 let (join, flight) = self.join_shared(request, options);
-                if self.stands_for(idempotency, &flight) {
+                if self.registered_for(idempotency, &flight) {
                     vacant.insert(Replay { request: idempotency.request, flight });
                 }
                 Ok(join)
@@ -148,41 +148,46 @@ impl Flights {
     pub fn replay(
         &self,
         idempotency: Idempotency,
-        options: ListenerOptions,
-    ) -> Result<Option<Listener>, Error> {
+        options: SubscribeOptions,
+    ) -> Result<Option<Subscriber>, Error> {
         let under_way = self.idempotent.get(&idempotency.key).map(|known| known.value().clone());
         match under_way {
             Some(known) => known.join(idempotency, options),
-            None => self.landed_replay(idempotency, options),
+            None => self.completed_replay(idempotency, options),
         }
     }
 
     /// Keeps what an idempotency key was answered with, where no flight ran.
     pub fn remember(&self, idempotency: Idempotency, recording: Arc<Recording>) {
         let flight = Flight::replay(recording);
-        self.landed.insert(flight.id(), flight.clone());
+        self.completed.insert(flight.id(), flight.clone());
         self.keep_replay(idempotency, &flight);
     }
 
     /// Listens again to a flight that runs or has landed within the retention
     /// time.
-    pub fn attach(&self, id: FlightId, after: u64, options: ListenerOptions) -> Option<Listener> {
+    pub fn attach(
+        &self,
+        id: FlightId,
+        after: u64,
+        options: SubscribeOptions,
+    ) -> Option<Subscriber> {
         let under_way = self.under_way.get(&id).map(|known| known.value().clone());
-        under_way.or_else(|| self.landed.get(&id))?.listen(after, options)
+        under_way.or_else(|| self.completed.get(&id))?.subscribe(after, options)
     }
 
     /// Begins to hear a flight of another worker, which is found by no name until
     /// its publisher has [boarded](Publisher::board).
-    pub fn listen_elsewhere(
+    pub fn subscribe_remote(
         self: &Arc<Flights>,
         subject: Arc<Subject>,
         after: u64,
-        options: ListenerOptions,
-    ) -> (Publisher, Listener) {
+        options: SubscribeOptions,
+    ) -> (Publisher, Subscriber) {
         let flight = Flight::new(subject, None, false);
-        let listener = flight.listen(after, options).expect("a new flight is not abandoned");
+        let subscriber = flight.subscribe(after, options).expect("a new flight is not abandoned");
         let publisher = Publisher::new(flight, self.clone(), self.config.max_answer_bytes);
-        (publisher, listener)
+        (publisher, subscriber)
     }
 
     /// Stops every flight: the worker's drain limit is over.
@@ -194,11 +199,11 @@ impl Flights {
 
     /// Has identical executions join this flight from now on; or, where they have
     /// another already, gives an ear on that.
-    pub(super) fn share(&self, key: Key, flight: &Arc<Flight>) -> Option<Original> {
+    pub(super) fn share(&self, key: Key, flight: &Arc<Flight>) -> Option<MirroredFlight> {
         let drains = flight.state().drains;
         match self.shared.entry(key) {
             Entry::Occupied(mut known) => {
-                if let Some(original) = Original::of(known.get(), drains) {
+                if let Some(original) = MirroredFlight::of(known.get(), drains) {
                     return Some(original);
                 }
                 known.insert(flight.clone());
@@ -213,10 +218,10 @@ impl Flights {
 
     /// Lets a flight go by the name of the one that it echoes, which is found by
     /// that name.
-    pub(super) fn echo(&self, flight: &Arc<Flight>, id: FlightId) {
+    pub(super) fn mirror(&self, flight: &Arc<Flight>, id: FlightId) {
         self.under_way.remove(&flight.id());
         let mut state = flight.state();
-        (state.id, state.echoes) = (id, true);
+        (state.id, state.mirrors) = (id, true);
     }
 
     /// Lets a flight be found by another name from now on. Under the new one
@@ -237,13 +242,13 @@ impl Flights {
     /// It is kept first, so that nobody who looks at the maps and then at what
     /// is kept misses it.
     pub(super) fn remove(&self, flight: &Arc<Flight>) {
-        let (id, shared, echoes, keys) = {
+        let (id, shared, mirrors, keys) = {
             let mut state = flight.state();
-            (state.id, state.shared, state.echoes, mem::take(&mut state.replayed_for))
+            (state.id, state.shared, state.mirrors, mem::take(&mut state.replayed_for))
         };
         // The one that it echoes may run on without it.
-        if !echoes || flight.has_completed() {
-            self.landed.insert(id, flight.clone());
+        if !mirrors || flight.has_completed() {
+            self.completed.insert(id, flight.clone());
         }
         self.under_way.remove_if(&id, |_, known| Arc::ptr_eq(known, flight));
         if let Some(key) = shared {
@@ -258,9 +263,9 @@ impl Flights {
 
     /// Notes that a flight answers for an idempotency key. False when it has
     /// landed in the meantime: then nothing would take the key off the map.
-    fn stands_for(&self, idempotency: Idempotency, flight: &Arc<Flight>) -> bool {
+    fn registered_for(&self, idempotency: Idempotency, flight: &Arc<Flight>) -> bool {
         let mut state = flight.state();
-        if state.landing.is_none() {
+        if state.outcome.is_none() {
             state.replayed_for.push(idempotency);
             return true;
         }
@@ -276,24 +281,24 @@ impl Flights {
         }
     }
 
-    fn landed_replay(
+    fn completed_replay(
         &self,
         idempotency: Idempotency,
-        options: ListenerOptions,
-    ) -> Result<Option<Listener>, Error> {
+        options: SubscribeOptions,
+    ) -> Result<Option<Subscriber>, Error> {
         let Some(Replayable { request, flight }) = self.replays.get(&idempotency.key) else {
             return Ok(None);
         };
         if request != idempotency.request {
             return Err(Error::IdempotencyMismatch);
         }
-        Ok(self.landed.get(&flight).and_then(|flight| flight.join(options)))
+        Ok(self.completed.get(&flight).and_then(|flight| flight.join(options)))
     }
 
     fn join_shared(
         self: &Arc<Flights>,
         request: &JoinRequest,
-        options: ListenerOptions,
+        options: SubscribeOptions,
     ) -> (Join, Arc<Flight>) {
         let Some(key) = request.shared else {
             return self.lead(request, options);
@@ -301,8 +306,8 @@ impl Flights {
         match self.shared.entry(key) {
             Entry::Occupied(mut known) => {
                 let flight = known.get().clone();
-                if let Some(listener) = flight.join(options) {
-                    return (Join::Follower(listener), flight);
+                if let Some(subscriber) = flight.join(options) {
+                    return (Join::Follower(subscriber), flight);
                 }
                 let (join, flight) = self.lead(request, options);
                 known.insert(flight.clone());
@@ -319,13 +324,13 @@ impl Flights {
     fn lead(
         self: &Arc<Flights>,
         request: &JoinRequest,
-        options: ListenerOptions,
+        options: SubscribeOptions,
     ) -> (Join, Arc<Flight>) {
-        let flight = Flight::new(request.subject.clone(), request.shared, !request.boards);
-        let listener = flight.listen(0, options).expect("a new flight is not abandoned");
+        let flight = Flight::new(request.subject.clone(), request.shared, !request.in_fleet);
+        let subscriber = flight.subscribe(0, options).expect("a new flight is not abandoned");
         self.under_way.insert(flight.id(), flight.clone());
         let publisher = Publisher::new(flight.clone(), self.clone(), self.config.max_answer_bytes);
-        (Join::Leader(publisher, listener), flight)
+        (Join::Leader(publisher, subscriber), flight)
     }
 }
 
@@ -333,8 +338,8 @@ impl Replay {
     fn join(
         &self,
         idempotency: Idempotency,
-        options: ListenerOptions,
-    ) -> Result<Option<Listener>, Error> {
+        options: SubscribeOptions,
+    ) -> Result<Option<Subscriber>, Error> {
         if self.request == idempotency.request {
             Ok(self.flight.join(options))
         } else {
@@ -353,7 +358,7 @@ impl fmt::Debug for Flights {
 impl Flights {
     /// Lets what there is no room for go now.
     pub(super) fn settle_what_is_kept(&self) {
-        self.landed.run_pending_tasks();
+        self.completed.run_pending_tasks();
         self.replays.run_pending_tasks();
     }
 }

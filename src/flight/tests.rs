@@ -4,8 +4,8 @@ use crate::{
     price::Tier,
 };
 
-const OPTIONS: ListenerOptions =
-    ListenerOptions { deltas: true, allows_restart: false, drains: false };
+const OPTIONS: SubscribeOptions =
+    SubscribeOptions { deltas: true, allows_restart: false, drains: false };
 
 fn flights() -> Arc<Flights> {
     Flights::new(FlightsConfig {
@@ -17,7 +17,7 @@ fn flights() -> Arc<Flights> {
 
 fn request(shared: Option<u8>, idempotency: Option<Idempotency>) -> JoinRequest {
     let subject = Arc::new(Subject { model: "m".to_owned(), tier: Tier::Standard, json: false });
-    JoinRequest { subject, shared: shared.map(|byte| [byte; 32]), idempotency, boards: false }
+    JoinRequest { subject, shared: shared.map(|byte| [byte; 32]), idempotency, in_fleet: false }
 }
 
 fn keys(shared: u8) -> JoinRequest {
@@ -31,22 +31,22 @@ fn idempotent(shared: Option<u8>, key: u8, asked: u8) -> JoinRequest {
 fn lead(
     flights: &Arc<Flights>,
     keys: JoinRequest,
-    options: ListenerOptions,
-) -> (Publisher, Listener) {
+    options: SubscribeOptions,
+) -> (Publisher, Subscriber) {
     match flights.join(&keys, options).expect("a join") {
-        Join::Leader(publisher, listener) => (publisher, listener),
+        Join::Leader(publisher, subscriber) => (publisher, subscriber),
         Join::Follower(_) => panic!("somebody else leads"),
     }
 }
 
-fn follow(flights: &Arc<Flights>, keys: JoinRequest, options: ListenerOptions) -> Listener {
+fn follow(flights: &Arc<Flights>, keys: JoinRequest, options: SubscribeOptions) -> Subscriber {
     match flights.join(&keys, options).expect("a join") {
         Join::Leader(..) => panic!("nobody leads"),
-        Join::Follower(listener) => listener,
+        Join::Follower(subscriber) => subscriber,
     }
 }
 
-fn tell(publisher: &mut Publisher, text: &str) {
+fn publish(publisher: &mut Publisher, text: &str) {
     publisher
         .delta(Delta { choice: 0, piece: Piece::Text(text.into()) })
         .expect("within the bound");
@@ -55,18 +55,18 @@ fn tell(publisher: &mut Publisher, text: &str) {
 
 fn complete(mut publisher: Publisher) {
     publisher.record(Finish::default());
-    publisher.land(Landing::Completed(Stored::Stored));
+    publisher.complete(FlightOutcome::Completed(Stored::Stored));
 }
 
 /// Everything a listener hears until the flight has landed.
-async fn hear_all(listener: &mut Listener) -> (String, Result<Landing, Error>) {
+async fn recv_all(subscriber: &mut Subscriber) -> (String, Result<FlightOutcome, Error>) {
     let mut text = String::new();
     loop {
-        match listener.hear() {
-            Ok(Some(Heard::Delta(_, delta))) => text.push_str(&delta.text),
-            Ok(Some(Heard::Restarted { .. })) => text.clear(),
-            Ok(Some(Heard::Landed(landing))) => return (text, Ok(landing)),
-            Ok(None) => listener.changed().await,
+        match subscriber.recv() {
+            Ok(Some(Received::Delta(_, delta))) => text.push_str(&delta.text),
+            Ok(Some(Received::Restarted { .. })) => text.clear(),
+            Ok(Some(Received::Landed(outcome))) => return (text, Ok(outcome)),
+            Ok(None) => subscriber.changed().await,
             Err(error) => return (text, Err(error)),
         }
     }
@@ -76,12 +76,12 @@ async fn hear_all(listener: &mut Listener) -> (String, Result<Landing, Error>) {
 async fn identical_executions_share_one_flight_and_all_get_everything() {
     let flights = flights();
     let (mut publisher, mut first) = lead(&flights, keys(1), OPTIONS);
-    tell(&mut publisher, "Hello");
+    publish(&mut publisher, "Hello");
     let mut late = follow(&flights, keys(1), OPTIONS);
-    tell(&mut publisher, " world");
+    publish(&mut publisher, " world");
     complete(publisher);
-    assert_eq!(hear_all(&mut first).await.0, "Hello world");
-    assert_eq!(hear_all(&mut late).await.0, "Hello world");
+    assert_eq!(recv_all(&mut first).await.0, "Hello world");
+    assert_eq!(recv_all(&mut late).await.0, "Hello world");
     assert_eq!(flights.count(), 0);
 }
 
@@ -109,20 +109,20 @@ async fn the_flight_is_abandoned_when_the_last_listener_has_gone() {
 #[tokio::test]
 async fn nobody_joins_an_abandoned_flight() {
     let flights = flights();
-    let (_publisher, listener) = lead(&flights, keys(1), OPTIONS);
-    drop(listener);
+    let (_publisher, subscriber) = lead(&flights, keys(1), OPTIONS);
+    drop(subscriber);
     lead(&flights, keys(1), OPTIONS);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_draining_flight_runs_on_alone_up_to_its_limit() {
     let flights = flights();
-    let draining = ListenerOptions { drains: true, ..OPTIONS };
-    let (publisher, listener) = lead(&flights, keys(1), draining);
+    let draining = SubscribeOptions { drains: true, ..OPTIONS };
+    let (publisher, subscriber) = lead(&flights, keys(1), draining);
     let left_at = Instant::now();
     let abandoned = publisher.abandoned(Duration::from_secs(60));
-    let id = listener.flight();
-    drop(listener);
+    let id = subscriber.flight();
+    drop(subscriber);
     let back = flights.attach(id, 0, OPTIONS).expect("it still runs");
     tokio::time::advance(Duration::from_secs(50)).await;
     drop(back);
@@ -133,10 +133,10 @@ async fn a_draining_flight_runs_on_alone_up_to_its_limit() {
 #[tokio::test]
 async fn the_listeners_of_a_lost_flight_are_told() {
     let flights = flights();
-    let (publisher, mut listener) = lead(&flights, keys(1), OPTIONS);
+    let (publisher, mut subscriber) = lead(&flights, keys(1), OPTIONS);
     drop(publisher);
-    let (_, landing) = hear_all(&mut listener).await;
-    let Ok(Landing::Failed(failure)) = landing else { panic!("it failed") };
+    let (_, outcome) = recv_all(&mut subscriber).await;
+    let Ok(FlightOutcome::Failed(failure)) = outcome else { panic!("it failed") };
     assert_eq!(failure.error.reason(), "WORKER_FAILED");
     assert_eq!(flights.count(), 0);
 }
@@ -145,38 +145,38 @@ async fn the_listeners_of_a_lost_flight_are_told() {
 async fn after_a_restart_only_those_who_allowed_it_or_had_nothing_go_on() {
     let flights = flights();
     let (mut publisher, mut strict) = lead(&flights, keys(1), OPTIONS);
-    let forgiving = ListenerOptions { allows_restart: true, ..OPTIONS };
+    let forgiving = SubscribeOptions { allows_restart: true, ..OPTIONS };
     let mut forgiving = follow(&flights, keys(1), forgiving);
-    let final_only = ListenerOptions { deltas: false, ..OPTIONS };
+    let final_only = SubscribeOptions { deltas: false, ..OPTIONS };
     let mut final_only = follow(&flights, keys(1), final_only);
-    tell(&mut publisher, "old");
-    for listener in [&mut strict, &mut forgiving, &mut final_only] {
-        listener.hear().expect("no error yet");
+    publish(&mut publisher, "old");
+    for subscriber in [&mut strict, &mut forgiving, &mut final_only] {
+        subscriber.recv().expect("no error yet");
     }
     let mut late = follow(&flights, keys(1), OPTIONS);
     assert!(publisher.may_restart());
     publisher.restart(2, "STREAM_INTERRUPTED");
-    tell(&mut publisher, "new");
+    publish(&mut publisher, "new");
     complete(publisher);
 
     assert_eq!(
-        hear_all(&mut strict).await.1.expect_err("it had deltas").reason(),
+        recv_all(&mut strict).await.1.expect_err("it had deltas").reason(),
         "STREAM_INTERRUPTED"
     );
-    assert_eq!(hear_all(&mut forgiving).await.0, "new");
-    assert_eq!(hear_all(&mut late).await.0, "new");
-    assert!(hear_all(&mut final_only).await.1.is_ok());
+    assert_eq!(recv_all(&mut forgiving).await.0, "new");
+    assert_eq!(recv_all(&mut late).await.0, "new");
+    assert!(recv_all(&mut final_only).await.1.is_ok());
 }
 
 #[tokio::test]
 async fn a_flight_whose_only_listener_has_had_deltas_may_not_restart() {
     let flights = flights();
-    let (mut publisher, mut listener) = lead(&flights, keys(1), OPTIONS);
+    let (mut publisher, mut subscriber) = lead(&flights, keys(1), OPTIONS);
     assert!(publisher.may_restart(), "nothing was heard yet");
-    tell(&mut publisher, "x");
-    listener.hear().expect("a delta");
+    publish(&mut publisher, "x");
+    subscriber.recv().expect("a delta");
     assert!(!publisher.may_restart());
-    drop(listener);
+    drop(subscriber);
     assert!(!publisher.may_restart());
 }
 
@@ -185,7 +185,7 @@ async fn an_answer_beyond_the_bound_is_refused() {
     let flights = flights();
     let (mut publisher, _listener) = lead(&flights, keys(1), OPTIONS);
     let large = "x".repeat(40_000);
-    tell(&mut publisher, &large);
+    publish(&mut publisher, &large);
     let error = publisher
         .delta(Delta { choice: 0, piece: Piece::Text(large.into()) })
         .expect_err("beyond the bound");
@@ -197,17 +197,17 @@ async fn an_idempotency_key_joins_and_then_replays_and_refuses_another_request()
     let flights = flights();
     let keys = idempotent(None, 7, 1);
     let (mut publisher, mut first) = lead(&flights, keys.clone(), OPTIONS);
-    tell(&mut publisher, "once");
+    publish(&mut publisher, "once");
     let mut second = follow(&flights, keys.clone(), OPTIONS);
     let other = idempotent(None, 7, 2);
     assert_eq!(flights.join(&other, OPTIONS).expect_err("mismatch"), Error::IdempotencyMismatch);
     complete(publisher);
-    assert_eq!(hear_all(&mut first).await.0, "once");
-    assert_eq!(hear_all(&mut second).await.0, "once");
+    assert_eq!(recv_all(&mut first).await.0, "once");
+    assert_eq!(recv_all(&mut second).await.0, "once");
 
     let idempotency = keys.idempotency.expect("given");
     let mut replayed = flights.replay(idempotency, OPTIONS).expect("same").expect("known");
-    assert_eq!(hear_all(&mut replayed).await.0, "once");
+    assert_eq!(recv_all(&mut replayed).await.0, "once");
     let other = other.idempotency.expect("given");
     assert_eq!(flights.replay(other, OPTIONS).expect_err("mismatch"), Error::IdempotencyMismatch);
 }
@@ -227,16 +227,16 @@ async fn what_is_kept_for_a_key_and_for_a_token_takes_memory_once() {
     let flights = flights();
     // Most of what may be kept, and far more than half of it.
     let text = "x".repeat(60_000);
-    let mut listeners = Vec::new();
+    let mut subscribers = Vec::new();
     for number in 0..15 {
-        let (mut publisher, listener) = lead(&flights, idempotent(None, number, 1), OPTIONS);
-        tell(&mut publisher, &text);
+        let (mut publisher, subscriber) = lead(&flights, idempotent(None, number, 1), OPTIONS);
+        publish(&mut publisher, &text);
         complete(publisher);
-        listeners.push(listener);
+        subscribers.push(subscriber);
     }
     flights.settle_what_is_kept();
-    for (number, listener) in listeners.iter().enumerate() {
-        assert!(flights.attach(listener.flight(), 0, OPTIONS).is_some(), "{number} is gone");
+    for (number, subscriber) in subscribers.iter().enumerate() {
+        assert!(flights.attach(subscriber.flight(), 0, OPTIONS).is_some(), "{number} is gone");
         let key = Idempotency { key: [number as u8; 32], request: [1; 32] };
         assert!(flights.replay(key, OPTIONS).expect("same").is_some(), "{number} is not replayed");
     }
@@ -247,7 +247,7 @@ async fn a_failed_execution_is_not_replayed_for_its_key() {
     let flights = flights();
     let keys = idempotent(None, 7, 1);
     let (publisher, _listener) = lead(&flights, keys.clone(), OPTIONS);
-    publisher.land(Landing::Failed(Failure::from(Error::NotCached)));
+    publisher.complete(FlightOutcome::Failed(Failure::from(Error::NotCached)));
     assert!(flights.replay(keys.idempotency.expect("given"), OPTIONS).expect("same").is_none());
     lead(&flights, keys.clone(), OPTIONS);
 }
@@ -255,14 +255,14 @@ async fn a_failed_execution_is_not_replayed_for_its_key() {
 #[tokio::test]
 async fn a_landed_flight_can_be_attached_to_and_resumed() {
     let flights = flights();
-    let (mut publisher, listener) = lead(&flights, request(None, None), OPTIONS);
-    let id = listener.flight();
-    tell(&mut publisher, "a");
-    tell(&mut publisher, "b");
+    let (mut publisher, subscriber) = lead(&flights, request(None, None), OPTIONS);
+    let id = subscriber.flight();
+    publish(&mut publisher, "a");
+    publish(&mut publisher, "b");
     complete(publisher);
-    drop(listener);
+    drop(subscriber);
     let mut again = flights.attach(id, 1, OPTIONS).expect("it is retained");
-    assert_eq!(hear_all(&mut again).await.0, "b");
+    assert_eq!(recv_all(&mut again).await.0, "b");
     assert!(flights.attach(FlightId::random(), 0, OPTIONS).is_none());
 }
 
@@ -272,68 +272,72 @@ async fn a_key_whose_flight_has_landed_since_the_caller_looked_is_not_paid_again
     let (publisher, _listener) = lead(&flights, idempotent(None, 9, 1), OPTIONS);
     complete(publisher);
     let mut retry = follow(&flights, idempotent(None, 9, 1), OPTIONS);
-    assert!(matches!(hear_all(&mut retry).await.1, Ok(Landing::Completed(_))));
+    assert!(matches!(recv_all(&mut retry).await.1, Ok(FlightOutcome::Completed(_))));
 }
 
 #[tokio::test]
 async fn where_there_is_no_room_the_oldest_landed_flight_is_forgotten() {
     let flights = flights();
     let large = "x".repeat(50_000);
-    let mut landed = Vec::new();
+    let mut completed = Vec::new();
     for _ in 0..300 {
-        let (mut publisher, listener) = lead(&flights, request(None, None), OPTIONS);
-        tell(&mut publisher, &large);
+        let (mut publisher, subscriber) = lead(&flights, request(None, None), OPTIONS);
+        publish(&mut publisher, &large);
         complete(publisher);
-        landed.push(listener.flight());
+        completed.push(subscriber.flight());
     }
     let found: Vec<bool> =
-        landed.iter().map(|id| flights.attach(*id, 0, OPTIONS).is_some()).collect();
+        completed.iter().map(|id| flights.attach(*id, 0, OPTIONS).is_some()).collect();
     assert!(found[299], "the newest can be attached to");
     assert!(!found[0], "the oldest has made room");
 }
 
-async fn pass_on(original: &Original, echo: &mut Publisher) {
-    let Sound::Events(events) = original.next(echo.last()).await else { panic!("it has landed") };
-    echo.relay(events).expect("nothing is missing");
+async fn pass_on(original: &MirroredFlight, mirror: &mut Publisher) {
+    let MirrorEvent::Events(events) = original.next(mirror.last()).await else {
+        panic!("it has landed")
+    };
+    mirror.relay(events).expect("nothing is missing");
 }
 
 #[tokio::test]
 async fn an_echo_tells_what_its_original_tells_and_keeps_a_name_of_nobody() {
     let flights = flights();
     let (mut original, first) = lead(&flights, keys(1), OPTIONS);
-    tell(&mut original, "a");
-    let (mut echo, mut second) = lead(&flights, idempotent(None, 7, 1), OPTIONS);
-    let heard = echo.share([1; 32]).expect("identical executions are in another flight");
-    echo.echo(heard.boarded().await);
+    publish(&mut original, "a");
+    let (mut mirror, mut second) = lead(&flights, idempotent(None, 7, 1), OPTIONS);
+    let received = mirror.share([1; 32]).expect("identical executions are in another flight");
+    mirror.mirror(received.identity().await);
     assert_eq!(second.flight(), first.flight());
     assert_eq!(flights.count(), 1);
-    pass_on(&heard, &mut echo).await;
+    pass_on(&received, &mut mirror).await;
     // It counts as somebody who listens.
     let id = first.flight();
     drop(first);
-    tell(&mut original, "b");
-    pass_on(&heard, &mut echo).await;
+    publish(&mut original, "b");
+    pass_on(&received, &mut mirror).await;
     assert!(flights.attach(id, 0, OPTIONS).is_some());
     complete(original);
-    let Sound::Landed(Landing::Completed(stored), Some(recording)) = heard.next(2).await else {
+    let MirrorEvent::Ended(FlightOutcome::Completed(stored), Some(recording)) =
+        received.next(2).await
+    else {
         panic!("it has landed");
     };
-    echo.record_echoed(recording);
-    echo.land(Landing::Completed(stored));
-    assert_eq!(hear_all(&mut second).await.0, "ab");
+    mirror.record_mirrored(recording);
+    mirror.complete(FlightOutcome::Completed(stored));
+    assert_eq!(recv_all(&mut second).await.0, "ab");
     let key = idempotent(None, 7, 1).idempotency.expect("given");
     let mut replayed = flights.replay(key, OPTIONS).expect("same").expect("known");
-    assert_eq!(hear_all(&mut replayed).await.0, "ab");
+    assert_eq!(recv_all(&mut replayed).await.0, "ab");
 }
 
 #[tokio::test]
 async fn an_echo_that_nobody_wants_any_more_leaves_its_original_where_it_is() {
     let flights = flights();
     let (original, first) = lead(&flights, keys(1), OPTIONS);
-    let (mut echo, second) = lead(&flights, idempotent(None, 7, 1), OPTIONS);
-    echo.echo(echo.share([1; 32]).expect("there is one").boarded().await);
+    let (mut mirror, second) = lead(&flights, idempotent(None, 7, 1), OPTIONS);
+    mirror.mirror(mirror.share([1; 32]).expect("there is one").identity().await);
     drop(second);
-    echo.land(Landing::Failed(Failure::from(Error::Cancelled)));
+    mirror.complete(FlightOutcome::Failed(Failure::from(Error::Cancelled)));
     assert!(flights.attach(first.flight(), 0, OPTIONS).is_some());
     assert!(
         flights

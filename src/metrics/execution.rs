@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 
-use super::{Lookup, Metrics, Role, Spending, Store, Tier};
+use super::{LookupResult, Metrics, Role, Spending, Store, Tier};
 use crate::{
     event::Usage,
     telemetry::names::{otel, sparkler},
@@ -74,7 +74,7 @@ impl Metrics {
     }
 
     /// A tier was asked for an answer.
-    pub fn looked_up(&self, tier: Tier, came_to: Lookup) {
+    pub fn looked_up(&self, tier: Tier, came_to: LookupResult) {
         let attributes = [
             KeyValue::new(sparkler::CACHE_TIER, tier.as_str()),
             KeyValue::new(sparkler::CACHE_RESULT, came_to.as_str()),
@@ -108,7 +108,7 @@ impl Metrics {
     }
 
     /// A flight has landed, which so many executions listened to.
-    pub fn flight_landed(&self, listeners: u64) {
+    pub fn flight_completed(&self, listeners: u64) {
         self.instruments().flight_listeners.record(listeners, &[]);
     }
 

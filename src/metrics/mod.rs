@@ -16,6 +16,7 @@
 //! | `word` | the values of attributes; their keys are in `telemetry::names` |
 //! | `models` | which models are named |
 
+mod attribute;
 mod execution;
 mod instrument;
 mod models;
@@ -25,7 +26,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod upstream;
-mod word;
 mod worker;
 
 use std::{fmt, sync::Arc};
@@ -37,13 +37,14 @@ use opentelemetry_sdk::metrics::{
 use prometheus::{Registry, TextEncoder};
 
 pub use self::{
+    attribute::{
+        Command, Cooldown, Handshake, Limit, LookupResult, Operation, Role, Signal, Spending,
+        Store, Tier,
+    },
     execution::{Active, Ended},
     instrument::{Definition, Kind},
     table::TABLE,
     upstream::Call,
-    word::{
-        Command, Cooldown, Handshake, Limit, Lookup, Operation, Role, Signal, Spending, Store, Tier,
-    },
     worker::MemoryShares,
 };
 use self::{models::Models, table::Instruments};

@@ -5,7 +5,7 @@
 
 use opentelemetry::KeyValue;
 
-use super::{Cooldown, Ended, Limit, Lookup, Metrics, Role, Spending, Tier};
+use super::{Cooldown, Ended, Limit, LookupResult, Metrics, Role, Spending, Tier};
 use crate::{event::Usage, telemetry::names::sparkler};
 
 impl Metrics {
@@ -30,7 +30,7 @@ impl Metrics {
     fn start_cache(&self) {
         let instruments = self.instruments();
         for tier in Tier::ALL {
-            for result in Lookup::ALL {
+            for result in LookupResult::ALL {
                 let attributes = [
                     KeyValue::new(sparkler::CACHE_TIER, tier.as_str()),
                     KeyValue::new(sparkler::CACHE_RESULT, result.as_str()),

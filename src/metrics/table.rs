@@ -139,7 +139,7 @@ instruments! {
         by [] in NO_BUCKETS;
 
     /// Flights that this worker led and lost to another.
-    flight_deposed: Counter<u64> = "sparkler.flight.deposed" ["{flight}"]
+    flight_deposed: Counter<u64> = "sparkler.flight.leases_lost" ["{flight}"]
         by [] in NO_BUCKETS;
 
     /// Calls of the provider; the reason is OK where they succeeded.
@@ -161,7 +161,7 @@ instruments! {
         by [] in NO_BUCKETS;
 
     /// Places that are taken, also by flights whose callers have gone.
-    admission_taken: Watched = "sparkler.admission.taken" ["{execution}"]
+    admission_taken: Watched = "sparkler.admission.in_use" ["{execution}"]
         by [] in NO_BUCKETS;
 
     /// Calls that wait for a place.
@@ -202,7 +202,7 @@ instruments! {
         by [] in NO_BUCKETS;
 
     /// Executions that were ended because the drain limit was over.
-    drain_cut_executions: Counter<u64> = "sparkler.drain.cut_executions" ["{execution}"]
+    drain_cut_executions: Counter<u64> = "sparkler.drain.aborted_executions" ["{execution}"]
         by [] in NO_BUCKETS;
 
     /// Telemetry that was given up because nobody took it in time.

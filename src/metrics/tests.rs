@@ -13,7 +13,7 @@ use crate::event::Usage;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Everything there is to tell, told once.
-fn told() -> Metrics {
+fn recorded() -> Metrics {
     let metrics = Metrics::default();
     metrics.rpc_ended("sparkler.worker.v1.WorkerService/ExecuteNode", "OK", SECOND);
     let usage = Usage {
@@ -36,11 +36,11 @@ fn told() -> Metrics {
         first_token: Some(SECOND),
     });
     drop(metrics.execution_began());
-    metrics.looked_up(Tier::Memory, Lookup::Miss);
+    metrics.looked_up(Tier::Memory, LookupResult::Miss);
     metrics.stored(Tier::Memory, Store::NotStored("ttl"));
     metrics.joined(Role::Leader);
     metrics.watch_flights(|| 2);
-    metrics.flight_landed(3);
+    metrics.flight_completed(3);
     metrics.flight_taken_over();
     metrics.flight_deposed();
     metrics.tokens(Spending::Saved, &usage);
@@ -75,7 +75,7 @@ fn named(page: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_row_of_the_table_can_be_told_and_is_on_the_page() {
-    let page = told().page();
+    let page = recorded().page();
     let expected: Vec<String> = TABLE.iter().map(Definition::page_name).collect();
     let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
     assert_eq!(named(&page), expected);
@@ -83,7 +83,7 @@ fn every_row_of_the_table_can_be_told_and_is_on_the_page() {
 
 #[test]
 fn the_page_has_the_values_with_their_attributes() {
-    let page = told().page();
+    let page = recorded().page();
     for line in [
         r#"sparkler_executions_total{sparkler_cache_status="miss",sparkler_node_type="chatFireworks",sparkler_reason="OK"} 1"#,
         r#"sparkler_execution_duration_seconds_sum{sparkler_cache_status="miss",sparkler_node_type="chatFireworks"} 1"#,
@@ -118,7 +118,7 @@ fn closed_sets_have_their_series_before_the_first_event() {
     for line in [
         "sparkler_executions_active 0",
         "sparkler_panics_total 0",
-        "sparkler_drain_cut_executions_total 0",
+        "sparkler_drain_aborted_executions_total 0",
         "sparkler_flight_takeovers_total 0",
         r#"sparkler_flights_total{sparkler_flight_role="fleet_follower"} 0"#,
         r#"sparkler_cache_lookups_total{sparkler_cache_result="failed",sparkler_cache_tier="redis"} 0"#,
@@ -195,7 +195,7 @@ fn promtool_finds_nothing_wrong_with_the_page() {
         .spawn()
         .expect("promtool, which tests/setup installs");
     let mut input = promtool.stdin.take().expect("a pipe");
-    input.write_all(told().page().as_bytes()).expect("it reads");
+    input.write_all(recorded().page().as_bytes()).expect("it reads");
     drop(input);
     let output = promtool.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -65,24 +65,24 @@ impl Call {
     /// It has ended well: the model is real.
     pub fn succeeded(mut self, model: &str, usage: Option<&Usage>) {
         self.model = self.metrics.0.models.name_of_real(model);
-        self.tell(Ended::OK, usage);
+        self.record(Ended::OK, usage);
     }
 
     /// It has failed, for a reason.
     pub fn failed(mut self, reason: &'static str, usage: Option<&Usage>) {
-        self.tell(reason, usage);
+        self.record(reason, usage);
     }
 
     /// Nobody waited for its end.
     pub fn cancelled(mut self, usage: Option<&Usage>) {
-        self.tell(Call::CANCELLED, usage);
+        self.record(Call::CANCELLED, usage);
     }
 
-    fn tell(&mut self, reason: &'static str, usage: Option<&Usage>) {
+    fn record(&mut self, reason: &'static str, usage: Option<&Usage>) {
         self.ended = true;
         let instruments = self.metrics.instruments();
         instruments.upstream_attempts.add(1, &[KeyValue::new(sparkler::REASON, reason)]);
-        self.tell_duration(reason, self.began.elapsed());
+        self.record_duration(reason, self.began.elapsed());
         let (input, output) =
             usage.map_or((None, None), |usage| (usage.prompt_tokens, usage.completion_tokens));
         for (kind, count) in [("input", input), ("output", output)] {
@@ -93,7 +93,7 @@ impl Call {
         }
     }
 
-    fn tell_duration(&self, reason: &'static str, took: Duration) {
+    fn record_duration(&self, reason: &'static str, took: Duration) {
         let duration = &self.metrics.instruments().model_duration;
         let seconds = took.as_secs_f64();
         let [operation, provider, model] = self.attributes();
@@ -117,7 +117,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if !self.ended {
-            self.tell(Call::CANCELLED, None);
+            self.record(Call::CANCELLED, None);
         }
     }
 }

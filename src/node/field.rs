@@ -10,7 +10,7 @@ use super::shape::{MAX_INTEGER, Shape};
 
 /// A text in the languages that forms are drawn in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Words {
+pub struct LocalizedText {
     /// English.
     pub en: &'static str,
     /// Korean.
@@ -49,7 +49,7 @@ pub enum Literal {
     /// A number.
     Number(f64),
     /// A word.
-    Word(&'static str),
+    Keyword(&'static str),
 }
 
 impl Literal {
@@ -59,7 +59,7 @@ impl Literal {
             Literal::Boolean(value) => Value::from(value),
             Literal::Integer(value) => Value::from(value),
             Literal::Number(value) => Value::from(value),
-            Literal::Word(value) => Value::from(value),
+            Literal::Keyword(value) => Value::from(value),
         }
     }
 
@@ -69,7 +69,7 @@ impl Literal {
             Literal::Boolean(same) => value.as_bool() == Some(same),
             Literal::Integer(same) => value.as_i64() == Some(same),
             Literal::Number(same) => value.as_f64() == Some(same),
-            Literal::Word(same) => value.as_str() == Some(same),
+            Literal::Keyword(same) => value.as_str() == Some(same),
         }
     }
 }
@@ -85,9 +85,9 @@ pub struct Field {
     /// Absent where the field is not sent.
     pub wire: Option<&'static str>,
     /// What people call it.
-    pub label: Words,
+    pub label: LocalizedText,
     /// What it does.
-    pub help: Words,
+    pub help: LocalizedText,
     /// What its value looks like.
     pub shape: Shape,
     /// Its value when it is left out; absent where the provider decides.
@@ -105,13 +105,13 @@ pub struct Field {
 impl Field {
     /// A field of this shape: optional, advanced, not sent, deciding the answer
     /// until told otherwise.
-    pub const fn new(name: &'static str, shape: Shape, label: Words) -> Field {
+    pub const fn new(name: &'static str, shape: Shape, label: LocalizedText) -> Field {
         Field {
             name,
             aliases: &[],
             wire: None,
             label,
-            help: Words { en: "", ko: "" },
+            help: LocalizedText { en: "", ko: "" },
             shape,
             default: None,
             required: false,
@@ -122,28 +122,38 @@ impl Field {
     }
 
     /// A number between two bounds.
-    pub const fn number(name: &'static str, minimum: f64, maximum: f64, label: Words) -> Field {
+    pub const fn number(
+        name: &'static str,
+        minimum: f64,
+        maximum: f64,
+        label: LocalizedText,
+    ) -> Field {
         Field::new(name, Shape::Number { minimum, maximum }, label)
     }
 
     /// A whole number between two bounds.
-    pub const fn integer(name: &'static str, minimum: i64, maximum: i64, label: Words) -> Field {
+    pub const fn integer(
+        name: &'static str,
+        minimum: i64,
+        maximum: i64,
+        label: LocalizedText,
+    ) -> Field {
         Field::new(name, Shape::Integer { minimum, maximum }, label)
     }
 
     /// A whole number that counts something.
-    pub const fn count(name: &'static str, label: Words) -> Field {
+    pub const fn count(name: &'static str, label: LocalizedText) -> Field {
         Field::integer(name, 0, MAX_INTEGER, label)
     }
 
     /// True or false.
-    pub const fn boolean(name: &'static str, label: Words) -> Field {
+    pub const fn boolean(name: &'static str, label: LocalizedText) -> Field {
         Field::new(name, Shape::Boolean, label)
     }
 
     /// The same field, with help.
     pub const fn help(self, en: &'static str, ko: &'static str) -> Field {
-        let help = Words { en, ko };
+        let help = LocalizedText { en, ko };
         Field { help, ..self }
     }
 
@@ -197,6 +207,6 @@ impl Field {
 }
 
 /// A text in English and Korean, for declarations.
-pub const fn words(en: &'static str, ko: &'static str) -> Words {
-    Words { en, ko }
+pub const fn words(en: &'static str, ko: &'static str) -> LocalizedText {
+    LocalizedText { en, ko }
 }

@@ -23,7 +23,7 @@ pub struct CredentialField {
     /// The field's name, as in the request's credential.
     pub name: &'static str,
     /// What people call it.
-    pub label: super::Words,
+    pub label: super::LocalizedText,
     /// Whether it must be hidden.
     pub secret: bool,
 }

@@ -25,7 +25,7 @@ impl Shape {
             Value::String(text) if self.is_text() => Value::String(text),
             Value::String(text) => match self.interpret(&text) {
                 Ok(value) => value,
-                Err(description) => return Err(problems.tell(path, description)),
+                Err(description) => return Err(problems.report(path, description)),
             },
             value => value,
         };
@@ -40,7 +40,7 @@ impl Shape {
 
     /// Whether text is what it is, and stands for nothing else.
     fn is_text(&self) -> bool {
-        matches!(self, Shape::Text { .. } | Shape::Word(_) | Shape::Switch)
+        matches!(self, Shape::Text { .. } | Shape::Keyword(_) | Shape::Switch)
     }
 
     /// Whether form text says nothing. White space does say something where free
@@ -60,7 +60,7 @@ impl Shape {
     fn interpret(&self, text: &str) -> Result<Value, String> {
         let trimmed = text.trim();
         let value = match self {
-            Shape::Text { .. } | Shape::Word(_) | Shape::Switch => {
+            Shape::Text { .. } | Shape::Keyword(_) | Shape::Switch => {
                 Some(Value::String(text.to_owned()))
             }
             Shape::Number { .. } => finite(trimmed).map(number),

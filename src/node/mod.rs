@@ -37,7 +37,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 pub use self::{
-    field::{Class, Field, Literal, Words, words},
+    field::{Class, Field, Literal, LocalizedText, words},
     form::{CredentialField, Form},
     input::{Input, InputKind, Message, Part, ToolCall},
     problems::{Path, Problems},
@@ -100,9 +100,9 @@ pub struct Declaration {
     /// else.
     pub version: u32,
     /// What people call it.
-    pub label: Words,
+    pub label: LocalizedText,
     /// What it does, in a sentence.
-    pub description: Words,
+    pub description: LocalizedText,
     /// What it can be asked.
     pub inputs: &'static [InputKind],
     /// What a credential for it consists of.
@@ -134,7 +134,7 @@ pub struct Prepared<Call> {
     /// Whether the answer may be shown as it comes.
     pub deltas: bool,
     /// Whether the model's name can mean another model tomorrow.
-    pub moving_name: bool,
+    pub is_alias: bool,
     /// Which price counts.
     pub tier: Tier,
     /// The call.
@@ -187,7 +187,7 @@ pub struct Plan {
     pub secret_name: Option<String>,
     /// Whether the model's name can mean another model tomorrow: what is stored
     /// under it must not live long.
-    pub moving_name: bool,
+    pub is_alias: bool,
     /// Which price counts.
     pub tier: Tier,
     run: Box<dyn Run>,

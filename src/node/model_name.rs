@@ -20,7 +20,7 @@ fn is_model_name(text: &str) -> bool {
 /// Whether the provider moves the name from model to model: its routers, and
 /// names of the forms that it lets its routers have. Too wide rather than too
 /// narrow: what is stored under a moving name merely lives shorter.
-pub(super) fn is_moving(name: &str) -> bool {
+pub(super) fn is_alias(name: &str) -> bool {
     // What follows `#` is the deployment that serves the model.
     let model = name.split('#').next().unwrap_or(name);
     let mut segments = model.split('/');
@@ -51,7 +51,7 @@ mod tests {
             ("firerouter/glm", true),
             ("kimi-k3-fast#accounts/acme/deployments/x", true),
         ] {
-            assert_eq!(is_moving(name), moving, "{name}");
+            assert_eq!(is_alias(name), moving, "{name}");
         }
     }
 }

@@ -10,7 +10,7 @@ use std::fmt;
 use crate::error::{Violation, shorten};
 
 /// How many problems are told one by one.
-const TOLD_PROBLEMS: usize = 24;
+const MAX_REPORTED_PROBLEMS: usize = 24;
 /// How much of a foreign name is quoted.
 const QUOTED_BYTES: usize = 64;
 /// How much of a path is told.
@@ -19,41 +19,41 @@ const PATH_BYTES: usize = 256;
 /// What is wrong so far.
 #[derive(Debug, Default)]
 pub struct Problems {
-    told: Vec<Violation>,
-    untold: usize,
+    reported: Vec<Violation>,
+    unreported: usize,
 }
 
 impl Problems {
     /// Adds a problem: where, and what as a sentence without its subject.
     pub fn add(&mut self, field: impl fmt::Display, description: impl Into<String>) {
-        if self.told.len() < TOLD_PROBLEMS {
+        if self.reported.len() < MAX_REPORTED_PROBLEMS {
             let path = field.to_string();
-            self.told.push(Violation::new(shorten(&path, PATH_BYTES), description));
+            self.reported.push(Violation::new(shorten(&path, PATH_BYTES), description));
         } else {
-            self.untold += 1;
+            self.unreported += 1;
         }
     }
 
     /// Adds a problem, and gives the proof of it to those who return one.
-    pub(super) fn tell(&mut self, field: impl fmt::Display, description: String) -> Told {
+    pub(super) fn report(&mut self, field: impl fmt::Display, description: String) -> Told {
         self.add(field, description);
         Told
     }
 
     /// Whether the next problem will only be counted.
     pub(super) fn is_full(&self) -> bool {
-        self.told.len() == TOLD_PROBLEMS
+        self.reported.len() == MAX_REPORTED_PROBLEMS
     }
 
     /// Fine, or everything that is wrong.
     pub fn into_result(mut self) -> Result<(), Vec<Violation>> {
-        if self.told.is_empty() {
+        if self.reported.is_empty() {
             return Ok(());
         }
-        if self.untold > 0 {
-            self.told.push(Violation::more(self.untold));
+        if self.unreported > 0 {
+            self.reported.push(Violation::more(self.unreported));
         }
-        Err(self.told)
+        Err(self.reported)
     }
 }
 
@@ -136,9 +136,9 @@ mod tests {
         for _ in 0..1000 {
             problems.add("config", "is wrong");
         }
-        let told = problems.into_result().expect_err("problems");
-        assert_eq!(told.len(), TOLD_PROBLEMS + 1);
-        assert_eq!(told[TOLD_PROBLEMS].description, "has these problems and 976 more");
+        let reported = problems.into_result().expect_err("problems");
+        assert_eq!(reported.len(), MAX_REPORTED_PROBLEMS + 1);
+        assert_eq!(reported[MAX_REPORTED_PROBLEMS].description, "has these problems and 976 more");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Provider {
             },
             canonical: written.canonical,
             deltas: settings.streaming,
-            moving_name: model_name::is_moving(&settings.model),
+            is_alias: model_name::is_alias(&settings.model),
             call: written.request,
         }
     }

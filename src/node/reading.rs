@@ -27,7 +27,7 @@ impl Shape {
             (Shape::Text { most_bytes, rule }, Value::String(text)) => {
                 read_text(text, *most_bytes, *rule)
             }
-            (Shape::Word(words), Value::String(text)) if words.contains(&text.as_str()) => {
+            (Shape::Keyword(words), Value::String(text)) if words.contains(&text.as_str()) => {
                 Ok(Value::String(text))
             }
             (Shape::Number { minimum, maximum }, Value::Number(given)) => {
@@ -67,7 +67,7 @@ impl Shape {
             }
             (_, value) => Err(self.refusal(&value)),
         };
-        read.map_err(|description| problems.tell(path, description))
+        read.map_err(|description| problems.report(path, description))
     }
 
     pub(super) fn refusal(&self, value: &Value) -> String {
@@ -76,7 +76,7 @@ impl Shape {
             Value::Bool(given) => given.to_string(),
             Value::Number(given) => given.to_string(),
             // Never quoted: it may be a key in the wrong field.
-            Value::String(_) if matches!(self, Shape::Word(_)) => "this word".to_owned(),
+            Value::String(_) if matches!(self, Shape::Keyword(_)) => "this word".to_owned(),
             Value::String(_) => "this text".to_owned(),
             Value::Array(_) => "a list".to_owned(),
             Value::Object(_) => "an object".to_owned(),
@@ -87,7 +87,7 @@ impl Shape {
     /// Whether the JSON type of a value is this shape's.
     fn is_for(&self, value: &Value) -> bool {
         match self {
-            Shape::Text { .. } | Shape::Word(_) => value.is_string(),
+            Shape::Text { .. } | Shape::Keyword(_) => value.is_string(),
             Shape::Number { .. } | Shape::Integer { .. } => value.is_number(),
             Shape::Boolean => value.is_boolean(),
             Shape::Switch => true,
@@ -134,7 +134,7 @@ fn read_list(
     if items.len() > most {
         let count = items.len();
         let description = format!("must be at most {most} items, not {count}");
-        return Err(problems.tell(path, description));
+        return Err(problems.report(path, description));
     }
     let count = items.len();
     let mut read = Vec::with_capacity(count);
@@ -193,10 +193,10 @@ fn read_object(
         if !value.is_null() {
             match member.shape.read(value, path, problems) {
                 Ok(value) => drop(read.insert(member.name.to_owned(), value)),
-                Err(told) => outcome = Err(told),
+                Err(reported) => outcome = Err(reported),
             }
         } else if member.required {
-            outcome = Err(problems.tell(path, "is required".to_owned()));
+            outcome = Err(problems.report(path, "is required".to_owned()));
         }
     }
     for (name, value) in &members {
@@ -213,7 +213,7 @@ fn refuse_member(known: &[Member], path: Path<'_>, name: &str, problems: &mut Pr
         true => String::new(),
         false => did_you_mean(name, known.iter().map(|member| member.name)),
     };
-    problems.tell(path, format!("is not known here{hint}"))
+    problems.report(path, format!("is not known here{hint}"))
 }
 
 /// The whole number that a JSON number is, if it is one and exact.

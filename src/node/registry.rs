@@ -177,7 +177,7 @@ impl<N: Node> ErasedNode for Typed<N> {
             cache,
             deltas: prepared.deltas,
             secret_name,
-            moving_name: prepared.moving_name,
+            is_alias: prepared.is_alias,
             tier: prepared.tier,
             run: Box::new(Bound { node: Arc::clone(&self.node), call: prepared.call }),
         })

@@ -20,7 +20,7 @@ pub enum Shape {
         rule: Option<&'static TextRule>,
     },
     /// One of a few words.
-    Word(&'static [&'static str]),
+    Keyword(&'static [&'static str]),
     /// A finite number between two bounds, both allowed; infinite where there is
     /// none.
     Number {
@@ -117,7 +117,7 @@ impl Shape {
     pub fn form_type(&self) -> &'static str {
         match self {
             Shape::Text { .. } => "string",
-            Shape::Word(_) => "enum",
+            Shape::Keyword(_) => "enum",
             Shape::Number { .. } => "number",
             Shape::Integer { .. } => "integer",
             Shape::Boolean | Shape::Switch => "boolean",
@@ -147,7 +147,7 @@ impl Shape {
     /// The words that may be chosen from.
     pub fn options(&self) -> &'static [&'static str] {
         match self {
-            Shape::Word(words) => words,
+            Shape::Keyword(words) => words,
             _ => &[],
         }
     }
@@ -157,7 +157,7 @@ impl Shape {
         match self {
             Shape::Text { rule: Some(rule), .. } => rule.words.to_owned(),
             Shape::Text { rule: None, .. } => "text".to_owned(),
-            Shape::Word(words) => format!("one of {}", words.join(", ")),
+            Shape::Keyword(words) => format!("one of {}", words.join(", ")),
             Shape::Number { .. } => format!("a number{}", self.range_words()),
             Shape::Integer { .. } => format!("a whole number{}", self.range_words()),
             Shape::Boolean => "true or false".to_owned(),
@@ -194,7 +194,7 @@ impl Shape {
                 }
                 schema
             }
-            Shape::Word(words) => json!({"enum": words}),
+            Shape::Keyword(words) => json!({"enum": words}),
             Shape::Number { .. } => self.number_schema(),
             Shape::Integer { minimum, maximum } => {
                 json!({"type": "integer", "minimum": minimum, "maximum": maximum})

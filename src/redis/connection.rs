@@ -7,8 +7,8 @@ use ::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Cause, Mailbox, RedisConfig, Script, Topology, Unavailable,
-    keeper::{Open, Way},
+    Cause, NotificationChannel, RedisConfig, Script, Topology, Unavailable,
+    supervisor::{LinkState, Open},
 };
 use crate::{
     lifecycle::Lifecycle,
@@ -19,8 +19,8 @@ use crate::{
 /// clones are one.
 #[derive(Clone)]
 pub struct Connection {
-    way: Arc<Way>,
-    mailbox: Mailbox,
+    state: Arc<LinkState>,
+    notifications: NotificationChannel,
     instance: Arc<str>,
 }
 
@@ -36,12 +36,12 @@ impl Connection {
     /// nothing but whether it is used.
     pub fn open(config: RedisConfig, lifecycle: &Lifecycle, metrics: &Metrics) -> Connection {
         let instance = instance();
-        let mailbox = Mailbox::new(&instance);
-        let way = Arc::new(Way::new(config.clone(), metrics.clone()));
-        lifecycle.spawn(mailbox.clone().keep(config, way.dialled()));
-        let kept = way.clone();
+        let notifications = NotificationChannel::new(&instance);
+        let state = Arc::new(LinkState::new(config.clone(), metrics.clone()));
+        lifecycle.spawn(notifications.clone().keep(config, state.reconnects()));
+        let kept = state.clone();
         lifecycle.spawn(async move { kept.keep().await });
-        Connection { way, mailbox, instance: instance.into() }
+        Connection { state, notifications, instance: instance.into() }
     }
 
     /// Names this worker's run among all: 128 random bits in hexadecimal.
@@ -50,24 +50,24 @@ impl Connection {
     }
 
     /// The worker's mailbox.
-    pub fn mailbox(&self) -> &Mailbox {
-        &self.mailbox
+    pub fn notifications(&self) -> &NotificationChannel {
+        &self.notifications
     }
 
     /// Whether the server would be asked now.
     pub fn is_reachable(&self) -> bool {
-        self.way.open().is_some()
+        self.state.open().is_some()
     }
 
     /// Resolves when the server would be asked. Cancel safe.
     pub async fn reachable(&self) {
         // The sender is in `self`, so waiting cannot fail.
-        let _ = self.way.is_open().wait_for(Option::is_some).await;
+        let _ = self.state.is_open().wait_for(Option::is_some).await;
     }
 
     /// Whether one script may use the keys of several hash tags: not in a Cluster.
     pub fn is_one_server(&self) -> bool {
-        !matches!(self.way.config.address.topology, Topology::Cluster(_))
+        !matches!(self.state.config.address.topology, Topology::Cluster(_))
     }
 
     /// Runs a script. All keys carry one hash tag, unless there is
@@ -81,10 +81,10 @@ impl Connection {
     ) -> Result<Value, Unavailable> {
         let place = keys.first().copied().unwrap_or_default();
         let bytes = arguments.iter().map(|argument| argument.len()).sum();
-        self.within_limit(script.name(), place, bytes, async |mut way: Open| {
-            match way.link.send(&script.by_hash(keys, arguments)).await {
+        self.within_limit(script.name(), place, bytes, async |mut state: Open| {
+            match state.link.send(&script.by_hash(keys, arguments)).await {
                 Err(error) if is_unknown_script(&error) => {
-                    way.link.send(&script.by_text(keys, arguments)).await
+                    state.link.send(&script.by_text(keys, arguments)).await
                 }
                 answer => answer,
             }
@@ -122,7 +122,7 @@ impl Connection {
         bytes: usize,
         command: &Cmd,
     ) -> Result<Value, Unavailable> {
-        let send = async |mut way: Open| way.link.send(command).await;
+        let send = async |mut state: Open| state.link.send(command).await;
         self.within_limit(operation, key, bytes, send).await
     }
 
@@ -135,7 +135,7 @@ impl Connection {
     ) -> Result<Value, Unavailable> {
         let began = Instant::now();
         let answer = self.ask_within_limit(key, bytes, ask).await;
-        self.way.metrics.redis_command(operation, word(&answer), began.elapsed());
+        self.state.metrics.redis_command(operation, word(&answer), began.elapsed());
         answer
     }
 
@@ -148,25 +148,25 @@ impl Connection {
         if bytes > Connection::MAX_VALUE_BYTES {
             return Err(Cause::TooLarge.into());
         }
-        let way = self.way.open().ok_or(Cause::NotAsked)?;
-        let answer = match timeout(self.limit(bytes), ask(way.clone())).await {
+        let state = self.state.open().ok_or(Cause::NotAsked)?;
+        let answer = match timeout(self.limit(bytes), ask(state.clone())).await {
             Ok(answer) => answer.map_err(|error| Cause::of(&error)),
             Err(_) => Err(Cause::Late),
         };
-        answer.map_err(|cause| self.failed(&way, key, cause))
+        answer.map_err(|cause| self.failed(&state, key, cause))
     }
 
-    fn failed(&self, way: &Open, key: &[u8], cause: Cause) -> Unavailable {
-        self.way.failed(cause);
+    fn failed(&self, state: &Open, key: &[u8], cause: Cause) -> Unavailable {
+        self.state.failed(cause);
         if cause.is_lasting() {
-            self.way.close(way, key);
+            self.state.close(state, key);
         }
         cause.into()
     }
 
     fn limit(&self, bytes: usize) -> Duration {
         let more = bytes / Connection::BYTES_PER_MILLISECOND;
-        self.way.config.timeout + Duration::from_millis(more as u64)
+        self.state.config.timeout + Duration::from_millis(more as u64)
     }
 }
 
@@ -193,7 +193,7 @@ impl fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Connection")
-            .field("address", &self.way.config.address)
+            .field("address", &self.state.config.address)
             .field("reachable", &self.is_reachable())
             .finish_non_exhaustive()
     }

@@ -52,7 +52,7 @@ impl Link {
 }
 
 /// A connection that only listens.
-pub(super) async fn dial_listener(config: &RedisConfig) -> Result<PubSub, Cause> {
+pub(super) async fn dial_subscriber(config: &RedisConfig) -> Result<PubSub, Cause> {
     let client = match &config.address.topology {
         Topology::Single(endpoint) => client(config, endpoint),
         Topology::Sentinel { sentinels, primary } => {

@@ -12,11 +12,11 @@
 
 mod address;
 mod connection;
-mod keeper;
 mod link;
-mod mailbox;
+mod notifications;
 mod pause;
 mod script;
+mod supervisor;
 mod unavailable;
 mod warning;
 
@@ -25,7 +25,7 @@ pub use ::redis::Value;
 pub use self::{
     address::{Address, Credential, Endpoint, RedisConfig, Topology},
     connection::Connection,
-    mailbox::{Mailbox, Notice},
+    notifications::{Notification, NotificationChannel},
     script::Script,
     unavailable::{Cause, Unavailable},
 };

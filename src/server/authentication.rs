@@ -11,8 +11,8 @@ use crate::{
     callers::{Callers, Evidence},
     config::ConnectionAge,
     error::Error,
-    proto::status,
-    service::CutAt,
+    grpc::CutAt,
+    grpc::status,
 };
 
 /// The question, asked of every call.

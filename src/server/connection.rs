@@ -71,7 +71,10 @@ const MOST_WATCHES: usize = 4;
 impl Connection {
     /// Shakes hands and reads the preface. Whoever says anything else is no
     /// caller of gRPC.
-    pub(super) async fn greet(socket: TcpStream, tls: Option<&Tls>) -> Result<Connection, Refused> {
+    pub(super) async fn handshake(
+        socket: TcpStream,
+        tls: Option<&Tls>,
+    ) -> Result<Connection, Refused> {
         let address = socket.peer_addr().ok();
         let (mut socket, certificate) = match tls {
             None => (Socket::Plain(socket), None),

@@ -23,7 +23,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 
 use super::watching::Watches;
-use crate::{admission::Arriving, error::Error, execution::Executor, proto::status};
+use crate::{admission::RequestBodyCharge, error::Error, execution::Executor, grpc::status};
 
 /// Calls that are answered however little memory there is.
 const PROBES: &str = "/grpc.health.";
@@ -45,15 +45,15 @@ pub(super) async fn received(
     next: Next,
 ) -> Response {
     let charged = !request.uri().path().starts_with(PROBES);
-    let arriving = charged.then(|| receiving.executor.admission.arriving()).transpose();
+    let request_body = charged.then(|| receiving.executor.admission.request_body()).transpose();
     let watch = receiving.watches.begin(&request, &receiving.executor, receiving.limit);
-    let (arriving, watch) = match (arriving, watch) {
-        (Ok(arriving), Ok(watch)) => (arriving, watch),
+    let (request_body, watch) = match (request_body, watch) {
+        (Ok(request_body), Ok(watch)) => (request_body, watch),
         (Err(error), _) | (_, Err(error)) => return receiving.refuse(&error).into_http(),
     };
     let due = Instant::now() + receiving.limit;
     let executor = receiving.executor.clone();
-    let body = |body| Body::new(Limited { body, arriving, due, overdue: None, receiving });
+    let body = |body| Body::new(Limited { body, request_body, due, overdue: None, receiving });
     let response = next.run(request.map(body)).await;
     match watch {
         Some(watch) => watch.lend(response, &executor.lifecycle),
@@ -72,7 +72,7 @@ impl Receiving {
 /// the message has been read.
 struct Limited {
     body: Body,
-    arriving: Option<Arriving>,
+    request_body: Option<RequestBodyCharge>,
     due: Instant,
     /// Set as soon as the request is not there: most are, with their head.
     overdue: Option<Pin<Box<Sleep>>>,
@@ -97,7 +97,8 @@ impl HttpBody for Limited {
         };
         let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
         let bytes = bytes.map_or(0, Bytes::len);
-        let charged = limited.arriving.as_mut().map_or(Ok(()), |arriving| arriving.more(bytes));
+        let charged =
+            limited.request_body.as_mut().map_or(Ok(()), |request_body| request_body.more(bytes));
         Poll::Ready(match charged {
             Ok(()) => frame,
             Err(error) => Some(Err(limited.end(&error))),

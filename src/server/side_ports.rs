@@ -21,7 +21,7 @@ use tonic::transport::server::TcpIncoming;
 use super::{
     accepting::accept,
     crowd::Crowd,
-    greeting::{Terms, connections},
+    handshake::{Terms, connections},
 };
 use crate::metrics::Metrics;
 

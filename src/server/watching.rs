@@ -26,13 +26,12 @@ use tokio::{
 
 use super::connection::Peer;
 use crate::{
-    admission::{Arriving, saturated_for_a_moment},
+    admission::{RequestBodyCharge, saturated_for_a_moment},
     config::ConnectionAge,
     error::{Error, Limit},
     execution::Executor,
+    grpc::{Loan, status},
     lifecycle::Lifecycle,
-    proto::status,
-    service::Loan,
 };
 
 /// Watches of health, of all connections: one for each client that has its
@@ -65,7 +64,7 @@ pub(super) struct Watch {
     taken: Taken,
 }
 
-type Taken = (Arriving, OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+type Taken = (RequestBodyCharge, OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 impl Watches {
     pub(super) fn new(age: Option<ConnectionAge>) -> Watches {
@@ -93,7 +92,7 @@ impl Watches {
         let peer = request.extensions().get::<Peer>();
         let room = if is_reflection { &self.reflection } else { &self.health };
         let taken = (
-            executor.admission.arriving()?,
+            executor.admission.request_body()?,
             permit(room)?,
             peer.map(|peer| permit(&peer.watches)).transpose()?,
         );
@@ -110,7 +109,7 @@ impl Watches {
         let aged = self.age.zip(peer).and_then(|(age, peer)| peer.since.checked_add(age.limit));
         Watch {
             until: aged.unwrap_or_else(|| Instant::now() + LONGEST_WATCH),
-            at_its_end: Error::ConnectionAged { retry_after: Duration::ZERO },
+            at_its_end: Error::ConnectionMaxAge { retry_after: Duration::ZERO },
             taken,
         }
     }

@@ -162,7 +162,7 @@ pub mod sparkler {
     pub const FLIGHT: &str = "sparkler.flight.id";
     /// How a flight came by its answer: `led` here, `relayed` from the worker
     /// that leads it, or `recorded` there before.
-    pub const FLIGHT_COURSE: &str = "sparkler.flight.course";
+    pub const FLIGHT_SOURCE: &str = "sparkler.flight.source";
     /// `leader` or `follower`.
     pub const FLIGHT_ROLE: &str = "sparkler.flight.role";
     /// Calls of the provider.

@@ -43,7 +43,7 @@ pub struct Observer {
     telemetry: Telemetry,
     /// Where a caller is, by what its connection left with the request.
     caller_of: fn(&Extensions) -> Option<SocketAddr>,
-    told: Arc<dyn Fn(Ended) + Send + Sync>,
+    recorded: Arc<dyn Fn(Ended) + Send + Sync>,
 }
 
 /// A call that has ended.
@@ -56,7 +56,7 @@ pub struct Ended {
     /// Why it failed, where that was noted.
     pub reason: Option<&'static str>,
     /// Whether who answered it tells what became of it.
-    pub is_told: bool,
+    pub has_owner: bool,
     /// From its arrival to the end of its stream.
     pub took: Duration,
 }
@@ -67,9 +67,9 @@ impl Observer {
     pub fn new(
         telemetry: Telemetry,
         caller_of: fn(&Extensions) -> Option<SocketAddr>,
-        told: impl Fn(Ended) + Send + Sync + 'static,
+        recorded: impl Fn(Ended) + Send + Sync + 'static,
     ) -> Observer {
-        Observer { telemetry, caller_of, told: Arc::new(told) }
+        Observer { telemetry, caller_of, recorded: Arc::new(recorded) }
     }
 }
 
@@ -88,7 +88,8 @@ pub async fn traced(State(observer): State<Observer>, request: Request, next: Ne
     let method = method(path);
     let began = Instant::now();
     let span = begin(&observer, method, &request);
-    let call = Call { span: span.clone(), method, began, told: observer.told, ended: false };
+    let call =
+        Call { span: span.clone(), method, began, recorded: observer.recorded, ended: false };
     let response = span.scope(next.run(request)).await;
     call.answer(response)
 }
@@ -138,7 +139,7 @@ struct Call {
     span: Span,
     method: &'static str,
     began: Instant,
-    told: Arc<dyn Fn(Ended) + Send + Sync>,
+    recorded: Arc<dyn Fn(Ended) + Send + Sync>,
     ended: bool,
 }
 
@@ -161,10 +162,10 @@ impl Call {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let (reason, is_told) = (self.span.noted_reason(), self.span.is_told());
+        let (reason, has_owner) = (self.span.noted_reason(), self.span.has_owner());
         let (method, took) = (self.method, self.began.elapsed());
-        let ended = Ended { method, status: status.name, reason, is_told, took };
-        self.span.within(|| (self.told)(ended));
+        let ended = Ended { method, status: status.name, reason, has_owner, took };
+        self.span.within(|| (self.recorded)(ended));
         self.span.record(|span| span.set(otel::RPC_STATUS, status.name));
         if status.name != "OK" {
             // Where what answered has not said it in more detail.

@@ -64,7 +64,7 @@ struct Noted {
     /// Why it failed: the first that said so knows best.
     reason: OnceLock<&'static str>,
     /// Whether who answers tells what became of it.
-    has_story: AtomicBool,
+    set_recorded: AtomicBool,
     recorded: Option<Recorded>,
 }
 
@@ -103,8 +103,8 @@ impl Span {
         });
         let is_noted = kind == Kind::Server || recorded.is_some();
         let noted = is_noted.then(|| {
-            let (reason, has_story) = (OnceLock::new(), AtomicBool::new(false));
-            Arc::new(Noted { reason, has_story, recorded })
+            let (reason, set_recorded) = (OnceLock::new(), AtomicBool::new(false));
+            Arc::new(Noted { reason, set_recorded, recorded })
         });
         Span { ids: Some(ids), noted }
     }
@@ -180,15 +180,15 @@ impl Span {
     }
 
     /// Who answers the call tells what becomes of it, from here on.
-    pub fn has_story(&self) {
+    pub fn set_recorded(&self) {
         if let Some(noted) = &self.noted {
-            noted.has_story.store(true, Ordering::Relaxed);
+            noted.set_recorded.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether somebody tells what becomes of the call.
-    pub(super) fn is_told(&self) -> bool {
-        self.noted.as_ref().is_some_and(|noted| noted.has_story.load(Ordering::Relaxed))
+    pub(super) fn has_owner(&self) -> bool {
+        self.noted.as_ref().is_some_and(|noted| noted.set_recorded.load(Ordering::Relaxed))
     }
 
     /// Ends it as failed.

@@ -18,8 +18,8 @@ use rustls::{
 pub use self::certificate::names;
 use self::certificate::{Validity, now};
 use crate::{
+    file_watcher::{Contents, FileWatcher},
     metrics::Metrics,
-    watched::{Contents, Watched},
 };
 
 /// Where the certificates are, as PEM.
@@ -35,7 +35,7 @@ pub struct TlsFiles {
 
 /// TLS as it is to be spoken now.
 #[derive(Debug, Clone)]
-pub struct Tls(Arc<Watched<Loaded>>);
+pub struct Tls(Arc<FileWatcher<Loaded>>);
 
 /// What the files say.
 #[derive(Debug)]
@@ -50,11 +50,11 @@ impl Tls {
     pub fn read(files: TlsFiles) -> Result<Tls, String> {
         let TlsFiles { certificate, key, client_authorities } = files;
         let files = [certificate, key].into_iter().chain(client_authorities).collect();
-        let watched = Watched::read(files, understand)?.replaced_if(may_replace);
-        if let Err(problem) = watched.current().validity.check(now()) {
+        let file_watcher = FileWatcher::read(files, parse)?.replaced_if(may_replace);
+        if let Err(problem) = file_watcher.current().validity.check(now()) {
             warn(&problem);
         }
-        Ok(Tls(Arc::new(watched)))
+        Ok(Tls(Arc::new(file_watcher)))
     }
 
     /// What a connection that begins now is to speak.
@@ -63,7 +63,7 @@ impl Tls {
     }
 
     /// Has the figures tell when the certificate ends.
-    pub fn tell(&self, metrics: &Metrics) {
+    pub fn record(&self, metrics: &Metrics) {
         let (ends, left) = (self.0.clone(), self.0.clone());
         metrics.watch_certificate(
             move || ends.current().validity.ends,
@@ -79,7 +79,7 @@ impl Tls {
     }
 }
 
-fn understand(contents: &[Contents]) -> Result<Loaded, String> {
+fn parse(contents: &[Contents]) -> Result<Loaded, String> {
     let [certificate, key, authorities @ ..] = contents else {
         return Err("a certificate and a key are needed".to_owned());
     };

@@ -18,7 +18,7 @@ use super::{
 async fn in_line(world: &World, ask: Ask) -> JoinHandle<Heard> {
     let caller = world.caller().await;
     let before = world.admission.queued();
-    let call = spawn(async move { caller.hear(ask).await });
+    let call = spawn(async move { caller.recv(ask).await });
     until(async || world.admission.queued() > before).await;
     call
 }
@@ -54,9 +54,9 @@ async fn a_long_wait_is_broken_by_progress_before_started() {
         }
     }
     drop(holding);
-    let heard = call.finish().await;
-    assert!(heard.started.is_some());
-    assert!(heard.completed().timing.expect("a timing").queue.is_some());
+    let received = call.finish().await;
+    assert!(received.started.is_some());
+    assert!(received.completed().timing.expect("a timing").queue.is_some());
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn a_stopping_worker_sends_who_is_in_line_elsewhere() {
 async fn attachments_and_checks_wait_like_everybody() {
     let world = narrow(|_| {}).await;
     let caller = world.caller().await;
-    let token = caller.hear(ask("Attach to me")).await.started.expect("started").execution_token;
+    let token = caller.recv(ask("Attach to me")).await.started.expect("started").execution_token;
     let holding = hold(&world).await;
     let attaching = {
         let caller = caller.clone();

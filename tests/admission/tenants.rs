@@ -49,7 +49,7 @@ async fn a_modest_tenant_is_served_between_the_calls_of_a_greedy_one() {
     let holding = hold(&world).await;
     let call = |tenant: &'static str| {
         let caller = caller.clone();
-        spawn(async move { caller.hear(ask("x").tenant(tenant)).await })
+        spawn(async move { caller.recv(ask("x").tenant(tenant)).await })
     };
     let greedy: Vec<_> = (0..8).map(|_| call("greedy")).collect();
     until(async || world.admission.queued() == 8).await;
@@ -63,11 +63,11 @@ async fn a_modest_tenant_is_served_between_the_calls_of_a_greedy_one() {
     let modest = modest.await.expect("no panic").completed().timing.expect("a timing");
     let mut waits = Vec::new();
     for (index, call) in greedy.into_iter().enumerate() {
-        let heard = call.await.expect("no panic");
+        let received = call.await.expect("no panic");
         if index == pushed_out {
-            assert_eq!(heard.end.expect_err("refused").reason, "WORKER_SATURATED");
+            assert_eq!(received.end.expect_err("refused").reason, "WORKER_SATURATED");
         } else {
-            waits.push(wait(heard.completed().timing.expect("a timing").queue));
+            waits.push(wait(received.completed().timing.expect("a timing").queue));
         }
     }
     let modest = wait(modest.queue);

@@ -28,13 +28,13 @@ async fn a_retry_joins_what_runs_and_replays_what_has_run() {
         let caller = world.caller().await;
         let mut first = caller.execute(asked.clone()).await.expect("it runs");
         first.first_text().await;
-        let (first, joined) = tokio::join!(first.finish(), caller.hear(asked.clone()));
+        let (first, joined) = tokio::join!(first.finish(), caller.recv(asked.clone()));
         let (first, text) = (first.completed(), joined.text.clone());
         let joined = joined.completed();
         assert_eq!(status(&joined), CacheStatus::Joined);
         assert_eq!(joined.choices, first.choices);
         assert_eq!(joined.choices[0].text, text, "from the first token on");
-        let replayed = caller.hear(asked).await;
+        let replayed = caller.recv(asked).await;
         assert_eq!(replayed.text, text);
         let replayed = replayed.completed();
         assert_eq!(status(&replayed), CacheStatus::Hit);

@@ -24,8 +24,8 @@ async fn knows(caller: &Caller, request: AttachExecutionRequest) -> bool {
             true
         }
         Err(failure) => {
-            let told = (failure.code, failure.reason.as_str());
-            assert_eq!(told, (Code::NotFound, "EXECUTION_UNKNOWN"));
+            let reported = (failure.code, failure.reason.as_str());
+            assert_eq!(reported, (Code::NotFound, "EXECUTION_NOT_FOUND"));
             false
         }
     }

@@ -25,11 +25,11 @@ async fn attach(caller: &Caller, request: AttachExecutionRequest) -> Heard {
 async fn under_way(caller: &Caller) -> (Call, String, String) {
     let mut call = caller.execute(ask("Tell it all")).await.expect("it runs");
     let token = call.started().await.execution_token;
-    let mut heard = String::new();
+    let mut received = String::new();
     for _ in 0..5 {
-        heard.push_str(&call.first_text().await);
+        received.push_str(&call.first_text().await);
     }
-    (call, token, heard)
+    (call, token, received)
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn a_finished_execution_is_forgotten_after_the_retention_time() {
             break failure;
         }
     };
-    assert_eq!((failure.code, failure.reason.as_str()), (Code::NotFound, "EXECUTION_UNKNOWN"));
+    assert_eq!((failure.code, failure.reason.as_str()), (Code::NotFound, "EXECUTION_NOT_FOUND"));
     assert!(!failure.safe_to_retry(), "the caller must decide whether to pay again");
     assert_eq!(world.upstream_calls(), 1);
 }

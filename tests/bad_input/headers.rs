@@ -73,8 +73,8 @@ async fn a_failed_answer_fits_into_headers_too() {
         let failure = Failure::from(status);
         assert_eq!(failure.reason, "OUTPUT_NOT_JSON", "{failure:?}");
         let detail = failure.detail.expect("a detail");
-        let told = detail.text.trim_end_matches('…');
-        assert!(told.len() > 500 && text.starts_with(told), "{} bytes", told.len());
+        let reported = detail.text.trim_end_matches('…');
+        assert!(reported.len() > 500 && text.starts_with(reported), "{} bytes", reported.len());
         assert!(detail.usage.is_some(), "it was paid for");
     }
 }

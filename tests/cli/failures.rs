@@ -85,11 +85,11 @@ async fn what_is_wrong_on_this_side_is_bad_usage_and_calls_nobody() {
         (&["--worker", "ftp://h", "p"], "must start with http:// or https://"),
         (&["--worker", "http://h", "--worker-ca", path(&not_pem), "p"], "for an https worker"),
     ];
-    for (flags, told) in table {
+    for (flags, reported) in table {
         let arguments = [&["execute"], flags].concat();
         let run = Program::new(&arguments).env("FIREWORKS_API_KEY", "fw_environment").run().await;
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{flags:?}: {}", run.stderr);
-        assert!(run.stderr.contains(told), "{flags:?}: {}", run.stderr);
+        assert!(run.stderr.contains(reported), "{flags:?}: {}", run.stderr);
     }
 }
 

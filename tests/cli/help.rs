@@ -39,9 +39,9 @@ async fn bad_usage_is_exit_code_2_with_nothing_on_stdout() {
         (&["execute", "--api-key", "fw_key", "prompt"], "unexpected argument '--api-key'"),
         (&["execute", "--worker", "nowhere", "prompt"], "invalid value 'nowhere'"),
     ];
-    for (arguments, told) in table {
+    for (arguments, reported) in table {
         let run = Program::new(arguments).run().await;
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{arguments:?}");
-        assert!(run.stderr.contains(told), "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.contains(reported), "{arguments:?}: {}", run.stderr);
     }
 }

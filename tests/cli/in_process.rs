@@ -173,7 +173,7 @@ async fn the_demo_says_that_the_model_is_simulated_and_proves_its_claims() {
 
 /// Waits for a line of the program's that holds `word`, and returns what follows
 /// it up to the next quote or space.
-async fn told(child: &mut Child, from_stderr: bool, word: &str) -> String {
+async fn reported(child: &mut Child, from_stderr: bool, word: &str) -> String {
     let output: Box<dyn tokio::io::AsyncRead + Unpin> = match from_stderr {
         true => Box::new(child.stderr.take().expect("stderr is piped")),
         false => Box::new(child.stdout.take().expect("stdout is piped")),
@@ -193,10 +193,10 @@ async fn serve_says_where_it_listens_and_stops_in_order_when_told() {
     let mut child = fireworks
         .program(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
         .env("SPARKLER_ADMIN_LISTEN", "127.0.0.1:0")
-        .env("SPARKLER_LEAVE_GRACE", "0s")
+        .env("SPARKLER_PRE_DRAIN_DELAY", "0s")
         .start()
         .await;
-    let address = told(&mut child, true, "\"listen\":\"").await;
+    let address = reported(&mut child, true, "\"listen\":\"").await;
     let url = format!("http://{address}");
     let run = fireworks.program(&["execute", "-q", "--worker", &url, "Hello."]).run().await;
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
@@ -208,7 +208,7 @@ async fn serve_says_where_it_listens_and_stops_in_order_when_told() {
 #[tokio::test]
 async fn simulate_prints_a_base_url_that_works_and_stops_when_told() {
     let mut child = Program::new(&["simulate", "--listen", "127.0.0.1:0"]).start().await;
-    let base_url = told(&mut child, false, "SPARKLER_FIREWORKS_BASE_URL=").await;
+    let base_url = reported(&mut child, false, "SPARKLER_FIREWORKS_BASE_URL=").await;
     let response = reqwest::Client::new()
         .get(format!("{base_url}/models"))
         .bearer_auth("fw_local")
@@ -228,7 +228,7 @@ async fn simulate_takes_its_faults_and_its_keys_from_flags() {
     let arguments =
         ["simulate", "--listen", "127.0.0.1:0", "--fault", fault, "--keys-file", path(&keys)];
     let mut child = Program::new(&arguments).start().await;
-    let base_url = told(&mut child, false, "SPARKLER_FIREWORKS_BASE_URL=").await;
+    let base_url = reported(&mut child, false, "SPARKLER_FIREWORKS_BASE_URL=").await;
     let client = reqwest::Client::new();
     for (key, status) in [("fw_only", 402), ("fw_only", 200), ("fw_other", 401)] {
         let call = client.get(format!("{base_url}/models")).bearer_auth(key);

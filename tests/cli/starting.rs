@@ -16,7 +16,7 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// It stops at once.
-const QUICK: &[&str] = &["--leave-grace=0s", "--drain-limit=1s"];
+const QUICK: &[&str] = &["--pre-drain-delay=0s", "--drain-limit=1s"];
 
 fn serve(more: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sparkler"));
@@ -198,7 +198,7 @@ fn a_second_signal_ends_the_worker_at_once() {
     for (first, second, code) in
         [(Signal::TERM, Signal::TERM, 143), (Signal::TERM, Signal::INT, 130)]
     {
-        let mut running = Running::start(&["--leave-grace=1h"], &[]);
+        let mut running = Running::start(&["--pre-drain-delay=1h"], &[]);
         running.signal(first);
         running.line("stopping; a second signal ends the worker at once");
         running.signal(second);

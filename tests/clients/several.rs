@@ -67,10 +67,10 @@ impl Calls {
     }
 }
 
-async fn named(name: &str, leave_grace: Duration) -> World {
+async fn named(name: &str, pre_drain_delay: Duration) -> World {
     World::with(Options::instant(), |config| {
         config.execution.worker_id = name.to_owned();
-        config.drain.leave_grace = leave_grace;
+        config.drain.pre_drain_delay = pre_drain_delay;
     })
     .await
 }
@@ -82,9 +82,12 @@ async fn a_worker_that_says_it_leaves_gets_no_more_calls_and_none_is_lost() {
     let staying = named("staying", Duration::ZERO).await;
     let names = ["leaving", "staying"];
     let mut calls = Calls::of(&[leaving.worker, staying.worker]);
-    let mut heard = [calls.next().await, calls.next().await, calls.next().await];
-    heard.sort();
-    assert!(heard.starts_with(&["leaving".to_owned()]) && heard[2] == "staying", "{heard:?}");
+    let mut received = [calls.next().await, calls.next().await, calls.next().await];
+    received.sort();
+    assert!(
+        received.starts_with(&["leaving".to_owned()]) && received[2] == "staying",
+        "{received:?}"
+    );
     leaving.stop();
     calls.until_only("staying", &names).await;
     calls.end().await;

@@ -87,7 +87,7 @@ async fn a_token_that_the_fleet_does_not_know_says_so_and_runs_nothing() {
     let token = call.started().await.execution_token;
     call.finish().await.completed();
     let failure = attach(&fleet.caller(1).await, after(&token, 0)).await.end.expect_err("unknown");
-    assert_eq!((failure.code, failure.reason.as_str()), (Code::NotFound, "EXECUTION_UNKNOWN"));
+    assert_eq!((failure.code, failure.reason.as_str()), (Code::NotFound, "EXECUTION_NOT_FOUND"));
     assert_eq!(fleet.upstream_calls(), 1);
 }
 

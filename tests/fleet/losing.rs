@@ -100,17 +100,17 @@ async fn a_killed_leader_is_stood_in_for_once_and_each_caller_is_told_what_it_al
     assert!(failure.safe_to_retry());
 
     let mut answers = Vec::new();
-    for heard in join_all(forgiving.into_iter().map(Call::finish)).await {
-        assert_eq!(heard.restarts.len(), 1);
-        assert_eq!(heard.restarts[0].reason, "WORKER_LOST");
-        let text = heard.text.clone();
-        let completed = heard.completed();
+    for received in join_all(forgiving.into_iter().map(Call::finish)).await {
+        assert_eq!(received.restarts.len(), 1);
+        assert_eq!(received.restarts[0].reason, "WORKER_LOST");
+        let text = received.text.clone();
+        let completed = received.completed();
         assert_eq!(completed.choices[0].text, text, "the new answer, and nothing of the old");
         answers.push(completed.choices);
     }
-    let heard = final_only.finish().await;
-    assert!(heard.deltas.is_empty());
-    answers.push(heard.completed().choices);
+    let received = final_only.finish().await;
+    assert!(received.deltas.is_empty());
+    answers.push(received.completed().choices);
     assert!(answers.iter().all(|answer| *answer == answers[0]));
     assert_eq!(fleet.upstream_calls(), 2, "one stood in for the one that was lost");
 }
@@ -136,16 +136,16 @@ async fn a_leader_that_was_asleep_changes_nothing_when_it_wakes() {
     follower.first_text().await;
     signal(&sleeper, "-CONT");
     let late = fleet.caller(1).await.execute(asked()).await.expect("it runs");
-    let (sleepers, heard, late) = tokio::join!(call.finish(), follower.finish(), late.finish());
-    let (heard, late) = (heard.completed(), late.completed());
-    assert_eq!(heard.choices, late.choices, "nothing of the sleeper's came between");
+    let (sleepers, received, late) = tokio::join!(call.finish(), follower.finish(), late.finish());
+    let (received, late) = (received.completed(), late.completed());
+    assert_eq!(received.choices, late.choices, "nothing of the sleeper's came between");
     // Its own caller hears it to the end, or that it may come again.
     if let Err(failure) = sleepers.end {
         assert!(failure.safe_to_retry(), "{failure:?}");
     }
     let hit = fleet.caller(1).await.answer(ask("Asleep?").cached()).await;
     assert_eq!(status(&hit), CacheStatus::Hit);
-    assert_eq!(hit.provider_request_id, heard.provider_request_id, "what it had is not stored");
+    assert_eq!(hit.provider_request_id, received.provider_request_id, "what it had is not stored");
     assert_eq!(fleet.upstream_calls(), 2);
 }
 

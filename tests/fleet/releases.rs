@@ -10,8 +10,8 @@ use fireworks_simulator::Options;
 use sparkler::{
     cache::key::CacheSecret,
     fleet::{
-        Berth, BerthPlace,
-        step::{Answer, Batch, Fence, Mark, RunId, Step, Wish},
+        FlightKey, RedisKeys,
+        protocol::{AcquireOptions, Answer, Batch, FencingToken, LogPosition, RunId, Step},
     },
     lifecycle::Lifecycle,
     metrics::Metrics,
@@ -43,7 +43,7 @@ fn name(redis: &RedisServer, what: &str) -> String {
     name.to_owned()
 }
 
-fn berth(name: &str) -> [u8; 32] {
+fn flight_key(name: &str) -> [u8; 32] {
     let digits = &name[name.find('{').expect("a tag") + 1..][..64];
     std::array::from_fn(|index| {
         u8::from_str_radix(&digits[2 * index..][..2], 16).expect("hexadecimal")
@@ -52,12 +52,12 @@ fn berth(name: &str) -> [u8; 32] {
 
 /// What releases to come may write: another seal, another format in a seal of
 /// today, nothing at all.
-fn foreign(place: &[u8]) -> Vec<Vec<u8>> {
+fn foreign(keys: &[u8]) -> Vec<Vec<u8>> {
     let sealer = CacheSecret::new(SECRET).sealer(&[]);
-    let mut newer_seal = sealer.seal(place, b"\x01\x01\x00");
+    let mut newer_seal = sealer.seal(keys, b"\x01\x01\x00");
     newer_seal[0] += 1;
-    let newer_format = sealer.seal(place, b"\x63\x01\x00 a recording of a release to come");
-    vec![newer_seal, newer_format, sealer.seal(place, b""), b"\x01".to_vec(), b"?".repeat(99)]
+    let newer_format = sealer.seal(keys, b"\x63\x01\x00 a recording of a release to come");
+    vec![newer_seal, newer_format, sealer.seal(keys, b""), b"\x01".to_vec(), b"?".repeat(99)]
 }
 
 #[tokio::test]
@@ -67,28 +67,28 @@ async fn a_recording_that_cannot_be_read_is_a_miss_and_is_replaced() {
     let asked = || ask("Recorded?").cached();
     fleet.caller(0).await.answer(asked()).await;
     let name = name(&fleet.redis, "recording");
-    let place = [&berth(&name)[..], b"recording"].concat();
-    for (number, value) in foreign(&place).into_iter().enumerate() {
+    let keys = [&flight_key(&name)[..], b"recording"].concat();
+    for (number, value) in foreign(&keys).into_iter().enumerate() {
         connection.set(name.as_bytes(), &value, LONG).await.expect("it is set");
         let answer = fleet.newcomer().await.answer(asked()).await;
         assert_eq!(status(&answer), CacheStatus::Miss, "value {number}");
         let again = fleet.newcomer().await.answer(asked()).await;
         assert_eq!(status(&again), CacheStatus::Hit, "value {number} is not replaced");
     }
-    assert_eq!(fleet.upstream_calls(), 1 + foreign(&place).len() as u64);
+    assert_eq!(fleet.upstream_calls(), 1 + foreign(&keys).len() as u64);
 }
 
 /// A worker of another release leads at a berth, and tells what only its like can
 /// read.
-async fn led_by_another_release(redis: &Connection, berth: Berth, events: Vec<u8>) {
-    let place = BerthPlace::of(berth);
+async fn led_by_another_release(redis: &Connection, flight_key: FlightKey, events: Vec<u8>) {
+    let keys = RedisKeys::of(flight_key);
     let (fresh, run) = (FlightId::random(), RunId::random());
     let worker = "another release".to_owned();
-    let board = Step::Board {
+    let acquire = Step::Acquire {
         worker,
-        wish: Wish {
+        options: AcquireOptions {
             may_read: false,
-            joins_landed: false,
+            joins_completed: false,
             may_lead: true,
             fresh,
             run,
@@ -100,21 +100,21 @@ async fn led_by_another_release(redis: &Connection, berth: Berth, events: Vec<u8
         grace: LONG,
         about: events.clone(),
     };
-    assert_eq!(take(redis, &place, &board).await, Answer::Lead(fresh, 1));
+    assert_eq!(take(redis, &keys, &acquire).await, Answer::Lead(fresh, 1));
     let append = Step::Append {
-        fence: Fence { flight: fresh, epoch: 1, run },
+        fencing_token: FencingToken { flight: fresh, epoch: 1, run },
         lease: LONG,
         keep: LONG,
         after: 0,
-        batch: Some(Batch { mark: Mark { last: 1, part: 0 }, voids: false, events }),
+        batch: Some(Batch { position: LogPosition { last: 1, part: 0 }, voids: false, events }),
     };
-    assert_eq!(take(redis, &place, &append).await, Answer::Kept(0));
+    assert_eq!(take(redis, &keys, &append).await, Answer::Kept(0));
 }
 
-async fn take(redis: &Connection, place: &BerthPlace, step: &Step) -> Answer {
-    let arguments = step.arguments(place);
+async fn take(redis: &Connection, keys: &RedisKeys, step: &Step) -> Answer {
+    let arguments = step.arguments(keys);
     let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
-    let value = redis.script(step.script(), &step.keys(place), &arguments).await;
+    let value = redis.script(step.script(), &step.keys(keys), &arguments).await;
     Answer::read(value.expect("Redis answers")).expect("an answer of the protocol")
 }
 
@@ -123,10 +123,10 @@ async fn a_flight_that_cannot_be_read_is_left_to_itself() {
     let mut fleet = Fleet::of(1, Options::instant()).await;
     let connection = by_hand(&fleet.redis).await;
     fleet.caller(0).await.answer(ask("Led?").cached()).await;
-    let berth = berth(&name(&fleet.redis, "recording"));
-    for events in foreign(&[&berth[..], b"events"].concat()) {
+    let flight_key = flight_key(&name(&fleet.redis, "recording"));
+    for events in foreign(&[&flight_key[..], b"events"].concat()) {
         fleet.redis.command(&["FLUSHALL"]);
-        led_by_another_release(&connection, Berth(berth), events).await;
+        led_by_another_release(&connection, FlightKey(flight_key), events).await;
         let caller = fleet.newcomer().await;
         let began = Instant::now();
         caller.answer(ask("Led?").cached()).await;
@@ -141,16 +141,16 @@ async fn notices_that_make_no_sense_disturb_nobody() {
     first.first_text().await;
     let mut other = fleet.caller(1).await.execute(ask("Noise").cached()).await.expect("it runs");
     other.first_text().await;
-    let berth = &berth(&name(&fleet.redis, "flight"))[..];
+    let flight_key = &flight_key(&name(&fleet.redis, "flight"))[..];
     let connection = by_hand(&fleet.redis).await;
-    let channels = fleet.redis.command(&["PUBSUB", "CHANNELS", "sparkler:1:mailbox:*"]);
-    let events = foreign(&[berth, b"events"].concat());
+    let channels = fleet.redis.command(&["PUBSUB", "CHANNELS", "sparkler:1:notify:*"]);
+    let events = foreign(&[flight_key, b"events"].concat());
     for channel in channels.lines() {
         for noise in [b"".to_vec(), b"short".to_vec(), vec![0; 40]] {
             publish(&connection, channel, &noise).await;
         }
         for events in &events {
-            publish(&connection, channel, &[berth, events].concat()).await;
+            publish(&connection, channel, &[flight_key, events].concat()).await;
         }
     }
     let (first, other) = tokio::join!(first.finish(), other.finish());
@@ -161,18 +161,18 @@ async fn notices_that_make_no_sense_disturb_nobody() {
     assert_eq!(fleet.upstream_calls(), 1);
 }
 
-async fn publish(connection: &Connection, channel: &str, notice: &[u8]) {
+async fn publish(connection: &Connection, channel: &str, notification: &[u8]) {
     static PUBLISH: Script =
         Script::new("publish", "return redis.call('PUBLISH', ARGV[1], ARGV[2])");
-    let said = connection.script(&PUBLISH, &[], &[channel.as_bytes(), notice]).await;
+    let said = connection.script(&PUBLISH, &[], &[channel.as_bytes(), notification]).await;
     said.expect("it is published");
 }
 
 async fn attach(caller: &Caller, execution_token: String, after_sequence: u64) -> String {
     let request = AttachExecutionRequest { execution_token, after_sequence, ..Default::default() };
-    let heard = caller.attach(request).await.expect("it is known").finish().await;
-    let text = heard.text.clone();
-    assert!(heard.completed().choices[0].text.ends_with(&text));
+    let received = caller.attach(request).await.expect("it is known").finish().await;
+    let text = received.text.clone();
+    assert!(received.completed().choices[0].text.ends_with(&text));
     text
 }
 
@@ -197,9 +197,9 @@ async fn workers_of_the_old_and_the_new_secret_honour_each_others_tokens() {
         let token = call.started().await.execution_token;
         call.first_text().await;
         let seen = call.last_sequence();
-        let (heard, again) = tokio::join!(call.finish(), attach(&other, token.clone(), seen));
-        assert_eq!(again, heard.text, "while it runs");
-        let answer = heard.completed().choices[0].text.clone();
+        let (received, again) = tokio::join!(call.finish(), attach(&other, token.clone(), seen));
+        assert_eq!(again, received.text, "while it runs");
+        let answer = received.completed().choices[0].text.clone();
         assert_eq!(attach(&other, token, 0).await, answer, "after its end");
     }
     // Names are made from the secret too: each has run it for itself.

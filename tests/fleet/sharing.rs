@@ -17,7 +17,7 @@ async fn a_repeat_is_a_hit_on_whichever_worker() {
     let fleet = Fleet::of(2, Options::instant()).await;
     let first = fleet.caller(0).await.answer(ask("Once").cached()).await;
     assert_eq!(status(&first), CacheStatus::Miss);
-    let again = fleet.caller(1).await.hear(ask("Once").cached()).await;
+    let again = fleet.caller(1).await.recv(ask("Once").cached()).await;
     let text = again.text.clone();
     let again = again.completed();
     assert_eq!(status(&again), CacheStatus::Hit);
@@ -60,12 +60,13 @@ async fn three_hundred_identical_cold_executions_are_one_upstream_call() {
     };
     let fleet = Fleet::of(3, options).await;
     let callers = join_all((0..12).map(|index| fleet.caller(index % 3))).await;
-    let hearing = (0..300).map(|index| callers[index % 12].hear(ask("What do all ask?").cached()));
+    let receiving =
+        (0..300).map(|index| callers[index % 12].recv(ask("What do all ask?").cached()));
     let mut answers = Vec::new();
     let mut paid = 0;
-    for heard in join_all(hearing).await {
-        let text = heard.text.clone();
-        let completed = heard.completed();
+    for received in join_all(receiving).await {
+        let text = received.text.clone();
+        let completed = received.completed();
         assert_eq!(completed.choices[0].text, text, "the deltas are the answer");
         paid += i32::from(completed.cost.as_ref().expect("a price").spent_nanodollars > 0);
         answers.push(completed.choices);
@@ -106,9 +107,9 @@ async fn a_flight_runs_on_for_those_who_listen_elsewhere() {
     // once more has come after it did.
     let middle = other.first_text().await;
     drop(first);
-    let heard = other.finish().await;
-    let text = heard.text.clone();
-    assert_eq!(heard.completed().choices[0].text, beginning + &middle + &text);
+    let received = other.finish().await;
+    let text = received.text.clone();
+    assert_eq!(received.completed().choices[0].text, beginning + &middle + &text);
     let report = fleet.simulator.report();
     assert_eq!((report.calls, report.aborted), (1, 0));
 }
@@ -187,7 +188,7 @@ async fn an_event_that_is_larger_than_redis_takes_at_a_time_is_shared_like_any_o
     let mut first = fleet.caller(0).await.execute(asked()).await.expect("it runs");
     first.started().await;
     let early = fleet.caller(1).await;
-    let (first, early) = tokio::join!(first.finish(), early.hear(asked()));
+    let (first, early) = tokio::join!(first.finish(), early.recv(asked()));
     let (text, answer) = (early.text.clone(), first.completed().choices);
     assert!(text.len() > 1 << 20, "{} bytes are not much", text.len());
     assert_eq!(answer[0].text, text);

@@ -130,12 +130,12 @@ async fn nobody_notices(moment: Moment) {
         sleep_until(began + into).await;
         // They are read to their ends meanwhile.
         let ends = calls.into_iter().map(|call| async {
-            let heard = timeout(DEADLINE, call.finish()).await.expect("an end");
-            (heard, began.elapsed())
+            let received = timeout(DEADLINE, call.finish()).await.expect("an end");
+            (received, began.elapsed())
         });
         let (ends, ()) = tokio::join!(join_all(ends), befall(&mut fleet, trouble));
         let slowest = ends.iter().map(|(_, took)| *took).max().unwrap_or_default();
-        let failed = ends.iter().filter(|(heard, _)| heard.end.is_err()).count();
+        let failed = ends.iter().filter(|(received, _)| received.end.is_err()).count();
         let calls = fleet.upstream_calls();
         eprintln!(
             "{trouble:?} at the {moment:?}: {failed} of {} callers failed, the last ended {:.0?} \
@@ -144,10 +144,10 @@ async fn nobody_notices(moment: Moment) {
             slowest.saturating_sub(LASTS),
             round * EXECUTIONS,
         );
-        for (heard, _) in ends {
-            let text = heard.text.clone();
-            assert!(heard.restarts.is_empty(), "{trouble:?}");
-            assert_eq!(heard.completed().choices[0].text, text, "{trouble:?}");
+        for (received, _) in ends {
+            let text = received.text.clone();
+            assert!(received.restarts.is_empty(), "{trouble:?}");
+            assert_eq!(received.completed().choices[0].text, text, "{trouble:?}");
         }
         assert_eq!(calls, round * EXECUTIONS, "{trouble:?} at the {moment:?}");
     }

@@ -4,7 +4,7 @@
 
 #![expect(unreachable_pub, reason = "its parts are one program")]
 
-mod berth;
+mod model;
 mod orders;
 mod scripts;
 mod world;

@@ -7,14 +7,14 @@ use std::time::Duration;
 use fastrand::Rng;
 use sparkler::{
     fleet::{
-        Berth,
-        step::{Answer, Step},
+        FlightKey,
+        protocol::{Answer, Step},
     },
     recording::FlightId,
 };
 
 use super::{
-    berth::{Flaw, Shared},
+    model::{Flaw, Shared},
     world::{Action, WORKERS, World},
 };
 
@@ -29,7 +29,7 @@ fn any_action(random: &mut Rng) -> Action {
         16..24 => Action::Run(at),
         24..31 => Action::Listen(at),
         31..33 => Action::Wait,
-        33 => Action::LoseNotice(at),
+        33 => Action::LoseNotification(at),
         34 => Action::Die(at),
         35 => Action::Return(at),
         36 if random.u8(..4) == 0 => Action::Empty,
@@ -72,7 +72,7 @@ fn in_whatever_order_things_happen_every_promise_holds() {
 fn every_mistake_that_the_steps_could_have_is_caught() {
     for flaw in [
         Flaw::AppendsUnfenced,
-        Flaw::LandsUnfenced,
+        Flaw::CompletesUnfenced,
         Flaw::KeepsTheEpoch,
         Flaw::TakesOverTheLiving,
         Flaw::TrimsTheStream,
@@ -96,9 +96,9 @@ fn only_its_owner_settles_an_idempotency_key() {
         let mut shared = Shared { flaw, ..Shared::default() };
         let owner = FlightId::random();
         let mut uses = |owner, takes_over| {
-            let (request, berth) = ([1; 32], Berth([2; 32]));
+            let (request, flight_key) = ([1; 32], FlightKey([2; 32]));
             let keep = Duration::from_secs(1);
-            shared.take(0, &Step::Claim { request, berth, owner, takes_over, keep });
+            shared.take(0, &Step::Claim { request, flight_key, owner, takes_over, keep });
             let other = Step::Settle { owner: FlightId::random(), retention: None };
             shared.take(0, &other);
             shared.claim.map(|(.., owner)| owner)

@@ -9,8 +9,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use sparkler::{
     fleet::{
-        Berth, BerthPlace,
-        step::{Answer, Batch, Fence, Mark, RunId, State, Step, Wish},
+        FlightKey, RedisKeys,
+        protocol::{AcquireOptions, Answer, Batch, FencingToken, LogPosition, RunId, State, Step},
     },
     lifecycle::Lifecycle,
     metrics::Metrics,
@@ -19,7 +19,7 @@ use sparkler::{
 };
 
 use self::redis_server::RedisServer;
-use super::berth::Shared;
+use super::model::Shared;
 
 const SEQUENCES: u64 = 80;
 const STEPS: usize = 40;
@@ -35,16 +35,16 @@ fn flight(random: &mut Rng) -> FlightId {
     FlightId::from_bytes([random.u8(1..3); 16])
 }
 
-fn fence(random: &mut Rng, shared: &Shared) -> Fence {
+fn fencing_token(random: &mut Rng, shared: &Shared) -> FencingToken {
     match &shared.flight {
         // Mostly the one that leads: else hardly anything would happen.
-        Some(kept) if random.u8(..4) > 0 => kept.fence.clone(),
+        Some(kept) if random.u8(..4) > 0 => kept.fencing_token,
         _ => any_fence(random),
     }
 }
 
-fn any_fence(random: &mut Rng) -> Fence {
-    Fence { flight: flight(random), epoch: random.u64(1..4), run: run(random) }
+fn any_fence(random: &mut Rng) -> FencingToken {
+    FencingToken { flight: flight(random), epoch: random.u64(1..4), run: run(random) }
 }
 
 fn run(random: &mut Rng) -> RunId {
@@ -52,7 +52,7 @@ fn run(random: &mut Rng) -> RunId {
 }
 
 fn after(random: &mut Rng, shared: &Shared) -> u64 {
-    let last = shared.flight.as_ref().map_or(0, |kept| kept.mark.last);
+    let last = shared.flight.as_ref().map_or(0, |kept| kept.position.last);
     // Mostly what the memory has: else it would lack something all the time.
     if random.u8(..6) == 0 { last + random.u64(..3) } else { last.saturating_sub(random.u64(..2)) }
 }
@@ -62,31 +62,35 @@ fn lease(random: &mut Rng) -> Duration {
 }
 
 fn batch(random: &mut Rng, shared: &Shared) -> Option<Batch> {
-    let last = shared.flight.as_ref().map_or(0, |kept| kept.mark.last);
+    let last = shared.flight.as_ref().map_or(0, |kept| kept.position.last);
     let far = if random.u8(..8) == 0 { 1 << 32 } else { 0 };
     let last = (last + random.u64(..4)).max(1) + far;
     (random.u8(..4) > 0).then(|| Batch {
-        mark: Mark { last, part: random.u32(..3) },
+        position: LogPosition { last, part: random.u32(..3) },
         voids: random.u8(..4) == 0,
         events: bytes(random),
     })
 }
 
-fn any_mark(random: &mut Rng) -> Mark {
+fn any_mark(random: &mut Rng) -> LogPosition {
     let number = random.u64(..10);
-    if random.bool() { Mark::after(number) } else { Mark { last: number, part: random.u32(..3) } }
+    if random.bool() {
+        LogPosition::after(number)
+    } else {
+        LogPosition { last: number, part: random.u32(..3) }
+    }
 }
 
 fn bytes(random: &mut Rng) -> Vec<u8> {
     random.u64(..).to_le_bytes().to_vec()
 }
 
-fn board(random: &mut Rng) -> Step {
-    Step::Board {
+fn acquire(random: &mut Rng) -> Step {
+    Step::Acquire {
         worker: worker(random),
-        wish: Wish {
+        options: AcquireOptions {
             may_read: random.bool(),
-            joins_landed: random.bool(),
+            joins_completed: random.bool(),
             may_lead: random.u8(..4) > 0,
             fresh: flight(random),
             run: run(random),
@@ -102,7 +106,7 @@ fn board(random: &mut Rng) -> Step {
 
 fn append(random: &mut Rng, shared: &Shared) -> Step {
     Step::Append {
-        fence: fence(random, shared),
+        fencing_token: fencing_token(random, shared),
         lease: lease(random),
         keep: KEEP,
         after: after(random, shared),
@@ -112,22 +116,22 @@ fn append(random: &mut Rng, shared: &Shared) -> Step {
 
 fn any_step(random: &mut Rng, shared: &Shared) -> Step {
     match random.u8(..16) {
-        0..4 => board(random),
+        0..4 => acquire(random),
         4..8 => append(random, shared),
         8..9 => Step::Restore {
-            fence: fence(random, shared),
+            fencing_token: fencing_token(random, shared),
             worker: worker(random),
             lease: lease(random),
             keep: KEEP,
             about: bytes(random),
         },
-        9..10 => Step::Land {
-            fence: fence(random, shared),
+        9..10 => Step::Complete {
+            fencing_token: fencing_token(random, shared),
             retention: KEEP,
             after: after(random, shared),
             batch: batch(random, shared),
-            state: [State::Landed, State::Failed, State::Released][random.usize(..3)],
-            landing: bytes(random),
+            state: [State::Completed, State::Failed, State::Released][random.usize(..3)],
+            outcome: bytes(random),
             recording: (random.u8(..8) == 0).then(|| (bytes(random), KEEP)),
         },
         10..13 => Step::Read {
@@ -142,7 +146,7 @@ fn any_step(random: &mut Rng, shared: &Shared) -> Step {
         13 => Step::Leave { worker: worker(random), flight: flight(random) },
         14 => Step::Claim {
             request: [random.u8(..2); 32],
-            berth: Berth([random.u8(..2); 32]),
+            flight_key: FlightKey([random.u8(..2); 32]),
             owner: flight(random),
             takes_over: random.u8(..4) == 0,
             keep: KEEP,
@@ -151,10 +155,10 @@ fn any_step(random: &mut Rng, shared: &Shared) -> Step {
     }
 }
 
-async fn ask(redis: &Connection, place: &BerthPlace, step: &Step) -> Answer {
-    let arguments = step.arguments(place);
+async fn ask(redis: &Connection, keys: &RedisKeys, step: &Step) -> Answer {
+    let arguments = step.arguments(keys);
     let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
-    let value = redis.script(step.script(), &step.keys(place), &arguments).await;
+    let value = redis.script(step.script(), &step.keys(keys), &arguments).await;
     Answer::read(value.expect("Redis answers")).expect("an answer of the protocol")
 }
 
@@ -165,13 +169,13 @@ async fn the_scripts_do_what_the_state_machine_says() {
     redis.reachable().await;
     for seed in 0..SEQUENCES {
         let mut random = Rng::with_seed(seed);
-        let place = BerthPlace::of(Berth(*blake3::hash(&seed.to_le_bytes()).as_bytes()));
+        let keys = RedisKeys::of(FlightKey(*blake3::hash(&seed.to_le_bytes()).as_bytes()));
         let mut shared = Shared::default();
         for number in 0..STEPS {
             let step = any_step(&mut random, &shared);
             // Leases are a millisecond or an hour; each step is at a later one.
             tokio::time::sleep(Duration::from_millis(2)).await;
-            let answer = ask(&redis, &place, &step).await;
+            let answer = ask(&redis, &keys, &step).await;
             let expected = shared.take(number as u64 * 2, &step);
             assert_eq!(answer, expected, "sequence {seed}, step {number}: {step:?}");
         }
@@ -187,50 +191,50 @@ async fn what_is_told_together_is_as_told_one_by_one() {
     redis.reachable().await;
     for seed in 0..SEQUENCES / 4 {
         let mut random = Rng::with_seed(seed);
-        let mut berths: Vec<_> = (0..random.usize(2..6)).map(|at| a_berth(seed, at)).collect();
+        let mut flight_keys: Vec<_> = (0..random.usize(2..6)).map(|at| a_key(seed, at)).collect();
         for number in 0..STEPS as u64 {
             tokio::time::sleep(Duration::from_millis(2)).await;
-            let boards = number % 8 == 0;
-            let steps: Vec<Step> = berths
+            let in_fleet = number % 8 == 0;
+            let steps: Vec<Step> = flight_keys
                 .iter()
                 .map(
                     |(_, shared)| {
-                        if boards { board(&mut random) } else { append(&mut random, shared) }
+                        if in_fleet { acquire(&mut random) } else { append(&mut random, shared) }
                     },
                 )
                 .collect();
-            let expected: Vec<Answer> = berths
+            let expected: Vec<Answer> = flight_keys
                 .iter_mut()
                 .zip(&steps)
                 .map(|((_, shared), step)| shared.take(number * 2, step))
                 .collect();
             let mut answers = Vec::new();
-            if boards {
-                for ((place, _), step) in berths.iter().zip(&steps) {
-                    answers.push(ask(&redis, place, step).await);
+            if in_fleet {
+                for ((keys, _), step) in flight_keys.iter().zip(&steps) {
+                    answers.push(ask(&redis, keys, step).await);
                 }
             } else {
-                answers = ask_together(&redis, &berths, &steps).await;
+                answers = ask_together(&redis, &flight_keys, &steps).await;
             }
             assert_eq!(answers, expected, "sequence {seed}, step {number}: {steps:?}");
         }
     }
 }
 
-fn a_berth(seed: u64, at: usize) -> (BerthPlace, Shared) {
+fn a_key(seed: u64, at: usize) -> (RedisKeys, Shared) {
     let name = blake3::hash(format!("{seed} {at} together").as_bytes());
-    (BerthPlace::of(Berth(*name.as_bytes())), Shared::default())
+    (RedisKeys::of(FlightKey(*name.as_bytes())), Shared::default())
 }
 
 async fn ask_together(
     redis: &Connection,
-    berths: &[(BerthPlace, Shared)],
+    flight_keys: &[(RedisKeys, Shared)],
     steps: &[Step],
 ) -> Vec<Answer> {
-    let both = || berths.iter().zip(steps);
-    let keys: Vec<&[u8]> = both().flat_map(|((place, _), step)| step.keys(place)).collect();
+    let both = || flight_keys.iter().zip(steps);
+    let keys: Vec<&[u8]> = both().flat_map(|((keys, _), step)| step.keys(keys)).collect();
     let arguments: Vec<Vec<u8>> =
-        both().flat_map(|((place, _), step)| step.arguments(place)).collect();
+        both().flat_map(|((keys, _), step)| step.arguments(keys)).collect();
     let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
     let value = redis.script(steps[0].script(), &keys, &arguments).await.expect("an answer");
     Answer::read_each(value, steps.len()).expect("an answer of the protocol")

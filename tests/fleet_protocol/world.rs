@@ -13,11 +13,13 @@ use std::{
 
 use sparkler::{
     event::{Delta, Piece},
-    fleet::step::{Answer, Batch, Fence, Heard, Mark, RunId, State, Step, Wish},
+    fleet::protocol::{
+        AcquireOptions, Answer, Batch, FencingToken, LogPosition, ReadBatch, RunId, State, Step,
+    },
     recording::{FlightId, Log, Reading, WORKER_LOST, codec},
 };
 
-use super::berth::{Flaw, Kept, Shared};
+use super::model::{Flaw, Kept, Shared};
 
 pub const WORKERS: usize = 3;
 /// Pieces of a whole answer.
@@ -34,7 +36,7 @@ pub enum Action {
     /// A worker hears the events that came with a notice.
     Hear(usize),
     /// A notice is lost on its way to a worker.
-    LoseNotice(usize),
+    LoseNotification(usize),
     /// A worker's node tells a piece, or ends.
     Run(usize),
     /// A worker's caller hears what is there.
@@ -74,23 +76,23 @@ struct Caller {
 #[derive(Debug, Clone)]
 enum Role {
     /// Has yet to look at the berth. It may know of a flight.
-    Boarding(Option<Fence>),
+    Acquired(Option<FencingToken>),
     Leading {
         leadership: Leadership,
         run: u64,
         pieces: u64,
     },
-    Following(Fence),
+    Following(FencingToken),
     /// Its flight has landed here; in the fleet too, unless it is still ending.
-    Landed,
+    Completed,
     Failed,
 }
 
 /// What a leader knows of what the fleet has.
 #[derive(Debug, Clone, Copy)]
 struct Leadership {
-    fence: Fence,
-    told: u64,
+    fencing_token: FencingToken,
+    acked: u64,
     deposed: bool,
     restores: bool,
 }
@@ -106,7 +108,7 @@ struct Worker {
     /// there.
     ending: Option<Leadership>,
     /// Events that have come with notices, and of which run they are.
-    mailbox: VecDeque<(Fence, Vec<u8>)>,
+    notifications: VecDeque<(FencingToken, Vec<u8>)>,
 }
 
 /// The fleet.
@@ -148,16 +150,16 @@ impl World {
         match action {
             Action::Step(at) => self.step(at, true),
             Action::StepUnheard(at) => self.step(at, false),
-            Action::Hear(at) => self.hear(at),
-            Action::LoseNotice(at) => {
-                self.workers[at].mailbox.pop_front();
+            Action::Hear(at) => self.recv(at),
+            Action::LoseNotification(at) => {
+                self.workers[at].notifications.pop_front();
                 Ok(())
             }
             Action::Run(at) => {
                 self.run(at);
                 Ok(())
             }
-            Action::Listen(at) => self.listen(at),
+            Action::Listen(at) => self.subscribe(at),
             Action::Die(at) => {
                 self.die(at);
                 Ok(())
@@ -228,11 +230,11 @@ impl World {
         Worker {
             name: format!("worker {}", self.incarnations),
             alive: true,
-            role: Role::Boarding(None),
+            role: Role::Acquired(None),
             log: Log::default(),
             flight: None,
             ending: None,
-            mailbox: VecDeque::new(),
+            notifications: VecDeque::new(),
         }
     }
 
@@ -257,14 +259,14 @@ impl World {
     }
 
     /// A worker's next step in the shared memory.
-    fn step(&mut self, at: usize, heard: bool) -> Result<(), String> {
+    fn step(&mut self, at: usize, received: bool) -> Result<(), String> {
         if !self.workers[at].alive {
             return Ok(());
         }
         let Some(step) = self.next_step(at) else { return Ok(()) };
         let before = self.shared.clone();
         let answer = self.shared.take(self.now, &step);
-        self.check_fences(&step, &before)?;
+        self.check_fencing(&step, &before)?;
         self.publish(&step, &before);
         if let Answer::Lead(flight, epoch) = answer {
             self.check_leader(at, flight, epoch, &before)?;
@@ -272,36 +274,36 @@ impl World {
         if answer == Answer::Deposed && self.shared.flight.is_none() {
             return Err("a leader that lives is given up".to_owned());
         }
-        if heard {
-            self.heard(at, &step, answer)?;
+        if received {
+            self.received(at, &step, answer)?;
         }
         Ok(())
     }
 
     /// Events that were added go to all who follow, with the notice.
     fn publish(&mut self, step: &Step, before: &Shared) {
-        let Step::Append { fence, batch: Some(batch), .. } = step else { return };
+        let Step::Append { fencing_token, batch: Some(batch), .. } = step else { return };
         if self.shared.events == before.events {
             return;
         }
         for worker in &mut self.workers {
             if worker.alive && self.shared.followers.contains_key(&worker.name) {
-                worker.mailbox.push_back((*fence, batch.events.clone()));
+                worker.notifications.push_back((*fencing_token, batch.events.clone()));
             }
         }
     }
 
     /// What comes too early or too late is as good as not heard.
-    fn hear(&mut self, at: usize) -> Result<(), String> {
+    fn recv(&mut self, at: usize) -> Result<(), String> {
         let overlooks_gaps = self.shared.has(Flaw::OverlooksGaps);
         let mixes_runs = self.shared.has(Flaw::MixesRuns);
         let worker = &mut self.workers[at];
-        let Role::Following(fence) = worker.role else { return Ok(()) };
-        let Some((of, events)) = worker.mailbox.pop_front().filter(|_| worker.alive) else {
+        let Role::Following(fencing_token) = worker.role else { return Ok(()) };
+        let Some((of, events)) = worker.notifications.pop_front().filter(|_| worker.alive) else {
             return Ok(());
         };
         // They are sealed under the run's name.
-        if of.flight != fence.flight || (of.run != fence.run && !mixes_runs) {
+        if of.flight != fencing_token.flight || (of.run != fencing_token.run && !mixes_runs) {
             return Ok(());
         }
         let part = || codec::decode_events(&events).map_err(|error| error.to_string());
@@ -321,14 +323,14 @@ impl World {
         let lease = Duration::from_millis(LEASE);
         let keep = Duration::from_secs(1);
         if let Some(leadership) = &worker.ending {
-            return Some(worker.land(leadership));
+            return Some(worker.complete(leadership));
         }
         match &worker.role {
-            Role::Boarding(known) if wanted => Some(Step::Board {
+            Role::Acquired(known) if wanted => Some(Step::Acquire {
                 worker: worker.name.clone(),
-                wish: Wish {
+                options: AcquireOptions {
                     may_read: reads || worker.log.is_empty(),
-                    joins_landed: false,
+                    joins_completed: false,
                     may_lead: true,
                     fresh: FlightId::random(),
                     run: RunId::random(),
@@ -345,37 +347,40 @@ impl World {
                 Some(worker.restore(leadership))
             }
             Role::Leading { leadership, .. } => Some(Step::Append {
-                fence: leadership.fence,
+                fencing_token: leadership.fencing_token,
                 lease,
                 keep,
                 after: leadership.acknowledged(),
-                batch: batch(&worker.log.after(leadership.told)),
+                batch: batch(&worker.log.after(leadership.acked)),
             }),
-            Role::Following(fence) => Some(Step::Read {
+            Role::Following(fencing_token) => Some(Step::Read {
                 worker: worker.name.clone(),
-                flight: fence.flight,
+                flight: fencing_token.flight,
                 follows: true,
-                after: Mark::after(worker.log.last()),
+                after: LogPosition::after(worker.log.last()),
                 most: 2,
                 most_bytes: usize::MAX >> 16,
                 grace: lease,
             }),
-            Role::Boarding(_) | Role::Landed | Role::Failed => None,
+            Role::Acquired(_) | Role::Completed | Role::Failed => None,
         }
     }
 
     /// A step of whoever does not lead changes nothing.
-    fn check_fences(&self, step: &Step, before: &Shared) -> Result<(), String> {
-        let (Step::Append { fence, .. } | Step::Land { fence, .. }) = step else { return Ok(()) };
+    fn check_fencing(&self, step: &Step, before: &Shared) -> Result<(), String> {
+        let (Step::Append { fencing_token, .. } | Step::Complete { fencing_token, .. }) = step
+        else {
+            return Ok(());
+        };
         let unsuspected = |shared: &Shared| {
             let mut shared = shared.clone();
             shared.flight.iter_mut().for_each(|kept| kept.suspected = None);
             shared
         };
-        if before.leads(fence) || unsuspected(before) == unsuspected(&self.shared) {
+        if before.leads(fencing_token) || unsuspected(before) == unsuspected(&self.shared) {
             return Ok(());
         }
-        Err(format!("{fence:?} does not lead, and has changed something"))
+        Err(format!("{fencing_token:?} does not lead, and has changed something"))
     }
 
     /// One leader an epoch; and nobody takes over from one who is alive.
@@ -389,7 +394,7 @@ impl World {
         let name = self.workers[at].name.clone();
         let alive = |kept: &&Kept| kept.state == State::Running && kept.lease > self.now;
         if let Some(kept) = before.flight.as_ref().filter(alive) {
-            return Err(format!("{name} takes over from {:?}, who is alive", kept.fence));
+            return Err(format!("{name} takes over from {:?}, who is alive", kept.fencing_token));
         }
         match self.leaders.insert((flight, epoch), name.clone()) {
             // A replica may not have learnt what was granted.
@@ -400,7 +405,7 @@ impl World {
         }
     }
 
-    fn heard(&mut self, at: usize, step: &Step, answer: Answer) -> Result<(), String> {
+    fn received(&mut self, at: usize, step: &Step, answer: Answer) -> Result<(), String> {
         self.runs += 1;
         let run = self.runs;
         let mixes_runs = self.shared.has(Flaw::MixesRuns);
@@ -410,42 +415,42 @@ impl World {
                 let (flight, events) = recording.split_first_chunk().expect("a flight");
                 worker.log = codec::decode_events(events).map_err(|error| error.to_string())?;
                 worker.flight = Some(FlightId::from_bytes(*flight));
-                worker.role = Role::Landed;
+                worker.role = Role::Completed;
             }
             Answer::Lead(flight, epoch) => {
-                let Step::Board { wish, .. } = step else { return Ok(()) };
+                let Step::Acquire { options, .. } = step else { return Ok(()) };
                 worker.flight = Some(flight);
                 let first = first_of(epoch);
                 if epoch > 1 || !worker.log.is_empty() {
                     worker.log.restart_at(first.max(worker.log.last() + 1), 1, WORKER_LOST);
                 }
-                let fence = Fence { flight, epoch, run: wish.run };
+                let fencing_token = FencingToken { flight, epoch, run: options.run };
                 let leadership =
-                    Leadership { fence, told: first - 1, deposed: false, restores: false };
+                    Leadership { fencing_token, acked: first - 1, deposed: false, restores: false };
                 worker.role = Role::Leading { leadership, run, pieces: 0 };
             }
-            Answer::Follow(fence) => {
-                let Step::Board { wish, .. } = step else { return Ok(()) };
+            Answer::Follow(fencing_token) => {
+                let Step::Acquire { options, .. } = step else { return Ok(()) };
                 // Another run than the one whose events it has: they cannot be
                 // gone on with.
-                worker.flight = Some(fence.flight);
-                let goes_on = match wish.known {
-                    Some(known) if mixes_runs => known.flight == fence.flight,
-                    Some(known) => known.continues_in(&fence),
+                worker.flight = Some(fencing_token.flight);
+                let goes_on = match options.known {
+                    Some(known) if mixes_runs => known.flight == fencing_token.flight,
+                    Some(known) => known.continues_in(&fencing_token),
                     None => false,
                 };
                 let goes_on = goes_on || worker.log.is_empty();
-                worker.role = if goes_on { Role::Following(fence) } else { Role::Failed };
+                worker.role = if goes_on { Role::Following(fencing_token) } else { Role::Failed };
             }
             Answer::Kept(_)
             | Answer::Deposed
             | Answer::Forgotten
             | Answer::Behind(_)
             | Answer::Restored => worker.learn(&answer),
-            Answer::Heard(heard) => self.follow(at, heard)?,
+            Answer::ReadBatch(received) => self.follow(at, received)?,
             Answer::Gone => {
-                if let Role::Following(fence) = worker.role {
-                    worker.role = Role::Boarding(Some(fence));
+                if let Role::Following(fencing_token) = worker.role {
+                    worker.role = Role::Acquired(Some(fencing_token));
                 }
             }
             _ => {}
@@ -453,29 +458,29 @@ impl World {
         Ok(())
     }
 
-    fn follow(&mut self, at: usize, heard: Heard) -> Result<(), String> {
+    fn follow(&mut self, at: usize, received: ReadBatch) -> Result<(), String> {
         let mixes_runs = self.shared.has(Flaw::MixesRuns);
         let believes = mixes_runs || self.shared.has(Flaw::BelievesTheEnd);
         let worker = &mut self.workers[at];
-        let Role::Following(fence) = &mut worker.role else { return Ok(()) };
-        if !mixes_runs && !fence.continues_in(&heard.fence) {
-            worker.role = Role::Boarding(Some(*fence));
+        let Role::Following(fencing_token) = &mut worker.role else { return Ok(()) };
+        if !mixes_runs && !fencing_token.continues_in(&received.fencing_token) {
+            worker.role = Role::Acquired(Some(*fencing_token));
             return Ok(());
         }
-        *fence = heard.fence;
-        let fence = *fence;
-        let more = heard.more;
-        for events in heard.batches {
+        *fencing_token = received.fencing_token;
+        let fencing_token = *fencing_token;
+        let more = received.more;
+        for events in received.batches {
             let part = codec::decode_events(&events).map_err(|error| error.to_string())?;
             worker.log.follow(part).map_err(|gap| format!("an event is lost: {gap}"))?;
         }
-        match heard.state {
+        match received.state {
             _ if more => {}
-            State::Landed if believes || heard.landing == worker.log.digest() => {
-                worker.role = Role::Landed;
+            State::Completed if believes || received.outcome == worker.log.digest() => {
+                worker.role = Role::Completed;
             }
-            State::Landed | State::Failed => worker.role = Role::Failed,
-            State::Lost | State::Released => worker.role = Role::Boarding(Some(fence)),
+            State::Completed | State::Failed => worker.role = Role::Failed,
+            State::Lost | State::Released => worker.role = Role::Acquired(Some(fencing_token)),
             State::Running | State::Suspected => {}
         }
         Ok(())
@@ -495,11 +500,11 @@ impl World {
             return;
         }
         worker.ending = Some(*leadership);
-        worker.role = Role::Landed;
+        worker.role = Role::Completed;
     }
 
     /// The callers of a worker hear what it has.
-    fn listen(&mut self, at: usize) -> Result<(), String> {
+    fn subscribe(&mut self, at: usize) -> Result<(), String> {
         let worker = &self.workers[at];
         if !worker.alive {
             return Ok(());
@@ -527,8 +532,8 @@ impl World {
             match worker.role {
                 // It has heard of a later epoch than this worker knows, and is
                 // told that it cannot go on here.
-                Role::Landed if caller.cursor > worker.log.last() => caller.end = Some(Err(())),
-                Role::Landed => {
+                Role::Completed if caller.cursor > worker.log.last() => caller.end = Some(Err(())),
+                Role::Completed => {
                     caller.end = Some(Ok(caller.text.clone()));
                     check_answer(&caller.text)?;
                 }
@@ -549,7 +554,7 @@ fn check_answer(text: &str) -> Result<(), String> {
 
 fn batch(events: &Log) -> Option<Batch> {
     (!events.is_empty()).then(|| Batch {
-        mark: Mark { last: events.last(), part: 0 },
+        position: LogPosition { last: events.last(), part: 0 },
         voids: events.voids(),
         events: codec::encode_events(events),
     })
@@ -561,14 +566,14 @@ fn first_of(epoch: u64) -> u64 {
 
 impl Leadership {
     fn acknowledged(&self) -> u64 {
-        if self.told < first_of(self.fence.epoch) { 0 } else { self.told }
+        if self.acked < first_of(self.fencing_token.epoch) { 0 } else { self.acked }
     }
 }
 
 impl Worker {
     fn restore(&self, leadership: &Leadership) -> Step {
         Step::Restore {
-            fence: leadership.fence,
+            fencing_token: leadership.fencing_token,
             worker: self.name.clone(),
             lease: Duration::from_millis(LEASE),
             keep: Duration::from_secs(1),
@@ -576,19 +581,19 @@ impl Worker {
         }
     }
 
-    fn land(&self, leadership: &Leadership) -> Step {
+    fn complete(&self, leadership: &Leadership) -> Step {
         if leadership.restores {
             return self.restore(leadership);
         }
-        let flight = leadership.fence.flight;
+        let flight = leadership.fencing_token.flight;
         let recording = [flight.as_bytes(), &*codec::encode_events(&self.log)].concat();
-        Step::Land {
-            fence: leadership.fence,
+        Step::Complete {
+            fencing_token: leadership.fencing_token,
             retention: Duration::from_secs(1),
             after: leadership.acknowledged(),
-            batch: batch(&self.log.after(leadership.told)),
-            state: State::Landed,
-            landing: self.log.digest().to_vec(),
+            batch: batch(&self.log.after(leadership.acked)),
+            state: State::Completed,
+            outcome: self.log.digest().to_vec(),
             recording: Some((recording, Duration::from_secs(1))),
         }
     }
@@ -602,14 +607,14 @@ impl Worker {
             _ => return,
         };
         match answer {
-            Answer::Kept(_) => leadership.told = last,
+            Answer::Kept(_) => leadership.acked = last,
             Answer::Behind(kept) => {
-                leadership.told = (*kept).max(first_of(leadership.fence.epoch) - 1)
+                leadership.acked = (*kept).max(first_of(leadership.fencing_token.epoch) - 1);
             }
             Answer::Forgotten => leadership.restores = true,
             Answer::Restored => {
-                (leadership.told, leadership.restores) =
-                    (first_of(leadership.fence.epoch) - 1, false);
+                (leadership.acked, leadership.restores) =
+                    (first_of(leadership.fencing_token.epoch) - 1, false);
             }
             _ => leadership.deposed = true,
         }

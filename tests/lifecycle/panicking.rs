@@ -11,7 +11,7 @@ async fn world() -> World {
 }
 
 fn panicking() -> Ask {
-    support::panicking(Moment::Told)
+    support::panicking(Moment::Reported)
 }
 
 fn assert_worker_failed(failure: &Failure) {
@@ -57,7 +57,7 @@ async fn a_place_and_a_key_survive_a_panic() {
     let field = Value::from(0);
     let mut answered = false;
     for _ in 0..100 {
-        answered |= caller.hear(ask("x").set("temperature", field.clone())).await.end.is_ok();
+        answered |= caller.recv(ask("x").set("temperature", field.clone())).await.end.is_ok();
     }
     assert!(answered, "the places come back");
 }

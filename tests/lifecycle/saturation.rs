@@ -34,7 +34,7 @@ fn assert_saturated(failure: &Failure) {
 /// Asks until there is a place.
 async fn until_answered(caller: &Caller) {
     let began = Instant::now();
-    while let Err(failure) = caller.hear(ask("x")).await.end {
+    while let Err(failure) = caller.recv(ask("x")).await.end {
         assert_saturated(&failure);
         assert!(began.elapsed() < PATIENCE, "the place does not come back");
     }

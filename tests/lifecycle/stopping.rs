@@ -18,17 +18,17 @@ use super::{
 const SOON: Duration = Duration::from_secs(8);
 
 #[tokio::test]
-async fn in_the_leave_grace_it_says_not_serving_and_still_takes_what_comes() {
+async fn in_the_pre_drain_delay_it_says_not_serving_and_still_takes_what_comes() {
     let mut world = World::with(Options::instant(), |config| {
-        config.drain.leave_grace = Duration::from_secs(2);
+        config.drain.pre_drain_delay = Duration::from_secs(2);
     })
     .await;
     let mut client = HealthClient::new(channel(world.worker).await);
     let mut watch = client.watch(question("")).await.expect("a watch").into_inner();
     watch.message().await.expect("no failure").expect("serving");
     world.stop();
-    let told = watch.message().await.expect("no failure").expect("a status");
-    assert_eq!(told.status(), ServingStatus::NotServing);
+    let reported = watch.message().await.expect("no failure").expect("a status");
+    assert_eq!(reported.status(), ServingStatus::NotServing);
     for name in NAMES {
         assert_eq!(health(world.worker, name).await, ServingStatus::NotServing);
     }
@@ -56,9 +56,9 @@ async fn what_runs_ends_whole_within_the_drain_limit() {
         calls.push(call.finish());
     }
     world.stop();
-    for heard in futures_util::future::join_all(calls).await {
-        let text = heard.text.clone();
-        assert_eq!(heard.completed().choices[0].text, text);
+    for received in futures_util::future::join_all(calls).await {
+        let text = received.text.clone();
+        assert_eq!(received.completed().choices[0].text, text);
     }
     world.stopped().await;
     assert_eq!(world.simulator.report().aborted, 0);
@@ -69,7 +69,7 @@ async fn what_runs_ends_whole_within_the_drain_limit() {
 async fn until_refused(caller: &Caller) {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
-        if let Err(failure) = caller.hear(ask("x")).await.end {
+        if let Err(failure) = caller.recv(ask("x")).await.end {
             match failure.reason.as_str() {
                 "WORKER_DRAINING" => assert_eq!(failure.code, Code::Unavailable),
                 reason => assert_eq!(reason, "", "{failure:?}"),
@@ -103,8 +103,8 @@ async fn what_outlasts_the_drain_limit_ends_in_worker_draining_with_a_wait() {
         calls.push(call.finish());
     }
     world.stop();
-    for heard in futures_util::future::join_all(calls).await {
-        let failure = heard.end.expect_err("it never ends by itself");
+    for received in futures_util::future::join_all(calls).await {
+        let failure = received.end.expect_err("it never ends by itself");
         assert_eq!((failure.code, failure.reason.as_str()), (Code::Unavailable, "WORKER_DRAINING"));
         assert!(failure.retry_after.is_some() && failure.pushback.is_some());
         assert!(failure.safe_to_retry());

@@ -17,12 +17,13 @@ const THINK_TAGS: &str = "accounts/simulator/models/think-tags";
 #[tokio::test]
 async fn several_choices_come_apart_again() {
     let world = World::start().await;
-    let heard = world.caller().await.hear(ask("Three ways").model(PLAIN).set("n", json!(3))).await;
+    let received =
+        world.caller().await.recv(ask("Three ways").model(PLAIN).set("n", json!(3))).await;
     let mut joined = vec![String::new(); 3];
-    for delta in &heard.deltas {
+    for delta in &received.deltas {
         joined[delta.choice as usize].push_str(&delta.text);
     }
-    let completed = heard.completed();
+    let completed = received.completed();
     let indices: Vec<u32> = completed.choices.iter().map(|choice| choice.index).collect();
     assert_eq!(indices, [0, 1, 2]);
     let texts: Vec<&str> = completed.choices.iter().map(|choice| choice.text.as_str()).collect();
@@ -46,15 +47,15 @@ async fn fragments_of_tool_calls_join_to_the_whole() {
         reasoning: vec!["Let me see.".to_owned()],
         tool_calls,
     }));
-    let heard = world.caller().await.hear(ask("Weather?").set("tools", weather())).await;
+    let received = world.caller().await.recv(ask("Weather?").set("tools", weather())).await;
     let mut joined = vec![(String::new(), String::new(), String::new()); 2];
-    for fragment in heard.deltas.iter().flat_map(|delta| &delta.tool_calls) {
+    for fragment in received.deltas.iter().flat_map(|delta| &delta.tool_calls) {
         let (id, name, arguments) = &mut joined[fragment.index as usize];
         id.push_str(&fragment.id);
         name.push_str(&fragment.name);
         arguments.push_str(&fragment.arguments);
     }
-    let choice = heard.completed().choices.remove(0);
+    let choice = received.completed().choices.remove(0);
     let calls: Vec<_> =
         choice.tool_calls.into_iter().map(|call| (call.id, call.name, call.arguments)).collect();
     assert_eq!(calls, joined);
@@ -79,15 +80,19 @@ async fn reasoning_is_told_apart_whichever_way_it_comes() {
     let world = World::start().await;
     let caller = world.caller().await;
     for model in [REASONING, THINK_TAGS] {
-        let heard = caller.hear(ask("Think").model(model)).await;
-        assert!(heard.reasoning.contains("The user asks about"), "{model}: {}", heard.reasoning);
+        let received = caller.recv(ask("Think").model(model)).await;
         assert!(
-            !heard.text.contains("think>") && !heard.text.is_empty(),
+            received.reasoning.contains("The user asks about"),
             "{model}: {}",
-            heard.text
+            received.reasoning
         );
-        let (text, reasoning) = (heard.text.clone(), heard.reasoning.clone());
-        let choice = heard.completed().choices.remove(0);
+        assert!(
+            !received.text.contains("think>") && !received.text.is_empty(),
+            "{model}: {}",
+            received.text
+        );
+        let (text, reasoning) = (received.text.clone(), received.reasoning.clone());
+        let choice = received.completed().choices.remove(0);
         assert_eq!((choice.text, choice.reasoning), (text, reasoning), "{model}");
     }
 }
@@ -96,9 +101,9 @@ async fn reasoning_is_told_apart_whichever_way_it_comes() {
 async fn log_probabilities_come_when_asked_for() {
     let world = World::start().await;
     let caller = world.caller().await;
-    let heard = caller.hear(ask("How sure?").model(PLAIN).set("logprobs", json!(true))).await;
-    assert!(heard.deltas.iter().any(|delta| !delta.logprobs.is_empty()));
-    let choice = heard.completed().choices.remove(0);
+    let received = caller.recv(ask("How sure?").model(PLAIN).set("logprobs", json!(true))).await;
+    assert!(received.deltas.iter().any(|delta| !delta.logprobs.is_empty()));
+    let choice = received.completed().choices.remove(0);
     let logprobs: Value = serde_json::from_str(&choice.logprobs).expect("JSON");
     let tokens = logprobs["content"].as_array().expect("tokens").iter();
     let joined: String = tokens.map(|token| token["token"].as_str().expect("a token")).collect();

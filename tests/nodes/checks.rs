@@ -49,8 +49,8 @@ async fn a_check_says_yes_no_or_unknown_and_spends_nothing() {
         ("bad field", ask("").set("topP", json!(7)), [No, Unknown, Unknown], "INVALID_NODE_CONFIG"),
     ] {
         let response = caller.check(asked.check()).await.expect(name);
-        let told: Vec<Verdict> = response.findings.iter().map(Finding::verdict).collect();
-        assert_eq!(told, verdicts, "{name}: {:?}", response.findings);
+        let reported: Vec<Verdict> = response.findings.iter().map(Finding::verdict).collect();
+        assert_eq!(reported, verdicts, "{name}: {:?}", response.findings);
         let subjects: Vec<&str> =
             response.findings.iter().map(|finding| finding.subject.as_str()).collect();
         assert_eq!(subjects, ["config", "credential", "model"]);
@@ -72,8 +72,8 @@ async fn a_check_of_a_provider_that_is_down_says_unknown() {
         world.simulator.clear_script();
         world.simulator.script(Rule::always(fault.clone()));
         let response = caller.check(ask("").key(KEY).check()).await.expect("findings");
-        let told: Vec<Verdict> = response.findings.iter().map(Finding::verdict).collect();
-        assert_eq!(told, [Verdict::Yes, Verdict::Unknown, Verdict::Unknown], "{fault:?}");
+        let reported: Vec<Verdict> = response.findings.iter().map(Finding::verdict).collect();
+        assert_eq!(reported, [Verdict::Yes, Verdict::Unknown, Verdict::Unknown], "{fault:?}");
     }
 }
 

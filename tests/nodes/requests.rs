@@ -126,9 +126,9 @@ async fn the_text_node_sends_prompts_and_chats_each_to_its_place() {
     let world = World::start().await;
     let caller = world.caller().await;
     let text = ask("Once upon a time").node("fireworks").model(PLAIN);
-    let heard = caller.hear(text.clone().set("maxTokens", json!(5))).await;
-    let said = heard.text.clone();
-    let completed = heard.completed();
+    let received = caller.recv(text.clone().set("maxTokens", json!(5))).await;
+    let said = received.text.clone();
+    let completed = received.completed();
     assert_eq!(completed.choices[0].text, said);
     assert_eq!(completed.choices[0].finish_reason, "length");
     let seen = last_request(&world);

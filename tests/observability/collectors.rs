@@ -151,9 +151,9 @@ async fn is_told(shown_by: &Authority, trusted: &Authority, protocol: &str) -> b
         ("OTEL_METRICS_EXPORTER", "none"),
     ];
     delivered(&variables, &sink).await;
-    let told = sink.spans().named(EXECUTE).len() == 1;
-    assert_eq!(sink.header("x-token").is_some(), told);
-    told
+    let reported = sink.spans().named(EXECUTE).len() == 1;
+    assert_eq!(sink.header("x-token").is_some(), reported);
+    reported
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ fn pin(process: u32) {
 }
 
 /// The calls that a program on one core has told of when it has ended.
-async fn told_at_the_end(exit: Exit) -> Vec<String> {
+async fn reported_at_the_end(exit: Exit) -> Vec<String> {
     let sink = Sink::start().await;
     let url = sink.url();
     let options = Options { rules: vec![Rule::once(Fault::stall(2))], ..Options::instant() };
@@ -260,15 +260,15 @@ async fn told_at_the_end(exit: Exit) -> Vec<String> {
 
 #[tokio::test]
 async fn on_one_core_everything_is_delivered_by_a_program_that_is_told_to_go() {
-    assert_eq!(told_at_the_end(Exit::Terminated).await, ["CANCELLED", "OK"]);
+    assert_eq!(reported_at_the_end(Exit::Terminated).await, ["CANCELLED", "OK"]);
 }
 
 #[tokio::test]
 async fn on_one_core_everything_is_delivered_by_a_program_that_is_interrupted() {
-    assert_eq!(told_at_the_end(Exit::Interrupted).await, ["CANCELLED", "OK"]);
+    assert_eq!(reported_at_the_end(Exit::Interrupted).await, ["CANCELLED", "OK"]);
 }
 
 #[tokio::test]
 async fn on_one_core_everything_is_delivered_by_a_program_that_cuts_calls_short() {
-    assert_eq!(told_at_the_end(Exit::Drained).await, ["UNAVAILABLE"]);
+    assert_eq!(reported_at_the_end(Exit::Drained).await, ["UNAVAILABLE"]);
 }

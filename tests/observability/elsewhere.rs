@@ -26,7 +26,7 @@ fn producer(spans: &Spans) -> &Span {
 }
 
 /// The call that did not pay, once all is told; and what produced its answer.
-async fn heard(sink: &Sink, status: &str) -> (Span, Span, Spans) {
+async fn received(sink: &Sink, status: &str) -> (Span, Span, Spans) {
     let spans = sink
         .wait_until("both calls and both flights", |spans| {
             spans.named(EXECUTE).len() == 2 && spans.named("flight").len() == 2
@@ -42,10 +42,10 @@ async fn heard(sink: &Sink, status: &str) -> (Span, Span, Spans) {
 fn assert_points_to_the_other_worker(call: &Span, producer: &Span, spans: &Spans, course: &str) {
     assert_eq!(call.links, [producer.id.as_str()]);
     assert_ne!(call.trace, producer.trace);
-    assert_eq!(producer.get("sparkler.flight.course"), "led");
+    assert_eq!(producer.get("sparkler.flight.source"), "led");
     let below = spans.below(call);
     let own = below.iter().find(|span| span.name == "flight").expect("as it is heard here");
-    assert_eq!(own.get("sparkler.flight.course"), course);
+    assert_eq!(own.get("sparkler.flight.source"), course);
     assert!(spans.below(own).is_empty(), "the provider was not called from here");
 }
 
@@ -54,7 +54,7 @@ async fn a_hit_points_to_the_flight_of_the_worker_that_paid() {
     let (fleet, sink) = two(Options::instant()).await;
     fleet.caller(0).await.answer(ask("Once").cached()).await;
     fleet.caller(1).await.answer(ask("Once").cached()).await;
-    let (call, producer, spans) = heard(&sink, "hit").await;
+    let (call, producer, spans) = received(&sink, "hit").await;
     assert_points_to_the_other_worker(&call, &producer, &spans, "recorded");
 }
 
@@ -66,6 +66,6 @@ async fn a_follower_points_to_the_flight_of_the_worker_that_leads() {
     let second = fleet.caller(1).await.execute(ask("Together").cached()).await.expect("it runs");
     let (first, second) = tokio::join!(first.finish(), second.finish());
     assert_eq!(first.completed().choices, second.completed().choices);
-    let (call, producer, spans) = heard(&sink, "joined").await;
+    let (call, producer, spans) = received(&sink, "joined").await;
     assert_points_to_the_other_worker(&call, &producer, &spans, "relayed");
 }

@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 use fireworks_simulator::{BodyForm, Fault, Options, Refusal, Rule};
 use serde_json::json;
 use sparkler::{
-    allowance,
     callers::Callers,
     config::{Config, ConnectionAge},
     proto::{AttachExecutionRequest, cache_policy::Mode},
+    quota,
 };
 use tokio::net::TcpListener;
 
@@ -86,12 +86,12 @@ fn rows() -> Vec<Row> {
         (wrong, "INVALID_ARGUMENT", "INVALID_NODE_CONFIG", false),
         (when(asked().node("other"), None), "UNIMPLEMENTED", "UNKNOWN_NODE_TYPE", true),
         (when(asked().mode(Mode::OnlyIfCached), None), "NOT_FOUND", "NOT_CACHED", false),
-        (Attached, "NOT_FOUND", "EXECUTION_UNKNOWN", false),
+        (Attached, "NOT_FOUND", "EXECUTION_NOT_FOUND", false),
         (Mismatched, "FAILED_PRECONDITION", "IDEMPOTENCY_MISMATCH", false),
         (Unauthenticated, "UNAUTHENTICATED", "CALLER_UNAUTHENTICATED", false),
         (Crowded, "RESOURCE_EXHAUSTED", "WORKER_SATURATED", false),
-        (Spent, "RESOURCE_EXHAUSTED", "ALLOWANCE_SPENT", false),
-        (Aged, "UNAVAILABLE", "CONNECTION_AGED", true),
+        (Spent, "RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED", false),
+        (Aged, "UNAVAILABLE", "CONNECTION_MAX_AGE", true),
         (Compressed, "UNIMPLEMENTED", "COMPRESSION_UNSUPPORTED", true),
         (Unsent, "DEADLINE_EXCEEDED", "REQUEST_TIMEOUT", true),
         (refused(401), "FAILED_PRECONDITION", "CREDENTIAL_REJECTED", false),
@@ -173,7 +173,7 @@ async fn happens(scene: Scene) -> (String, World, Sink) {
         Scene::Unauthenticated => {
             let known = KnownCaller::new();
             let callers = Callers::listed(&known.file()).expect("callers");
-            let (world, sink) = small(None, |config| config.door.callers = callers).await;
+            let (world, sink) = small(None, |config| config.ingress.callers = callers).await;
             (world.caller().await.failure(asked()).await.reason, world, sink)
         }
         Scene::Crowded => {
@@ -192,7 +192,7 @@ async fn happens(scene: Scene) -> (String, World, Sink) {
             let file = folder.path().join("limits");
             let limits = json!({"default": {"tokens_per_day": 1}});
             fs::write(&file, limits.to_string()).expect("written");
-            let limits = Some(allowance::limits(&file).expect("limits"));
+            let limits = Some(quota::limits(&file).expect("limits"));
             let limited = |config: &mut Config| {
                 config.limits = limits;
                 config.execution.trust_tenant = true;
@@ -205,7 +205,7 @@ async fn happens(scene: Scene) -> (String, World, Sink) {
         Scene::Aged => {
             let (limit, grace) = (Duration::from_millis(200), Duration::from_millis(400));
             let age = Some(ConnectionAge { limit, grace });
-            let (world, sink) = small(stalls(), |config| config.door.age = age).await;
+            let (world, sink) = small(stalls(), |config| config.ingress.age = age).await;
             (world.caller().await.failure(asked()).await.reason, world, sink)
         }
         Scene::Compressed => {
@@ -218,7 +218,7 @@ async fn happens(scene: Scene) -> (String, World, Sink) {
         }
         Scene::Unsent => {
             let soon = Duration::from_millis(100);
-            let (world, sink) = small(None, |config| config.door.request_timeout = soon).await;
+            let (world, sink) = small(None, |config| config.ingress.request_timeout = soon).await;
             (unsent(&world).await.reason, world, sink)
         }
     }
@@ -248,15 +248,15 @@ async fn every_failure_has_its_status_and_its_reason() {
     let mut wrong = Vec::new();
     for (scene, status, reason, fails) in rows() {
         let is_flight = matches!(&scene, Scene::Asked(_, Some(_)) | Scene::Unconnected);
-        let (heard, _world, sink) = happens(scene).await;
-        if heard != reason {
-            wrong.push(format!("{reason}: the caller heard {heard}"));
+        let (received, _world, sink) = happens(scene).await;
+        if received != reason {
+            wrong.push(format!("{reason}: the caller heard {received}"));
             continue;
         }
         let call = failed(&sink, reason).await;
-        let told = (call.get("rpc.response.status_code"), call.failed);
-        if told != (status, fails) {
-            wrong.push(format!("{reason}: {told:?}"));
+        let reported = (call.get("rpc.response.status_code"), call.failed);
+        if reported != (status, fails) {
+            wrong.push(format!("{reason}: {reported:?}"));
         }
         if call.get("error.type") != if fails { reason } else { "" } {
             wrong.push(format!("{reason}: error.type is {:?}", call.get("error.type")));

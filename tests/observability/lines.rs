@@ -114,13 +114,13 @@ async fn a_caller_that_goes_and_a_call_that_is_refused_have_their_lines_too() {
     drop(caller);
     let log = running.program.stop().await;
     running.simulating.abort();
-    let told = |reason: &str| {
+    let reported = |reason: &str| {
         let has = |line: &&String| line.contains(reason);
         let line = log.iter().find(has).unwrap_or_else(|| panic!("no {reason} in {log:#?}"));
         serde_json::from_str::<Value>(line).expect("a JSON object")
     };
-    assert_eq!(told("EXECUTION_CANCELLED")["flow_id"], "flow-1");
-    assert!(told("UNKNOWN_NODE_TYPE")["trace_id"].is_string());
+    assert_eq!(reported("EXECUTION_CANCELLED")["flow_id"], "flow-1");
+    assert!(reported("UNKNOWN_NODE_TYPE")["trace_id"].is_string());
 }
 
 /// Every line that tells how a call ended, by its reason.
@@ -170,7 +170,7 @@ async fn each_call_has_one_line_whatever_ends_it() {
         [
             "CALLER_UNAUTHENTICATED",
             "EXECUTION_CANCELLED",
-            "EXECUTION_UNKNOWN",
+            "EXECUTION_NOT_FOUND",
             "INVALID_NODE_CONFIG",
             "OK",
             "UNKNOWN_NODE_TYPE",
@@ -184,7 +184,7 @@ async fn each_call_has_one_line_whatever_ends_it() {
         // Who is not known is not listened to; and an attachment had no context.
         let has_context = !matches!(
             line["reason"].as_str(),
-            Some("CALLER_UNAUTHENTICATED" | "EXECUTION_UNKNOWN")
+            Some("CALLER_UNAUTHENTICATED" | "EXECUTION_NOT_FOUND")
         );
         assert_eq!(line["flow_id"] == "flow-1", has_context, "{line}");
     }

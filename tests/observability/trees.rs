@@ -129,9 +129,9 @@ async fn a_retry_is_a_second_call_of_the_provider_in_the_same_flight() {
     assert!(calls[0].failed && !calls[1].failed);
     assert_eq!(calls[0].get("http.response.status_code"), "503");
     assert_eq!([calls[0].get("sparkler.attempt"), calls[1].get("sparkler.attempt")], ["1", "2"]);
-    let (name, told) = &spans.one("flight").events[0];
+    let (name, reported) = &spans.one("flight").events[0];
     assert_eq!(
-        (name.as_str(), told["sparkler.reason"].as_str()),
+        (name.as_str(), reported["sparkler.reason"].as_str()),
         ("retry", "PROVIDER_UNAVAILABLE")
     );
 }

@@ -67,8 +67,8 @@ async fn what_the_provider_has_said_of_a_call_that_is_given_up_is_counted_as_pai
     world.simulator.wait_until(|report| report.stalled == 1, PATIENCE).await.expect("a stall");
     drop(call);
     let spans = sink.wait_for(1, CHAT).await;
-    let told = spans.one(CHAT).get("gen_ai.usage.input_tokens");
-    let input: f64 = told.parse().expect("its head says so");
+    let reported = spans.one(CHAT).get("gen_ai.usage.input_tokens");
+    let input: f64 = reported.parse().expect("its head says so");
     assert_eq!((paid(&world, "input").await, paid(&world, "output").await), (input, 0.0));
 }
 
@@ -76,9 +76,9 @@ async fn what_the_provider_has_said_of_a_call_that_is_given_up_is_counted_as_pai
 async fn each_attempt_is_paid_also_those_whose_output_is_void() {
     let cut = Rule::once(Fault::Cut { after_deltas: 1 });
     let (world, _sink) = traced(vec![cut]).await;
-    let heard = world.caller().await.hear(ask("Again").allow_restart()).await;
-    assert_eq!(heard.restarts.len(), 1);
-    let usage = heard.completed().usage.expect("counted");
+    let received = world.caller().await.recv(ask("Again").allow_restart()).await;
+    assert_eq!(received.restarts.len(), 1);
+    let usage = received.completed().usage.expect("counted");
     let input = usage.prompt_tokens.expect("counted") as f64;
     assert_eq!(paid(&world, "input").await, 2.0 * input);
     // Of an attempt that breaks, nobody says what it brought.

@@ -38,10 +38,10 @@ async fn under_way<R>(fleet: &Fleet<R>, prompt: &str) -> [(Call, String); 2] {
 /// Both have a whole answer.
 async fn end_whole(calls: [(Call, String); 2]) {
     join_all(calls.map(async |(call, beginning)| {
-        let heard = call.finish().await;
-        let kept = if heard.restarts.is_empty() { &*beginning } else { "" };
-        let text = format!("{kept}{}", heard.text);
-        assert_eq!(heard.completed().choices[0].text, text);
+        let received = call.finish().await;
+        let kept = if received.restarts.is_empty() { &*beginning } else { "" };
+        let text = format!("{kept}{}", received.text);
+        assert_eq!(received.completed().choices[0].text, text);
     }))
     .await;
 }

@@ -43,12 +43,12 @@ async fn go_on_alone(callers: &[Caller]) {
 
 /// Each worker has said once that this was the matter, and what to do; and once
 /// that it is over.
-async fn told_once(workers: [Program; 2], cause: &str, what_to_do: &str) {
+async fn reported_once(workers: [Program; 2], cause: &str, what_to_do: &str) {
     for worker in workers {
         let log = worker.stop().await;
-        let told = lines_with(&log, &format!("\"cause\":\"{cause}\""));
-        assert_eq!(told.len(), 1, "{log:#?}");
-        assert!(told[0].contains(what_to_do), "{told:?}");
+        let reported = lines_with(&log, &format!("\"cause\":\"{cause}\""));
+        assert_eq!(reported.len(), 1, "{log:#?}");
+        assert!(reported[0].contains(what_to_do), "{reported:?}");
         assert_eq!(lines_with(&log, "Redis can be used again").len(), 1, "{log:#?}");
         assert!(lines_with(&log, "right password").is_empty(), "{log:#?}");
     }
@@ -64,7 +64,7 @@ async fn a_wrong_password_is_named_and_the_right_one_is_taken_from_the_file_late
     go_on_alone(&callers).await;
     files.write("password", "the right password\n");
     until_shared(&callers[0], &callers[1], 1).await;
-    told_once(workers, "unauthorized", "--redis-password-file").await;
+    reported_once(workers, "unauthorized", "--redis-password-file").await;
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn a_replica_is_no_shared_memory_until_it_is_promoted() {
     go_on_alone(&callers).await;
     fleet.redis.command(&["REPLICAOF", "NO", "ONE"]);
     until_shared(&callers[0], &callers[1], 1).await;
-    told_once(workers, "read_only", "name the primary").await;
+    reported_once(workers, "read_only", "name the primary").await;
 }
 
 #[tokio::test]

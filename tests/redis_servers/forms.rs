@@ -49,13 +49,13 @@ async fn a_crowd_is_one_call<R>(fleet: &Fleet<R>) {
     let callers = join_all((0..WORKERS).map(|worker| fleet.caller(worker))).await;
     let all = callers
         .iter()
-        .flat_map(|caller| (0..EACH).map(move |_| caller.hear(ask("What do all ask?").cached())));
-    let heard = join_all(all).await;
-    assert_eq!(heard.len(), WORKERS * EACH);
+        .flat_map(|caller| (0..EACH).map(move |_| caller.recv(ask("What do all ask?").cached())));
+    let received = join_all(all).await;
+    assert_eq!(received.len(), WORKERS * EACH);
     let mut answers = Vec::new();
-    for heard in heard {
-        let text = heard.text.clone();
-        let completed = heard.completed();
+    for received in received {
+        let text = received.text.clone();
+        let completed = received.completed();
         assert_eq!(completed.choices[0].text, text, "the deltas are the answer");
         answers.push(completed.choices);
     }
@@ -108,7 +108,7 @@ async fn over_one_server() {
 async fn over_a_server_with_tls_a_user_and_a_password() {
     let authority = Authority::new();
     let server = over_tls(&authority).start().await;
-    let rule = "SETUSER sparkler on >apassword ~sparkler:1:* &sparkler:1:mailbox:* +@all";
+    let rule = "SETUSER sparkler on >apassword ~sparkler:1:* &sparkler:1:notify:* +@all";
     let words: Vec<&str> = rule.split(' ').collect();
     assert_eq!(server.command(&[&["ACL"], &words[..]].concat()).trim(), "OK");
     assert_eq!(server.command(&["ACL", "SETUSER", "default", "off"]).trim(), "OK");

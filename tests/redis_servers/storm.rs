@@ -134,7 +134,7 @@ async fn call(balancer: Arc<Balancer>, execution: usize, turn: usize, at: Instan
     sleep_until(at).await;
     let calling = async {
         loop {
-            if let Some(end) = end_of(balancer.any().hear(asked(execution, turn)).await) {
+            if let Some(end) = end_of(balancer.any().recv(asked(execution, turn)).await) {
                 return end;
             }
             sleep(Duration::from_millis(20)).await;
@@ -145,9 +145,9 @@ async fn call(balancer: Arc<Balancer>, execution: usize, turn: usize, at: Instan
 }
 
 /// `None` where only the connection ended.
-fn end_of(heard: Heard) -> Option<End> {
-    let text = heard.text;
-    match heard.end {
+fn end_of(received: Heard) -> Option<End> {
+    let text = received.text;
+    match received.end {
         Ok(completed) => {
             assert!(text.is_empty() || completed.choices[0].text == text, "a whole answer");
             Some(End::Whole)
@@ -270,13 +270,13 @@ const LED: &str = "\
 local led = 0
 for _, key in ipairs(redis.call('KEYS', 'sparkler:1:*:flight')) do
   local kept = redis.call('HMGET', key, 'owner', 'state')
-  if ARGV[1] == 'sparkler:1:mailbox:' .. kept[1] and kept[2] == 'running' then led = led + 1 end
+  if ARGV[1] == 'sparkler:1:notify:' .. kept[1] and kept[2] == 'running' then led = led + 1 end
 end
 return led";
 
 /// The channels of the workers' mailboxes, once there are so many.
 async fn mailboxes(redis: &RedisServer, count: usize) -> HashSet<String> {
-    let question = ["PUBSUB", "CHANNELS", "sparkler:1:mailbox:*"];
+    let question = ["PUBSUB", "CHANNELS", "sparkler:1:notify:*"];
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<HashSet<_>>();
     redis.answers(&question, |text| lines(text).len() == count).await;
     lines(&redis.command(&question))

@@ -29,11 +29,11 @@ fn unhurried() -> Options {
 
 /// What each of a crowd hears who all send `ask`.
 async fn crowd(callers: &[Caller], ask: impl Fn() -> Ask) -> Vec<Heard> {
-    let hearing = (0..CROWD).map(|index| {
+    let receiving = (0..CROWD).map(|index| {
         let (caller, ask) = (callers[index % callers.len()].clone(), ask());
-        async move { caller.hear(ask).await }
+        async move { caller.recv(ask).await }
     });
-    join_all(hearing).await
+    join_all(receiving).await
 }
 
 /// Several connections, as orchestrators have them.
@@ -42,12 +42,12 @@ async fn callers(world: &World) -> Vec<Caller> {
 }
 
 /// The whole answer, in deltas and at the end, the same for all.
-fn whole_answer(heard: Vec<Heard>) -> (String, Vec<CacheStatus>) {
+fn whole_answer(received: Vec<Heard>) -> (String, Vec<CacheStatus>) {
     let mut answers = Vec::new();
     let mut statuses = Vec::new();
-    for heard in heard {
-        let (text, reasoning) = (heard.text.clone(), heard.reasoning.clone());
-        let completed = heard.completed();
+    for received in received {
+        let (text, reasoning) = (received.text.clone(), received.reasoning.clone());
+        let completed = received.completed();
         statuses.push(status(&completed));
         assert_eq!(completed.choices[0].text, text, "the deltas are the answer");
         assert_eq!(completed.choices[0].reasoning, reasoning);
@@ -61,13 +61,13 @@ fn whole_answer(heard: Vec<Heard>) -> (String, Vec<CacheStatus>) {
 #[tokio::test]
 async fn two_hundred_identical_cold_executions_are_one_upstream_call() {
     let world = World::with(unhurried(), |_| {}).await;
-    let heard = crowd(&callers(&world).await, || ask("What do many ask?").cached()).await;
-    let spent: Vec<i64> = heard
+    let received = crowd(&callers(&world).await, || ask("What do many ask?").cached()).await;
+    let spent: Vec<i64> = received
         .iter()
-        .filter_map(|heard| heard.end.as_ref().ok()?.cost.as_ref())
+        .filter_map(|received| received.end.as_ref().ok()?.cost.as_ref())
         .map(|cost| cost.spent_nanodollars)
         .collect();
-    let (answer, statuses) = whole_answer(heard);
+    let (answer, statuses) = whole_answer(received);
     assert_eq!(world.upstream_calls(), 1);
     assert!(answer.len() > 500, "{answer}");
     let leaders = statuses.iter().filter(|status| **status == CacheStatus::Miss).count();
@@ -80,8 +80,8 @@ async fn two_hundred_identical_cold_executions_are_one_upstream_call() {
 #[tokio::test]
 async fn with_the_cache_off_every_execution_is_its_own() {
     let world = World::start().await;
-    let heard = crowd(&callers(&world).await, || ask("What do many ask?")).await;
-    let (_, statuses) = whole_answer(heard);
+    let received = crowd(&callers(&world).await, || ask("What do many ask?")).await;
+    let (_, statuses) = whole_answer(received);
     assert_eq!(world.upstream_calls(), CROWD as u64);
     assert!(statuses.iter().all(|status| *status == CacheStatus::Disabled));
 }
@@ -156,7 +156,7 @@ async fn a_slow_reader_slows_nobody_and_loses_nothing() {
     let same = || ask("Who reads slowly?").cached();
     let slow = read_slowly(world.worker, same());
     let caller = world.caller().await;
-    let quick = async { join_all((0..10).map(|_| caller.hear(same()))).await };
+    let quick = async { join_all((0..10).map(|_| caller.recv(same()))).await };
     let (quick, events) = ends_first(quick, slow).await;
     assert_eq!(world.upstream_calls(), 1);
     let (answer, _) = whole_answer(quick);
@@ -225,10 +225,10 @@ async fn when_the_one_call_fails_everybody_is_told_and_the_next_runs_again() {
     let world = World::with(unhurried(), |_| {}).await;
     world.simulator.script(Rule::once(Fault::Cut { after_deltas: 20 }));
     let same = || ask("Who is unlucky?").cached().attempts(1);
-    let heard = crowd(&callers(&world).await, same).await;
+    let received = crowd(&callers(&world).await, same).await;
     assert_eq!(world.upstream_calls(), 1);
-    for heard in heard {
-        let failure = heard.end.expect_err("it was cut");
+    for received in received {
+        let failure = received.end.expect_err("it was cut");
         assert_eq!(failure.reason, "STREAM_INTERRUPTED");
     }
     world.caller().await.answer(same()).await;

@@ -19,8 +19,8 @@ const THINKING: &str = "accounts/simulator/models/reasoning";
 /// The same twice: an answer and its hit.
 async fn twice(world: &World, asked: Ask) -> (Heard, Heard) {
     let caller = world.caller().await;
-    let first = caller.hear(asked.clone()).await;
-    let second = caller.hear(asked).await;
+    let first = caller.recv(asked.clone()).await;
+    let second = caller.recv(asked).await;
     assert_eq!(world.upstream_calls(), 1);
     (first, second)
 }
@@ -53,7 +53,7 @@ async fn a_hit_without_deltas_is_started_and_completed_alone() {
     let world = World::start().await;
     let caller = world.caller().await;
     let first = caller.answer(ask("x").cached()).await;
-    let hit = caller.hear(ask("x").cached().no_deltas()).await;
+    let hit = caller.recv(ask("x").cached().no_deltas()).await;
     assert!(hit.deltas.is_empty());
     assert!(hit.started.is_some());
     assert_same_answer(&first, &hit.completed());
@@ -85,8 +85,8 @@ async fn a_hit_brings_tool_calls_again() {
     };
     let tools = Value::Array(vec![function("weather"), function("time")]);
     let (first, hit) = twice(&world, ask("x").cached().set("tools", tools)).await;
-    let fragments = |heard: &Heard| -> String {
-        let fragments = heard.deltas.iter().flat_map(|delta| &delta.tool_calls);
+    let fragments = |received: &Heard| -> String {
+        let fragments = received.deltas.iter().flat_map(|delta| &delta.tool_calls);
         fragments.map(|fragment| fragment.arguments.as_str()).collect()
     };
     assert_eq!(fragments(&hit), fragments(&first));

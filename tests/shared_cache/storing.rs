@@ -15,7 +15,7 @@ use super::{
 const MOVING: &str = "accounts/fireworks/routers/glm-5p3-fast";
 
 async fn is_cached(caller: &Caller, asked: &Ask) -> bool {
-    match caller.hear(asked.clone().mode(Mode::OnlyIfCached)).await.end {
+    match caller.recv(asked.clone().mode(Mode::OnlyIfCached)).await.end {
         Ok(_) => true,
         Err(failure) => {
             assert_eq!(failure.reason, "NOT_CACHED");
@@ -120,7 +120,7 @@ async fn no_caller_makes_an_answer_live_longer_than_the_operator_says() {
 #[tokio::test]
 async fn answers_of_moving_names_live_shorter() {
     let world = World::with(Options::instant(), |config| {
-        config.execution.moving_cache_ttl = Duration::from_millis(300);
+        config.execution.alias_cache_ttl = Duration::from_millis(300);
     })
     .await;
     let caller = world.caller().await;

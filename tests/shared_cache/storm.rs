@@ -59,10 +59,10 @@ async fn live(caller: Caller, mut random: Rng) -> Option<Heard> {
     }
 }
 
-fn assert_whole(heard: Heard) {
-    let deltas = heard.deltas.len();
-    let text = heard.text.clone();
-    match heard.end {
+fn assert_whole(received: Heard) {
+    let deltas = received.deltas.len();
+    let text = received.text.clone();
+    match received.end {
         Ok(completed) => {
             let choice = &completed.choices[0];
             assert_eq!(choice.finish_reason, "stop");

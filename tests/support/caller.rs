@@ -75,7 +75,7 @@ impl Caller {
     }
 
     /// Executes and listens to the end.
-    pub async fn hear(&self, ask: Ask) -> Heard {
+    pub async fn recv(&self, ask: Ask) -> Heard {
         match self.execute(ask).await {
             Ok(call) => call.finish().await,
             Err(failure) => Heard { end: Err(failure), ..Heard::default() },
@@ -84,12 +84,12 @@ impl Caller {
 
     /// Executes, and expects an answer.
     pub async fn answer(&self, ask: Ask) -> Completed {
-        self.hear(ask).await.completed()
+        self.recv(ask).await.completed()
     }
 
     /// Executes, and expects a failure.
     pub async fn failure(&self, ask: Ask) -> Failure {
-        match self.hear(ask).await.end {
+        match self.recv(ask).await.end {
             Ok(completed) => panic!("it was answered: {:?}", completed.choices),
             Err(failure) => failure,
         }
@@ -206,27 +206,27 @@ impl Call {
 
     /// Listens to the end.
     pub async fn finish(mut self) -> Heard {
-        let mut heard = Heard { started: self.started.clone(), ..Heard::default() };
+        let mut received = Heard { started: self.started.clone(), ..Heard::default() };
         let mut ended = false;
         while let Some(event) = self.next().await {
             assert!(!ended, "nothing follows the end");
             match event {
-                Ok(Event::Started(started)) => heard.started = Some(started),
-                Ok(Event::Delta(delta)) => heard.delta(delta),
-                Ok(Event::Restarted(restarted)) => heard.restarted(restarted),
-                Ok(Event::Progress(_)) => heard.progress += 1,
+                Ok(Event::Started(started)) => received.started = Some(started),
+                Ok(Event::Delta(delta)) => received.delta(delta),
+                Ok(Event::Restarted(restarted)) => received.restarted(restarted),
+                Ok(Event::Progress(_)) => received.progress += 1,
                 Ok(Event::Completed(completed)) => {
-                    heard.end = Ok(completed);
+                    received.end = Ok(completed);
                     ended = true;
                 }
                 Err(failure) => {
-                    heard.end = Err(failure);
-                    return heard;
+                    received.end = Err(failure);
+                    return received;
                 }
             }
         }
         assert!(ended, "a stream ends in completed or in a failure");
-        heard
+        received
     }
 
     /// Sequence numbers never go back, and deltas go on.

@@ -21,7 +21,7 @@ pub enum Moment {
     /// As soon as it runs.
     Begun,
     /// When it has said a little.
-    Told,
+    Reported,
 }
 
 /// Asks the node to panic.
@@ -51,7 +51,7 @@ impl Node for Panicking {
         let panics = values.take_text("panics");
         match panics.as_deref().expect("it is told when") {
             "Begun" => Moment::Begun,
-            "Told" => Moment::Told,
+            "Told" => Moment::Reported,
             _ => panic!("as a broken node would"),
         }
     }
@@ -66,7 +66,7 @@ impl Node for Panicking {
             endpoint: "panicking",
             canonical: Default::default(),
             deltas: true,
-            moving_name: false,
+            is_alias: false,
             tier: Tier::Standard,
             call: moment,
         }
@@ -78,7 +78,7 @@ impl Node for Panicking {
         _attempt: Attempt<'_>,
         emit: &mut dyn Emit,
     ) -> Result<Finish, Interrupted> {
-        if *moment == Moment::Told {
+        if *moment == Moment::Reported {
             let delta = Delta { choice: 0, piece: Piece::Text("Oh".into()) };
             emit.delta(delta).map_err(|error| Interrupted { error, usage: None })?;
             emit.flush();

@@ -33,7 +33,7 @@ impl Program {
     pub async fn serve_in(base_url: &str, more: &[&str], environment: &[(&str, &str)]) -> Program {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sparkler"))
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .args(["--log-format", "json", "--leave-grace", "0s"])
+            .args(["--log-format", "json", "--pre-drain-delay", "0s"])
             .args(["--fireworks-base-url", base_url])
             .args(more)
             .env_clear()

@@ -21,7 +21,7 @@ const MAX_ANSWER_BYTES: usize = 32 * 1024;
 
 /// What a caller is told of a failure, and what it took.
 #[derive(Debug, PartialEq)]
-struct Told {
+struct Reported {
     code: Code,
     reason: String,
     domain: String,
@@ -32,10 +32,10 @@ struct Told {
     upstream_calls: u64,
 }
 
-impl Told {
+impl Reported {
     /// What no repeat helps with.
-    fn final_one(code: Code, reason: &str, http_status: u16) -> Told {
-        Told {
+    fn final_one(code: Code, reason: &str, http_status: u16) -> Reported {
+        Reported {
             code,
             reason: reason.to_owned(),
             domain: "fireworks.ai".to_owned(),
@@ -48,36 +48,36 @@ impl Told {
     }
 
     /// What was tried as often as allowed.
-    fn transient(code: Code, reason: &str, http_status: Option<u16>) -> Told {
-        Told {
+    fn transient(code: Code, reason: &str, http_status: Option<u16>) -> Reported {
+        Reported {
             http_status,
             safe_to_retry: true,
             attempts: 3,
             upstream_calls: 3,
-            ..Told::final_one(code, reason, 0)
+            ..Reported::final_one(code, reason, 0)
         }
     }
 
-    fn rejected(http_status: u16) -> Told {
-        Told::final_one(Code::InvalidArgument, "REQUEST_REJECTED", http_status)
+    fn rejected(http_status: u16) -> Reported {
+        Reported::final_one(Code::InvalidArgument, "REQUEST_REJECTED", http_status)
     }
 
-    fn unavailable(http_status: u16) -> Told {
-        Told::transient(Code::Unavailable, "PROVIDER_UNAVAILABLE", Some(http_status))
+    fn unavailable(http_status: u16) -> Reported {
+        Reported::transient(Code::Unavailable, "PROVIDER_UNAVAILABLE", Some(http_status))
     }
 
-    fn interrupted() -> Told {
-        Told::transient(Code::Unavailable, "STREAM_INTERRUPTED", None)
+    fn interrupted() -> Reported {
+        Reported::transient(Code::Unavailable, "STREAM_INTERRUPTED", None)
     }
 
-    fn invalid() -> Told {
+    fn invalid() -> Reported {
         let code = Code::FailedPrecondition;
-        Told { http_status: None, ..Told::final_one(code, "PROVIDER_ANSWER_INVALID", 0) }
+        Reported { http_status: None, ..Reported::final_one(code, "PROVIDER_ANSWER_INVALID", 0) }
     }
 
     /// The same, after output had gone to the caller.
-    fn once(self) -> Told {
-        Told { attempts: 1, upstream_calls: 1, ..self }
+    fn once(self) -> Reported {
+        Reported { attempts: 1, upstream_calls: 1, ..self }
     }
 }
 
@@ -106,15 +106,15 @@ fn all(faults: impl IntoIterator<Item = Fault>) -> Rule {
 
 /// Runs a table over both protocols: every row's failure, then a good call on
 /// the same worker.
-async fn check(rows: impl IntoIterator<Item = (&str, Rule, Told)>, ask: impl Fn(&str) -> Ask) {
+async fn check(rows: impl IntoIterator<Item = (&str, Rule, Reported)>, ask: impl Fn(&str) -> Ask) {
     let worlds = [impatiently(Protocol::Http1).await, impatiently(Protocol::Http2).await];
     let mut wrong = Vec::new();
     for (name, rule, expected) in rows {
         for world in &worlds {
             let caller = world.caller().await;
-            let told = fail(world, &caller, rule.clone(), ask(name)).await;
-            if told != expected {
-                wrong.push(format!("{name}:\n  told     {told:?}\n  expected {expected:?}"));
+            let reported = fail(world, &caller, rule.clone(), ask(name)).await;
+            if reported != expected {
+                wrong.push(format!("{name}:\n  told     {reported:?}\n  expected {expected:?}"));
             }
             caller.answer(ask(name)).await;
         }
@@ -122,13 +122,13 @@ async fn check(rows: impl IntoIterator<Item = (&str, Rule, Told)>, ask: impl Fn(
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-async fn fail(world: &World, caller: &Caller, rule: Rule, ask: Ask) -> Told {
+async fn fail(world: &World, caller: &Caller, rule: Rule, ask: Ask) -> Reported {
     world.simulator.reset();
     world.simulator.script(rule);
     let failure = caller.failure(ask).await;
     let report = world.simulator.report();
     world.simulator.clear_script();
-    Told {
+    Reported {
         code: failure.code,
         http_status: failure
             .metadata

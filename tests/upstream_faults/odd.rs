@@ -35,9 +35,9 @@ async fn what_looks_odd_is_no_failure() {
     ] {
         world.simulator.clear_script();
         world.simulator.script(all(faults.clone()));
-        let heard = caller.hear(ask("Tell me about odd streams")).await;
-        assert_eq!(heard.text, whole, "{faults:?}");
-        let completed = heard.completed();
+        let received = caller.recv(ask("Tell me about odd streams")).await;
+        assert_eq!(received.text, whole, "{faults:?}");
+        let completed = received.completed();
         assert_eq!(completed.choices[0].text, whole, "{faults:?}");
         assert_eq!(completed.attempts, 1, "{faults:?}");
     }
@@ -56,9 +56,9 @@ async fn an_answer_that_comes_whole_is_taken() {
         "usage": {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4},
     });
     world.simulator.script(Rule::once(refuse(200, BodyForm::Json(whole))));
-    let heard = world.caller().await.hear(ask("x")).await;
-    assert_eq!(heard.text, "All at once.");
-    assert_eq!(heard.completed().usage.expect("usage").total_tokens, Some(4));
+    let received = world.caller().await.recv(ask("x")).await;
+    assert_eq!(received.text, "All at once.");
+    assert_eq!(received.completed().usage.expect("usage").total_tokens, Some(4));
 }
 
 #[tokio::test]

@@ -6,72 +6,84 @@ use fireworks_simulator::{BodyForm, Fault, Refusal, Rule};
 use serde_json::json;
 use tonic::Code;
 
-use super::{Told, check, impatient, model_server, refuse, support::ask};
+use super::{Reported, check, impatient, model_server, refuse, support::ask};
 
 #[tokio::test]
 async fn every_refusal_has_its_name() {
     use Code::{FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unavailable};
     let too_long = model_server("The prompt is too long: 9000, model maximum context length: 8192");
     let mut rate_limited =
-        Told::transient(Code::ResourceExhausted, "PROVIDER_RATE_LIMITED", Some(429));
+        Reported::transient(Code::ResourceExhausted, "PROVIDER_RATE_LIMITED", Some(429));
     let limited_for = Refusal::rate_limited().header("retry-after-ms", "20");
     let limited = Fault::status(429);
     let scaling = Refusal::scaling_up();
     let rows = [
-        ("400", Fault::status(400), Told::rejected(400)),
+        ("400", Fault::status(400), Reported::rejected(400)),
         (
             "400 too long",
             refuse(400, too_long),
-            Told::final_one(InvalidArgument, "CONTEXT_TOO_LONG", 400),
+            Reported::final_one(InvalidArgument, "CONTEXT_TOO_LONG", 400),
         ),
         (
             "401",
             Fault::status(401),
-            Told::final_one(FailedPrecondition, "CREDENTIAL_REJECTED", 401),
+            Reported::final_one(FailedPrecondition, "CREDENTIAL_REJECTED", 401),
         ),
-        ("402", Fault::status(402), Told::final_one(FailedPrecondition, "BILLING_REQUIRED", 402)),
-        ("403", Fault::status(403), Told::final_one(PermissionDenied, "MODEL_FORBIDDEN", 403)),
-        ("404", Fault::status(404), Told::final_one(NotFound, "MODEL_NOT_FOUND", 404)),
-        ("405", Fault::status(405), Told::rejected(405)),
-        ("408", Fault::status(408), Told::unavailable(408)),
-        ("409", Fault::status(409), Told::rejected(409)),
-        ("412", Fault::status(412), Told::final_one(FailedPrecondition, "ACCOUNT_SUSPENDED", 412)),
-        ("413", Fault::status(413), Told::rejected(413)),
-        ("418", Fault::status(418), Told::rejected(418)),
-        ("422", Fault::status(422), Told::rejected(422)),
-        ("425", Fault::status(425), Told::unavailable(425)),
+        (
+            "402",
+            Fault::status(402),
+            Reported::final_one(FailedPrecondition, "BILLING_REQUIRED", 402),
+        ),
+        ("403", Fault::status(403), Reported::final_one(PermissionDenied, "MODEL_FORBIDDEN", 403)),
+        ("404", Fault::status(404), Reported::final_one(NotFound, "MODEL_NOT_FOUND", 404)),
+        ("405", Fault::status(405), Reported::rejected(405)),
+        ("408", Fault::status(408), Reported::unavailable(408)),
+        ("409", Fault::status(409), Reported::rejected(409)),
+        (
+            "412",
+            Fault::status(412),
+            Reported::final_one(FailedPrecondition, "ACCOUNT_SUSPENDED", 412),
+        ),
+        ("413", Fault::status(413), Reported::rejected(413)),
+        ("418", Fault::status(418), Reported::rejected(418)),
+        ("422", Fault::status(422), Reported::rejected(422)),
+        ("425", Fault::status(425), Reported::unavailable(425)),
         (
             "429",
             limited,
-            Told {
+            Reported {
                 retry_after: None,
-                ..Told::transient(Code::ResourceExhausted, "PROVIDER_RATE_LIMITED", Some(429))
+                ..Reported::transient(Code::ResourceExhausted, "PROVIDER_RATE_LIMITED", Some(429))
             },
         ),
         ("429 with a wait", limited_for.into(), {
             rate_limited.retry_after = Some(Duration::from_millis(20));
             rate_limited
         }),
-        ("500", Fault::status(500), Told::unavailable(500)),
-        ("502", Fault::status(502), Told::unavailable(502)),
-        ("503", Fault::status(503), Told::unavailable(503)),
-        ("504", Fault::status(504), Told::unavailable(504)),
-        ("520", Fault::status(520), Told::unavailable(520)),
-        ("599", Fault::status(599), Told::unavailable(599)),
+        ("500", Fault::status(500), Reported::unavailable(500)),
+        ("502", Fault::status(502), Reported::unavailable(502)),
+        ("503", Fault::status(503), Reported::unavailable(503)),
+        ("504", Fault::status(504), Reported::unavailable(504)),
+        ("520", Fault::status(520), Reported::unavailable(520)),
+        ("599", Fault::status(599), Reported::unavailable(599)),
         (
             "scaling up",
             scaling.into(),
-            Told::transient(Unavailable, "DEPLOYMENT_SCALING_UP", Some(503)).once(),
+            Reported::transient(Unavailable, "DEPLOYMENT_SCALING_UP", Some(503)).once(),
         ),
         (
             "redirect",
             Refusal::status(307).header("location", "/v1/elsewhere").into(),
-            Told::rejected(307),
+            Reported::rejected(307),
         ),
-        ("204", Fault::status(204), Told::transient(Unavailable, "STREAM_INTERRUPTED", Some(204))),
-        ("hang-up", Fault::HangUp, Told { http_status: None, ..Told::unavailable(0) }),
+        (
+            "204",
+            Fault::status(204),
+            Reported::transient(Unavailable, "STREAM_INTERRUPTED", Some(204)),
+        ),
+        ("hang-up", Fault::HangUp, Reported { http_status: None, ..Reported::unavailable(0) }),
     ];
-    check(rows.map(|(name, fault, told)| (name, Rule::always(fault), told)), ask).await;
+    check(rows.map(|(name, fault, reported)| (name, Rule::always(fault), reported)), ask).await;
 }
 
 #[tokio::test]

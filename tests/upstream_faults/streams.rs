@@ -7,7 +7,7 @@ use serde_json::json;
 use tonic::Code;
 
 use super::{
-    MAX_ANSWER_BYTES, Told, all, check, fail, impatient, refuse,
+    MAX_ANSWER_BYTES, Reported, all, check, fail, impatient, refuse,
     support::{self, ask},
 };
 
@@ -16,7 +16,7 @@ fn as_stream(body: BodyForm) -> Fault {
 }
 
 /// Faults of a stream, the same whether they come early or late.
-fn stream_faults(after: u32) -> Vec<(&'static str, Fault, Told)> {
+fn stream_faults(after: u32) -> Vec<(&'static str, Fault, Reported)> {
     let status = |status: u16| Fault::StreamError {
         after_deltas: Some(after),
         status: Some(status),
@@ -31,26 +31,26 @@ fn stream_faults(after: u32) -> Vec<(&'static str, Fault, Told)> {
     };
     let event = |data: &str| Fault::ErrorEvent { after_deltas: Some(after), data: data.to_owned() };
     vec![
-        ("cut", Fault::Cut { after_deltas: after }, Told::interrupted()),
-        ("end", Fault::EndEarly { after_deltas: Some(after) }, Told::interrupted()),
-        ("[DONE]", Fault::DoneEarly { after_deltas: Some(after) }, Told::interrupted()),
-        ("no JSON", Fault::NotJsonEvent { after_deltas: after }, Told::interrupted()),
-        ("endless line", Fault::EndlessLine { after_deltas: after }, Told::interrupted()),
-        ("error", no_status(None), Told::interrupted()),
-        ("error 503", status(503), Told::unavailable(503)),
+        ("cut", Fault::Cut { after_deltas: after }, Reported::interrupted()),
+        ("end", Fault::EndEarly { after_deltas: Some(after) }, Reported::interrupted()),
+        ("[DONE]", Fault::DoneEarly { after_deltas: Some(after) }, Reported::interrupted()),
+        ("no JSON", Fault::NotJsonEvent { after_deltas: after }, Reported::interrupted()),
+        ("endless line", Fault::EndlessLine { after_deltas: after }, Reported::interrupted()),
+        ("error", no_status(None), Reported::interrupted()),
+        ("error 503", status(503), Reported::unavailable(503)),
         (
             "error 429",
             status(429),
-            Told::transient(Code::ResourceExhausted, "PROVIDER_RATE_LIMITED", Some(429)),
+            Reported::transient(Code::ResourceExhausted, "PROVIDER_RATE_LIMITED", Some(429)),
         ),
-        ("error 400", status(400), Told::rejected(400)),
+        ("error 400", status(400), Reported::rejected(400)),
         (
             "error event",
             event(r#"{"error":{"message":"no","status":500}}"#),
-            Told::unavailable(500),
+            Reported::unavailable(500),
         ),
-        ("error event in text", event("it failed"), Told::interrupted()),
-        ("error event without data", event(""), Told::interrupted()),
+        ("error event in text", event("it failed"), Reported::interrupted()),
+        ("error event without data", event(""), Reported::interrupted()),
     ]
 }
 
@@ -59,13 +59,14 @@ async fn a_stream_that_fails_before_any_output_is_tried_again() {
     let mut rows = stream_faults(0);
     let finish = |reason: &str| Fault::FinishReason(reason.to_owned());
     rows.extend([
-        ("cut in a character", Fault::CutInCharacter, Told::interrupted()),
-        ("empty body", Fault::CutAfterBytes { bytes: 0 }, Told::interrupted()),
-        ("finish reason error", finish("error"), Told::interrupted()),
-        ("late error", Fault::LateError { message: "late".to_owned() }, Told::unavailable(500)),
-        ("nothing", refuse(200, BodyForm::Empty), Told::interrupted()),
+        ("cut in a character", Fault::CutInCharacter, Reported::interrupted()),
+        ("empty body", Fault::CutAfterBytes { bytes: 0 }, Reported::interrupted()),
+        ("finish reason error", finish("error"), Reported::interrupted()),
+        ("late error", Fault::LateError { message: "late".to_owned() }, Reported::unavailable(500)),
+        ("nothing", refuse(200, BodyForm::Empty), Reported::interrupted()),
     ]);
-    let rows = rows.into_iter().map(|(name, fault, told)| (name, Rule::always(fault), told));
+    let rows =
+        rows.into_iter().map(|(name, fault, reported)| (name, Rule::always(fault), reported));
     // Without deltas nothing has gone to the caller, wherever the fault is.
     check(rows, |name| ask(name).no_deltas()).await;
 }
@@ -80,7 +81,7 @@ async fn what_would_come_out_the_same_again_is_not_tried_again() {
         ("JSON that is no answer", refuse(200, BodyForm::Json(json!([])))),
         ("an object that is no answer", refuse(200, BodyForm::Json(json!({})))),
     ];
-    let rows = rows.map(|(name, fault)| (name, Rule::always(fault), Told::invalid()));
+    let rows = rows.map(|(name, fault)| (name, Rule::always(fault), Reported::invalid()));
     check(rows, |name| ask(name).no_deltas()).await;
 }
 
@@ -90,7 +91,7 @@ async fn a_stream_that_fails_after_output_is_not_tried_again() {
     let pause = Fault::Stall { after_deltas: 2, lasting: Some(Duration::from_millis(150)) };
     let rows = stream_faults(2)
         .into_iter()
-        .map(|(name, fault, told)| (name, all([pause.clone(), fault]), told.once()));
+        .map(|(name, fault, reported)| (name, all([pause.clone(), fault]), reported.once()));
     check(rows, ask).await;
 }
 
@@ -99,19 +100,19 @@ async fn an_answer_beyond_the_bound_ends_there_and_the_provider_is_stopped() {
     let world = impatient().await;
     let caller = world.caller().await;
     let whole = Fault::HugeEvent { after_deltas: 1, bytes: MAX_ANSWER_BYTES + 1 };
-    let told = fail(&world, &caller, Rule::always(Fault::EndlessStream), ask("go on")).await;
-    let too_large = Told {
+    let reported = fail(&world, &caller, Rule::always(Fault::EndlessStream), ask("go on")).await;
+    let too_large = Reported {
         code: Code::ResourceExhausted,
         reason: "OUTPUT_TOO_LARGE".to_owned(),
         domain: "sparkler".to_owned(),
         http_status: None,
-        ..Told::rejected(0)
+        ..Reported::rejected(0)
     };
-    assert_eq!(told, too_large);
+    assert_eq!(reported, too_large);
     let stopped = world.simulator.wait_until(|report| report.aborted == 1, support::PATIENCE);
     stopped.await.expect("the provider is stopped");
-    let told = fail(&world, &caller, Rule::always(whole), ask("at once").no_deltas()).await;
-    assert_eq!(told, Told::interrupted(), "an event beyond the bound cannot be read");
+    let reported = fail(&world, &caller, Rule::always(whole), ask("at once").no_deltas()).await;
+    assert_eq!(reported, Reported::interrupted(), "an event beyond the bound cannot be read");
     caller.answer(ask("and now well")).await;
 }
 
@@ -125,9 +126,13 @@ async fn wherever_the_connection_breaks_no_part_is_taken_for_the_whole() {
     while completed < 2 {
         world.simulator.clear_script();
         world.simulator.script(all([answer(), Fault::CutAfterBytes { bytes }]));
-        let heard = caller.hear(ask("Count").attempts(1)).await;
-        assert!("One 🎈, two 日本, three.".starts_with(&heard.text), "{bytes}: {}", heard.text);
-        match heard.end {
+        let received = caller.recv(ask("Count").attempts(1)).await;
+        assert!(
+            "One 🎈, two 日本, three.".starts_with(&received.text),
+            "{bytes}: {}",
+            received.text
+        );
+        match received.end {
             Ok(whole) => {
                 assert_eq!(whole.choices[0].text, "One 🎈, two 日本, three.", "{bytes}");
                 completed += 1;

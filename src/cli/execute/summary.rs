@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crate::proto::Choice;
 
-    fn told(completed: &Completed) -> String {
+    fn printed(completed: &Completed) -> String {
         let mut out = anstream::StripStream::new(Vec::new());
         write(completed, &mut out).unwrap();
         String::from_utf8(out.into_inner()).unwrap()
@@ -134,7 +134,7 @@ mod tests {
             ..Completed::default()
         };
         assert_eq!(
-            told(&completed),
+            printed(&completed),
             "12 tokens in (8 cached) · 34 out (20 reasoning) · $0.00 spent · $0.000021 saved · \
              first token 1.00s · total 1m 30s · cache hit, 3.00s old · 0 attempts · m\n"
         );
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_the_worker_does_not_say_is_left_out() {
-        assert_eq!(told(&Completed::default()), "0 attempts\n");
+        assert_eq!(printed(&Completed::default()), "0 attempts\n");
     }
 
     #[test]
@@ -151,6 +151,6 @@ mod tests {
             choices: vec![Choice { finish_reason: "length".to_owned(), ..Choice::default() }],
             ..Completed::default()
         };
-        assert!(told(&completed).starts_with("choice 0 is cut"));
+        assert!(printed(&completed).starts_with("choice 0 is cut"));
     }
 }

@@ -29,9 +29,8 @@ async fn a_dropped_run_closes_the_providers_stream_at_once() {
             let mut provider = Provider::start(script).await;
             let client = provider.client_speaking(protocol);
             let notes = Notes::default();
-            let mut listener = notes.clone();
-            let run =
-                in_background(async move { generate(&client, &request(), &mut listener).await });
+            let mut emit = notes.clone();
+            let run = in_background(async move { generate(&client, &request(), &mut emit).await });
             provider.requests.recv().await.expect("a request");
             notes.until(seen.clone()).await;
             assert!(provider.closed.try_recv().is_err());
@@ -46,11 +45,11 @@ async fn a_dropped_run_closes_the_providers_stream_at_once() {
 
 /// A host that takes connections and never says a word of TLS.
 async fn mute_host() -> (TcpListener, Client) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-    let address = listener.local_addr().expect("an address");
+    let emit = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = emit.local_addr().expect("an address");
     let base_url = format!("https://{address}/v1").parse().expect("a URL");
     let config = ClientConfig { base_url, ..ClientConfig::default() };
-    (listener, Client::new(config).expect("a client"))
+    (emit, Client::new(config).expect("a client"))
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +71,7 @@ async fn a_connection_that_takes_too_long_meets_its_deadline() {
 
 #[tokio::test]
 async fn who_waits_for_anothers_connection_is_connecting_too() {
-    let (listener, client) = mute_host().await;
+    let (emit, client) = mute_host().await;
     let runs = (0..3).map(|_| {
         let client = client.clone();
         in_background(async move {
@@ -82,9 +81,9 @@ async fn who_waits_for_anothers_connection_is_connecting_too() {
         })
     });
     let runs = runs.collect::<Vec<_>>();
-    let _open = listener.accept().await.expect("a connection");
+    let _open = emit.accept().await.expect("a connection");
     tokio::time::pause();
-    let second = tokio::time::timeout(Duration::from_secs(1), listener.accept()).await;
+    let second = tokio::time::timeout(Duration::from_secs(1), emit.accept()).await;
     assert!(second.is_err(), "a second connection was opened");
     for run in runs {
         let outcome = run.await.expect("a run");
@@ -98,8 +97,8 @@ async fn the_deadline_to_connect_does_not_count_once_connected() {
         let provider = Provider::start(Script::silence()).await;
         let client = provider.client_speaking(protocol);
         let notes = Notes::default();
-        let mut listener = notes.clone();
-        let run = in_background(async move { generate(&client, &request(), &mut listener).await });
+        let mut emit = notes.clone();
+        let run = in_background(async move { generate(&client, &request(), &mut emit).await });
         notes.until(Told::Phase(Phase::Waiting)).await;
         tokio::time::pause();
         tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -143,9 +142,9 @@ async fn streams_fill_one_connection_before_they_open_the_next() {
 
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_unavailable_and_no_address_is_told() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-    let port = listener.local_addr().expect("an address").port();
-    drop(listener);
+    let emit = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let port = emit.local_addr().expect("an address").port();
+    drop(emit);
     for (base_url, message) in [
         (format!("http://127.0.0.1:{port}/v1"), "the connection was refused"),
         ("http://nowhere.invalid/v1".to_owned(), "the provider's host name could not be resolved"),
@@ -167,10 +166,10 @@ async fn a_host_that_speaks_something_else_is_unavailable() {
     for (scheme, message) in
         [("http", "the connection broke"), ("https", "no connection could be established")]
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-        let address = listener.local_addr().expect("an address");
+        let emit = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = emit.local_addr().expect("an address");
         let host = in_background(async move {
-            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let (mut stream, _) = emit.accept().await.expect("a connection");
             let mut greeting = [0; 8];
             tokio::io::AsyncReadExt::read_exact(&mut stream, &mut greeting)
                 .await

@@ -210,10 +210,10 @@ async fn a_broken_connection_is_an_interruption_and_keeps_the_usage() {
     ]))
     .await;
     let notes = Notes::default();
-    let mut listener = notes.clone();
+    let mut emit = notes.clone();
     let client = provider.client();
     let (result, ()) =
-        tokio::join!(async { generate(&client, &request(), &mut listener).await }, async {
+        tokio::join!(async { generate(&client, &request(), &mut emit).await }, async {
             notes.until(Told::Flush).await;
             provider.open_gate();
         });

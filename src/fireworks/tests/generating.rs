@@ -90,32 +90,32 @@ async fn what_has_come_is_shown_before_the_rest_has() {
     let provider = Provider::start(script).await;
     let notes = Notes::default();
     let client = provider.client();
-    let mut listener = notes.clone();
+    let mut emit = notes.clone();
     let watch = async {
         notes.until(Told::Flush).await;
         assert_eq!(notes.text(0), "Hel");
         provider.open_gate();
     };
     let (result, ()) =
-        tokio::join!(async { generate(&client, &request(), &mut listener).await }, watch);
+        tokio::join!(async { generate(&client, &request(), &mut emit).await }, watch);
     result.expect("an answer");
     assert_eq!(notes.text(0), "Hello \"wörld\"");
 }
 
 /// What a stream tells, beside phases and flushes.
-async fn told(body: &str, request: &Request) -> Vec<Told> {
+async fn emitted(body: &str, request: &Request) -> Vec<Told> {
     let (result, notes) = run_request(Script::stream(body), request).await;
     result.unwrap_or_else(|error| panic!("{body}: {error:?}"));
-    let mut told = notes.all();
-    told.retain(|told| !matches!(told, Told::Phase(_) | Told::Flush));
-    for call in &mut told {
+    let mut emitted = notes.all();
+    emitted.retain(|emitted| !matches!(emitted, Told::Phase(_) | Told::Flush));
+    for call in &mut emitted {
         if let Told::ToolCall(_, ToolCallFragment { id: Some(id), .. }) = call
             && id.len() == "call_".len() + 24
         {
             *id = "call_made_up".to_owned();
         }
     }
-    told
+    emitted
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn tool_calls_are_told_in_every_form_they_come_in() {
         )
     };
     assert_eq!(
-        told(body, &request()).await,
+        emitted(body, &request()).await,
         [
             fragment(0, Some("call_1"), Some("look"), ""),
             fragment(0, None, None, "{\"a\""),
@@ -184,8 +184,8 @@ async fn logprobs_are_told_verbatim_and_only_if_asked_for() {
     let asked = Request { logprobs: true, ..request() };
     let text = Told::Text(0, "x".into());
     let logprobs = Told::Logprobs(0, r#"{"content": [1.50]}"#.into());
-    assert_eq!(told(body, &asked).await, [text.clone(), logprobs]);
-    assert_eq!(told(body, &request()).await, [text]);
+    assert_eq!(emitted(body, &asked).await, [text.clone(), logprobs]);
+    assert_eq!(emitted(body, &request()).await, [text]);
 }
 
 #[tokio::test]

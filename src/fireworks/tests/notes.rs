@@ -21,20 +21,20 @@ pub(super) enum Told {
 /// Notes everything; can be watched while a run is under way.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Notes {
-    told: Arc<Mutex<Vec<Told>>>,
+    emitted: Arc<Mutex<Vec<Told>>>,
     changed: Arc<tokio::sync::Notify>,
     pub(super) refuse_after: Option<usize>,
 }
 
 impl Notes {
     pub(super) fn all(&self) -> Vec<Told> {
-        self.told.lock().expect("notes").clone()
+        self.emitted.lock().expect("notes").clone()
     }
 
     pub(super) fn phases(&self) -> Vec<Phase> {
         self.all()
             .into_iter()
-            .filter_map(|told| match told {
+            .filter_map(|emitted| match emitted {
                 Told::Phase(phase) => Some(phase),
                 _ => None,
             })
@@ -42,14 +42,14 @@ impl Notes {
     }
 
     pub(super) fn text(&self, choice: u32) -> String {
-        self.joined(|told| match told {
+        self.joined(|emitted| match emitted {
             Told::Text(index, text) if *index == choice => Some(text),
             _ => None,
         })
     }
 
     pub(super) fn reasoning(&self, choice: u32) -> String {
-        self.joined(|told| match told {
+        self.joined(|emitted| match emitted {
             Told::Reasoning(index, text) if *index == choice => Some(text),
             _ => None,
         })
@@ -70,8 +70,8 @@ impl Notes {
         }
     }
 
-    fn note(&self, told: Told) {
-        self.told.lock().expect("notes").push(told);
+    fn note(&self, emitted: Told) {
+        self.emitted.lock().expect("notes").push(emitted);
         self.changed.notify_one();
     }
 }

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 
 use super::{
     super::{
-        answer::{Answer, Halt},
+        answer::{Answer, StreamError},
         reasoning::Part,
         sse::Event,
-        template::{Place, Template},
+        template::{ChunkTemplate, Place},
     },
     notes::{Notes, Told},
 };
@@ -19,7 +19,7 @@ const PLACE: Place = Place { choice: 0, part: Part::Text };
 fn only_another_text_between_the_same_bytes_is_read_the_short_way() {
     let event = r#"{"choices":[{"delta":{"content":"one"}}]}"#;
     let at = event.find("one").expect("the text");
-    let mut template = Template::default();
+    let mut template = ChunkTemplate::default();
     template.learn(event.as_bytes(), &event[at..at + 3], PLACE);
     for (text, read) in [
         ("two", Some("two")),
@@ -41,7 +41,7 @@ fn only_another_text_between_the_same_bytes_is_read_the_short_way() {
 
 /// What an answer tells of these events, read in the long way or in whichever
 /// it chooses.
-fn told(events: &[String], long_way: bool) -> (Vec<Told>, Vec<Result<(), Halt>>) {
+fn emitted(events: &[String], long_way: bool) -> (Vec<Told>, Vec<Result<(), StreamError>>) {
     let mut notes = Notes::default();
     let mut answer = Answer::new(2, true);
     let results = events
@@ -89,6 +89,6 @@ fn events() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn both_ways_come_to_the_same(events in prop::collection::vec(events(), 1..20)) {
-        prop_assert_eq!(told(&events, false), told(&events, true));
+        prop_assert_eq!(emitted(&events, false), emitted(&events, true));
     }
 }

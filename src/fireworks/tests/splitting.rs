@@ -10,7 +10,7 @@ use super::super::reasoning::{Part, Splitter};
 /// Text and reasoning of an answer that comes in these pieces.
 fn split<'a>(pieces: impl IntoIterator<Item = &'a str>) -> (String, String) {
     let (mut text, mut reasoning) = (String::new(), String::new());
-    let mut tell = |part, piece: Cow<'_, str>| {
+    let mut emit = |part, piece: Cow<'_, str>| {
         assert!(!piece.is_empty(), "nothing was told");
         match part {
             Part::Text => text.push_str(&piece),
@@ -20,9 +20,9 @@ fn split<'a>(pieces: impl IntoIterator<Item = &'a str>) -> (String, String) {
     };
     let mut splitter = Splitter::default();
     for piece in pieces {
-        let Ok(()) = splitter.split(Cow::Borrowed(piece), &mut tell);
+        let Ok(()) = splitter.split(Cow::Borrowed(piece), &mut emit);
     }
-    let Ok(()) = splitter.finish(&mut tell);
+    let Ok(()) = splitter.finish(&mut emit);
     (text, reasoning)
 }
 
@@ -51,15 +51,15 @@ fn only_tags_at_the_head_of_the_answer_count() {
 
 #[test]
 fn reasoning_that_comes_apart_makes_tags_text() {
-    let mut told = Vec::new();
-    let mut tell = |part, piece: Cow<'_, str>| {
-        told.push((part, piece.into_owned()));
+    let mut emitted = Vec::new();
+    let mut emit = |part, piece: Cow<'_, str>| {
+        emitted.push((part, piece.into_owned()));
         Ok::<(), Infallible>(())
     };
     let mut splitter = Splitter::default();
-    let Ok(()) = splitter.reasoning_comes_apart(&mut tell);
-    let Ok(()) = splitter.split(Cow::Borrowed("<think>x</think>"), &mut tell);
-    assert_eq!(told, [(Part::Text, "<think>x</think>".to_owned())]);
+    let Ok(()) = splitter.reasoning_comes_apart(&mut emit);
+    let Ok(()) = splitter.split(Cow::Borrowed("<think>x</think>"), &mut emit);
+    assert_eq!(emitted, [(Part::Text, "<think>x</think>".to_owned())]);
 }
 
 fn answers() -> impl Strategy<Value = String> {
@@ -94,8 +94,8 @@ proptest! {
     fn nothing_is_lost_but_tags_and_their_white_space(answer in answers()) {
         let (text, reasoning) = split([answer.as_str()]);
         let solid = |text: &str| text.split_whitespace().collect::<String>();
-        let told = format!("{}{}", solid(&reasoning), solid(&text));
-        let tags = solid(&answer).len() - told.len();
+        let emitted = format!("{}{}", solid(&reasoning), solid(&text));
+        let tags = solid(&answer).len() - emitted.len();
         prop_assert!([0, "<think>".len(), "<think></think>".len()].contains(&tags));
     }
 }

@@ -3,7 +3,7 @@
 -- nothing.
 --
 -- KEYS, for each: flight, events, followers
--- ARGV, for each: flight, epoch, run, mailboxes, notice, lease, keep, after,
+-- ARGV, for each: flight, epoch, run, channels, notification, lease, keep, after,
 --       last, part, voids what came before (1), events or ''
 local GIVEN, CARRIED = 12, 65536
 
@@ -12,7 +12,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function tell(flight, events_of, followers_of, given)
   local epoch, run = tonumber(ARGV[given + 2]), ARGV[given + 3]
-  local mailboxes, notice = ARGV[given + 4], ARGV[given + 5]
+  local channels, notification = ARGV[given + 4], ARGV[given + 5]
   local lease, keep, after = tonumber(ARGV[given + 6]), tonumber(ARGV[given + 7]), tonumber(ARGV[given + 8])
   local last, part, voids, events =
     tonumber(ARGV[given + 9]), tonumber(ARGV[given + 10]), ARGV[given + 11] == '1', ARGV[given + 12]
@@ -36,10 +36,10 @@ local function tell(flight, events_of, followers_of, given)
   redis.call('ZREMRANGEBYSCORE', followers_of, '-inf', now - 2 * lease)
   local followers = redis.call('ZRANGE', followers_of, 0, -1)
   if events ~= '' then
-    -- Few bytes come with the notice, so that nobody has to ask for them.
-    local told = #events <= CARRIED and notice .. events or notice
+    -- Few bytes come with the notification, so that nobody has to ask for them.
+    local told = #events <= CARRIED and notification .. events or notification
     for _, follower in ipairs(followers) do
-      redis.call('PUBLISH', mailboxes .. follower, told)
+      redis.call('PUBLISH', channels .. follower, told)
     end
   end
   return {'kept', #followers}

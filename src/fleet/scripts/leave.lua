@@ -1,7 +1,7 @@
 -- A worker follows no more; the leader is told, who may be alone now.
 --
 -- KEYS: flight, followers
--- ARGV: flight, worker, mailboxes, notice
+-- ARGV: flight, worker, channels, notification
 local kept = redis.call('HMGET', KEYS[1], 'flight', 'owner')
 if kept[1] ~= ARGV[1] then
   return {'gone'}

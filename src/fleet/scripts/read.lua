@@ -4,18 +4,18 @@
 --
 -- KEYS: flight, events, followers
 -- ARGV: flight, worker, follows (1), after which mark, most batches, about how
---       many bytes of them, grace, mailboxes, notice
+--       many bytes of them, grace, channels, notification
 local kept = redis.call('HMGET', KEYS[1], 'flight', 'epoch', 'run', 'state', 'lease', 'suspected',
-  'owner', 'last', 'landing', 'about')
+  'owner', 'last', 'outcome', 'about')
 if kept[1] ~= ARGV[1] then
   return {'gone'}
 end
-local mailboxes, notice = ARGV[8], ARGV[9]
+local channels, notification = ARGV[8], ARGV[9]
 local state = standing(KEYS[1], kept[4], tonumber(kept[5]), tonumber(kept[6] or ''), kept[7],
-  tonumber(ARGV[7]), mailboxes, notice)
+  tonumber(ARGV[7]), channels, notification)
 if ARGV[3] == '1' and (state == 'running' or state == 'suspected') then
   if redis.call('ZADD', KEYS[3], now, ARGV[2]) == 1 then
-    redis.call('PUBLISH', mailboxes .. kept[7], notice)
+    redis.call('PUBLISH', channels .. kept[7], notification)
   end
   redis.call('PEXPIRE', KEYS[3], redis.call('PTTL', KEYS[1]))
 end

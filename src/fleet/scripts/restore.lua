@@ -13,7 +13,7 @@ if ranked ~= 'forgotten' then
 end
 redis.call('HSET', KEYS[1], 'flight', ARGV[1], 'owner', ARGV[4], 'epoch', ARGV[2], 'run', ARGV[3],
   'state', 'running', 'lease', now + tonumber(ARGV[5]), 'suspected', '', 'last', 0, 'part', 0,
-  'about', ARGV[7], 'landing', '')
+  'about', ARGV[7], 'outcome', '')
 redis.call('DEL', KEYS[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 return {'restored'}

@@ -9,7 +9,7 @@ use crate::node::{
 const SCHEMA: Shape = Shape::OneOf { form: "json", shapes: &[Shape::AnyObject, Shape::TEXT] };
 
 const RESPONSE_FORMAT: Shape = Shape::Object(&[
-    Member::required("type", Shape::Word(&["text", "json_object", "json_schema", "grammar"])),
+    Member::required("type", Shape::Keyword(&["text", "json_object", "json_schema", "grammar"])),
     Member::optional(
         "json_schema",
         Shape::Object(&[

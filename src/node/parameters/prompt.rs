@@ -19,7 +19,7 @@ const IMAGE: Shape = Shape::text(usize::MAX, &IMAGE_DATA);
 pub(in crate::node) static PROMPT: &[Field] = &[
     Field::new(
         "contextLengthExceededBehavior",
-        Shape::Word(&["truncate", "error"]),
+        Shape::Keyword(&["truncate", "error"]),
         words("When the window is exceeded", "컨텍스트 초과 시"),
     )
     .help(
@@ -27,7 +27,7 @@ pub(in crate::node) static PROMPT: &[Field] = &[
         "truncate는 maxTokens를 들어갈 만큼 낮추고, error는 거절합니다. 프롬프트 자체가 창보다 길면 어느 쪽이든 거절됩니다.",
     )
     .sent_as("context_length_exceeded_behavior")
-    .neutral(Literal::Word("truncate")),
+    .neutral(Literal::Keyword("truncate")),
 ];
 
 /// For chats only.

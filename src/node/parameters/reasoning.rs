@@ -17,12 +17,12 @@ const EFFORT: Shape = Shape::OneOf {
 };
 
 const THINKING: Shape = Shape::Object(&[
-    Member::required("type", Shape::Word(&["enabled", "disabled"])),
+    Member::required("type", Shape::Keyword(&["enabled", "disabled"])),
     Member::optional("budget_tokens", Shape::Integer { minimum: 1024, maximum: MAX_INTEGER }),
 ]);
 
 const TEXT_PART: Shape = Shape::Object(&[
-    Member::required("type", Shape::Word(&["text"])),
+    Member::required("type", Shape::Keyword(&["text"])),
     Member::required("text", Shape::TEXT),
 ]);
 
@@ -32,7 +32,7 @@ const PREDICTION: Shape = Shape::OneOf {
     shapes: &[
         Shape::TEXT,
         Shape::Object(&[
-            Member::required("type", Shape::Word(&["content"])),
+            Member::required("type", Shape::Keyword(&["content"])),
             Member::required(
                 "content",
                 Shape::OneOf {
@@ -68,7 +68,7 @@ pub(in crate::node) static REASONING: &[Field] = &[
         .sent_as("thinking"),
     Field::new(
         "reasoningHistory",
-        Shape::Word(&["disabled", "interleaved", "preserved"]),
+        Shape::Keyword(&["disabled", "interleaved", "preserved"]),
         words("Reasoning history", "추론 이력"),
     )
     .help(

@@ -11,7 +11,7 @@ static ANY_KEY: TextRule = TextRule { pattern: "", accepts: |_| true, words: "te
 pub(in crate::node) static ROUTE: &[Field] = &[
     Field::new(
         "serviceTier",
-        Shape::Word(&["auto", "default", "flex", "priority"]),
+        Shape::Keyword(&["auto", "default", "flex", "priority"]),
         words("Service tier", "서비스 등급"),
     )
     .help(

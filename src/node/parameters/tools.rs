@@ -26,7 +26,7 @@ const FUNCTION: Shape = Shape::Object(&[
 ]);
 
 const TOOL: Shape = Shape::Object(&[
-    Member::required("type", Shape::Word(&["function"])),
+    Member::required("type", Shape::Keyword(&["function"])),
     Member::required("function", FUNCTION),
 ]);
 
@@ -34,17 +34,17 @@ const TOOL_CHOICE: Shape = Shape::OneOf {
     form: "json",
     shapes: &[
         Shape::Object(&[
-            Member::required("type", Shape::Word(&["function"])),
+            Member::required("type", Shape::Keyword(&["function"])),
             Member::optional("function", Shape::Object(&[Member::required("name", NAME)])),
             Member::optional("name", NAME),
         ]),
-        Shape::Word(&["auto", "none", "any", "required"]),
+        Shape::Keyword(&["auto", "none", "any", "required"]),
     ],
 };
 
 const FUNCTION_CALL: Shape = Shape::OneOf {
     form: "json",
-    shapes: &[Shape::Object(&[Member::required("name", NAME)]), Shape::Word(&["auto", "none"])],
+    shapes: &[Shape::Object(&[Member::required("name", NAME)]), Shape::Keyword(&["auto", "none"])],
 };
 
 /// Tools.
@@ -68,7 +68,7 @@ pub(in crate::node) static TOOLS: &[Field] = &[
             "auto, none, required(any와 같음), 또는 {\"type\":\"function\",\"function\":{\"name\":\"…\"}}입니다.",
         )
         .sent_as("tool_choice")
-        .neutral(Literal::Word("auto")),
+        .neutral(Literal::Keyword("auto")),
     Field::boolean("parallelToolCalls", words("Parallel tool calls", "병렬 도구 호출"))
         .help(
             "Whether the model may ask for several tools at once.",

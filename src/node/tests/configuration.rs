@@ -6,7 +6,7 @@ use super::*;
 fn the_model_is_required_and_has_no_default() {
     for node_type in ["fireworks", "chatFireworks"] {
         let node = REGISTRY.find(node_type).expect("the node");
-        for (fields, told) in [
+        for (fields, reported) in [
             (json!({}), "is required"),
             (json!({"modelName": ""}), "is required"),
             (json!({"modelName": null}), "is required"),
@@ -21,7 +21,7 @@ fn the_model_is_required_and_has_no_default() {
             let violations = node.check(config(fields)).expect_err("no model");
             assert_eq!(violations.len(), 1, "{violations:?}");
             assert_eq!(violations[0].field, "config.modelName");
-            assert_eq!(violations[0].description, told);
+            assert_eq!(violations[0].description, reported);
         }
         let checked = node.check(config(json!({"model": "m"}))).expect("right");
         assert_eq!(checked.model, "m");

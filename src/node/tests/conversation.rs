@@ -18,7 +18,7 @@ fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
 fn an_input_that_is_wrong_is_told_where_and_why() {
     let with_parts = |parts| Message { parts, ..message("user", "") };
     let with_call = |call| Message { tool_calls: vec![call], ..message("assistant", "") };
-    for (given, told) in [
+    for (given, reported) in [
         (message("", "a"), "role is required: system, user, assistant or tool"),
         (message("developer", "a"), "role must be system: Fireworks knows no developer role"),
         (
@@ -86,17 +86,17 @@ fn an_input_that_is_wrong_is_told_where_and_why() {
         ),
     ] {
         let problems = problems("chatFireworks", json!({}), Input::Chat(vec![user("a"), given]));
-        assert_eq!(problems, [format!("chat.messages[1].{told}")]);
+        assert_eq!(problems, [format!("chat.messages[1].{reported}")]);
     }
 }
 
 #[test]
 fn nothing_to_say_is_refused() {
     for node_type in ["fireworks", "chatFireworks"] {
-        let told = problems(node_type, json!({}), Input::Prompt(String::new()));
-        assert_eq!(told, ["prompt is empty: give the text to send"]);
-        let told = problems(node_type, json!({}), Input::Chat(Vec::new()));
-        assert_eq!(told, ["chat.messages is empty: give at least one message"]);
+        let reported = problems(node_type, json!({}), Input::Prompt(String::new()));
+        assert_eq!(reported, ["prompt is empty: give the text to send"]);
+        let reported = problems(node_type, json!({}), Input::Chat(Vec::new()));
+        assert_eq!(reported, ["chat.messages is empty: give at least one message"]);
     }
 }
 
@@ -107,8 +107,8 @@ fn thirty_images_are_taken_and_one_more_is_not() {
         Input::Chat(vec![Message { parts, ..user("") }])
     };
     assert!(problems("chatFireworks", json!({}), chat(30)).is_empty());
-    let told = problems("chatFireworks", json!({}), chat(31));
-    assert_eq!(told, ["chat.messages has 31 images; Fireworks takes at most 30"]);
+    let reported = problems("chatFireworks", json!({}), chat(31));
+    assert_eq!(reported, ["chat.messages has 31 images; Fireworks takes at most 30"]);
 }
 
 #[test]
@@ -122,18 +122,18 @@ fn deep_tool_arguments_do_not_overflow() {
 #[test]
 fn a_field_of_the_other_input_is_refused() {
     let tools = json!({"tools": [{"type": "function", "function": {"name": "a"}}]});
-    let told = problems("fireworks", tools.clone(), prompt());
+    let reported = problems("fireworks", tools.clone(), prompt());
     assert_eq!(
-        told,
+        reported,
         ["config.tools goes with a chat only: send the prompt as a chat of one user message"]
     );
     assert!(problems("fireworks", tools.clone(), Input::Chat(vec![user("a")])).is_empty());
     assert!(problems("chatFireworks", tools, prompt()).is_empty());
 
     let images = json!({"images": ["data:image/png;base64,AA=="]});
-    let told = problems("fireworks", images.clone(), Input::Chat(vec![user("a")]));
+    let reported = problems("fireworks", images.clone(), Input::Chat(vec![user("a")]));
     assert_eq!(
-        told,
+        reported,
         ["config.images goes with a prompt only: put images into the parts of a message"]
     );
     assert!(problems("fireworks", images, prompt()).is_empty());

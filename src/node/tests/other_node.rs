@@ -56,7 +56,7 @@ impl Node for Echo {
             endpoint: "echo",
             canonical: format!("{} {prompt}", config.times).into(),
             deltas: true,
-            moving_name: false,
+            is_alias: false,
             call: (0..config.times).map(|_| prompt.clone()).collect(),
         }
     }

@@ -24,7 +24,7 @@ fn every_problem_is_told_at_once_with_its_path() {
 
 #[test]
 fn a_wrong_value_is_told_in_words_that_help() {
-    for (fields, told) in [
+    for (fields, reported) in [
         (
             json!({"temprature": 1}),
             "config.temprature is not a field of chatFireworks; did you mean temperature?",
@@ -170,7 +170,7 @@ fn a_wrong_value_is_told_in_words_that_help() {
         (json!({"model": "m"}), "config.modelName is given in two spellings; give modelName only"),
     ] {
         let problems = problems("chatFireworks", fields.clone(), prompt());
-        assert!(problems.contains(&told.to_owned()), "{fields}: {problems:#?}");
+        assert!(problems.contains(&reported.to_owned()), "{fields}: {problems:#?}");
     }
 }
 
@@ -225,10 +225,10 @@ fn a_flood_of_unknown_fields_is_refused_quickly_and_shortly() {
 fn json_that_is_too_deep_is_refused() {
     let deep = "[".repeat(1000) + &"]".repeat(1000);
     let text = format!("{{\"type\":\"json_object\",\"schema\":{{\"a\":{deep}}}}}");
-    let told = problems("chatFireworks", json!({"responseFormat": text}), prompt());
+    let reported = problems("chatFireworks", json!({"responseFormat": text}), prompt());
     assert!(
-        told[0].starts_with("config.responseFormat is no JSON: recursion limit exceeded"),
-        "{told:?}"
+        reported[0].starts_with("config.responseFormat is no JSON: recursion limit exceeded"),
+        "{reported:?}"
     );
 
     let mut value = json!(1);
@@ -236,6 +236,6 @@ fn json_that_is_too_deep_is_refused() {
         value = json!([value]);
     }
     let fields = json!({"responseFormat": {"type": "json_object", "schema": {"a": value}}});
-    let told = problems("chatFireworks", fields, prompt());
-    assert_eq!(told, ["config.responseFormat.schema is nested more than 100 levels deep"]);
+    let reported = problems("chatFireworks", fields, prompt());
+    assert_eq!(reported, ["config.responseFormat.schema is nested more than 100 levels deep"]);
 }

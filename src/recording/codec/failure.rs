@@ -46,13 +46,13 @@ fn fault(error: &Error) -> Option<wire::Fault> {
         Error::InvalidNodeConfig(_)
         | Error::UnknownNodeType { .. }
         | Error::NotCached
-        | Error::ExecutionUnknown
+        | Error::ExecutionNotFound
         | Error::IdempotencyMismatch
         | Error::CallerUnauthenticated
         | Error::RequestCompressed
         | Error::RequestOverdue { .. }
         | Error::Saturated { .. }
-        | Error::ConnectionAged { .. }
+        | Error::ConnectionMaxAge { .. }
         | Error::Draining { .. }
         | Error::Cancelled
         | Error::Internal(_) => return None,

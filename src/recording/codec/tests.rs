@@ -63,14 +63,14 @@ fn log_of(events: &[Event]) -> Log {
 }
 
 /// Every event of a log by itself, with its number.
-fn told(log: &Log) -> Vec<(u64, Reading)> {
+fn recorded(log: &Log) -> Vec<(u64, Reading)> {
     let mut cursor = 0;
-    let mut told = Vec::new();
+    let mut recorded = Vec::new();
     while let Some((number, reading)) = log.read(cursor, 1) {
         cursor = number;
-        told.push((number, reading));
+        recorded.push((number, reading));
     }
-    told
+    recorded
 }
 
 fn recording(log: Log) -> Recording {
@@ -95,7 +95,7 @@ proptest! {
     fn a_recording_comes_back_as_it_was(events in events()) {
         let before = recording(log_of(&events));
         let after = decode_recording(&encode_recording(&before)).expect("readable");
-        prop_assert_eq!(told(&after.log), told(&before.log));
+        prop_assert_eq!(recorded(&after.log), recorded(&before.log));
         prop_assert_eq!(after.log.last(), before.log.last());
         prop_assert_eq!(after.log.bytes(), before.log.bytes());
         prop_assert_eq!(after.flight, before.flight);
@@ -121,11 +121,11 @@ proptest! {
                 let batch = decode_events(&encode_events(&leader.after(from))).expect("readable");
                 sent += 1;
                 follower.follow(batch).expect("nothing is missing");
-                prop_assert_eq!(told(&follower), told(&leader));
+                prop_assert_eq!(recorded(&follower), recorded(&leader));
             }
         }
         follower.follow(leader.after(0)).expect("nothing is missing");
-        prop_assert_eq!(told(&follower), told(&leader), "after {} batches", sent);
+        prop_assert_eq!(recorded(&follower), recorded(&leader), "after {} batches", sent);
         prop_assert_eq!(follower.last(), leader.last());
         prop_assert_eq!(follower.joined(), leader.joined());
     }
@@ -167,7 +167,7 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(told(&follower), told(&leader));
+        prop_assert_eq!(recorded(&follower), recorded(&leader));
     }
 
     #[test]
@@ -186,11 +186,11 @@ proptest! {
             flipped[at] ^= 1 << bit;
             for damaged in [&bytes[..at], &flipped] {
                 if let Ok(recording) = decode_recording(damaged) {
-                    told(&recording.log);
+                    recorded(&recording.log);
                     recording.log.join(1);
                 }
                 if let Ok(log) = decode_events(damaged) {
-                    told(&log);
+                    recorded(&log);
                 }
                 let _ = Parts::default().take(damaged);
                 let _ = decode_failure(damaged);
@@ -205,7 +205,7 @@ proptest! {
         let plain = recording(log_of(&[Event::Text(0, text)]));
         let bytes = encode_recording(&plain);
         prop_assert!(bytes.len() < plain.bytes() * 3 / 4, "{} bytes", bytes.len());
-        prop_assert_eq!(told(&decode_recording(&bytes).expect("readable").log), told(&plain.log));
+        prop_assert_eq!(recorded(&decode_recording(&bytes).expect("readable").log), recorded(&plain.log));
     }
 }
 

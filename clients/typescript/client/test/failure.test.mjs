@@ -109,7 +109,7 @@ async function sha256(text) {
 }
 
 // Reasons as the worker's own table of failures has them.
-const RENAMED = { ALLOWANCE_SPENT: "QUOTA_EXHAUSTED", EXECUTION_UNKNOWN: "EXECUTION_NOT_FOUND", CONNECTION_AGED: "CONNECTION_MAX_AGE" };
+const RENAMED = { QUOTA_EXHAUSTED: "QUOTA_EXHAUSTED", EXECUTION_NOT_FOUND: "EXECUTION_NOT_FOUND", CONNECTION_MAX_AGE: "CONNECTION_MAX_AGE" };
 const AHEAD = ["MODEL_RETIRED"];
 
 test("the reasons are those of the worker", () => {

@@ -75,7 +75,7 @@
   value: /run/sparkler/cache/{{ .cache.secretKey }}
 {{- end }}
 {{- if .cache.otherSecretName }}
-- name: SPARKLER_OTHER_CACHE_SECRET_FILES
+- name: SPARKLER_ADDITIONAL_CACHE_SECRET_FILES
   value: /run/sparkler/other-cache/{{ .cache.secretKey }}
 {{- end }}
 - name: SPARKLER_CACHE_TTL
@@ -104,8 +104,8 @@
 - name: SPARKLER_LIMITS_FILE
   value: /run/sparkler/limits/limits.json
 {{- end }}
-- name: SPARKLER_LEAVE_GRACE
-  value: {{ printf "%ds" (int .drain.leaveGraceSeconds) | quote }}
+- name: SPARKLER_PRE_DRAIN_DELAY
+  value: {{ printf "%ds" (int .drain.preDrainDelaySeconds) | quote }}
 - name: SPARKLER_DRAIN_LIMIT
   value: {{ printf "%ds" (int .drain.limitSeconds) | quote }}
 {{- end }}

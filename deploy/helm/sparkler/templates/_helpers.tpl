@@ -124,7 +124,7 @@ ports:
 {{/* What a pod may take to stop: the two limits of the drain, a second for the
      farewell, one for what hangs, five for telemetry, and five to spare. */}}
 {{- define "sparkler.terminationSeconds" -}}
-{{- add .Values.drain.leaveGraceSeconds .Values.drain.limitSeconds 12 -}}
+{{- add .Values.drain.preDrainDelaySeconds .Values.drain.limitSeconds 12 -}}
 {{- end -}}
 
 {{/* What the schema cannot say, in sentences. */}}

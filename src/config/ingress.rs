@@ -1,0 +1,204 @@
+//! The settings of the door: who may call, and over what.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, builder::BoolishValueParser};
+
+use super::{
+    Problems,
+    duration::{duration, duration_or_none},
+    more_than_zero,
+};
+use crate::{
+    callers::Callers,
+    tls::{Tls, TlsFiles},
+};
+
+/// The door, as typed.
+#[derive(Debug, Clone, Args)]
+pub struct IngressArgs {
+    /// The worker's certificate (PEM), with those between it and its authority.
+    /// Calls are then taken over TLS alone. Followed as it changes.
+    #[arg(long, env = "SPARKLER_TLS_CERT_FILE", value_name = "FILE")]
+    pub tls_cert_file: Option<PathBuf>,
+
+    /// The certificate's private key (PEM).
+    #[arg(long, env = "SPARKLER_TLS_KEY_FILE", value_name = "FILE")]
+    pub tls_key_file: Option<PathBuf>,
+
+    /// The authorities (PEM) whose certificates callers must come with.
+    #[arg(long, env = "SPARKLER_TLS_CLIENT_CA_FILE", value_name = "FILE")]
+    pub tls_client_ca_file: Option<PathBuf>,
+
+    /// Where health alone is answered, in plain text: for probes, which have no
+    /// certificate.
+    #[arg(long, env = "SPARKLER_HEALTH_LISTEN", value_name = "ADDR")]
+    pub health_listen: Option<SocketAddr>,
+
+    /// How old a connection gets, give or take a tenth, before its caller is told
+    /// to open another, so that new workers get their share; 0s for ever.
+    #[arg(
+        long,
+        env = "SPARKLER_MAX_CONNECTION_AGE",
+        default_value = "30m",
+        value_parser = duration_or_none,
+        value_name = "DURATION"
+    )]
+    pub max_connection_age: Duration,
+
+    /// How long the calls of a connection may then go on; as long as any call may
+    /// by default; 0s ends them at once.
+    #[arg(
+        long,
+        env = "SPARKLER_MAX_CONNECTION_AGE_GRACE",
+        value_parser = duration_or_none,
+        value_name = "DURATION"
+    )]
+    pub max_connection_age_grace: Option<Duration>,
+
+    /// How long a request may take to arrive whole.
+    #[arg(
+        long,
+        env = "SPARKLER_REQUEST_TIMEOUT",
+        default_value = "10s",
+        value_parser = duration,
+        value_name = "DURATION"
+    )]
+    pub request_timeout: Duration,
+
+    /// Calls under way on one connection. A client that has more waits by itself,
+    /// or opens another.
+    #[arg(
+        long,
+        env = "SPARKLER_MAX_STREAMS_PER_CONNECTION",
+        default_value_t = 1000,
+        value_name = "N"
+    )]
+    pub max_streams_per_connection: u32,
+
+    /// A JSON file of who may call: tokens or certificate names, the tenant and
+    /// the mounted credentials of each. Followed as it changes. Without it,
+    /// whoever reaches the port may call, or has a certificate where one is asked
+    /// for.
+    #[arg(long, env = "SPARKLER_CALLERS_FILE", value_name = "FILE")]
+    pub callers_file: Option<PathBuf>,
+
+    /// Takes calls in plain text from other machines too: for a network that is
+    /// trusted, or where a mesh has its own TLS.
+    #[arg(long, env = "SPARKLER_INSECURE", value_parser = BoolishValueParser::new())]
+    pub insecure: bool,
+}
+
+/// The door, as validated.
+#[derive(Debug, Clone)]
+pub struct IngressConfig {
+    /// Who may call.
+    pub callers: Callers,
+    /// What is spoken; `None` is plain text.
+    pub tls: Option<Tls>,
+    /// Where health alone is answered.
+    pub health_listen: Option<SocketAddr>,
+    /// How old connections get; `None` is for ever.
+    pub age: Option<ConnectionAge>,
+    /// How long a request may take to arrive whole.
+    pub request_timeout: Duration,
+    /// Calls under way on one connection.
+    pub streams_per_connection: u32,
+}
+
+/// How old a connection gets.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionAge {
+    /// Before its caller is told to open another.
+    pub limit: Duration,
+    /// How long its calls may then go on.
+    pub grace: Duration,
+}
+
+impl IngressConfig {
+    /// The door of a worker that only its own program reaches.
+    pub fn local() -> IngressConfig {
+        IngressConfig {
+            callers: Callers::Anyone,
+            tls: None,
+            health_listen: None,
+            age: None,
+            request_timeout: Duration::from_secs(10),
+            streams_per_connection: 1000,
+        }
+    }
+
+    /// `longest_call` is what any call may last.
+    pub(super) fn read(
+        args: &IngressArgs,
+        listen: SocketAddr,
+        longest_call: Duration,
+        problems: &mut Problems,
+    ) -> Option<IngressConfig> {
+        problems.take(plain_text(args, listen));
+        problems.take(positive(args));
+        let tls = problems.take(tls(args));
+        let callers = problems.take(callers(args));
+        let age = ConnectionAge {
+            limit: jittered(args.max_connection_age),
+            grace: args.max_connection_age_grace.unwrap_or(longest_call),
+        };
+        Some(IngressConfig {
+            callers: callers?,
+            tls: tls?,
+            health_listen: args.health_listen,
+            age: (!age.limit.is_zero()).then_some(age),
+            request_timeout: args.request_timeout,
+            streams_per_connection: args.max_streams_per_connection,
+        })
+    }
+}
+
+/// Give or take a tenth: workers that began together do not lose all their
+/// connections at the same moment.
+fn jittered(age: Duration) -> Duration {
+    age.mul_f64(0.9 + 0.2 * fastrand::f64())
+}
+
+fn callers(args: &IngressArgs) -> Result<Callers, String> {
+    match (&args.callers_file, &args.tls_client_ca_file) {
+        (Some(file), _) => {
+            Callers::listed(file).map_err(|problem| format!("--callers-file: {problem}"))
+        }
+        (None, Some(_)) => Ok(Callers::Certified),
+        (None, None) => Ok(Callers::Anyone),
+    }
+}
+
+fn tls(args: &IngressArgs) -> Result<Option<Tls>, String> {
+    let (certificate, key) = match (&args.tls_cert_file, &args.tls_key_file) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        (None, None) if args.tls_client_ca_file.is_none() => return Ok(None),
+        (None, None) => {
+            return Err("--tls-client-ca-file needs --tls-cert-file and --tls-key-file".to_owned());
+        }
+        _ => return Err("--tls-cert-file and --tls-key-file go together".to_owned()),
+    };
+    let files = TlsFiles {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        client_authorities: args.tls_client_ca_file.clone(),
+    };
+    Tls::read(files).map(Some).map_err(|problem| format!("--tls-cert-file: {problem}"))
+}
+
+fn positive(args: &IngressArgs) -> Result<(), String> {
+    more_than_zero(&[("--max-streams-per-connection", args.max_streams_per_connection == 0)])
+}
+
+/// Credentials come with the calls: they must not cross a network in the open by
+/// an oversight.
+fn plain_text(args: &IngressArgs, listen: SocketAddr) -> Result<(), String> {
+    if listen.ip().is_loopback() || args.insecure || args.tls_cert_file.is_some() {
+        return Ok(());
+    }
+    Err(format!(
+        "--listen {listen} would take credentials in plain text from other machines; give \
+         --tls-cert-file and --tls-key-file, listen on 127.0.0.1, or say --insecure where the network is trusted"
+    ))
+}

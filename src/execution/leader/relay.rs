@@ -1,0 +1,81 @@
+//! Passes the events of a flight that another worker leads on to the listeners
+//! here.
+
+use tokio::time::Instant;
+
+use crate::{
+    event::{Emit, Phase},
+    fleet::{Fleet, FleetRead, FleetUpdate, Following, RemoteStatus, protocol::FencingToken},
+    flight::{Failure, Publisher, worker_lost},
+    recording::{Gap, Log, Recording},
+};
+
+/// How a relayed flight goes on.
+#[derive(Debug)]
+pub(crate) enum Relayed {
+    /// It has an answer, and all its events are here.
+    Completed(Box<Recording>),
+    /// Its leader was lost, in this leadership where one is known.
+    Lost(Option<FencingToken>),
+    /// Redis cannot be heard, or the flight cannot be read here, or some of it is
+    /// gone for good.
+    Unavailable,
+}
+
+/// Relays until the flight has landed, or its leader or Redis is lost.
+///
+/// While Redis is away its leader goes on, and has been paid: so Redis is waited
+/// for, also where nothing was heard yet.
+pub(crate) async fn relay(
+    publisher: &mut Publisher,
+    fleet: &Fleet,
+    following: &mut Following,
+) -> Result<Relayed, Failure> {
+    let mut failing_since = None;
+    loop {
+        match following.read(publisher.last()).await {
+            Ok(FleetRead { parts, status }) => {
+                failing_since = None;
+                for part in parts {
+                    pass_on(publisher, part).map_err(|_gap| worker_lost())?;
+                }
+                match status {
+                    RemoteStatus::More => continue,
+                    RemoteStatus::Running => {}
+                    RemoteStatus::Completed(end, digest) => {
+                        // Events may have been evicted before they were heard.
+                        let is_whole = publisher.log_reader().digest() == digest;
+                        return Ok(if is_whole {
+                            Relayed::Completed(end)
+                        } else {
+                            Relayed::Unavailable
+                        });
+                    }
+                    RemoteStatus::Failed(error, usage) => return Err(Failure { error, usage }),
+                    RemoteStatus::Unreadable => return Ok(Relayed::Unavailable),
+                    RemoteStatus::Lost | RemoteStatus::Gone => {
+                        return Ok(Relayed::Lost(following.fencing_token()));
+                    }
+                }
+            }
+            Err(_unavailable) => {
+                let since = *failing_since.get_or_insert_with(Instant::now);
+                if !fleet.reachable_again(since).await {
+                    return Ok(Relayed::Unavailable);
+                }
+                continue;
+            }
+        }
+        // What is missing between notices is looked up.
+        while let FleetUpdate::Events(events) = following.next_update().await {
+            if pass_on(publisher, events).is_err() {
+                break;
+            }
+        }
+    }
+}
+
+fn pass_on(publisher: &mut Publisher, events: Log) -> Result<(), Gap> {
+    publisher.phase(Phase::Streaming);
+    publisher.relay(events)
+}

@@ -1,0 +1,150 @@
+//! The line of the log that tells the whole story of a call, once it has ended.
+//!
+//! Each failure is logged here once; a fault that repeats is logged now and
+//! then, with how many lines were left out. Only the worker's own fault is an
+//! error; a caller's mistake is not the operator's news. What the caller asked
+//! and what the model or the provider wrote stays out.
+
+use std::time::Duration;
+
+use tracing::Level;
+
+use crate::execution::{
+    observe::call::{CallInfo, FlightRole, dollars},
+    response::{Completed, Cost, Failed, Timing},
+};
+use crate::{
+    error::{Error, Fault, shorten},
+    event::Usage,
+    telemetry::Limiter,
+};
+
+/// Callers' words are not longer in a line.
+pub(crate) const MAX_TEXT_BYTES: usize = 128;
+
+/// Lines for one reason.
+static REPEATS: Limiter = Limiter::new(20, Duration::from_secs(10));
+
+/// What a line tells beside whose call it was.
+#[derive(Default)]
+pub(crate) struct LogEntry<'a> {
+    model: &'a str,
+    flight_role: Option<&'a FlightRole>,
+    reason: &'static str,
+    timing: Timing,
+    usage: Usage,
+    cost: Option<&'a Cost>,
+    attempts: u32,
+    http_status: Option<u16>,
+}
+
+impl<'a> LogEntry<'a> {
+    /// An execution that ended well.
+    pub(crate) fn completed(flight_role: &'a FlightRole, completed: &'a Completed) -> LogEntry<'a> {
+        LogEntry {
+            model: &completed.model,
+            flight_role: Some(flight_role),
+            reason: "OK",
+            timing: completed.timing,
+            usage: completed.usage.unwrap_or_default(),
+            cost: completed.cost.as_ref(),
+            attempts: completed.attempts,
+            http_status: None,
+        }
+    }
+
+    /// An execution that failed.
+    pub(crate) fn failed(
+        flight_role: &'a FlightRole,
+        model: &'a str,
+        failed: &'a Failed,
+    ) -> LogEntry<'a> {
+        LogEntry {
+            model,
+            flight_role: Some(flight_role),
+            reason: failed.error.reason(),
+            timing: failed.timing,
+            usage: failed.usage.unwrap_or_default(),
+            cost: failed.cost.as_ref(),
+            attempts: failed.attempts,
+            http_status: http_status(&failed.error),
+        }
+    }
+
+    /// A call that came to no execution.
+    pub(crate) fn refused(error: &Error, total: Duration) -> LogEntry<'a> {
+        let timing = Timing { total, ..Timing::default() };
+        LogEntry { reason: error.reason(), timing, ..LogEntry::default() }
+    }
+
+    /// Tells that it went well.
+    pub(crate) fn log(&self, info: &CallInfo) {
+        self.write(Level::INFO, "execution completed", info, None);
+    }
+
+    /// Tells why it did not, unless that was told often enough lately.
+    pub(crate) fn tell_error(&self, message: &str, error: &Error, info: &CallInfo) {
+        let Some(suppressed) = REPEATS.pass(self.reason) else {
+            return;
+        };
+        let suppressed = Some(suppressed).filter(|count| *count > 0);
+        match error.fault() {
+            Fault::Worker => {
+                self.write(Level::ERROR, &format!("{message}: {error}"), info, suppressed);
+            }
+            Fault::Provider | Fault::Limit => self.write(Level::WARN, message, info, suppressed),
+            Fault::Caller | Fault::Model => self.write(Level::INFO, message, info, suppressed),
+        }
+    }
+
+    fn write(&self, level: Level, message: &str, info: &CallInfo, suppressed: Option<u64>) {
+        let CallInfo { node_type, context, worker_id, .. } = info;
+        /// A level is part of a line's place in the program.
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(
+                    reason = self.reason,
+                    node_type = some(node_type),
+                    model = some(&shorten(self.model, MAX_TEXT_BYTES)),
+                    flow_id = some(&shorten(&context.flow_id, MAX_TEXT_BYTES)),
+                    run_id = some(&shorten(&context.run_id, MAX_TEXT_BYTES)),
+                    node_id = some(&shorten(&context.node_id, MAX_TEXT_BYTES)),
+                    tenant = some(&shorten(&context.tenant, MAX_TEXT_BYTES)),
+                    worker_id,
+                    execution = self
+                        .flight_role
+                        .map(|flight_role| tracing::field::display(flight_role.flight)),
+                    cache = self.flight_role.map(|flight_role| flight_role.status.as_str()),
+                    queue_seconds = self.timing.queue.map(|queue| queue.as_secs_f64()),
+                    first_token_seconds = self.timing.first_token.map(|first| first.as_secs_f64()),
+                    total_seconds = self.timing.total.as_secs_f64(),
+                    input_tokens = self.usage.prompt_tokens,
+                    output_tokens = self.usage.completion_tokens,
+                    cached_tokens = self.usage.cached_tokens,
+                    cost_spent_usd = self.cost.map(|cost| dollars(cost.spent)),
+                    cost_saved_usd = self.cost.map(|cost| dollars(cost.original - cost.spent)),
+                    attempts = self.attempts,
+                    http_status = self.http_status,
+                    suppressed,
+                    "{message}"
+                )
+            };
+        }
+        info.span.within(|| match level {
+            Level::ERROR => log!(error),
+            Level::WARN => log!(warn),
+            _ => log!(info),
+        });
+    }
+}
+
+fn http_status(error: &Error) -> Option<u16> {
+    match error {
+        Error::Provider(provider) => provider.http_status,
+        _ => None,
+    }
+}
+
+fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,357 @@
+//! The spans of a flight: one for the whole, and below it one for each call of
+//! the provider, by the GenAI conventions. Called by the leader.
+//!
+//! Where nobody records them, nothing is worked out.
+
+use std::{thread, time::Instant};
+
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::content;
+use crate::{
+    credentials::ApiKey,
+    error::Error,
+    event::{Delta, Emit, Finish, Phase, Usage},
+    fireworks::Interrupted,
+    flight::Failure,
+    node::Plan,
+    recording::Joined,
+    telemetry::{
+        Kind, Recorder, Span,
+        names::{event, otel, sparkler},
+    },
+};
+
+/// The provider as the conventions would call it; they do not list it.
+pub(crate) const PROVIDER: &str = "fireworks_ai";
+
+/// A call of the provider under way.
+#[derive(Debug)]
+struct Call {
+    span: Span,
+    began: Instant,
+    /// Answers that were requested.
+    choices: usize,
+    /// Whether any output has arrived.
+    streaming: bool,
+}
+
+/// The spans of one flight. Dropped before [`end`](FlightSpans::end), the flight was
+/// lost: by a panic, or because the worker stopped.
+#[derive(Debug)]
+pub(crate) struct FlightSpans {
+    flight: Span,
+    /// The call of the provider that is under way.
+    call: Option<Call>,
+    /// The conversation, where the caller names one.
+    conversation: String,
+    /// How much of prompts and answers goes onto spans, where it may.
+    content_bytes: Option<usize>,
+    ended: bool,
+}
+
+impl FlightSpans {
+    /// A trail with its flight's span, which has begun.
+    pub(crate) fn new(
+        flight: Span,
+        conversation: String,
+        content_bytes: Option<usize>,
+    ) -> FlightSpans {
+        FlightSpans { flight, call: None, conversation, content_bytes, ended: false }
+    }
+
+    /// A call of the provider begins.
+    pub(crate) fn call(&mut self, plan: &Plan, key: &ApiKey, attempt: u32) {
+        if !self.flight.is_recorded() {
+            return;
+        }
+        let mut choices = 1;
+        let operation = operation(plan.identity.endpoint);
+        let span = self.flight.child(Kind::Client, format!("{operation} {}", plan.model));
+        span.record(|span| {
+            span.set(otel::OPERATION, operation);
+            span.set(otel::PROVIDER, PROVIDER);
+            span.set(otel::REQUEST_MODEL, plan.model.clone());
+            span.set(sparkler::ATTEMPT, i64::from(attempt));
+            span.set_text(otel::CONVERSATION, &self.conversation);
+            if let Ok(url) = Url::parse(&plan.identity.base_url) {
+                server(&url, span);
+            }
+            let request = whole(&plan.identity.canonical);
+            if let Ok(asked) = serde_json::from_slice::<Asked>(&request) {
+                asked.describe(span);
+                choices = asked.choices();
+            }
+            if let Some(bytes) = self.content_bytes
+                && let Some(content) = content::input(&request, bytes, key)
+            {
+                span.set(otel::INPUT_MESSAGES, content.text);
+                cut(content.cut, sparkler::INPUT_CUT, span);
+            }
+        });
+        self.call = Some(Call { span, began: Instant::now(), choices, streaming: false });
+    }
+
+    fn connected(&self) {
+        if let Some(call) = &self.call {
+            call.span.event(event::CONNECTED, |_| {});
+        }
+    }
+
+    /// Output has arrived; of it, the first is noted.
+    fn output(&mut self) {
+        if let Some(call) = self.call.as_mut().filter(|call| !call.streaming) {
+            call.streaming = true;
+            let took = call.began.elapsed().as_secs_f64();
+            call.span.event(event::FIRST_TOKEN, |_| {});
+            call.span.record(|span| span.set(otel::TIME_TO_FIRST_CHUNK, took));
+        }
+    }
+
+    /// The call of the provider has ended well. `choices` is asked where the
+    /// answer goes onto the span.
+    pub(crate) fn answered(
+        &mut self,
+        finish: &Finish,
+        key: &ApiKey,
+        choices: impl FnOnce() -> Vec<Joined>,
+    ) {
+        let Some(call) = self.call.take() else {
+            return;
+        };
+        call.span.record(|span| {
+            let reasons = finish.finish_reasons.iter();
+            span.set_words(otel::FINISH_REASONS, reasons.map(|reason| reason.as_str()));
+            span.set_some(otel::RESPONSE_ID, finish.provider_request_id.clone());
+            span.set_some(otel::RESPONSE_MODEL, finish.model.clone());
+            usage(finish.usage.as_ref(), span);
+            if let Some(bytes) = self.content_bytes {
+                let content = content::output(&choices(), &finish.finish_reasons, bytes, key);
+                span.set(otel::OUTPUT_MESSAGES, content.text);
+                cut(content.cut, sparkler::OUTPUT_CUT, span);
+            }
+        });
+        call.span.end();
+    }
+
+    /// The call of the provider has failed.
+    pub(crate) fn interrupted(&mut self, interrupted: &Interrupted) {
+        self.broken(&interrupted.error, interrupted.usage.as_ref());
+    }
+
+    /// Another call follows after a wait.
+    pub(crate) fn retries(&self, attempt: u32, error: &Error, wait: std::time::Duration) {
+        self.flight.event(event::RETRY, |event| {
+            event.set(sparkler::ATTEMPT, i64::from(attempt));
+            event.set(sparkler::REASON, error.reason());
+            event.set(sparkler::WAIT, wait.as_secs_f64());
+        });
+    }
+
+    /// What was told is void.
+    pub(crate) fn restarted(&self, attempt: u32, reason: &'static str) {
+        self.flight.event(event::RESTARTED, |event| {
+            event.set(sparkler::ATTEMPT, i64::from(attempt));
+            event.set(sparkler::REASON, reason);
+        });
+    }
+
+    /// How the flight came by its answer: by running the node is the rule.
+    pub(crate) fn came_by(&self, source: &'static str) {
+        self.flight.record(|span| span.set(sparkler::FLIGHT_SOURCE, source));
+    }
+
+    /// The flight has ended, and with it a call that was still under way.
+    pub(crate) fn end(&mut self, failure: Option<&Failure>) {
+        self.ended = true;
+        match failure {
+            None => self.flight.end(),
+            Some(failure) => {
+                self.broken(&failure.error, failure.usage.as_ref());
+                self.flight.fail(failure.error.reason());
+            }
+        }
+    }
+
+    fn broken(&mut self, error: &Error, used: Option<&Usage>) {
+        let Some(call) = self.call.take() else {
+            return;
+        };
+        call.span.record(|span| {
+            if let Error::Provider(provider) = error {
+                span.set_some(otel::HTTP_STATUS, provider.http_status.map(i64::from));
+                span.set_some(otel::RESPONSE_ID, provider.request_id.clone());
+            }
+            usage(used, span);
+        });
+        call.fail(error.reason());
+    }
+}
+
+impl Call {
+    /// Ends it as failed. A stream that has begun ends without a finish reason of
+    /// its own: the conventions put `error` in the place of each.
+    fn fail(self, reason: &'static str) {
+        if self.streaming {
+            let reasons = std::iter::repeat_n("error", self.choices);
+            self.span.record(|span| span.set_words(otel::FINISH_REASONS, reasons));
+        }
+        self.span.fail(reason);
+    }
+}
+
+impl Drop for FlightSpans {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let reason = if thread::panicking() { "WORKER_FAILED" } else { "WORKER_DRAINING" };
+        if let Some(call) = self.call.take() {
+            call.fail(reason);
+        }
+        self.flight.fail(reason);
+    }
+}
+
+/// What a call of the provider tells, watched for what its span notes.
+pub(crate) struct SpanEmit<'a> {
+    emit: &'a mut dyn Emit,
+    spans: &'a mut FlightSpans,
+    connecting: bool,
+}
+
+impl<'a> SpanEmit<'a> {
+    /// Watches the call that is under way.
+    pub(crate) fn new(emit: &'a mut dyn Emit, spans: &'a mut FlightSpans) -> SpanEmit<'a> {
+        SpanEmit { emit, spans, connecting: false }
+    }
+}
+
+impl Emit for SpanEmit<'_> {
+    fn phase(&mut self, phase: Phase) {
+        if std::mem::replace(&mut self.connecting, phase == Phase::Connecting) && !self.connecting {
+            self.spans.connected();
+        }
+        self.emit.phase(phase);
+    }
+
+    fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
+        self.spans.output();
+        self.emit.delta(delta)
+    }
+
+    fn flush(&mut self) {
+        self.emit.flush();
+    }
+
+    fn used(&mut self, usage: &Usage) {
+        self.emit.used(usage);
+    }
+}
+
+/// What a call is named by: the conventions' word for an endpoint of the
+/// provider; the node's own word for anything else.
+fn operation(endpoint: &'static str) -> &'static str {
+    match endpoint {
+        "chat/completions" => "chat",
+        "completions" => "text_completion",
+        other => other,
+    }
+}
+
+/// Who is asked.
+pub(crate) fn server(url: &Url, span: &mut Recorder<'_>) {
+    span.set_some(otel::SERVER_ADDRESS, url.host_str().map(str::to_owned));
+    span.set_some(otel::SERVER_PORT, url.port_or_known_default().map(i64::from));
+}
+
+fn usage(usage: Option<&Usage>, span: &mut Recorder<'_>) {
+    let Some(usage) = usage else {
+        return;
+    };
+    span.set_count(otel::INPUT_TOKENS, usage.prompt_tokens);
+    span.set_count(otel::OUTPUT_TOKENS, usage.completion_tokens);
+    span.set_count(otel::CACHED_TOKENS, usage.cached_tokens);
+    span.set_count(otel::REASONING_TOKENS, usage.reasoning_tokens);
+}
+
+/// The head of a request is an object that is not closed yet.
+fn whole(canonical: &[u8]) -> Vec<u8> {
+    [canonical, b"}"].concat()
+}
+
+fn cut(is_cut: bool, key: &'static str, span: &mut Recorder<'_>) {
+    if is_cut {
+        span.set(key, true);
+    }
+}
+
+/// What of a request the conventions have names for. Read from the request
+/// itself, so that the span tells what was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    temperature: Option<f64>,
+    top_p: Option<f64>,
+    top_k: Option<i64>,
+    max_tokens: Option<i64>,
+    max_completion_tokens: Option<i64>,
+    frequency_penalty: Option<f64>,
+    presence_penalty: Option<f64>,
+    n: Option<i64>,
+    seed: Option<i64>,
+    stop: Option<Value>,
+    reasoning_effort: Option<Value>,
+    response_format: Option<Format>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Format {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl Asked {
+    fn choices(&self) -> usize {
+        self.n.and_then(|choices| usize::try_from(choices).ok()).unwrap_or(1)
+    }
+
+    fn describe(&self, span: &mut Recorder<'_>) {
+        span.set(otel::REQUEST_STREAM, true);
+        span.set_some(otel::REQUEST_TEMPERATURE, self.temperature);
+        span.set_some(otel::REQUEST_TOP_P, self.top_p);
+        span.set_some(otel::REQUEST_TOP_K, self.top_k);
+        span.set_some(otel::REQUEST_MAX_TOKENS, self.max_completion_tokens.or(self.max_tokens));
+        span.set_some(otel::REQUEST_FREQUENCY_PENALTY, self.frequency_penalty);
+        span.set_some(otel::REQUEST_PRESENCE_PENALTY, self.presence_penalty);
+        span.set_some(otel::REQUEST_CHOICES, self.n.filter(|choices| *choices != 1));
+        span.set_some(otel::REQUEST_SEED, self.seed);
+        if let Some(stop) = &self.stop {
+            span.set_words(otel::REQUEST_STOP, words(stop));
+        }
+        span.set_some(otel::REQUEST_REASONING, self.reasoning_effort.as_ref().map(word));
+        let kind = self.response_format.as_ref().map(|format| format.kind.as_str());
+        span.set_some(otel::OUTPUT_TYPE, kind.and_then(output_type));
+    }
+}
+
+fn output_type(kind: &str) -> Option<&'static str> {
+    match kind {
+        "text" => Some("text"),
+        "json_object" | "json_schema" => Some("json"),
+        _ => None,
+    }
+}
+
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(values) => values.iter().map(word).collect(),
+        other => vec![word(other)],
+    }
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,108 @@
+//! One call of the provider as the worker's figures see it: how long it took,
+//! when output came, and what it spent. Called by the leader, around its
+//! publisher.
+
+use crate::execution::Executor;
+use crate::{
+    error::Error,
+    event::{Delta, Emit, Finish, Phase, Usage},
+    fireworks::Interrupted,
+    flight::Publisher,
+    metrics::{Call, Operation, Spending},
+    node::Plan,
+    quota::Spend,
+};
+
+/// A publisher whose flushes are timed. Dropped before the call has ended, the
+/// call counts as cancelled, and what the provider has said by then as paid.
+pub(crate) struct UpstreamMetrics<'a> {
+    executor: &'a Executor,
+    plan: &'a Plan,
+    /// The tenant that pays.
+    tenant: &'a str,
+    publisher: &'a mut Publisher,
+    /// Until it has ended.
+    call: Option<Call>,
+    /// What the provider has said of its use so far.
+    used: Option<Usage>,
+    /// Whether there was output since the last flush.
+    told: bool,
+}
+
+impl<'a> UpstreamMetrics<'a> {
+    /// A call of the provider begins, which a tenant pays for.
+    pub(crate) fn begin(
+        executor: &'a Executor,
+        plan: &'a Plan,
+        tenant: &'a str,
+        publisher: &'a mut Publisher,
+    ) -> UpstreamMetrics<'a> {
+        let operation = match plan.identity.endpoint {
+            "completions" => Operation::TextCompletion,
+            _ => Operation::Chat,
+        };
+        let call = Some(executor.metrics.call_began(operation, &plan.model));
+        UpstreamMetrics { executor, plan, tenant, publisher, call, used: None, told: false }
+    }
+
+    /// It has ended, well or not. What it used was paid either way.
+    pub(crate) fn ended(mut self, result: &Result<Finish, Interrupted>) {
+        let Some(call) = self.call.take() else { return };
+        match result {
+            Ok(finish) => {
+                self.record_usage(finish.usage.as_ref());
+                call.succeeded(&self.plan.model, finish.usage.as_ref());
+            }
+            Err(Interrupted { error, usage }) => {
+                self.record_usage(usage.as_ref());
+                call.failed(error.reason(), usage.as_ref());
+            }
+        }
+    }
+
+    fn record_usage(&self, usage: Option<&Usage>) {
+        let (UpstreamMetrics { executor, plan, .. }, Some(usage)) = (self, usage) else { return };
+        executor.metrics.tokens(Spending::Spent, usage);
+        let cost = executor.prices.cost(&plan.model, plan.tier, usage);
+        if let Some(cost) = cost {
+            executor.metrics.cost(Spending::Spent, cost);
+        }
+        let tokens =
+            usage.prompt_tokens.unwrap_or(0).saturating_add(usage.completion_tokens.unwrap_or(0));
+        executor.quotas.record(self.tenant, Spend { tokens, money: cost.unwrap_or(0) });
+    }
+}
+
+impl Drop for UpstreamMetrics<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            self.record_usage(self.used.as_ref());
+            call.cancelled(self.used.as_ref());
+        }
+    }
+}
+
+impl Emit for UpstreamMetrics<'_> {
+    fn phase(&mut self, phase: Phase) {
+        self.publisher.phase(phase);
+    }
+
+    fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
+        self.told = true;
+        self.publisher.delta(delta)
+    }
+
+    fn flush(&mut self) {
+        if std::mem::take(&mut self.told)
+            && let Some(call) = &mut self.call
+        {
+            call.brought_output();
+        }
+        self.publisher.flush();
+    }
+
+    fn used(&mut self, usage: &Usage) {
+        self.used = Some(*usage);
+        self.publisher.used(usage);
+    }
+}

@@ -1,0 +1,243 @@
+//! What an order comes to once every word of it has been understood: a plan, who
+//! pays, who shares the answer, and what it is found by.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::execution::{
+    Executor, Settings, invalid,
+    leader::{FleetRequest, LeaderJob, Storage},
+    observe::spans::FlightSpans,
+    request::{CacheMode, CachePolicy, CredentialSource, ExecuteRequest, Limits},
+    response::CacheStatus,
+    session::Lookup,
+};
+use crate::{
+    admission::Permit,
+    cache::key::{Fingerprint, KeyParts, Scope},
+    credentials::ApiKey,
+    error::Error,
+    fireworks::RetryPolicy,
+    fleet::FlightKey,
+    flight::{Idempotency, JoinRequest, SubscribeOptions},
+    node::Plan,
+    output::OutputFormat,
+    recording::{Key, Subject},
+    secrets::Grant,
+};
+
+/// An order, understood.
+pub(super) struct PreparedExecution {
+    /// What runs, should this execution lead.
+    plan: Plan,
+    credential: ApiKey,
+    output: OutputFormat,
+    connect: Duration,
+    retry: RetryPolicy,
+    /// Names the credential.
+    pub(super) fingerprint: Fingerprint,
+    /// Whether only executions with this credential share the answer.
+    own_credential: bool,
+    /// How the cache may be used.
+    pub(super) mode: CacheMode,
+    /// Where the answer is kept, if caching was asked for.
+    pub(super) storage: Option<Storage>,
+    /// The idempotency key, and the request it stands for.
+    pub(super) idempotency: Option<Idempotency>,
+    /// What it is found by.
+    pub(super) join: JoinRequest,
+    /// How it listens.
+    pub(super) subscribe_options: SubscribeOptions,
+    /// What it wants of the fleet, should it lead.
+    fleet_request: Option<FleetRequest>,
+}
+
+impl Executor {
+    /// Understands an order, or says everything that is wrong with it.
+    pub(super) fn prepare(&self, request: ExecuteRequest) -> Result<PreparedExecution, Error> {
+        let violations = self.violations(&request);
+        let scope_of = request.scope_request();
+        let ExecuteRequest { node_type, config, input, output, limits, cache, .. } = request;
+        let planned = self.registry.find(&node_type)?.plan(config, input, &output);
+        let plan = match (planned, violations) {
+            (Ok(plan), violations) if violations.is_empty() => plan,
+            (Ok(_), violations) => return Err(Error::InvalidNodeConfig(violations)),
+            (Err(mut found), mut violations) => {
+                found.append(&mut violations);
+                return Err(Error::InvalidNodeConfig(found));
+            }
+        };
+        let configured = plan.secret_name.as_deref();
+        let credential =
+            self.credential(request.credential, configured, &request.caller.secrets)?;
+        let fingerprint = self.cache_secret.fingerprint(&credential);
+        let scope = self.scope(scope_of, fingerprint)?;
+        let key = self.key(&node_type, &plan, &scope, &cache.salt);
+        let mode = cache.mode.unwrap_or(default_mode(plan.cache));
+        let storage = (mode != CacheMode::Off).then(|| self.storage(&cache, &plan, mode, key));
+        let idempotency = request.idempotency_key.map(|text| Idempotency {
+            key: self.cache_secret.idempotency_key(&scope, &text),
+            request: key,
+        });
+        let fleet_request = self.fleet_request(mode, storage, idempotency, limits.drain);
+        let shared = storage.map(|storage| storage.key);
+        let shared = shared.filter(|_| mode != CacheMode::OnlyIfCached);
+        Ok(PreparedExecution {
+            credential,
+            fingerprint,
+            own_credential: matches!(scope, Scope::Credential(_)),
+            mode,
+            storage,
+            idempotency,
+            join: JoinRequest {
+                subject: subject(&plan, &output),
+                // Not before the fleet has said what the key stands for.
+                shared: shared.filter(|_| !(fleet_request.is_some() && idempotency.is_some())),
+                idempotency,
+                in_fleet: fleet_request.is_some(),
+            },
+            subscribe_options: SubscribeOptions {
+                deltas: request.deltas.unwrap_or(plan.deltas),
+                allows_restart: limits.allow_restart,
+                drains: limits.drain,
+            },
+            connect: self.settings.deadlines(&limits).connect,
+            retry: self.retry_policy(&limits, storage.is_some() || idempotency.is_some()),
+            fleet_request,
+            output,
+            plan,
+        })
+    }
+
+    /// The key to pay with. Never a silent fallback to the worker's own
+    /// environment.
+    pub(super) fn credential(
+        &self,
+        given: Option<CredentialSource>,
+        configured: Option<&str>,
+        grant: &Grant,
+    ) -> Result<ApiKey, Error> {
+        let (field, name) = match (given, configured) {
+            (Some(CredentialSource::ApiKey(key)), _) => return Ok(key),
+            (Some(CredentialSource::SecretName(name)), _) => ("credential.secret_name", name),
+            (None, Some(name)) => ("config.credential", name.to_owned()),
+            (None, None) => {
+                return Err(invalid("credential", "is missing: give api_key or secret_name"));
+            }
+        };
+        // Without the name: a key that was pasted there must not come back.
+        self.secrets
+            .read(&name, grant)
+            .map_err(|error| invalid(field, &format!("names a secret that {error}")))
+    }
+
+    /// What an execution wants of the fleet: nothing, where nobody else is to
+    /// find its flight.
+    fn fleet_request(
+        &self,
+        mode: CacheMode,
+        storage: Option<Storage>,
+        claim: Option<Idempotency>,
+        drains: bool,
+    ) -> Option<FleetRequest> {
+        let flight_key = storage.map(|storage| storage.key).or(claim.map(|claim| claim.key));
+        let is_findable = flight_key.is_some() || drains;
+        (self.fleet.is_some() && is_findable).then_some(FleetRequest {
+            flight_key: flight_key.map(FlightKey),
+            claim,
+            shares: storage.and(flight_key).filter(|_| claim.is_some()),
+            may_read: storage.is_some() && mode.reads(),
+            only_reads: mode == CacheMode::OnlyIfCached,
+        })
+    }
+
+    fn key(&self, node_type: &str, plan: &Plan, scope: &Scope, salt: &str) -> Key {
+        self.cache_secret.key(KeyParts {
+            scope,
+            node_type,
+            base_url: &plan.identity.base_url,
+            endpoint: plan.identity.endpoint,
+            canonical_request: &plan.identity.canonical,
+            salt,
+        })
+    }
+
+    fn storage(&self, policy: &CachePolicy, plan: &Plan, mode: CacheMode, key: Key) -> Storage {
+        let Settings { cache_ttl, alias_cache_ttl, max_recording_bytes, .. } = self.settings;
+        let longest = if plan.is_alias { alias_cache_ttl.min(cache_ttl) } else { cache_ttl };
+        Storage {
+            key,
+            writes: mode.writes(),
+            ttl: policy.ttl.unwrap_or(longest).min(longest),
+            max_bytes: max_recording_bytes,
+        }
+    }
+
+    /// A flight that others may join is not bound by the deadline of the
+    /// execution that leads: that one may leave, and the others stay.
+    fn retry_policy(&self, limits: &Limits, may_be_joined: bool) -> RetryPolicy {
+        let own = self.settings.deadlines(limits).total;
+        let mut policy = self.retry.clone();
+        policy.max_attempts = self.settings.attempts(limits);
+        policy.total = Some(if may_be_joined { self.settings.max_total } else { own });
+        policy
+    }
+}
+
+impl PreparedExecution {
+    /// Whether anything is looked up before the provider is asked.
+    pub(super) fn looks_up(&self) -> bool {
+        self.idempotency.is_some() || (self.storage.is_some() && self.mode.reads())
+    }
+
+    /// Whether it is answered from the cache or not at all.
+    pub(super) fn only_reads(&self) -> bool {
+        self.mode == CacheMode::OnlyIfCached
+    }
+
+    /// How this execution came by its flight.
+    pub(super) fn found(&self, status: CacheStatus) -> Lookup {
+        Lookup {
+            age: None,
+            storage: self.storage,
+            own_credential: self.own_credential,
+            is_new: true,
+            status,
+        }
+    }
+
+    /// What the look-up came to, should this execution lead.
+    pub(super) fn led_status(&self) -> CacheStatus {
+        match self.mode {
+            CacheMode::Off => CacheStatus::Disabled,
+            CacheMode::Refresh => CacheStatus::Bypassed,
+            CacheMode::ReadWrite | CacheMode::ReadOnly | CacheMode::OnlyIfCached => {
+                CacheStatus::Miss
+            }
+        }
+    }
+
+    /// What the leader is to do.
+    pub(super) fn into_job(self, permit: Permit, spans: FlightSpans) -> LeaderJob {
+        LeaderJob {
+            spans,
+            plan: self.plan,
+            credential: self.credential,
+            fingerprint: self.fingerprint,
+            output: self.output,
+            storage: self.storage,
+            connect: self.connect,
+            retry: self.retry,
+            fleet_request: self.fleet_request,
+            owner: None,
+            permit,
+        }
+    }
+}
+
+fn subject(plan: &Plan, output: &OutputFormat) -> Arc<Subject> {
+    Arc::new(Subject { model: plan.model.clone(), tier: plan.tier, json: output.is_json() })
+}
+
+fn default_mode(node_caches: bool) -> CacheMode {
+    if node_caches { CacheMode::ReadWrite } else { CacheMode::Off }
+}

@@ -1,0 +1,207 @@
+//! One listener's time: its deadlines, its keepalive, what it measured.
+//!
+//! Deadlines are ours, over the whole stream: those of the gRPC stack stop at
+//! the response head. One timer serves them all. It is moved only when it goes
+//! off or would go off too late, never for a token.
+
+use std::{pin::Pin, time::Duration};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::error::Deadline;
+use crate::execution::{response::Timing, settings::Deadlines};
+
+/// A listener's clock.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    arrived: Instant,
+    deadlines: Deadlines,
+    progress_interval: Duration,
+    until: Option<Instant>,
+    queued: Option<Duration>,
+    looked_up: Option<Duration>,
+    first_output: Option<Instant>,
+    last_output: Instant,
+    last_event: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// Why a clock rings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    /// A deadline is over; this long it was.
+    Deadline(Deadline, Duration),
+    /// The connection is as old as it gets.
+    Aged,
+    /// Nothing was sent for a while.
+    Progress,
+}
+
+impl Clock {
+    /// The clock of a call that arrived at `arrived`.
+    pub(crate) fn new(
+        arrived: Instant,
+        deadlines: Deadlines,
+        progress_interval: Duration,
+    ) -> Clock {
+        let mut clock = Clock {
+            arrived,
+            deadlines,
+            progress_interval,
+            until: None,
+            queued: None,
+            looked_up: None,
+            first_output: None,
+            last_output: arrived,
+            last_event: arrived,
+            timer: Box::pin(sleep_until(arrived)),
+        };
+        let (at, _) = clock.next_alarm();
+        clock.timer.as_mut().reset(at);
+        clock
+    }
+
+    /// Notes when the connection ends.
+    pub(crate) fn end_before(&mut self, until: Instant) {
+        self.until = Some(until);
+    }
+
+    /// When the connection ends, if that is known.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Notes how long the place was waited for.
+    pub(crate) fn queued(&mut self, waited: Option<Duration>) {
+        self.queued = waited;
+    }
+
+    /// Notes how long the look-up took.
+    pub(crate) fn looked_up(&mut self, took: Duration) {
+        self.looked_up = Some(took);
+    }
+
+    /// Notes that there was output.
+    pub(crate) fn output(&mut self) {
+        let now = Instant::now();
+        self.first_output.get_or_insert(now);
+        self.last_output = now;
+    }
+
+    /// Notes that something was sent.
+    pub(crate) fn event(&mut self) {
+        self.last_event = Instant::now();
+    }
+
+    /// When the whole call is over, and how long that is.
+    pub(crate) fn end(&self) -> (Instant, Duration) {
+        let total = self.deadlines.total;
+        (self.arrived + total, total)
+    }
+
+    /// Since the call arrived.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.arrived.elapsed()
+    }
+
+    /// What was measured so far.
+    pub(crate) fn timing(&self, connect: Option<Duration>) -> Timing {
+        Timing {
+            queue: self.queued,
+            cache: self.looked_up,
+            connect,
+            first_token: self.first_output.map(|at| at.duration_since(self.arrived)),
+            total: self.elapsed(),
+        }
+    }
+
+    /// Resolves when an alarm is due. Cancel safe.
+    pub(crate) async fn alarm(&mut self) -> Alarm {
+        loop {
+            let (at, alarm) = self.next_alarm();
+            if at <= Instant::now() {
+                return alarm;
+            }
+            if at < self.timer.deadline() || self.timer.is_elapsed() {
+                self.timer.as_mut().reset(at);
+            }
+            self.timer.as_mut().await;
+        }
+    }
+
+    /// The alarm that is due first. At the same instant a deadline counts more
+    /// than a keepalive, and the whole more than a part.
+    fn next_alarm(&self) -> (Instant, Alarm) {
+        let Deadlines { first_token, idle, total, connect: _ } = self.deadlines;
+        let part = match self.first_output {
+            None => (self.arrived + first_token, Deadline::FirstToken, first_token),
+            Some(_) => (self.last_output + idle, Deadline::Idle, idle),
+        };
+        let whole = (self.arrived + total, Deadline::Total, total);
+        let (at, deadline, limit) = if part.0 < whole.0 { part } else { whole };
+        let (at, alarm) = match self.until {
+            Some(until) if until < at => (until, Alarm::Aged),
+            _ => (at, Alarm::Deadline(deadline, limit)),
+        };
+        let progress = self.last_event + self.progress_interval;
+        if progress < at { (progress, Alarm::Progress) } else { (at, alarm) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn clock(first_token: u32, idle: u32, total: u32, progress: u32) -> Clock {
+        let deadlines = Deadlines {
+            connect: SECOND,
+            first_token: SECOND * first_token,
+            idle: SECOND * idle,
+            total: SECOND * total,
+        };
+        Clock::new(Instant::now(), deadlines, SECOND * progress)
+    }
+
+    async fn ring(clock: &mut Clock) -> (u64, Alarm) {
+        let alarm = clock.alarm().await;
+        (clock.elapsed().as_secs(), alarm)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_deadline_fires_at_its_time() {
+        let first_token = Alarm::Deadline(Deadline::FirstToken, SECOND * 5);
+        assert_eq!(ring(&mut clock(5, 3, 60, 100)).await, (5, first_token));
+        let total = Alarm::Deadline(Deadline::Total, SECOND * 4);
+        assert_eq!(ring(&mut clock(5, 3, 4, 100)).await, (4, total));
+
+        let mut streaming = clock(50, 3, 60, 100);
+        tokio::time::advance(SECOND * 2).await;
+        streaming.output();
+        let idle = Alarm::Deadline(Deadline::Idle, SECOND * 3);
+        assert_eq!(ring(&mut streaming).await, (5, idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn output_moves_the_idle_deadline() {
+        let mut clock = clock(50, 3, 60, 100);
+        clock.output();
+        for _ in 0..5 {
+            tokio::select! {
+                _ = clock.alarm() => panic!("there was output in time"),
+                () = tokio::time::sleep(SECOND * 2) => {}
+            }
+            clock.output();
+        }
+        assert_eq!(ring(&mut clock).await.0, 13);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_broken_by_progress() {
+        let mut clock = clock(50, 3, 60, 10);
+        assert_eq!(ring(&mut clock).await, (10, Alarm::Progress));
+        clock.event();
+        assert_eq!(ring(&mut clock).await, (20, Alarm::Progress));
+    }
+}

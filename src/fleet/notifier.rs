@@ -1,0 +1,189 @@
+//! Rings for a berth when a notice about it comes into the worker's mailbox.
+//!
+//! A notice is the berth's key and, where they are few, the events it is about,
+//! sealed. What does not come with it is looked up. Whoever hangs up a bell takes
+//! it down by dropping it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::sync::{
+    Notify,
+    broadcast::{Receiver, error::RecvError},
+};
+
+use super::FlightKey;
+use crate::{recording::Key, redis::Notification};
+
+/// The bells of a worker.
+#[derive(Debug, Default)]
+pub(super) struct Notifier(Mutex<HashMap<FlightKey, Vec<Arc<Inbox>>>>);
+
+/// A bell that hangs.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    notifier: Arc<Notifier>,
+    flight_key: FlightKey,
+    inbox: Arc<Inbox>,
+}
+
+/// What a bell has rung for since it was last heard.
+#[derive(Debug, Default)]
+struct Inbox {
+    woken: Notify,
+    unread: Mutex<Unread>,
+}
+
+#[derive(Debug, Default)]
+struct Unread {
+    /// Batches of events, as they came.
+    batches: VecDeque<Bytes>,
+    /// Whether there is more to be known than they say.
+    is_more: bool,
+}
+
+/// What a bell rings for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Wakeup {
+    /// These events, sealed.
+    Events(Bytes),
+    /// Something that is to be looked up.
+    Something,
+}
+
+impl Notifier {
+    /// Hangs up a bell.
+    pub(super) fn subscribe(self: &Arc<Notifier>, flight_key: FlightKey) -> Subscription {
+        let inbox = Arc::new(Inbox::default());
+        self.lock().entry(flight_key).or_default().push(inbox.clone());
+        Subscription { notifier: self.clone(), flight_key, inbox }
+    }
+
+    /// Rings as notices come, until the mailbox closes.
+    pub(super) async fn run(self: Arc<Notifier>, mut notifications: Receiver<Notification>) {
+        loop {
+            match notifications.recv().await {
+                Ok(notification) => self.notify(&notification),
+                Err(RecvError::Lagged(_)) => {
+                    self.lock().values().flatten().for_each(|inbox| inbox.push(Bytes::new()));
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn notify(&self, notification: &Notification) {
+        let Some((flight_key, _)) = notification.split_first_chunk::<{ size_of::<Key>() }>() else {
+            return;
+        };
+        let events = notification.slice(flight_key.len()..);
+        let notifier = self.lock();
+        for inbox in notifier.get(&FlightKey(*flight_key)).into_iter().flatten() {
+            inbox.push(events.clone());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<FlightKey, Vec<Arc<Inbox>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inbox {
+    /// Batches that wait to be heard; whoever is slower looks them up.
+    const MAX_UNREAD: usize = 64;
+
+    fn push(&self, events: Bytes) {
+        {
+            let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+            if events.is_empty() || unread.batches.len() == Inbox::MAX_UNREAD {
+                unread.is_more = true;
+            } else {
+                unread.batches.push_back(events);
+            }
+        }
+        self.woken.notify_one();
+    }
+
+    fn take(&self) -> Option<Wakeup> {
+        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(events) = unread.batches.pop_front() {
+            return Some(Wakeup::Events(events));
+        }
+        std::mem::take(&mut unread.is_more).then_some(Wakeup::Something)
+    }
+}
+
+impl Subscription {
+    /// What it was rung for since it was last heard, one after the other.
+    /// Cancel safe.
+    pub(super) async fn received(&self) -> Wakeup {
+        loop {
+            // Registered before the look, so that what comes between is not missed.
+            let woken = self.inbox.woken.notified();
+            if let Some(run) = self.inbox.take() {
+                return run;
+            }
+            woken.await;
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut notifier = self.notifier.lock();
+        if let Some(inbox) = notifier.get_mut(&self.flight_key) {
+            inbox.retain(|other| !Arc::ptr_eq(other, &self.inbox));
+            if inbox.is_empty() {
+                notifier.remove(&self.flight_key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notification(flight_key: u8, events: &[u8]) -> Notification {
+        [&[flight_key; size_of::<Key>()], events].concat().into()
+    }
+
+    #[tokio::test]
+    async fn a_bell_rings_for_its_berth_with_what_came_and_in_order() {
+        let notifier = Arc::new(Notifier::default());
+        let subscription = notifier.subscribe(FlightKey([1; size_of::<Key>()]));
+        notifier.notify(&notification(2, b"another's"));
+        notifier.notify(&notification(1, b"a"));
+        notifier.notify(&notification(1, b""));
+        notifier.notify(&notification(1, b"b"));
+        for expected in ["a", "b"] {
+            assert_eq!(subscription.received().await, Wakeup::Events(expected.into()));
+        }
+        assert_eq!(subscription.received().await, Wakeup::Something);
+        assert_eq!(subscription.inbox.take(), None);
+    }
+
+    #[tokio::test]
+    async fn whoever_hears_nothing_for_long_is_told_to_look() {
+        let notifier = Arc::new(Notifier::default());
+        let subscription = notifier.subscribe(FlightKey([1; size_of::<Key>()]));
+        for _ in 0..=Inbox::MAX_UNREAD {
+            notifier.notify(&notification(1, b"events"));
+        }
+        for _ in 0..Inbox::MAX_UNREAD {
+            assert!(matches!(subscription.received().await, Wakeup::Events(_)));
+        }
+        assert_eq!(subscription.received().await, Wakeup::Something);
+    }
+
+    #[test]
+    fn a_notice_that_makes_no_sense_rings_for_nobody() {
+        let notifier = Arc::new(Notifier::default());
+        let subscription = notifier.subscribe(FlightKey([0; size_of::<Key>()]));
+        notifier.notify(&Notification::from_static(b"short"));
+        assert_eq!(subscription.inbox.take(), None);
+    }
+}

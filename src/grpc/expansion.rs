@@ -1,0 +1,362 @@
+//! Weighs a frame before anything is built of it: two bytes on the wire may stand
+//! for hundreds in memory.
+//!
+//! One pass over the bytes, without allocation, guided by the message's
+//! descriptor. Overestimates rather than underestimates: collections are taken
+//! to have just grown. A frame that is malformed is weighed up to that place;
+//! prost refuses it there. Called by `codec` for requests of the API, and by
+//! whoever decodes frames of strangers.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
+
+use prost::{
+    Message,
+    bytes::Buf,
+    encoding::{WireType, decode_key, decode_varint},
+};
+use prost_types::{
+    DescriptorProto, FieldDescriptorProto, FileDescriptorSet,
+    field_descriptor_proto::{Label, Type},
+};
+
+/// A request may become so many times its size on the wire, and this much
+/// besides; its frame and what the node makes of it stay below one more.
+const TIMES: u64 = 7;
+const BESIDES: u64 = 640 << 10;
+/// prost refuses what is nested deeper.
+const DEEPEST: usize = 100;
+/// A vector that has just doubled holds two slots for each item, and the half of
+/// them that it copied from.
+const SLOTS_PER_ITEM: u64 = 3;
+/// The slots of a vector's first item, and of a map's first entry.
+const FIRST_SLOTS: u64 = 4;
+const FIRST_ENTRY_SLOTS: u64 = 11;
+/// What a text, a list or a map takes beside its content.
+const HANDLE: u64 = 24;
+const MAP_HANDLE: u64 = 48;
+/// What an item of a JSON list takes besides, while the list is converted: a
+/// `serde_json::Value` is larger, and the list is kept until its last item.
+const JSON_VALUE: &str = ".google.protobuf.Value";
+const CONVERTED: u64 = 48;
+
+/// The messages of the worker's own API.
+static OWN: LazyLock<Expansion> =
+    LazyLock::new(|| Expansion::of(crate::proto::FILE_DESCRIPTOR_SET).unwrap_or_default());
+
+/// What frames of some messages become in memory.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Expansion {
+    by_name: HashMap<String, usize>,
+    shapes: Arc<[Shape]>,
+}
+
+/// A message in memory.
+#[derive(Debug, Default)]
+struct Shape {
+    /// The struct itself.
+    bytes: u64,
+    /// What an item of a list of it takes besides.
+    beside: u64,
+    fields: HashMap<u32, Field>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    /// Held in the struct.
+    Inline,
+    /// Text or bytes, so many times.
+    Text {
+        repeated: bool,
+    },
+    /// A list of numbers.
+    Numbers,
+    Message {
+        shape: usize,
+        holds: Holds,
+    },
+}
+
+/// How a message is held by the one around it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Holds {
+    One,
+    List,
+    Map,
+}
+
+/// The frame would become more than is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooMuch {
+    /// What a frame of its size may become.
+    pub most: u64,
+}
+
+/// Refuses a frame of the worker's API that would become too much, by the full
+/// name of its message.
+pub(super) fn check(message: &str, frame: &[u8]) -> Result<(), TooMuch> {
+    let most = most(frame.len());
+    match OWN.weigh(message, frame, most) {
+        Some(weight) if weight > most => Err(TooMuch { most }),
+        _ => Ok(()),
+    }
+}
+
+/// What a request of so many bytes may become, its frame not counted.
+pub(crate) fn most(frame_bytes: usize) -> u64 {
+    (frame_bytes as u64).saturating_mul(TIMES).saturating_add(BESIDES)
+}
+
+impl Expansion {
+    /// The messages of an encoded descriptor set; absent where it is none.
+    pub(crate) fn of(descriptors: &[u8]) -> Option<Expansion> {
+        let set = FileDescriptorSet::decode(descriptors).ok()?;
+        let mut messages = Vec::new();
+        for file in &set.file {
+            for message in &file.message_type {
+                collect(&format!(".{}", file.package()), message, &mut messages);
+            }
+        }
+        let by_name: HashMap<String, usize> =
+            messages.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
+        let mut sizes = vec![None; messages.len()];
+        for index in 0..messages.len() {
+            size(index, &messages, &by_name, &mut sizes);
+        }
+        let shape = |(index, (name, message)): (usize, &(String, &DescriptorProto))| Shape {
+            bytes: sizes[index].unwrap_or_default(),
+            beside: if name == JSON_VALUE { CONVERTED } else { 0 },
+            fields: message
+                .field
+                .iter()
+                .map(|field| (field.number() as u32, kind(field, &messages, &by_name)))
+                .collect(),
+        };
+        let shapes = messages.iter().enumerate().map(shape).collect();
+        Some(Expansion { by_name, shapes })
+    }
+
+    /// What a frame becomes; stops soon after `most`. Absent where the message is
+    /// not known.
+    pub(crate) fn weigh(&self, message: &str, frame: &[u8], most: u64) -> Option<u64> {
+        let shape = *self.by_name.get(&format!(".{message}"))?;
+        let mut scale = Scale { shapes: &self.shapes, weight: self.shapes[shape].bytes, most };
+        let _ended_early = scale.message(shape, frame, DEEPEST);
+        Some(scale.weight)
+    }
+}
+
+struct Scale<'a> {
+    shapes: &'a [Shape],
+    weight: u64,
+    most: u64,
+}
+
+impl Scale<'_> {
+    /// Nothing where the frame is malformed or too heavy.
+    fn message(&mut self, shape: usize, mut frame: &[u8], levels: usize) -> Option<()> {
+        let shapes = self.shapes;
+        let mut last = None;
+        while !frame.is_empty() {
+            let (tag, wire) = decode_key(&mut frame).ok()?;
+            let field = shapes[shape].fields.get(&tag).copied();
+            let content = match wire {
+                WireType::LengthDelimited => take(&mut frame)?,
+                WireType::Varint => {
+                    decode_varint(&mut frame).ok()?;
+                    &[]
+                }
+                WireType::SixtyFourBit => skip(&mut frame, 8)?,
+                WireType::ThirtyTwoBit => skip(&mut frame, 4)?,
+                // The fields of a group, which is unknown, count as the message's.
+                WireType::StartGroup | WireType::EndGroup => &[],
+            };
+            let is_first = last.replace(tag) != Some(tag);
+            self.field(field, content, is_first, levels)?;
+        }
+        Some(())
+    }
+
+    fn field(
+        &mut self,
+        field: Option<Field>,
+        content: &[u8],
+        is_first: bool,
+        levels: usize,
+    ) -> Option<()> {
+        let slots = |first: u64| if is_first { first } else { SLOTS_PER_ITEM };
+        match field {
+            None | Some(Field::Inline) => {}
+            Some(Field::Numbers) => self.add(SLOTS_PER_ITEM * 8 * (content.len() as u64 + 4)),
+            Some(Field::Text { repeated }) => {
+                let slots = if repeated { slots(FIRST_SLOTS) } else { 0 };
+                self.add(content.len() as u64 + slots * HANDLE);
+            }
+            Some(Field::Message { shape, holds }) => {
+                let Shape { bytes, beside, .. } = self.shapes[shape];
+                self.add(match holds {
+                    Holds::One => 0,
+                    Holds::List => slots(FIRST_SLOTS) * bytes + beside,
+                    Holds::Map => slots(FIRST_ENTRY_SLOTS) * bytes,
+                });
+                if let Some(levels) = levels.checked_sub(1) {
+                    self.message(shape, content, levels)?;
+                }
+            }
+        }
+        (self.weight <= self.most).then_some(())
+    }
+
+    fn add(&mut self, bytes: u64) {
+        self.weight = self.weight.saturating_add(bytes);
+    }
+}
+
+fn take<'a>(frame: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(decode_varint(frame).ok()?).ok()?;
+    skip(frame, length)
+}
+
+fn skip<'a>(frame: &mut &'a [u8], bytes: usize) -> Option<&'a [u8]> {
+    let content = frame.get(..bytes)?;
+    frame.advance(bytes);
+    Some(content)
+}
+
+fn collect<'a>(
+    around: &str,
+    message: &'a DescriptorProto,
+    messages: &mut Vec<(String, &'a DescriptorProto)>,
+) {
+    let name = format!("{around}.{}", message.name());
+    for nested in &message.nested_type {
+        collect(&name, nested, messages);
+    }
+    messages.push((name, message));
+}
+
+fn is_map_entry(message: &DescriptorProto) -> bool {
+    message.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry)
+}
+
+fn kind(
+    field: &FieldDescriptorProto,
+    messages: &[(String, &DescriptorProto)],
+    by_name: &HashMap<String, usize>,
+) -> Field {
+    let repeated = field.label() == Label::Repeated;
+    match field.r#type() {
+        Type::String | Type::Bytes => Field::Text { repeated },
+        Type::Message => match by_name.get(field.type_name()) {
+            Some(&shape) => {
+                let holds = match (repeated, is_map_entry(messages[shape].1)) {
+                    (false, _) => Holds::One,
+                    (true, false) => Holds::List,
+                    (true, true) => Holds::Map,
+                };
+                Field::Message { shape, holds }
+            }
+            None => Field::Inline,
+        },
+        _ if repeated => Field::Numbers,
+        _ => Field::Inline,
+    }
+}
+
+/// The size of a message's struct: its fields, and of a oneof the largest. One
+/// within itself is boxed.
+fn size(
+    index: usize,
+    messages: &[(String, &DescriptorProto)],
+    by_name: &HashMap<String, usize>,
+    sizes: &mut [Option<u64>],
+) -> u64 {
+    const BOXED: u64 = 8;
+    if let Some(known) = sizes[index] {
+        return known;
+    }
+    sizes[index] = Some(BOXED);
+    let mut bytes = 0;
+    let mut oneofs: HashMap<i32, u64> = HashMap::new();
+    for field in &messages[index].1.field {
+        let own = match kind(field, messages, by_name) {
+            Field::Inline => 8,
+            Field::Text { .. } | Field::Numbers | Field::Message { holds: Holds::List, .. } => {
+                HANDLE
+            }
+            Field::Message { holds: Holds::Map, .. } => MAP_HANDLE,
+            Field::Message { shape, holds: Holds::One } => {
+                size(shape, messages, by_name, sizes) + 8
+            }
+        };
+        match field.oneof_index {
+            Some(oneof) => {
+                let largest = oneofs.entry(oneof).or_default();
+                *largest = own.max(*largest);
+            }
+            None => bytes += own,
+        }
+    }
+    let bytes = bytes + oneofs.values().map(|largest| largest + 8).sum::<u64>();
+    sizes[index] = Some(bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_types::{ListValue, Struct, Value, value::Kind};
+
+    use super::*;
+    use crate::proto::{Chat, ChatMessage, ExecuteNodeRequest, execute_node_request::Input};
+
+    const EXECUTE: &str = "sparkler.worker.v1.ExecuteNodeRequest";
+
+    fn checked(request: &ExecuteNodeRequest) -> Result<(), TooMuch> {
+        check(EXECUTE, &request.encode_to_vec())
+    }
+
+    fn with_config(key: &str, kind: Kind) -> ExecuteNodeRequest {
+        let fields = [(key.to_owned(), Value { kind: Some(kind) })].into();
+        ExecuteNodeRequest { config: Some(Struct { fields }), ..ExecuteNodeRequest::default() }
+    }
+
+    #[test]
+    fn what_grows_in_memory_is_refused_before_it_is_built() {
+        let empty = vec![Value { kind: None }; 100_000];
+        checked(&with_config("tools", Kind::ListValue(ListValue { values: empty })))
+            .expect_err("empty items");
+        let fields = (0..100_000).map(|key| (format!("{key:x}"), Value::default())).collect();
+        checked(&with_config("tools", Kind::StructValue(Struct { fields })))
+            .expect_err("short entries");
+        let messages = vec![ChatMessage::default(); 100_000];
+        let input = Some(Input::Chat(Chat { messages }));
+        checked(&ExecuteNodeRequest { input, ..ExecuteNodeRequest::default() })
+            .expect_err("empty messages");
+    }
+
+    #[test]
+    fn what_people_send_passes() {
+        checked(&ExecuteNodeRequest::default()).expect("nothing");
+        let prompt = Some(Input::Prompt("x".repeat(1 << 20)));
+        checked(&ExecuteNodeRequest { input: prompt, ..ExecuteNodeRequest::default() })
+            .expect("a long prompt");
+        let message = ChatMessage {
+            role: "user".into(),
+            content: "What is the weather like in Busan today?".into(),
+            ..ChatMessage::default()
+        };
+        let input = Some(Input::Chat(Chat { messages: vec![message; 2000] }));
+        checked(&ExecuteNodeRequest { input, ..ExecuteNodeRequest::default() })
+            .expect("a long conversation");
+    }
+
+    #[test]
+    fn a_frame_that_is_none_is_left_to_the_decoder() {
+        for frame in [&[0xff; 20][..], &[0x12, 0xff], &[0x0b, 0x0c], b"GET / HTTP/1.1"] {
+            check(EXECUTE, frame).expect("light");
+        }
+        assert_eq!(OWN.weigh("no.such.Message", &[], 0), None);
+    }
+}

@@ -1,0 +1,354 @@
+//! The RPCs: admit → convert → execute → convert back. No policy here.
+
+mod codec;
+mod describe;
+pub(crate) mod expansion;
+mod refusal;
+mod request;
+mod response;
+mod status;
+mod stream;
+mod stream_lease;
+
+use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, Stream};
+use prost::Message;
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+pub(crate) use self::stream_lease::Loan;
+pub use self::{
+    codec::Codec,
+    refusal::name_refusal,
+    request::{Arrival, RequestDecoder},
+    status::status,
+};
+use self::{
+    stream::{Begin, ResponseStream, guarded, respond},
+    stream_lease::Lease,
+};
+use crate::{
+    admission::{Entry, Permit},
+    callers::Caller,
+    error::Error,
+    execution::{
+        CallRecord, Executor, QueueEvent, Queued, Session, request::Limits, response::Failed,
+    },
+    proto::{
+        AttachExecutionRequest, CheckNodeRequest, CheckNodeResponse, ExecuteNodeRequest,
+        ExecuteNodeResponse, ExecutionContext, ListNodeTypesRequest, ListNodeTypesResponse,
+        NodeType, worker_service_server::WorkerService,
+    },
+};
+
+/// When a call's connection is cut; goes with its request.
+#[derive(Debug, Clone, Copy)]
+pub struct CutAt(pub Instant);
+
+/// The worker's service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    executor: Arc<Executor>,
+}
+
+type Events = Pin<Box<dyn Stream<Item = Result<ExecuteNodeResponse, Status>> + Send>>;
+
+/// How a call with a place begins.
+type SessionStart<M> = fn(
+    &Arc<Executor>,
+    Permit,
+    M,
+    RequestDecoder,
+    Arrival,
+    CallRecord,
+) -> Result<Box<Session>, Error>;
+
+impl Service {
+    /// The service of an executor.
+    pub fn new(executor: Arc<Executor>) -> Service {
+        Service { executor }
+    }
+
+    /// Takes a place for a call, waits for one where there is none, and
+    /// executes.
+    async fn take<M>(
+        &self,
+        request: Request<M>,
+        begin: SessionStart<M>,
+    ) -> Result<Response<Events>, Status>
+    where
+        M: Called + Message + 'static,
+    {
+        let mut arrival = arrival(&request).map_err(refuse)?;
+        let cut_at = request.extensions().get::<CutAt>().copied();
+        let mut message = request.into_inner();
+        let (door, context) = RequestDecoder::open(message.take_context());
+        let record = self.executor.record(message.node_type(), context.clone(), arrival.arrived);
+        let begin = move |executor: &Arc<Executor>, permit, message, arrival, record| {
+            let mut session = begin(executor, permit, message, door, arrival, record)?;
+            if let Some(CutAt(at)) = cut_at {
+                session.end_before(at);
+            }
+            Ok(session)
+        };
+        let (tenant, bytes) = (context.tenant.as_str(), arrival.request_bytes);
+        let entry = self.executor.admit(&arrival.caller, tenant, bytes);
+        let (entry, mut record) = record.after(entry).map_err(refuse)?;
+        if M::PAYS {
+            let affordable = self.executor.afford(&arrival.caller, tenant).await;
+            ((), record) = record.after(affordable).map_err(refuse)?;
+        }
+        if let Some(text) = message.take_schema() {
+            let compiled = self.executor.compile(&arrival.caller, tenant, text).await;
+            let (compiled, after) = record.after(compiled).map_err(refuse)?;
+            (arrival.schema, record) = (Some(compiled), after);
+        }
+        match entry {
+            Entry::Admitted(permit) => {
+                let session = guarded(&self.executor.metrics, || {
+                    begin(&self.executor, permit, message, arrival, record)
+                });
+                self.answer(session.map_err(refuse)?).await
+            }
+            Entry::Queued(waiting) => {
+                let limits = message.limits(arrival.queued());
+                let queued = self.executor.enqueue(waiting, arrival.arrived, &limits);
+                let executor = self.executor.clone();
+                let begin = move |permit, record| {
+                    let begin = || begin(&executor, permit, message, arrival, record);
+                    guarded(&executor.metrics, begin)
+                };
+                self.answer_in_turn(queued, record, Box::new(begin)).await
+            }
+        }
+    }
+
+    /// The head of the response goes out with the first event: a call that
+    /// fails before it ends without one, and gRPC clients may then retry it by
+    /// themselves. What follows cannot be kept beyond the call's deadline.
+    async fn answer(&self, mut session: Box<Session>) -> Result<Response<Events>, Status> {
+        let first = respond(&mut session).await.transpose()?;
+        let (deadline, error) = session.deadline();
+        let is_at_hand = session.is_at_hand();
+        let events = ResponseStream::under_way(session, first).into_events();
+        if is_at_hand {
+            return Ok(Response::new(events));
+        }
+        Ok(self.lend(events, deadline, error))
+    }
+
+    /// The same of a call in line, which is told nothing for as long as silence
+    /// can be borne.
+    async fn answer_in_turn(
+        &self,
+        mut queued: Queued,
+        record: CallRecord,
+        begin: Begin,
+    ) -> Result<Response<Events>, Status> {
+        let (news, record) = record.after(queued.next().await).map_err(refuse)?;
+        match news {
+            QueueEvent::Admitted(permit) => {
+                drop(queued);
+                self.answer(begin(permit, record).map_err(refuse)?).await
+            }
+            QueueEvent::Progress(progress) => {
+                let (deadline, error) = queued.deadline();
+                let events =
+                    ResponseStream::queued(queued, record, begin, progress.into()).into_events();
+                Ok(self.lend(events, deadline, error))
+            }
+        }
+    }
+
+    fn lend(&self, events: Events, deadline: Instant, error: Error) -> Response<Events> {
+        let lease = Lease::new(events, deadline, || refuse(error), &self.executor.lifecycle);
+        Response::new(Box::pin(lease))
+    }
+}
+
+/// A message with what is looked at before there is a place for it.
+trait Called {
+    /// Whether it may have the provider asked.
+    const PAYS: bool;
+
+    /// The type of the node that it executes, if it executes one.
+    fn node_type(&self) -> Option<&str>;
+    /// Where in which flow it stands; it no longer says so itself.
+    fn take_context(&mut self) -> Option<ExecutionContext>;
+    /// The schema that it wants its answer to meet; it no longer says so itself.
+    fn take_schema(&mut self) -> Option<String>;
+    /// Its own limits.
+    fn limits(&self, deadline: Option<Duration>) -> Limits;
+}
+
+macro_rules! called {
+    ($($message:ty, $pays:literal, $node_type:expr, $schema:expr;)*) => {
+        $(impl Called for $message {
+            const PAYS: bool = $pays;
+
+            fn node_type(&self) -> Option<&str> {
+                let node_type: fn(&$message) -> Option<&str> = $node_type;
+                node_type(self)
+            }
+
+            fn take_context(&mut self) -> Option<ExecutionContext> {
+                self.context.take()
+            }
+
+            fn take_schema(&mut self) -> Option<String> {
+                let take_schema: fn(&mut $message) -> Option<String> = $schema;
+                take_schema(self).filter(|schema| !schema.is_empty())
+            }
+
+            fn limits(&self, deadline: Option<Duration>) -> Limits {
+                RequestDecoder::limits_of(self.limits, deadline)
+            }
+        })*
+    };
+}
+
+called! {
+    ExecuteNodeRequest, true, |message| Some(&message.node_type), |message| {
+        message.output.as_mut().map(|output| std::mem::take(&mut output.json_schema))
+    };
+    AttachExecutionRequest, false, |_| None, |_| None;
+}
+
+#[tonic::async_trait]
+impl WorkerService for Service {
+    type ExecuteNodeStream = Events;
+    type AttachExecutionStream = Events;
+
+    async fn execute_node(
+        &self,
+        request: Request<ExecuteNodeRequest>,
+    ) -> Result<Response<Events>, Status> {
+        self.take(request, |executor, permit, message, door, arrival, record| {
+            let execute_request = door.execute_request(message, record.context(), arrival);
+            let (execute_request, record) = record.after(execute_request)?;
+            executor.execute(permit, execute_request, record)
+        })
+        .await
+    }
+
+    async fn attach_execution(
+        &self,
+        request: Request<AttachExecutionRequest>,
+    ) -> Result<Response<Events>, Status> {
+        self.take(request, |executor, permit, message, door, arrival, record| {
+            let attach_request = door.attach_request(message, record.context(), arrival);
+            let (attach_request, record) = record.after(attach_request)?;
+            executor.attach(permit, attach_request, record)
+        })
+        .await
+    }
+
+    async fn list_node_types(
+        &self,
+        request: Request<ListNodeTypesRequest>,
+    ) -> Result<Response<ListNodeTypesResponse>, Status> {
+        arrival(&request).map_err(refuse)?;
+        let node_types = self.executor.registry.forms().map(NodeType::from).collect();
+        Ok(Response::new(ListNodeTypesResponse { node_types }))
+    }
+
+    async fn check_node(
+        &self,
+        request: Request<CheckNodeRequest>,
+    ) -> Result<Response<CheckNodeResponse>, Status> {
+        let arrival = arrival(&request).map_err(refuse)?;
+        let mut message = request.into_inner();
+        let (door, context) = RequestDecoder::open(message.context.take());
+        let tenant = &context.tenant;
+        let bytes = arrival.request_bytes;
+        let entry = self.executor.admit(&arrival.caller, tenant, bytes);
+        let _permit = match entry.map_err(refuse)? {
+            Entry::Admitted(permit) => permit,
+            Entry::Queued(waiting) => {
+                let limits = RequestDecoder::limits_of(None, arrival.queued());
+                let mut queued = self.executor.enqueue(waiting, arrival.arrived, &limits);
+                queued.admitted().await.map_err(refuse)?
+            }
+        };
+        let metrics = &self.executor.metrics;
+        let check = guarded(metrics, || door.check(message, arrival));
+        let checking = self.executor.check(check.map_err(refuse)?);
+        let checked = AssertUnwindSafe(checking).catch_unwind().await;
+        let findings = checked.unwrap_or_else(|_panic| {
+            metrics.panicked();
+            Err(Error::PANICKED)
+        });
+        let findings = findings.map_err(refuse)?;
+        Ok(Response::new(findings.into()))
+    }
+}
+
+/// Who calls was settled before the message was read; a call that came around
+/// that is nobody's.
+fn arrival<T: Message>(request: &Request<T>) -> Result<Arrival, Error> {
+    let caller = request.extensions().get::<Caller>().ok_or(Error::CallerUnauthenticated)?;
+    Ok(Arrival {
+        request_bytes: request.get_ref().encoded_len(),
+        caller: caller.clone(),
+        deadline: grpc_timeout(request.metadata()),
+        arrived: Instant::now(),
+        schema: None,
+    })
+}
+
+/// What becomes of an execution is told by its story; of any other call, once
+/// it has ended.
+fn refuse(error: Error) -> Status {
+    status(&error)
+}
+
+fn fail(failed: Failed) -> Status {
+    Status::from(failed)
+}
+
+/// The call's own deadline: at most eight digits and a unit, by the gRPC
+/// protocol. Anything else counts as none, as tonic has it.
+fn grpc_timeout(metadata: &MetadataMap) -> Option<Duration> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(value * 3600)),
+        "M" => Some(Duration::from_secs(value * 60)),
+        "S" => Some(Duration::from_secs(value)),
+        "m" => Some(Duration::from_millis(value)),
+        "u" => Some(Duration::from_micros(value)),
+        "n" => Some(Duration::from_nanos(value)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_read_by_the_protocols_grammar() {
+        for (text, expected) in [
+            ("1H", Some(Duration::from_secs(3600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("99999999S", Some(Duration::from_secs(99_999_999))),
+            ("350m", Some(Duration::from_millis(350))),
+            ("5u", Some(Duration::from_micros(5))),
+            ("7n", Some(Duration::from_nanos(7))),
+            ("", None),
+            ("S", None),
+            ("123456789S", None),
+            ("-1S", None),
+            ("1s", None),
+        ] {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("grpc-timeout", text.parse().expect("a header value"));
+            assert_eq!(grpc_timeout(&metadata), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Refusals of the gRPC stack itself, which come before the service has seen
+//! the request: given the name and the details that every failure has.
+
+use http::{HeaderValue, Response};
+use tonic::{Code, Status};
+
+use crate::error::{Error, Violation};
+use crate::grpc::status;
+
+/// With a refusal for its compression: which the worker would have taken.
+const ACCEPTS: &str = "grpc-accept-encoding";
+
+/// Names a response that is a refusal of the stack; leaves every other as it
+/// is. To be called with every response, before its body.
+///
+/// The stack says OUT_OF_RANGE for a message that is too large and INTERNAL for
+/// one that is none. Neither is about the worker: both are the caller's.
+pub fn name_refusal<B: Default>(response: Response<B>, max_message_bytes: usize) -> Response<B> {
+    let refusal = Status::from_header_map(response.headers());
+    // The worker's own statuses have details, always.
+    let code = refusal.filter(|refusal| refusal.details().is_empty()).map(|refusal| refusal.code());
+    let description = match code {
+        Some(Code::Unimplemented) if response.headers().contains_key(ACCEPTS) => {
+            let mut named = status(&Error::RequestCompressed).into_http();
+            named.headers_mut().insert(ACCEPTS, HeaderValue::from_static("identity"));
+            return named;
+        }
+        Some(Code::OutOfRange) => {
+            format!("is larger than {max_message_bytes} bytes, which is all that is read")
+        }
+        Some(Code::Internal) => "is not one whole message of gRPC".to_owned(),
+        _ => return response,
+    };
+    let error = Error::InvalidNodeConfig(vec![Violation::new("request", description)]);
+    status(&error).into_http()
+}

@@ -1,0 +1,271 @@
+//! Errors into statuses: the one place where a failure becomes gRPC.
+
+use std::{collections::HashMap, time::Duration};
+
+use prost::Message;
+use prost_types::Any;
+use tonic::{Code, Status, metadata::MetadataMap};
+use tonic_types::pb;
+
+use crate::proto::{Cost, FailureDetail, Timing, Usage};
+use crate::{
+    error::{Error, ProviderError, ProviderErrorKind, Quota, Retry, Violation, shorten},
+    event::Phase,
+    execution::response::Failed,
+    telemetry,
+};
+
+/// The domain of what the worker itself says.
+const WORKER_DOMAIN: &str = "sparkler";
+/// The domain of what the provider says.
+const PROVIDER_DOMAIN: &str = "fireworks.ai";
+
+/// Message, details and metadata travel in headers, which nginx passes on up to
+/// 4 KiB in all, and careful clients take up to 8. So much for everything, names
+/// included.
+const MAX_WIRE_BYTES: usize = 3584;
+/// Of that, the names, the code, the pushback and the rest of the head.
+const FRAME_BYTES: usize = 320;
+/// Of that, the message, as it is encoded there.
+const MAX_MESSAGE_BYTES: usize = 640;
+/// What is left for the details, before base64 makes four bytes of three.
+const MAX_DETAILS_BYTES: usize = (MAX_WIRE_BYTES - FRAME_BYTES - MAX_MESSAGE_BYTES) / 4 * 3;
+/// What a detail takes beside its content: its type, and lengths.
+const DETAIL_FRAME_BYTES: usize = 64;
+/// Each of a violation's two texts, and each text of the provider.
+const MAX_TEXT_BYTES: usize = 256;
+
+/// The status of an error that came before anything had begun.
+pub fn status(error: &Error) -> Status {
+    make(error, None, None)
+}
+
+impl From<Failed> for Status {
+    fn from(failed: Failed) -> Status {
+        let detail = FailureDetail {
+            usage: failed.usage.map(Usage::from),
+            cost: failed.cost.map(Cost::from),
+            timing: Some(Timing::from(failed.timing)),
+            attempts: failed.attempts,
+            text: String::new(),
+            execution_token: failed.execution_token.unwrap_or_default(),
+        };
+        make(&failed.error, Some(failed.phase), Some(detail))
+    }
+}
+
+fn make(error: &Error, phase: Option<Phase>, detail: Option<FailureDetail>) -> Status {
+    // The call that it ends has failed for this reason, whatever else is told.
+    telemetry::current().reason(error.reason());
+    let message = shorten_encoded(&error.public_message());
+    let code = code(error);
+    let mut details = vec![any(&error_info(error, phase))];
+    if let Retry::After(wait) = error.retry() {
+        let retry_delay = prost_types::Duration::try_from(wait).ok();
+        details.push(any(&pb::RetryInfo { retry_delay }));
+    }
+    if let Some(quota) = error.quota() {
+        details.push(any(&quota_failure(quota)));
+    }
+    let mut rich = pb::Status { code: code.into(), message: message.clone(), details };
+    // What has a size of its own is in; the rest shares what is left.
+    let reserved = detail.as_ref().map_or(0, |detail| detail.encoded_len() + DETAIL_FRAME_BYTES);
+    if let Error::InvalidNodeConfig(violations) = error {
+        let violations = bad_request(violations, room(&rich).saturating_sub(reserved));
+        rich.details.push(any(&violations));
+    }
+    if let Some(mut detail) = detail {
+        let room = room(&rich).saturating_sub(reserved);
+        detail.text = cut(answer_text(error), room);
+        rich.details.push(any(&detail));
+    }
+    Status::with_details_and_metadata(code, message, rich.encode_to_vec().into(), pushback(error))
+}
+
+/// How many bytes another detail of a status may have.
+fn room(rich: &pb::Status) -> usize {
+    MAX_DETAILS_BYTES.saturating_sub(rich.encoded_len() + DETAIL_FRAME_BYTES)
+}
+
+/// The beginning of a text, its ellipsis included in the bound.
+fn cut(text: &str, most_bytes: usize) -> String {
+    let most = if text.len() > most_bytes { most_bytes.saturating_sub(3) } else { most_bytes };
+    shorten(text, most).into_owned()
+}
+
+fn code(error: &Error) -> Code {
+    match error {
+        Error::InvalidNodeConfig(_) => Code::InvalidArgument,
+        Error::UnknownNodeType { .. } | Error::RequestCompressed => Code::Unimplemented,
+        Error::NotCached | Error::ExecutionNotFound => Code::NotFound,
+        Error::IdempotencyMismatch => Code::FailedPrecondition,
+        Error::CallerUnauthenticated => Code::Unauthenticated,
+        Error::Provider(provider) => provider_code(provider.kind),
+        Error::Deadline { .. } | Error::RequestOverdue { .. } => Code::DeadlineExceeded,
+        Error::Saturated { .. } | Error::OutputTooLarge { .. } => Code::ResourceExhausted,
+        Error::Draining { .. } | Error::ConnectionMaxAge { .. } => Code::Unavailable,
+        Error::OutputNotJson { .. } | Error::OutputSchemaMismatch { .. } => {
+            Code::FailedPrecondition
+        }
+        Error::Cancelled => Code::Cancelled,
+        Error::Internal(_) => Code::Internal,
+    }
+}
+
+fn provider_code(kind: ProviderErrorKind) -> Code {
+    match kind {
+        ProviderErrorKind::CredentialRejected
+        | ProviderErrorKind::BillingRequired
+        | ProviderErrorKind::AccountSuspended
+        | ProviderErrorKind::AnswerInvalid => Code::FailedPrecondition,
+        ProviderErrorKind::ModelForbidden => Code::PermissionDenied,
+        ProviderErrorKind::ModelNotFound => Code::NotFound,
+        ProviderErrorKind::RequestRejected | ProviderErrorKind::ContextTooLong => {
+            Code::InvalidArgument
+        }
+        ProviderErrorKind::RateLimited => Code::ResourceExhausted,
+        ProviderErrorKind::Unavailable
+        | ProviderErrorKind::DeploymentScalingUp
+        | ProviderErrorKind::StreamInterrupted => Code::Unavailable,
+    }
+}
+
+fn error_info(error: &Error, phase: Option<Phase>) -> pb::ErrorInfo {
+    let safe_to_retry = error.retry() != Retry::No;
+    let mut metadata = HashMap::from([("safe_to_retry".to_owned(), safe_to_retry.to_string())]);
+    let mut add = |key: &str, value: Option<String>| {
+        metadata.extend(value.map(|value| (key.to_owned(), value)));
+    };
+    let mut phase = phase;
+    let domain = match error {
+        Error::Provider(provider) => {
+            let ProviderError { http_status, code, request_id, .. } = &**provider;
+            add("http_status", http_status.map(|status| status.to_string()));
+            let text = |text: &Option<String>| text.as_ref().map(|text| cut(text, MAX_TEXT_BYTES));
+            add("provider_code", text(code));
+            add("provider_request_id", text(request_id));
+            phase = Some(provider.phase);
+            PROVIDER_DOMAIN
+        }
+        _ => WORKER_DOMAIN,
+    };
+    if let Error::Deadline { phase: waited_for, .. } = error {
+        phase = Some(*waited_for);
+    }
+    add("phase", phase.map(|phase| phase.as_str().to_owned()));
+    if let Error::UnknownNodeType { known, .. } = error {
+        add("known_node_types", Some(known.join(",")));
+    }
+    pb::ErrorInfo { reason: error.reason().to_owned(), domain: domain.to_owned(), metadata }
+}
+
+/// As many violations as there is room for, and how many more there are.
+fn bad_request(violations: &[Violation], mut room: usize) -> pb::BadRequest {
+    let more = field_violation(&Violation::more(usize::MAX)).encoded_len();
+    room = room.saturating_sub(more);
+    let mut field_violations = Vec::new();
+    for violation in violations.iter().map(field_violation) {
+        // Its tag and its length.
+        let bytes = violation.encoded_len() + 3;
+        if bytes > room {
+            break;
+        }
+        room -= bytes;
+        field_violations.push(violation);
+    }
+    let untold: usize = violations[field_violations.len()..].iter().map(Violation::count).sum();
+    if untold > 0 {
+        field_violations.push(field_violation(&Violation::more(untold)));
+    }
+    pb::BadRequest { field_violations }
+}
+
+fn field_violation(violation: &Violation) -> pb::bad_request::FieldViolation {
+    pb::bad_request::FieldViolation {
+        field: cut(&violation.field, MAX_TEXT_BYTES),
+        description: cut(&violation.description, MAX_TEXT_BYTES),
+        ..Default::default()
+    }
+}
+
+fn quota_failure(Quota { subject, description }: Quota) -> pb::QuotaFailure {
+    let subject = cut(&subject, MAX_TEXT_BYTES);
+    let violation = pb::quota_failure::Violation { subject, description, ..Default::default() };
+    pb::QuotaFailure { violations: vec![violation] }
+}
+
+/// The beginning of a message, by what it takes in a header, where everything
+/// but printable ASCII is three bytes for one.
+fn shorten_encoded(message: &str) -> String {
+    let mut room = MAX_MESSAGE_BYTES;
+    let fits = message.char_indices().take_while(|(_, character)| {
+        let plain = matches!(character, ' '..='~') && !"\"#%<>`?{}".contains(*character);
+        let bytes = if plain { 1 } else { 3 * character.len_utf8() };
+        let fits = bytes <= room;
+        room = room.saturating_sub(bytes);
+        fits
+    });
+    let end = fits.last().map_or(0, |(start, character)| start + character.len_utf8());
+    shorten(message, end).into_owned()
+}
+
+/// The header of a pushback, by the protocol of retries.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// What gRPC clients with a retry policy wait for. Only the worker's own
+/// refusals: they came before anything was done.
+fn pushback(error: &Error) -> MetadataMap {
+    let mut metadata = MetadataMap::new();
+    if let Error::Saturated { limit, .. } = error
+        && limit.is_daily()
+    {
+        // Not by itself: nobody is to hold a call until tomorrow.
+        metadata.insert(PUSHBACK, "-1".parse().expect("a header value"));
+        return metadata;
+    }
+    if let Error::Saturated { retry_after, .. }
+    | Error::Draining { retry_after }
+    | Error::ConnectionMaxAge { retry_after } = error
+    {
+        metadata.insert(PUSHBACK, milliseconds(*retry_after).into());
+    }
+    metadata
+}
+
+fn milliseconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn answer_text(error: &Error) -> &str {
+    match error {
+        Error::OutputNotJson { text, .. } | Error::OutputSchemaMismatch { text, .. } => text,
+        _ => "",
+    }
+}
+
+fn any<M: Message + TypeUrl>(message: &M) -> Any {
+    Any { type_url: M::type_url(), value: message.encode_to_vec() }
+}
+
+/// The type URL of a detail.
+trait TypeUrl {
+    fn type_url() -> String;
+}
+
+macro_rules! type_urls {
+    ($($message:ty => $name:literal),* $(,)?) => {
+        $(impl TypeUrl for $message {
+            fn type_url() -> String {
+                concat!("type.googleapis.com/", $name).to_owned()
+            }
+        })*
+    };
+}
+
+type_urls! {
+    pb::ErrorInfo => "google.rpc.ErrorInfo",
+    pb::RetryInfo => "google.rpc.RetryInfo",
+    pb::BadRequest => "google.rpc.BadRequest",
+    pb::QuotaFailure => "google.rpc.QuotaFailure",
+    FailureDetail => "sparkler.worker.v1.FailureDetail",
+}

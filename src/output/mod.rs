@@ -1,0 +1,399 @@
+//! What form the caller wants the answer in, and whether an answer has it.
+//!
+//! Reads, never repairs: an answer that is not the JSON asked for is refused,
+//! one that is stays as the model wrote it. Nothing is fetched: a schema that
+//! refers to another document is refused. Called by `proto`, which makes an
+//! [`OutputFormat`], by nodes, which ask the provider for it, and by
+//! `execution`, which checks what came.
+
+mod graph;
+mod pattern;
+mod steps;
+
+use std::{fmt, sync::Arc};
+
+use jsonschema::{PatternOptions, ValidationError, Validator};
+use serde_json::Value;
+
+use self::graph::Graph;
+use crate::error::{Error, shorten};
+
+/// How many mismatches one message tells.
+const MAX_MISMATCHES: usize = 3;
+/// How long what one mismatch says may be.
+const MISMATCH_BYTES: usize = 200;
+/// How long a schema may be. Real ones have a few thousand bytes; what a
+/// schema can do to the worker grows with it.
+const SCHEMA_BYTES: usize = 64 * 1024;
+/// How many patterns a schema may have, how much memory one of them may compile
+/// to, and all together; and as much again while they run.
+const MOST_PATTERNS: usize = 128;
+const PATTERN_BYTES: usize = 1 << 20;
+const ALL_PATTERNS_BYTES: usize = 4 << 20;
+/// Up to so many steps a check also collects where the mismatches are: each
+/// branch that does not match takes memory.
+const STEPS_EXPLAINED: u64 = 50_000;
+
+/// What form an answer takes.
+#[derive(Debug, Clone, Default)]
+pub enum OutputFormat {
+    /// Whatever the model writes.
+    #[default]
+    Text,
+    /// JSON.
+    Json {
+        /// What it must meet besides.
+        schema: Option<Schema>,
+    },
+}
+
+impl OutputFormat {
+    /// Whether JSON is wanted.
+    pub fn is_json(&self) -> bool {
+        matches!(self, OutputFormat::Json { .. })
+    }
+
+    /// Whether an answer has the form; else [`Error::OutputNotJson`] or
+    /// [`Error::OutputSchemaMismatch`].
+    ///
+    /// Numbers are checked as `f64` where they do not fit 64 bits, and a number
+    /// beyond that, like nesting beyond 127 levels, is no JSON here. Blocking, and
+    /// bounded: what would take too long is refused before it begins.
+    pub fn check(&self, text: &str) -> Result<(), Error> {
+        let OutputFormat::Json { schema } = self else {
+            return Ok(());
+        };
+        let parsed = serde_json::from_str(json_of(text));
+        let answer: Value = parsed.map_err(|problem| Error::OutputNotJson {
+            problem: problem.to_string(),
+            text: shorten(text, Error::MAX_TEXT_BYTES).into_owned(),
+        })?;
+        match schema.as_ref().and_then(|schema| schema.mismatch(&answer)) {
+            None => Ok(()),
+            Some(problem) => Err(Error::OutputSchemaMismatch {
+                problem,
+                text: shorten(text, Error::MAX_TEXT_BYTES).into_owned(),
+            }),
+        }
+    }
+}
+
+/// The JSON of an answer: all of it, or what is in its fenced block where there is
+/// nothing beside it.
+pub fn json_of(answer: &str) -> &str {
+    let inside = || {
+        let block = answer.trim().strip_prefix("```")?.strip_suffix("```")?;
+        let (language, inside) = block.split_once('\n')?;
+        matches!(language.trim(), "" | "json" | "JSON").then_some(inside.trim())
+    };
+    inside().unwrap_or(answer)
+}
+
+/// A JSON Schema: 2020-12, unless its `$schema` names another draft.
+#[derive(Clone)]
+pub struct Schema {
+    text: Arc<str>,
+    validator: Arc<Validator>,
+    graph: Arc<Graph>,
+}
+
+impl Schema {
+    /// Compiles a schema, or tells why it cannot be one, as a sentence without
+    /// its subject. Blocking, for milliseconds: not for executing threads.
+    pub fn parse(text: &str) -> Result<Schema, String> {
+        if text.len() > SCHEMA_BYTES {
+            return Err(format!("has {} bytes; at most {SCHEMA_BYTES}", text.len()));
+        }
+        let value: Value =
+            serde_json::from_str(text).map_err(|problem| format!("is no JSON: {problem}"))?;
+        if !value.is_object() {
+            return Err("must be a JSON object that is a JSON Schema".to_owned());
+        }
+        let graph = Graph::read(&value)?;
+        if graph.patterns > MOST_PATTERNS {
+            return Err(format!("has {} patterns; at most {MOST_PATTERNS}", graph.patterns));
+        }
+        let pattern_bytes = (ALL_PATTERNS_BYTES / graph.patterns.max(1)).min(PATTERN_BYTES);
+        let patterns = PatternOptions::regex();
+        let validator = jsonschema::options()
+            // A linear-time engine: the pattern is the caller's and the text
+            // the model's, and neither may buy a backtracking worker.
+            .with_pattern_options(patterns.size_limit(pattern_bytes).dfa_size_limit(pattern_bytes))
+            .build(&value)
+            .map_err(|problem| format!("is no usable JSON Schema: {}", located(&problem)))?;
+        let (validator, graph) = (Arc::new(validator), Arc::new(graph));
+        Ok(Schema { text: compact(text).into(), validator, graph })
+    }
+
+    /// The schema as it was written, without white space between its tokens: the
+    /// order of its properties matters to the model, its numbers are not
+    /// rounded.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn mismatch(&self, answer: &Value) -> Option<String> {
+        let Some(steps) = steps::count(&self.graph, answer) else {
+            return Some(format!(
+                "checking it would take more than {} steps: the schema branches again at each \
+                 level of the answer",
+                steps::MOST
+            ));
+        };
+        if steps > STEPS_EXPLAINED {
+            let is_valid = self.validator.is_valid(answer);
+            return (!is_valid).then(|| "it is too large to say where".to_owned());
+        }
+        let mut errors = self.validator.iter_errors(answer);
+        let mut problem = located(&errors.next()?);
+        for error in errors.by_ref().take(MAX_MISMATCHES - 1) {
+            problem.push_str("; ");
+            problem.push_str(&located(&error));
+        }
+        if errors.next().is_some() {
+            problem.push_str("; and more");
+        }
+        Some(problem)
+    }
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Schema").field(&self.text).finish()
+    }
+}
+
+/// Where and what, without the value itself: it may be the whole answer.
+fn located(error: &ValidationError<'_>) -> String {
+    let path = error.instance_path().as_str();
+    let what = error.masked().to_string();
+    let what = shorten(&what, MISMATCH_BYTES);
+    if path.is_empty() {
+        what.into_owned()
+    } else {
+        format!("at {}: {what}", shorten(path, MISMATCH_BYTES))
+    }
+}
+
+/// Valid JSON text without the white space between its tokens.
+fn compact(text: &str) -> String {
+    let mut compact = String::with_capacity(text.len());
+    let mut in_string = false;
+    let mut escaped = false;
+    for character in text.chars() {
+        if in_string {
+            in_string = escaped || character != '"';
+            escaped = !escaped && character == '\\';
+        } else if character.is_ascii_whitespace() {
+            continue;
+        } else {
+            in_string = character == '"';
+        }
+        compact.push(character);
+    }
+    compact
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(schema: &str) -> OutputFormat {
+        let schema = Schema::parse(schema).expect("a schema");
+        OutputFormat::Json { schema: Some(schema) }
+    }
+
+    #[test]
+    fn text_is_whatever_the_model_writes() {
+        assert_eq!(OutputFormat::Text.check("{not json"), Ok(()));
+    }
+
+    #[test]
+    fn an_answer_that_is_not_json_is_refused_with_the_place() {
+        let format = OutputFormat::Json { schema: None };
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        for (answer, problem) in [
+            ("", "EOF while parsing a value at line 1 column 0"),
+            ("{\"a\":1", "EOF while parsing an object at line 1 column 6"),
+            ("So: ```json\n{}\n```", "expected value at line 1 column 1"),
+            ("```python\n{}\n```", "expected value at line 1 column 1"),
+            ("{} and more", "trailing characters at line 1 column 4"),
+            ("NaN", "expected value at line 1 column 1"),
+            (deep.as_str(), "recursion limit exceeded at line 1 column 128"),
+        ] {
+            let Err(Error::OutputNotJson { problem: reported, .. }) = format.check(answer) else {
+                panic!("{answer:.20} was taken for JSON");
+            };
+            assert_eq!(reported, problem);
+        }
+    }
+
+    #[test]
+    fn json_of_any_kind_is_json() {
+        let format = OutputFormat::Json { schema: None };
+        for answer in [
+            "{}",
+            " [1] \n",
+            "\"text\"",
+            "null",
+            "123456789012345678901234567890",
+            "0.1000000000000000055511151231257827",
+        ] {
+            assert_eq!(format.check(answer), Ok(()), "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_mismatch_tells_where_and_what_but_not_the_answer() {
+        let format = json(
+            r#"{"type":"object","properties":{"price":{"type":"number"},"name":{"type":"string"}},
+                "required":["price","name"],"additionalProperties":false}"#,
+        );
+        let secret = "s3cret".repeat(100);
+        let answer = format!(r#"{{"price":"{secret}"}}"#);
+        let Err(Error::OutputSchemaMismatch { problem, text }) = format.check(&answer) else {
+            panic!("the answer was taken");
+        };
+        assert_eq!(
+            problem,
+            "\"name\" is a required property; at /price: value is not of type \"number\""
+        );
+        assert_eq!(text, answer);
+        assert_eq!(format.check(r#"{"price":1,"name":"x"}"#), Ok(()));
+    }
+
+    #[test]
+    fn many_mismatches_make_a_short_message() {
+        let format = json(r#"{"items":{"type":"string"}}"#);
+        let Err(error) = format.check("[1,2,3,4,5]") else {
+            panic!("the answer was taken");
+        };
+        let Error::OutputSchemaMismatch { problem, .. } = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(problem.matches("is not of type").count(), 3);
+        assert!(problem.ends_with("; and more"), "{problem}");
+    }
+
+    #[test]
+    fn an_integer_beyond_64_bits_is_still_an_integer() {
+        let format = json(r#"{"type":"integer"}"#);
+        assert_eq!(format.check("123456789012345678901234567890"), Ok(()));
+        assert!(format.check("1.5").is_err());
+    }
+
+    #[test]
+    fn what_is_no_schema_is_refused_with_the_reason() {
+        for (text, problem) in [
+            ("{", "is no JSON: EOF"),
+            ("true", "must be a JSON object"),
+            (r#"{"type":"strnig"}"#, "is no usable JSON Schema: at /type"),
+            (r#"{"$ref":"https://example.com/schema.json"}"#, "at #: $ref"),
+            (r#"{"$ref":"file:///etc/passwd"}"#, "at #: $ref"),
+            (r#"{"pattern":"(?=look)ahead"}"#, "at #/pattern: the pattern has look-around"),
+            (r##"{"$ref":"#/$defs/none"}"##, "at #: $ref"),
+            (r#"{"pattern":"((a{999}){999}){999}"}"#, "is no usable JSON Schema: at /pattern"),
+        ] {
+            let reported = Schema::parse(text).expect_err(text);
+            assert!(reported.starts_with(problem), "{text}: {reported}");
+            assert!(reported.len() < 400, "{reported}");
+        }
+    }
+
+    #[test]
+    fn a_fenced_block_by_itself_is_unwrapped() {
+        let format = OutputFormat::Json { schema: None };
+        for answer in ["```json\n{}\n```", " ```\n[1]\n``` ", "```JSON\r\n{\"a\":\"```\"}\r\n```"] {
+            assert_eq!(format.check(answer), Ok(()), "{answer}");
+        }
+        assert_eq!(json_of("```json\n{\"a\": 1}\n```"), "{\"a\": 1}");
+        assert_eq!(json_of(" {} "), " {} ");
+    }
+
+    /// Chains of definitions, each of which refers to the next so often.
+    fn chain(length: usize, keyword: &str, times: usize) -> String {
+        let mut definitions = serde_json::Map::new();
+        for index in 0..length {
+            let next = serde_json::json!({"$ref": format!("#/$defs/a{}", index + 1)});
+            definitions
+                .insert(format!("a{index}"), serde_json::json!({keyword: vec![next; times]}));
+        }
+        definitions.insert(format!("a{length}"), serde_json::json!({"type": "string"}));
+        let schema = serde_json::json!({
+            "$ref": "#/$defs/a0", "unevaluatedProperties": false, "$defs": definitions,
+        });
+        schema.to_string()
+    }
+
+    #[test]
+    fn a_schema_that_branches_too_much_is_refused_by_name() {
+        let itself = "refers to itself without going into the answer";
+        for (schema, problem) in [
+            (chain(60, "allOf", 2), "branches too much"),
+            (chain(20, "oneOf", 2), "branches too much"),
+            (chain(6, "anyOf", 8), "branches too much"),
+            (chain(200, "allOf", 1), "branches too much"),
+            (r##"{"$ref":"#"}"##.to_owned(), itself),
+            (r##"{"allOf":[{"$ref":"#"}]}"##.to_owned(), itself),
+            (r##"{"if":{"not":{"$dynamicRef":"#a"}},"$dynamicAnchor":"a"}"##.to_owned(), itself),
+            (r##"{"dependentSchemas":{"a":{"$ref":"#"}}}"##.to_owned(), itself),
+        ] {
+            let reported = Schema::parse(&schema).expect_err(&schema);
+            assert!(
+                reported.contains(problem) && reported.contains('#'),
+                "{schema:.80}: {reported}"
+            );
+        }
+        let resources =
+            (0..5).map(|index| (index.to_string(), serde_json::json!({"$id": index.to_string()})));
+        let definitions: serde_json::Map<String, Value> = resources.collect();
+        let schema = serde_json::json!({"$defs": definitions}).to_string();
+        assert!(Schema::parse(&schema).expect_err("resources").contains("$id"));
+    }
+
+    #[test]
+    fn what_people_write_is_taken() {
+        for schema in [
+            r##"{"$ref":"#/$defs/n","$defs":{"n":{"type":"object","properties":{"children":{"type":"array","items":{"$ref":"#/$defs/n"}}},"unevaluatedProperties":false}}}"##,
+            r##"{"$id":"https://x.com/root.json","properties":{"a":{"$ref":"root.json#/$defs/A%20b"}},"$defs":{"A b":{"$anchor":"here"},"c":{"$ref":"#here"}}}"##,
+            r#"{"anyOf":[{"type":"null"},{"type":"string","pattern":"^[\\w.-]{1,64}@[\\w.-]{1,255}$"}]}"#,
+            r##"{"$schema":"http://json-schema.org/draft-07/schema#","definitions":{"a":{"format":"date-time"}},"items":[{"$ref":"#/definitions/a"}]}"##,
+        ] {
+            if let Err(problem) = Schema::parse(schema) {
+                panic!("{schema}: {problem}");
+            }
+        }
+    }
+
+    /// Two branches at every level, and the difference only at the bottom.
+    #[test]
+    fn a_check_that_would_take_long_does_not_begin() {
+        for (keyword, items) in [
+            (
+                "anyOf",
+                r##"[{"items":{"$ref":"#"},"minItems":0},{"items":{"$ref":"#"},"maxItems":9}]"##,
+            ),
+            ("oneOf", r##"[{"items":{"$ref":"#"}},{"prefixItems":[{"$ref":"#"}]}]"##),
+            ("allOf", r##"[{"contains":{"$ref":"#"}},{"not":{"items":{"$ref":"#"}}}]"##),
+        ] {
+            let format = json(&format!(r#"{{"{keyword}":{items}}}"#));
+            let answer = "[".repeat(60) + "1" + &"]".repeat(60);
+            let began = std::time::Instant::now();
+            let Err(Error::OutputSchemaMismatch { problem, .. }) = format.check(&answer) else {
+                panic!("{keyword} was checked");
+            };
+            assert!(problem.contains("steps"), "{problem}");
+            assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+            let _checked = format.check("[[[]]]");
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_schema_keeps_order_and_numbers_and_loses_white_space() {
+        let schema = Schema::parse(
+            "{ \"z\" : 1.50,\n\t\"a b\" : \" \\\" \\\\\" ,\"maximum\":18446744073709551616 }",
+        )
+        .expect("a schema");
+        assert_eq!(schema.text(), r#"{"z":1.50,"a b":" \" \\","maximum":18446744073709551616}"#);
+    }
+}

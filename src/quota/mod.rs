@@ -1,0 +1,247 @@
+//! What tenants may spend a day, in tokens and dollars, and what they have spent:
+//! all of a fleet together where workers share a Redis, else this worker alone.
+//!
+//! What the provider was asked for counts, for the tenant whose execution had it
+//! asked; hits and followers spend nothing. A limit is looked at when a call comes
+//! in: executions under way when it is met run on, so a tenant may end a little
+//! above it. While Redis cannot be asked each worker goes by what it knows, and
+//! says so in its log; what was spent meanwhile is told when Redis is back.
+//!
+//! Asked by `execution` for each call, and told by it what each call of the
+//! provider has spent.
+
+mod file;
+mod tenant;
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use moka::sync::Cache;
+use tokio::time::Instant;
+
+pub use self::file::{QuotaFile, Spend};
+use self::tenant::{Day, Purses, TenantSpend};
+use crate::{
+    error::Error,
+    file_watcher::FileWatcher,
+    redis::{Connection, Script, Value},
+};
+
+static SPEND: Script = Script::new("spend", include_str!("spend.lua"));
+
+/// The operator's limits, as they are in their file at the moment.
+pub type Limits = Arc<FileWatcher<QuotaFile>>;
+
+/// What tenants may spend and have spent.
+pub struct Quotas {
+    limits: Option<Limits>,
+    fleet: Option<Shared>,
+    /// Of those who have spent something here: their sums are known nowhere else,
+    /// so none gives way to another.
+    spenders: Cache<Arc<str>, Arc<Mutex<Purses>>>,
+    /// Of all others: what was heard of the fleet, which can be asked again.
+    strangers: Cache<Arc<str>, Arc<Mutex<Purses>>>,
+    /// Whether Redis could not be asked the last time.
+    alone: AtomicBool,
+}
+
+/// Where a fleet keeps what was spent.
+pub struct Shared {
+    /// Its memory.
+    pub redis: Connection,
+    /// What tenants' names are hidden with there.
+    pub naming_key: [u8; 32],
+}
+
+/// What was heard of the fleet counts for so long.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+/// Tenants that have spent nothing here and are remembered all the same.
+const MOST_STRANGERS: u64 = 100_000;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The limits of a file; or everything that is wrong with it.
+pub fn limits(file: &Path) -> Result<Limits, String> {
+    FileWatcher::read(vec![file.to_owned()], file::parse).map(Arc::new)
+}
+
+impl Quotas {
+    /// Nobody has spent anything, as far as is known.
+    pub fn new(limits: Option<Limits>, fleet: Option<Shared>) -> Quotas {
+        let spenders = Cache::builder().time_to_idle(2 * DAY).build();
+        let strangers = Cache::builder().max_capacity(MOST_STRANGERS).time_to_idle(DAY).build();
+        Quotas { limits, fleet, spenders, strangers, alone: AtomicBool::new(false) }
+    }
+
+    /// Whether a tenant may spend more today; fails with the limit that it has
+    /// met. Asks Redis now and then, within its time limit.
+    pub async fn check(&self, tenant: &str) -> Result<(), Error> {
+        let Some(limits) = &self.limits else {
+            return Ok(());
+        };
+        let quota = limits.current().quota(tenant);
+        if quota.is_unbounded() {
+            return Ok(());
+        }
+        let (day, left) = today();
+        if self.is_stale(tenant, day) {
+            self.report(tenant).await;
+        }
+        let record = self.with_spend(tenant, day, |spend| spend.known());
+        match quota.met(tenant, record) {
+            None => Ok(()),
+            Some(limit) => Err(Error::Saturated { limit, retry_after: left }),
+        }
+    }
+
+    /// A call of the provider was paid for.
+    pub fn record(&self, tenant: &str, record: Spend) {
+        if self.limits.is_some() {
+            let spends = self.spenders.get_with(Arc::from(tenant), || self.spends(tenant));
+            on(&spends, today().0, |spend| spend.spend(record));
+        }
+    }
+
+    /// Tells the fleet what this worker has spent for a tenant, if it has not heard
+    /// of it. Dropped, it is told the next time.
+    pub async fn settle(&self, tenant: &str) {
+        if self.limits.is_some() && !self.with_spend(tenant, today().0, |spend| spend.is_reported())
+        {
+            self.report(tenant).await;
+        }
+    }
+
+    /// Tells the fleet what was spent here, and hears what was in all.
+    async fn report(&self, tenant: &str) {
+        let (Some(_), Some(fleet)) = (&self.limits, &self.fleet) else {
+            return;
+        };
+        let (day, _) = today();
+        let own = self.with_spend(tenant, day, |spend| {
+            *spend.asked() = Some(Instant::now());
+            spend.own()
+        });
+        let received = fleet.report(tenant, day, own).await;
+        self.note(received.is_none());
+        if let Some(all) = received {
+            self.with_spend(tenant, day, |spend| spend.received(own, all));
+        }
+    }
+
+    fn is_stale(&self, tenant: &str, day: Day) -> bool {
+        let asked = self.with_spend(tenant, day, |spend| *spend.asked());
+        asked.is_none_or(|asked| asked.elapsed() >= FRESH_FOR)
+    }
+
+    fn with_spend<T>(&self, tenant: &str, day: Day, look: impl FnOnce(&mut TenantSpend) -> T) -> T {
+        let known = self.spenders.get(tenant);
+        on(&known.unwrap_or_else(|| self.spends(tenant)), day, look)
+    }
+
+    fn spends(&self, tenant: &str) -> Arc<Mutex<Purses>> {
+        let known = self.strangers.get(tenant);
+        known.unwrap_or_else(|| self.strangers.get_with(Arc::from(tenant), Arc::default))
+    }
+
+    /// Says so when it begins, and when it ends.
+    fn note(&self, alone: bool) {
+        if self.alone.swap(alone, Ordering::Relaxed) == alone {
+            return;
+        }
+        if alone {
+            tracing::warn!(
+                "Redis cannot be asked what tenants have spent today: this worker goes by its own \
+                 count until it can"
+            );
+        } else {
+            tracing::info!("Redis is asked again what tenants have spent today");
+        }
+    }
+}
+
+fn on<T>(spends: &Mutex<Purses>, day: Day, look: impl FnOnce(&mut TenantSpend) -> T) -> T {
+    look(spends.lock().unwrap_or_else(PoisonError::into_inner).on(day))
+}
+
+impl Shared {
+    async fn report(&self, tenant: &str, day: Day, own: Spend) -> Option<Spend> {
+        let key = self.key(tenant, day);
+        let (tokens, money) = (own.tokens.to_string(), own.money.to_string());
+        let keep = (2 * DAY).as_millis().to_string();
+        let worker = self.redis.instance().as_bytes();
+        let arguments = [worker, tokens.as_bytes(), money.as_bytes(), keep.as_bytes()];
+        match self.redis.script(&SPEND, &[key.as_bytes()], &arguments).await {
+            Ok(Value::Array(sums)) => match sums[..] {
+                [Value::Int(tokens), Value::Int(money)] => {
+                    Some(Spend { tokens: u64::try_from(tokens).ok()?, money })
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn key(&self, tenant: &str, day: Day) -> String {
+        let mut name = blake3::Hasher::new_keyed(&self.naming_key);
+        name.update(&day.to_le_bytes()).update(tenant.as_bytes());
+        format!("sparkler:1:{{{}}}:spent", name.finalize().to_hex())
+    }
+}
+
+/// The day in UTC, and what is left of it.
+fn today() -> (Day, Duration) {
+    // A clock before 1970 counts as the first day.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let day = now.as_secs() / DAY.as_secs();
+    let ends = Duration::from_secs((day + 1) * DAY.as_secs());
+    (day, ends - now)
+}
+
+impl fmt::Debug for Quotas {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Allowances")
+            .field("limited", &self.limits.is_some())
+            .field("shared", &self.fleet.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shared").field("redis", &self.redis).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limited(tokens: u64) -> Quotas {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("limits.json");
+        let text = format!(r#"{{"default": {{"tokens_per_day": {tokens}}}}}"#);
+        std::fs::write(&file, text).expect("a file");
+        Quotas::new(Some(limits(&file).expect("limits")), None)
+    }
+
+    #[tokio::test]
+    async fn more_tenants_than_are_remembered_wipe_no_sum() {
+        let allowances = limited(10);
+        for number in 0..=MOST_STRANGERS + 1000 {
+            allowances.record(&format!("tenant {number}"), Spend { tokens: 10, money: 0 });
+        }
+        allowances.spenders.run_pending_tasks();
+        for number in (0..=MOST_STRANGERS).step_by(1000) {
+            let asked = allowances.check(&format!("tenant {number}")).await;
+            assert!(asked.is_err(), "tenant {number} begins again");
+        }
+        allowances.check("a stranger").await.expect("who has spent nothing may");
+    }
+}

@@ -1,0 +1,181 @@
+//! Keeps the way to Redis open, and closed while it leads nowhere.
+//!
+//! A command that is late, or finds the server gone or read-only, closes the way
+//! for all at once. The keeper then asks the server on its own, with pauses that
+//! grow, and opens the way when a small write has been answered in time. Each
+//! time it dials anew: the server may have become another.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use ::redis::cmd;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{Cause, RedisConfig, link::Link, pause::Pause, warning::Warning};
+use crate::metrics::Metrics;
+
+/// The way to Redis.
+pub(super) struct LinkState {
+    pub(super) config: RedisConfig,
+    pub(super) warning: Warning,
+    pub(super) metrics: Metrics,
+    open: watch::Sender<Option<Open>>,
+    /// Rung when the way was closed.
+    closed: Notify,
+    /// Counts the connections there have been.
+    reconnects: watch::Sender<u64>,
+    /// The hash tag of the key that something failed for: in a Cluster, the
+    /// server to ask is the one that has it.
+    suspect: Mutex<Vec<u8>>,
+}
+
+/// A way that is open.
+#[derive(Clone)]
+pub(super) struct Open {
+    pub(super) link: Link,
+    /// Counts how often it was opened: what fails over an old one closes none.
+    turn: u64,
+}
+
+impl LinkState {
+    /// A way that held for this long was good.
+    const CALM: Duration = Duration::from_secs(5);
+
+    pub(super) fn new(config: RedisConfig, metrics: Metrics) -> LinkState {
+        metrics.redis_reachable(false);
+        LinkState {
+            config,
+            metrics,
+            warning: Warning::default(),
+            open: watch::Sender::new(None),
+            closed: Notify::new(),
+            reconnects: watch::Sender::new(0),
+            suspect: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The way, if it is open.
+    pub(super) fn open(&self) -> Option<Open> {
+        self.open.borrow().clone()
+    }
+
+    /// Whether it is open, to be waited for.
+    pub(super) fn is_open(&self) -> watch::Receiver<Option<Open>> {
+        self.open.subscribe()
+    }
+
+    /// Counts the connections there have been, to be waited for.
+    pub(super) fn reconnects(&self) -> watch::Receiver<u64> {
+        self.reconnects.subscribe()
+    }
+
+    /// Closes the way after a command over `way`, for `key`, has failed.
+    pub(super) fn close(&self, state: &Open, key: &[u8]) {
+        let was_open = self.open.send_if_modified(|open| {
+            let same = open.as_ref().is_some_and(|open| open.turn == state.turn);
+            if same {
+                *open = None;
+            }
+            same
+        });
+        if was_open {
+            self.metrics.redis_reachable(false);
+            *self.suspect() = hash_tag(key).to_vec();
+            self.closed.notify_one();
+        }
+    }
+
+    /// Records a failure.
+    pub(super) fn failed(&self, cause: Cause) {
+        self.warning.failed(cause);
+        if cause.is_refusal() {
+            self.metrics.redis_refused(cause.as_str());
+        }
+    }
+
+    /// Keeps the way for ever.
+    pub(super) async fn keep(&self) {
+        let mut pause = Pause::default();
+        let mut turn = 0;
+        loop {
+            match Link::dial(&self.config).await {
+                Ok(link) => {
+                    self.reconnects.send_modify(|count| *count += 1);
+                    let failed = self.keep_link(link, &mut turn, &mut pause).await;
+                    self.failed(failed);
+                }
+                Err(cause) => self.failed(cause),
+            }
+            sleep(pause.next()).await;
+        }
+    }
+
+    /// Opens the way over one link, again and again while it answers; why it no
+    /// longer does.
+    async fn keep_link(&self, mut link: Link, turn: &mut u64, pause: &mut Pause) -> Cause {
+        loop {
+            if let Err(cause) = self.ask(&mut link).await {
+                return cause;
+            }
+            *turn += 1;
+            self.open.send_replace(Some(Open { link: link.clone(), turn: *turn }));
+            self.metrics.redis_reachable(true);
+            self.warning.recovered();
+            let opened = Instant::now();
+            self.closed.notified().await;
+            // One late answer is soon forgotten, many are not.
+            if opened.elapsed() > LinkState::CALM {
+                pause.reset();
+            } else {
+                sleep(pause.next()).await;
+            }
+        }
+    }
+
+    /// Whether a small write is answered in time.
+    async fn ask(&self, link: &mut Link) -> Result<(), Cause> {
+        let key = [b"sparkler:1:{", self.suspect().as_slice(), b"}:probe"].concat();
+        let mut probe = cmd("SET");
+        probe.arg(key).arg("").arg("PX").arg(1000);
+        match timeout(self.config.timeout, link.send(&probe)).await {
+            Ok(Ok(_)) => Ok(()),
+            Err(_) => Err(Cause::Late),
+            Ok(Err(error)) => match Cause::of(&error) {
+                // It answers, and may have what is looked for.
+                Cause::Full => Ok(()),
+                cause => Err(cause),
+            },
+        }
+    }
+
+    fn suspect(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
+        self.suspect.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What decides which server of a Cluster has a key.
+fn hash_tag(key: &[u8]) -> &[u8] {
+    let tag = || {
+        let from = key.iter().position(|byte| *byte == b'{')? + 1;
+        let length = key[from..].iter().position(|byte| *byte == b'}')?;
+        (length > 0).then(|| &key[from..from + length])
+    };
+    tag().unwrap_or(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hash_tag;
+
+    #[test]
+    fn the_hash_tag_is_what_stands_in_braces() {
+        assert_eq!(hash_tag(b"sparkler:1:{ab}:flight"), b"ab");
+        assert_eq!(hash_tag(b"plain"), b"plain");
+        assert_eq!(hash_tag(b"{}empty"), b"{}empty");
+    }
+}

@@ -1,0 +1,421 @@
+//! The worker as a server: gRPC with health and reflection, and the admin pages
+//! over HTTP. Takes its shutdown as an argument, and knows how to stop.
+//!
+//! Stopping, in order: health says NOT_SERVING and calls are still taken; new
+//! calls are refused and the connections told to go away; executions run on up
+//! to the drain limit; what is left ends in WORKER_DRAINING; then the server is
+//! dropped, whatever hangs. (The gRPC stack alone would wait for ever for an
+//! idle socket or an open health watch.)
+
+mod accepting;
+mod authentication;
+mod connection;
+mod crowd;
+mod fleet;
+mod handshake;
+mod health;
+mod receiving;
+mod side_ports;
+mod unhandled;
+mod watching;
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{
+    Router,
+    extract::Request,
+    http::{Extensions, StatusCode, header::CONTENT_TYPE},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::time::timeout;
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::{self, server::TcpIncoming},
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+use tower::util::MapResponseLayer;
+
+use self::{
+    accepting::listen,
+    authentication::Authentication,
+    connection::Peer,
+    fleet::{fleet, meet},
+    handshake::{Terms, connections},
+    health::probes,
+    receiving::{Receiving, received},
+    side_ports::{serve_pages, serve_probes},
+    watching::Watches,
+};
+use crate::{
+    admission::Admission,
+    cache::Memory,
+    config::{Config, ConnectionAge, IngressConfig},
+    cooldown::Cooldowns,
+    execution::{Executor, response::CacheStatus},
+    fireworks::Client,
+    flight::Flights,
+    grpc::Service,
+    grpc::name_refusal,
+    lifecycle::{DrainLimits, Lifecycle, Stage},
+    metrics::{Metrics, Signal},
+    node::Registry,
+    proto::{FILE_DESCRIPTOR_SET, worker_service_server::WorkerServiceServer},
+    quota::{Limits, Quotas, Shared},
+    redis::Connection,
+    secrets::Secrets,
+    telemetry::{self, Observer, Pipeline, Telemetry},
+};
+
+/// The names that health knows: the whole worker, and its service.
+const HEALTH_NAMES: [&str; 2] = ["", "sparkler.worker.v1.WorkerService"];
+
+/// How long ended streams may take to reach their callers.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Larger questions to reflection are refused: they are names.
+const MAX_QUESTION_BYTES: usize = 4 << 10;
+
+/// A worker that is bound and not yet serving.
+#[derive(Debug)]
+pub struct Server {
+    executor: Arc<Executor>,
+    incoming: TcpIncoming,
+    local_addr: SocketAddr,
+    health_incoming: Option<TcpIncoming>,
+    admin: TcpIncoming,
+    admin_addr: SocketAddr,
+    health: HealthReporter,
+    ingress: IngressConfig,
+    limits: Option<Limits>,
+    drain: DrainLimits,
+    max_message_bytes: usize,
+    reflection: bool,
+}
+
+impl Server {
+    /// Makes a worker and binds its ports. Nothing is answered yet. The worker of
+    /// a fleet waits a moment for its Redis first, so that its first calls share.
+    pub async fn bind(config: Config) -> anyhow::Result<Server> {
+        let executor = executor(&config)?;
+        if let Some(fleet) = &executor.fleet {
+            meet(fleet).await;
+        }
+        Server::bind_with(config, executor).await
+    }
+
+    /// The same around an executor of one's own: [`executor`]'s, with another
+    /// node in its registry.
+    pub async fn bind_with(config: Config, executor: Executor) -> anyhow::Result<Server> {
+        let incoming = listen(config.listen, "gRPC")?;
+        let health_incoming =
+            config.ingress.health_listen.map(|address| listen(address, "health")).transpose()?;
+        let admin = listen(config.admin_listen, "HTTP")?;
+        let health = HealthReporter::new();
+        for name in HEALTH_NAMES {
+            health.set_service_status(name, ServingStatus::NotServing).await;
+        }
+        Ok(Server {
+            local_addr: incoming.local_addr()?,
+            incoming,
+            health_incoming,
+            admin_addr: admin.local_addr()?,
+            admin,
+            health,
+            ingress: config.ingress,
+            limits: config.limits,
+            drain: config.drain,
+            // Room to tell a caller that its input is too large. What arrives is
+            // charged piece by piece, whatever it comes to.
+            max_message_bytes: config.execution.max_input_bytes.saturating_mul(4),
+            reflection: config.reflection,
+            executor: Arc::new(executor),
+        })
+    }
+
+    /// Where gRPC listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Where health alone is answered, if there is such a port.
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health_incoming.as_ref().and_then(|incoming| incoming.local_addr().ok())
+    }
+
+    /// Where the admin pages listen.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin_addr
+    }
+
+    /// Has the metrics count the log lines that `read` says were lost.
+    pub fn watch_lost_lines(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.executor.metrics.watch_dropped(Signal::Logs, read);
+    }
+
+    /// Serves until `shutdown` resolves, then stops within its limits. However
+    /// it ends, the last of the telemetry is delivered, within its own limit.
+    pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let telemetry = self.executor.telemetry.clone();
+        let served = self.serve(shutdown).await;
+        telemetry.pipeline().shut_down().await;
+        served
+    }
+
+    async fn serve(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let routes = self.routes()?;
+        let Server { executor, incoming, admin, health, ingress, limits, drain, .. } = self;
+        let lifecycle = executor.lifecycle.clone();
+        follow(&ingress, limits, &lifecycle);
+        ingress.callers.watch(&executor.metrics);
+        if let Some(tls) = &ingress.tls {
+            tls.record(&executor.metrics);
+        }
+        for name in HEALTH_NAMES {
+            health.set_service_status(name, ServingStatus::Serving).await;
+        }
+        let going_away = lifecycle.clone();
+        let router = grpc(routes, &ingress);
+        let lifetime = ingress.age.and_then(|age| age.limit.checked_add(age.grace));
+        let metrics = executor.metrics.clone();
+        let terms = Terms { tls: ingress.tls, lifetime, metrics: metrics.clone() };
+        let connections = connections(incoming, terms);
+        let serving = router.serve_with_incoming_shutdown(connections, async move {
+            going_away.reached(Stage::Draining).await;
+        });
+        let pages = admin_pages(lifecycle.clone(), metrics.clone());
+        lifecycle.spawn(serve_pages(admin, pages));
+        if let Some(incoming) = self.health_incoming {
+            let answers = tonic::service::Routes::new(probes(&health)).into_axum_router();
+            lifecycle.spawn(serve_probes(incoming, answers, metrics));
+        }
+        let stopping = async {
+            shutdown.await;
+            stop(&executor, &health, drain).await;
+        };
+        tokio::pin!(serving, stopping);
+        tokio::select! {
+            served = &mut serving => {
+                served.context("the gRPC server failed")?;
+                // Every connection has gone while the worker was draining.
+                stopping.await;
+            }
+            () = &mut stopping => {
+                // All executions have ended; what hangs now is sockets and
+                // watches.
+                let _ = timeout(FAREWELL, serving).await;
+            }
+        }
+        lifecycle.abort();
+        let _ = timeout(FAREWELL, lifecycle.idle()).await;
+        Ok(())
+    }
+
+    /// Who calls the worker is asked before a message is read. Health is open to
+    /// all, and so is reflection where there is any.
+    fn routes(&self) -> anyhow::Result<tonic::service::Routes> {
+        let max_message_bytes = self.max_message_bytes;
+        let service = WorkerServiceServer::new(Service::new(self.executor.clone()))
+            .max_decoding_message_size(max_message_bytes);
+        let service = InterceptedService::new(
+            service,
+            Authentication::new(self.ingress.callers.clone(), self.ingress.age),
+        );
+        let mut routes = tonic::service::Routes::builder();
+        routes.add_service(service).add_service(probes(&self.health));
+        if self.reflection {
+            let describe = || {
+                tonic_reflection::server::Builder::configure()
+                    .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            };
+            let (v1, v1alpha) = (describe().build_v1()?, describe().build_v1alpha()?);
+            routes
+                .add_service(v1.max_decoding_message_size(MAX_QUESTION_BYTES))
+                .add_service(v1alpha.max_decoding_message_size(MAX_QUESTION_BYTES));
+        }
+        let name = move |response| name_refusal(response, max_message_bytes);
+        let receiving = Receiving {
+            executor: self.executor.clone(),
+            limit: self.ingress.request_timeout,
+            watches: Watches::new(self.ingress.age),
+        };
+        let routes = routes.routes().into_axum_router();
+        let received = routes.layer(from_fn_with_state(receiving, received));
+        let named = received.layer(MapResponseLayer::new(name));
+        let metrics = self.executor.metrics.clone();
+        let caller_of = |extensions: &Extensions| extensions.get::<Peer>()?.address;
+        let observer = Observer::new(self.executor.telemetry.clone(), caller_of, move |call| {
+            metrics.rpc_ended(call.method, call.status, call.took);
+            if !call.has_owner {
+                unhandled::record_unhandled_call(&call, &metrics);
+            }
+        });
+        let traced = from_fn_with_state(observer, telemetry::traced);
+        Ok(tonic::service::Routes::from(named.layer(traced).layer(from_fn(grpc_alone))))
+    }
+}
+
+/// What a worker executes with, put together as configured.
+pub fn executor(config: &Config) -> anyhow::Result<Executor> {
+    let client = Client::new(config.fireworks.clone())?;
+    let mut pipeline = Pipeline::start(&config.telemetry)?;
+    let metrics = Metrics::new(|meters| pipeline.complete(meters));
+    let telemetry = Telemetry::new(pipeline, metrics.provider().clone(), &config.telemetry);
+    let lifecycle = Lifecycle::new();
+    let redis = config
+        .fleet
+        .as_ref()
+        .map(|fleet| Connection::open(fleet.redis.clone(), &lifecycle, &metrics));
+    let executor = Executor {
+        registry: Registry::new(client.clone()),
+        fireworks: client,
+        memory: Memory::new(config.memory),
+        flights: Flights::new(config.flights),
+        fleet: redis.clone().and_then(|redis| fleet(config, redis, &lifecycle)),
+        prices: config.prices.clone(),
+        secrets: Secrets::new(config.secrets_dir.clone()),
+        cache_secret: config.cache_secret.clone(),
+        other_secrets: config.fleet.clone().map_or(Vec::new(), |fleet| fleet.other_secrets),
+        admission: Admission::new(config.admission),
+        quotas: Quotas::new(
+            config.limits.clone(),
+            redis.map(|redis| Shared { redis, naming_key: config.cache_secret.naming_key() }),
+        ),
+        cooldowns: Cooldowns::new(config.refusals_for, metrics.clone()),
+        lifecycle,
+        metrics,
+        retry: config.retry.clone(),
+        settings: config.execution.clone(),
+        telemetry,
+    };
+    watch(&executor, config);
+    Ok(executor)
+}
+
+/// Has the figures read what is counted elsewhere. Of the flights only while
+/// there are any to count: the executor owns them, and its figures.
+fn watch(executor: &Executor, config: &Config) {
+    let Executor { metrics, admission, lifecycle, flights, telemetry, .. } = executor;
+    let dropped = telemetry.pipeline().dropped.clone();
+    metrics.watch_dropped(Signal::Traces, move || dropped.spans());
+    let places = || admission.clone();
+    let (limit, taken, queued) = (places(), places(), places());
+    metrics.watch_admission(
+        move || limit.limit() as u64,
+        move || taken.taken() as u64,
+        move || queued.queued() as u64,
+    );
+    let lifecycle = lifecycle.clone();
+    metrics.watch_drain(move || lifecycle.stage() as u64);
+    let flights = Arc::downgrade(flights);
+    metrics.watch_flights(move || flights.upgrade().map_or(0, |flights| flights.count() as u64));
+    let charged = admission.clone();
+    metrics.watch_memory(config.memory_shares(), move || charged.bytes());
+    for model in config.prices.models() {
+        metrics.model_is_real(model);
+    }
+    let statuses = CacheStatus::ALL.map(CacheStatus::as_str);
+    for form in executor.registry.forms() {
+        metrics.node_is_served(form.name(), &statuses);
+    }
+}
+
+/// Has the operator's files followed for as long as the worker lives.
+fn follow(ingress: &IngressConfig, limits: Option<Limits>, lifecycle: &Lifecycle) {
+    let callers = ingress.callers.clone();
+    lifecycle.spawn(async move { callers.follow().await });
+    if let Some(tls) = ingress.tls.clone() {
+        lifecycle.spawn(async move { tls.follow().await });
+    }
+    if let Some(limits) = limits {
+        lifecycle.spawn(async move { limits.follow().await });
+    }
+}
+
+/// Refuses what is not gRPC, as its protocol has it. Such a request is no call,
+/// and is counted as none.
+async fn grpc_alone(request: Request, next: Next) -> Response {
+    let media_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let (named, rest) = media_type.split_at(media_type.len().min(GRPC.len()));
+    let is_grpc = named.eq_ignore_ascii_case(GRPC) && matches!(rest, [] | [b'+' | b';' | b' ', ..]);
+    if is_grpc {
+        next.run(request).await
+    } else {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response()
+    }
+}
+
+const GRPC: &[u8] = b"application/grpc";
+
+/// The transport. Token deltas are tiny: windows stay at their defaults, and
+/// Nagle is off on the sockets.
+///
+/// A caller may reset all the calls that it may have at once, as when a flow with
+/// hundreds of nodes is stopped; beyond that it is a flood, and HTTP/2 ends the
+/// connection. The grace of an old connection is kept by [`connection`]: given
+/// both, tonic would cut without the GOAWAY that clients move away by.
+fn grpc(routes: tonic::service::Routes, ingress: &IngressConfig) -> transport::server::Router {
+    let mut server = transport::Server::builder();
+    if let Some(ConnectionAge { limit, .. }) = ingress.age {
+        server = server.max_connection_age(limit);
+    }
+    let resets = ingress.streams_per_connection as usize;
+    server
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .http2_max_header_list_size(16 * 1024)
+        .http2_max_pending_accept_reset_streams(Some(resets))
+        .http2_max_local_error_reset_streams(Some(resets.max(1024)))
+        .max_concurrent_streams(ingress.streams_per_connection)
+        .add_routes(routes)
+}
+
+/// Liveness is that the process answers; readiness is that it takes calls.
+/// Neither depends on the provider. The figures are told as Prometheus reads
+/// them.
+fn admin_pages(lifecycle: Lifecycle, metrics: Metrics) -> Router {
+    let ready = move || async move {
+        match lifecycle.stage() {
+            Stage::Serving => (StatusCode::OK, "ready\n"),
+            Stage::Leaving | Stage::Draining | Stage::Stopping => {
+                (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+            }
+        }
+    };
+    let figures = move || async move { ([(CONTENT_TYPE, Metrics::PAGE_TYPE)], metrics.page()) };
+    Router::new()
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(figures))
+}
+
+async fn stop(executor: &Executor, health: &HealthReporter, limits: DrainLimits) {
+    let lifecycle = &executor.lifecycle;
+    tracing::info!(executions = executor.admission.taken(), "stopping: no new calls, please");
+    lifecycle.advance(Stage::Leaving);
+    for name in HEALTH_NAMES {
+        health.set_service_status(name, ServingStatus::NotServing).await;
+    }
+    tokio::time::sleep(limits.pre_drain_delay).await;
+    lifecycle.advance(Stage::Draining);
+    if timeout(limits.drain_limit, executor.admission.idle()).await.is_ok() {
+        return;
+    }
+    tracing::warn!(
+        executions = executor.admission.taken(),
+        "the drain limit is over: ending what still runs"
+    );
+    executor.metrics.executions_cut(executor.admission.taken() as u64);
+    lifecycle.advance(Stage::Stopping);
+    executor.flights.abandon_all();
+    let _ = timeout(FAREWELL, executor.admission.idle()).await;
+}
