@@ -13,7 +13,7 @@ export const MODEL = "accounts/simulator/models/plain";
 /** Starts both. `pace` is for the simulator, `flags` for the worker. */
 export async function startWorld({ pace = ["--first-token", "5ms", "--tokens-per-second", "0"], flags = [], env = {} } = {}) {
   const provider = await startSimulator(pace);
-  const worker = await startWorker(provider.baseUrl, flags, env);
+  const worker = await startWorker(provider.baseUrl, { flags, env });
   const stop = async () => {
     await worker.stop();
     await provider.stop();
@@ -37,9 +37,9 @@ export async function startSimulator(flags) {
   };
 }
 
-export async function startWorker(baseUrl, flags = [], env = {}) {
+export async function startWorker(baseUrl, { flags = [], env = {}, listen = ANY } = {}) {
   const program = start(
-    ["serve", "--listen", ANY, "--admin-listen", ANY, "--fireworks-base-url", baseUrl, "--log-format", "json", ...flags],
+    ["serve", "--listen", listen, "--admin-listen", ANY, "--fireworks-base-url", baseUrl, "--log-format", "json", ...flags],
     env,
   );
   const address = await program.line(/"listen":"([^"]+)"/);
