@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { until } from "../../clients/typescript/testing/world.mjs";
 
 const APP = process.env.FLOWISE_APP;
-const USER = { email: "flows@example.com", password: "Passw0rd!of-the-test" };
+export const USER = { email: "flows@example.com", password: "Passw0rd!of-the-test" };
 
 /** Starts a server, and a worker of its queue where a Redis is named. */
 export async function startFlowise({ worker, redis, env = {} }) {

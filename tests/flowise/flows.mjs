@@ -14,7 +14,7 @@ export async function kitOf({ call }, apiKey) {
   return { call, specs, credential: id };
 }
 
-export function place({ specs }, name, inputs = {}, { credential, x = 0, outputs = {} } = {}) {
+export function place({ specs }, name, inputs = {}, { credential, x = 0, y = 80, outputs = {} } = {}) {
   const spec = specs[name];
   if (!spec) throw new Error(`Flowise has no node ${name}`);
   const { inputs: form = [], baseClasses: classes = [] } = spec;
@@ -28,19 +28,14 @@ export function place({ specs }, name, inputs = {}, { credential, x = 0, outputs
   return {
     id,
     type: agentflow ? "agentFlow" : "customNode",
-    position: { x, y: 80 },
-    positionAbsolute: { x, y: 80 },
+    position: { x, y },
+    positionAbsolute: { x, y },
     width: 300,
     height: 300,
     data: {
+      ...spec,
       id,
-      name,
-      label: spec.label,
-      version: spec.version,
-      type: spec.type,
       baseClasses: classes,
-      category: spec.category,
-      description: spec.description,
       inputParams: form.filter(({ type }) => PARAMETERS.has(type)).map(withId),
       inputAnchors: form.filter(({ type }) => !PARAMETERS.has(type)).map(withId),
       inputs: { ...defaults, ...inputs },
@@ -79,7 +74,7 @@ async function chatflow(kit, name, end, parts, { inputs = {}, outputs } = {}) {
 export const modelOf = (kit, { node = "chatSparkler", ...inputs }) => place(kit, node, inputs, { credential: kit.credential });
 
 export const conversation = (kit, model) =>
-  chatflow(kit, "Conversation Chain", "conversationChain", { model: modelOf(kit, model), memory: place(kit, "bufferMemory", {}, { x: 400 }) });
+  chatflow(kit, "Conversation Chain", "conversationChain", { model: modelOf(kit, model), memory: place(kit, "bufferMemory", {}, { x: 400, y: -290 }) });
 
 export const llmChain = (kit, model) => {
   const prompt = place(kit, "promptTemplate", { template: "Answer in one line: {question}", promptValues: "" }, { x: 400 });
@@ -88,7 +83,7 @@ export const llmChain = (kit, model) => {
 
 export const toolAgent = (kit, model) => {
   const tool = place(kit, "calculator", {}, { x: 400 });
-  const parts = { model: modelOf(kit, model), memory: place(kit, "bufferMemory", {}, { x: 400 }), tools: tool };
+  const parts = { model: modelOf(kit, model), memory: place(kit, "bufferMemory", {}, { x: 400, y: -290 }), tools: tool };
   return chatflow(kit, "Tool Agent", "toolAgent", parts, { inputs: { tools: [instance(tool)] } });
 };
 

@@ -59,7 +59,13 @@ export function formOf(language: Language): Input[] {
     description: description?.[language],
     options: options?.map(({ name, label }) => ({ name, label: label[language] })),
   }));
-  return [...shown.map((field) => inputOf(field, language)), ...own];
+  const given = shown.map((field) => inputOf(field, language));
+  // Behind "Additional Parameters" those of the worker come before the provider's.
+  return [...given.filter(isFirst), ...own, ...given.filter((input) => !isFirst(input))];
+}
+
+function isFirst({ additionalParams }: Input): boolean {
+  return !additionalParams;
 }
 
 function inputOf({ name, label, help, type, required, defaultValue, options, advanced }: NodeField, language: Language): Input {
