@@ -87,9 +87,9 @@ async function session(base) {
 }
 
 /** One turn of a flow; `events` and `text` where it is streamed. */
-export async function ask({ call }, flow, question, { streaming = false, chatId = randomUUID(), signal, headers } = {}) {
+export async function ask({ call }, flow, question, { streaming = false, chatId = randomUUID(), signal, headers, uploads } = {}) {
   const begun = performance.now();
-  const response = await call("POST", `/prediction/${flow}`, { question, streaming, chatId }, { raw: true, signal, headers });
+  const response = await call("POST", `/prediction/${flow}`, { question, streaming, chatId, uploads }, { raw: true, signal, headers });
   const ms = () => Math.round(performance.now() - begun);
   if (!response.headers.get("content-type")?.includes("event-stream")) {
     const text = await response.text();

@@ -104,6 +104,16 @@ describe("Flowise", () => {
     assert.ok(kinds.indexOf("thinking") < kinds.indexOf("token") && text.length > 10);
   });
 
+  test("an image of the chat reaches the model", async () => {
+    const flow = await conversation(kit(), { ...MODEL, allowImageUploads: true });
+    const url = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    const uploads = [{ type: "file", name: "dot.png", data: url, mime: "image/png" }];
+    const { status, body } = await ask(flowise(), flow, "What is this?", { uploads });
+    assert.equal(status, 200, JSON.stringify(body));
+    const { content } = (await provider.report()).requests.at(-1).body.messages.at(-1);
+    assert.match(content.find(({ type }) => type === "image_url").image_url.url, /^data:image\/png;base64,/);
+  });
+
   test("tokens and cost are in an agentflow's data", async () => {
     const { body } = await ask(flowise(), flows["Agentflow LLM"], unique("Say hello"));
     const { usageMetadata, responseMetadata } = body.agentFlowExecutedData.at(-1).data.output;
