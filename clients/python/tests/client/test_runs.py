@@ -9,6 +9,8 @@ import threading
 
 import pytest
 from harness import Simulator, Worker, calls, says
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext
 from sparkler_client import (
     AsyncSparkler,
     Completed,
@@ -253,6 +255,13 @@ def test_the_trace_goes_on_in_the_worker(client: Sparkler, worker: Worker) -> No
     trace = "0af7651916cd43dd8448eb211c80319c"
     client.execute("Where?", traceparent=f"00-{trace}-b7ad6b7169203331-01").answer()
     assert worker.logged()[0]["trace_id"] == trace
+
+
+def test_the_active_span_goes_along(client: Sparkler, worker: Worker) -> None:
+    span = SpanContext(trace_id=0xAF7651916CD43DD8, span_id=0xB7, is_remote=False)
+    with trace.use_span(NonRecordingSpan(span)):
+        client.execute("Where?").answer()
+    assert worker.logged()[0]["trace_id"] == f"{span.trace_id:032x}"
 
 
 def test_one_client_serves_several_event_loops(worker: Worker, simulator: Simulator) -> None:

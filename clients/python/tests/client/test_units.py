@@ -136,6 +136,11 @@ def test_unset_words_are_unspecified() -> None:
         execute_request(Defaults(), "Why?", {"cache": "sometimes"})
 
 
+def test_a_misspelt_option_is_refused() -> None:
+    with pytest.raises(TypeError, match="modle: options are "):
+        execute_request(Defaults(), "Why?", {"modle": "m"})
+
+
 @pytest.mark.parametrize("asked", [{}, {"prompt": "a", "messages": []}])
 def test_a_request_has_one_input(asked) -> None:
     options = {"messages": asked["messages"]} if "messages" in asked else {}

