@@ -131,7 +131,8 @@ class ChatSparkler(BaseChatModel):
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
         """Estimates the tokens of a conversation."""
-        return count_tokens_approximately(messages, tools=list(tools or []) or None)
+        offered: dict[str, Any] = {"tools": list(tools)} if tools else {}
+        return count_tokens_approximately(messages, **offered)
 
     def _generate(
         self,

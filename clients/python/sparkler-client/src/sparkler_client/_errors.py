@@ -208,7 +208,8 @@ def decode(error: Any, url: str, *, answered: bool = False) -> SparklerError:
     `answered` says that the worker had begun to answer.
     """
     failure = Failure(error.code().name, error.details() or "")
-    details = dict(error.trailing_metadata() or ()).get(DETAILS, b"")
+    trailers = error.trailing_metadata() or ()  # pairs; only newer releases make a dict of them
+    details = next((value for name, value in trailers if name == DETAILS), b"")
     status = status_pb2.Status.FromString(details)
     failure.message = status.message or failure.message  # the header's may be shortened
     for detail in status.details:
