@@ -42,7 +42,10 @@ class Reading:
         return self._cursor.sequence
 
     def cancel(self) -> None:
-        """Leaves the execution, from any thread; nothing happens where it has ended."""
+        """Leaves the execution; nothing happens where it has ended.
+
+        Another thread may cancel a blocking run; a run of asyncio is cancelled on its loop.
+        """
         self._left = True
         if self._stream is not None:
             self._stream.cancel()
