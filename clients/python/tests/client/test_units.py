@@ -74,8 +74,9 @@ def test_an_execution_that_was_shown_is_not_sent_again() -> None:
     cursor.read(delta(1))
     cursor.resume(lost())
     assert cursor.request.after_sequence == 1
-    with pytest.raises(type(not_found())):
+    with pytest.raises(UnavailableError, match="CONNECTION_LOST") as failure:
         cursor.resume(not_found())
+    assert failure.value.retryable
 
 
 def test_connections_that_bring_nothing_new_are_given_up() -> None:

@@ -32,6 +32,7 @@ class Cursor:
         self.answered = False
         """Whether the current stream has brought anything."""
         self.failure: SparklerError | None = None
+        self._cause: SparklerError | None = None
         self._original = request
         self._shown = False
         self._resumes = 0
@@ -72,8 +73,11 @@ class Cursor:
         """Chooses the request that goes on where the stream has ended, or raises its error."""
         again = self._next(error)
         if again is None:
-            self._fail(error)
+            # That it was not kept only follows from what ended it, which says whether to retry.
+            gone = isinstance(error, NotFoundError)
+            self._fail((self._cause if gone else None) or error)
         self.request, self.answered = again, False
+        self._cause = error
         self._resumes += 1
 
     def _fail(self, error: SparklerError) -> NoReturn:
