@@ -1,12 +1,12 @@
-//! What a flight has told, for whoever passes it on to other workers.
+//! Reads a flight's published events, to replicate them to other workers.
 
 use std::sync::Arc;
 
 use super::{Flight, SubscribeOptions, Subscriber};
 use crate::recording::Log;
 
-/// Reads a flight's events beside its listeners. Counts as nobody: the flight
-/// is abandoned all the same.
+/// Reads a flight's events beside its subscribers. Is not counted as a subscriber: it
+/// does not keep the flight from being abandoned.
 #[derive(Debug, Clone)]
 pub struct LogReader(Arc<Flight>);
 
@@ -15,22 +15,22 @@ impl LogReader {
         LogReader(flight)
     }
 
-    /// The number of the last event.
+    /// Returns the number of the last event.
     pub fn last(&self) -> u64 {
         self.0.state().log.log().last()
     }
 
-    /// A copy of the events after a number.
+    /// Returns a copy of the events after `number`.
     pub fn after(&self, number: u64) -> Log {
         self.0.state().log.log().after(number)
     }
 
-    /// The digest of all events.
+    /// Returns the digest of all events.
     pub fn digest(&self) -> [u8; 32] {
         self.0.state().log.log().digest()
     }
 
-    /// Resolves when there are events after a number. Cancel safe.
+    /// Resolves when there are events after `number`. Cancel safe.
     pub async fn wait_past(&self, number: u64) {
         loop {
             let changed = self.0.changed.notified();
@@ -43,8 +43,8 @@ impl LogReader {
         }
     }
 
-    /// Somebody who listens elsewhere: while this lives the flight goes on, and
-    /// may begin anew. `None` where it is on the way out.
+    /// Subscribes on behalf of another worker: keeps the flight running and allows
+    /// restarts. Returns `None` if the flight has been abandoned.
     pub fn subscribe_remote(&self) -> Option<Subscriber> {
         self.0.subscribe(0, SubscribeOptions { deltas: true, allows_restart: true, drains: false })
     }

@@ -1,10 +1,10 @@
-//! An ear on another flight of this worker, for a flight that tells the same.
+//! A view of another flight of this worker, for a flight that republishes its events.
 //!
-//! An execution with an idempotency key first has the fleet say what the key
-//! stands for. Meanwhile it is in a flight of its own, which nobody else joins:
-//! the answer may be a refusal that concerns nobody else. Once the key is its own,
-//! it goes the way of all identical executions; where they are in a flight
-//! already, its own becomes an echo of that.
+//! An execution with an idempotency key first claims the key in the fleet. Meanwhile it
+//! has a flight of its own that no other execution joins, because the claim may end in an
+//! error that concerns only this execution. Once the claim succeeds, the flight is shared
+//! under its content like any other; if identical executions already have a flight, this
+//! one mirrors that.
 
 use std::sync::Arc;
 
@@ -13,31 +13,31 @@ use super::{
 };
 use crate::recording::{Log, Recording};
 
-/// The flight that is echoed. It goes on for its echo as for any listener.
+/// The mirrored flight, kept running by the mirror like by any subscriber.
 #[derive(Debug)]
 pub struct MirroredFlight {
     flight: Arc<Flight>,
     subscriber: Subscriber,
 }
 
-/// What comes next from there.
+/// The next item from a mirrored flight.
 #[derive(Debug)]
 pub enum MirrorEvent {
-    /// Events, with their numbers.
+    /// Events with their numbers.
     Events(Log),
-    /// Everything was told, and it has landed so.
+    /// Every event has been read, and the flight ended with this outcome.
     Ended(FlightOutcome, Option<Arc<Recording>>),
 }
 
 impl MirroredFlight {
-    /// `None` where the flight is on its way out, or had better be run anew.
+    /// Returns `None` if the flight was abandoned or has failed.
     pub(super) fn of(flight: &Arc<Flight>, drains: bool) -> Option<MirroredFlight> {
         let options = SubscribeOptions { deltas: true, allows_restart: true, drains };
         let subscriber = flight.join(options)?;
         Some(MirroredFlight { flight: flight.clone(), subscriber })
     }
 
-    /// The flight's name and place, once they are known.
+    /// Returns the flight's identity, once it is final.
     pub async fn identity(&self) -> FlightIdentity {
         self.subscriber.named().await;
         let state = self.flight.state();
@@ -48,12 +48,12 @@ impl MirroredFlight {
         }
     }
 
-    /// What comes after the event of a number. Cancel safe.
+    /// Returns the next item after event number `after`. Cancel safe.
     pub async fn next(&self, after: u64) -> MirrorEvent {
         loop {
             let changed = self.flight.changed.notified();
             tokio::pin!(changed);
-            // Registered before the look, so that what comes between is not missed.
+            // Registered before the check, so that no notification in between is missed.
             changed.as_mut().enable();
             if let Some(next_event) = self.next_event(after) {
                 return next_event;

@@ -1,16 +1,16 @@
-//! Flights: real invocations under way that several executions may listen to.
+//! Flights: provider requests in progress that several executions may share.
 //!
-//! A [`Flight`] is an append-only log and how it ended; [`Subscriber`]s each have
-//! a cursor into it, so a slow one slows nobody and loses nothing. The
-//! [`Publisher`] is the leader's end; dropped before it has landed the flight,
-//! the flight is lost and its listeners are told. [`Flights`] finds the flight
-//! of an identical execution, of an idempotency key, or of an execution token.
+//! A [`Flight`] is an append-only log with an outcome. Each [`Subscriber`] reads the log
+//! through its own cursor, so a slow subscriber delays nobody and misses nothing. The
+//! [`Publisher`] is the leader's end; dropping it before the flight has completed marks
+//! the flight as lost and fails its subscribers. [`Flights`] finds the flight of an
+//! identical execution, of an idempotency key, or of an execution token.
 //!
-//! States: running, landed (completed or failed), lost. Nothing here awaits
-//! with a lock or a map guard held; [`Subscriber::changed`] is the only await.
+//! States: running, ended (completed or failed), lost. Nothing here awaits while it holds
+//! a lock or a map guard: the state is locked only between awaits.
 //!
-//! The flight belongs to the worker. It is abandoned, and its leader told to
-//! stop, when the last listener has gone and none of them asked to drain.
+//! A flight belongs to the worker. It is abandoned, and its leader stopped, when the last
+//! subscriber leaves and none of them asked for a drain.
 
 mod log_reader;
 mod mirror;
@@ -43,12 +43,12 @@ use crate::{
     telemetry::SpanRef,
 };
 
-/// How a flight ended without an answer.
+/// A flight's end without an answer.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// Why.
+    /// The error reported to every subscriber.
     pub error: Error,
-    /// The tokens that were used, as far as known.
+    /// The tokens used, as far as known.
     pub usage: Option<Usage>,
 }
 
@@ -58,71 +58,72 @@ impl From<Error> for Failure {
     }
 }
 
-/// How a flight's answer fared with the cache.
+/// The state of a flight's answer in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
-    /// It is in the cache.
+    /// The answer is in the cache.
     Stored,
-    /// It is not; in a word, why.
+    /// The answer is not in the cache, for this one-word reason.
     NotStored(&'static str),
 }
 
-/// How a flight landed.
+/// A flight's final state.
 #[derive(Debug, Clone)]
 pub enum FlightOutcome {
-    /// With an answer.
+    /// The flight ended with an answer.
     Completed(Stored),
-    /// Without.
+    /// The flight ended with an error.
     Failed(Failure),
 }
 
-/// How a flight comes by its events.
+/// The source of a flight's events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlightSource {
-    /// This worker runs the node, after whatever look-up was due.
+    /// This worker runs the node, after any cache lookup that was due.
     Local,
-    /// The same, and the look-up failed.
+    /// This worker runs the node although the cache lookup failed.
     LocalUnchecked,
-    /// Another worker runs it; its events are passed on.
+    /// Another worker runs the node and this one relays its events.
     Relayed,
-    /// Nothing runs: the answer was recorded this long ago.
+    /// The answer comes from a recording; nothing runs.
     Recorded {
-        /// Since it was stored.
+        /// Time since the recording was stored.
         age: Duration,
     },
 }
 
-/// What is known of a flight once its leader has found its place.
+/// A flight's identity, settled once its leader has acquired the flight key.
 #[derive(Debug, Clone, Copy)]
 pub struct FlightIdentity {
-    /// The flight's name, on every worker.
+    /// The flight's id, the same on every worker.
     pub flight: FlightId,
-    /// What the fleet finds it by; `None` where only this worker knows it.
+    /// The key under which the fleet finds the flight; `None` if only this worker knows
+    /// it.
     pub flight_key: Option<Key>,
-    /// How it comes by its events.
+    /// The source of its events.
     pub source: FlightSource,
 }
 
-/// One real invocation.
+/// One shared run of a node.
 pub struct Flight {
     state: Mutex<State>,
-    /// Rung whenever `state` has something new for listeners.
+    /// Notified whenever `state` has something new for subscribers.
     changed: Notify,
-    /// Rung when the last listener has left a flight that drains.
+    /// Notified when the last subscriber leaves a flight that drains.
     left_alone: Notify,
-    /// Cancelled when nobody wants the flight any more.
+    /// Cancelled when nobody needs the flight any more.
     abandoned: CancellationToken,
 }
 
 struct State {
-    /// What identical executions find it by.
+    /// The key under which identical executions find it.
     shared: Option<Key>,
-    /// Its name; a stopgap until `named`.
+    /// Its id; provisional until `named`.
     id: FlightId,
-    /// Whether the name is that of another flight here, which it echoes.
+    /// True if the id belongs to another local flight, which this one mirrors.
     mirrors: bool,
-    /// Whether the name is final: the leader may yet find that the flight runs
-    /// elsewhere, under a name that it has there.
+    /// True if the id is final. Until then the leader may find that the flight already
+    /// runs on another worker, under the id it has there.
     named: bool,
     subject: Arc<Subject>,
     flight_key: Option<Key>,
@@ -132,24 +133,24 @@ struct State {
     phase: Phase,
     attempts: u32,
     connect: Option<Duration>,
-    /// What the provider has said of the use of the last attempt, so far.
+    /// The provider's latest usage report for the current attempt.
     used: Option<Usage>,
     subscribers: usize,
-    /// All that ever listened.
+    /// The number of subscribers so far, including those that have left.
     audience: u64,
-    /// Listeners that have had deltas and do not allow a restart.
+    /// Current subscribers that have received deltas and do not allow a restart.
     restart_intolerant: usize,
-    /// Whether it runs on when the last listener has gone.
+    /// True if it keeps running after the last subscriber leaves.
     drains: bool,
-    /// Since when nobody listens.
+    /// The instant at which the last subscriber left.
     alone_since: Option<Instant>,
-    /// The span of the flight, where one is recorded.
+    /// The flight's span, if one is recorded.
     span: Option<SpanRef>,
     /// The idempotency keys it is registered under.
     replayed_for: Vec<Idempotency>,
 }
 
-/// Where the events are: growing, or at rest.
+/// The flight's events: still growing, or part of a recording.
 enum FlightLog {
     Growing(Log),
     Recorded(Arc<Recording>),
@@ -172,7 +173,8 @@ impl Flight {
         flight
     }
 
-    /// A flight that has landed already: how a recording is listened to.
+    /// Returns a flight that has already completed, so that subscribers can read
+    /// `recording`.
     pub fn replay(recording: Arc<Recording>) -> Arc<Flight> {
         let outcome = FlightOutcome::Completed(Stored::Stored);
         let subject = recording.subject.clone();
@@ -215,13 +217,13 @@ impl Flight {
         })
     }
 
-    /// Its name; a stopgap until its leader has found its place.
+    /// Returns the flight's id; provisional until its leader has acquired the flight key.
     pub fn id(&self) -> FlightId {
         self.state().id
     }
 
-    /// Begins to listen after event number `after`, also to a flight that has
-    /// failed. `None` when it has been abandoned: its leader is on the way out.
+    /// Subscribes to the events after number `after`, also of a flight that has failed.
+    /// Returns `None` if the flight has been abandoned: its leader is stopping.
     pub fn subscribe(
         self: &Arc<Flight>,
         after: u64,
@@ -240,8 +242,8 @@ impl Flight {
         Some(Subscriber::new(self.clone(), after, options))
     }
 
-    /// Begins to listen from the first event, unless an execution that comes
-    /// now had better run anew.
+    /// Subscribes from the first event. Returns `None` if the flight failed or was
+    /// abandoned: a new execution should then run again.
     fn join(self: &Arc<Flight>, options: SubscribeOptions) -> Option<Subscriber> {
         let failed = matches!(self.state().outcome, Some(FlightOutcome::Failed(_)));
         if failed { None } else { self.subscribe(0, options) }
@@ -251,12 +253,12 @@ impl Flight {
         matches!(self.state().outcome, Some(FlightOutcome::Completed(_)))
     }
 
-    /// What it takes in memory, roughly.
+    /// Returns its approximate memory use in bytes.
     fn bytes(&self) -> usize {
         size_of::<Flight>() + self.state().log.log().bytes()
     }
 
-    /// Abandons the flight when nobody has listened for `limit`. Cancel safe.
+    /// Abandons the flight once it has had no subscriber for `limit`. Cancel safe.
     async fn abandon_when_alone_for(&self, limit: Duration) {
         while !self.abandon_if_alone_for(limit) {
             let alone_since = self.state().alone_since;
@@ -267,8 +269,8 @@ impl Flight {
         }
     }
 
-    /// Looks and decides under one lock: somebody who comes back is either
-    /// seen here, or refused.
+    /// Checks and decides under one lock, so that a returning subscriber is either
+    /// counted here or refused.
     fn abandon_if_alone_for(&self, limit: Duration) -> bool {
         let state = self.state();
         let alone = state.alone_since.is_some_and(|since| since.elapsed() >= limit);
@@ -278,13 +280,13 @@ impl Flight {
         alone
     }
 
-    /// Stops the flight whether somebody listens or not.
+    /// Stops the flight, with or without subscribers.
     fn abandon(&self) {
         self.abandoned.cancel();
     }
 
-    /// The lock is never held across an await or a panic of foreign code, so a
-    /// poisoned state is as good as any.
+    /// Locks the state. The lock is never held across an await or a call that may panic,
+    /// so a poisoned state is still consistent.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

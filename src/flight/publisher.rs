@@ -1,4 +1,4 @@
-//! The leader's end of a flight: tells events, and lands the flight.
+//! The leader's end of a flight: publishes events and completes the flight.
 
 use std::{
     mem,
@@ -22,19 +22,19 @@ use crate::{
 
 /// The only writer of a flight.
 ///
-/// Dropped before [`land`](Publisher::land): the flight is lost (the leader's
-/// task panicked or was aborted), and its listeners end in an error.
+/// Dropping it before [`complete`](Publisher::complete) marks the flight as lost (the
+/// leader's task panicked or was aborted), and its subscribers receive an error.
 #[derive(Debug)]
 pub struct Publisher {
     flight: Arc<Flight>,
     flights: Arc<Flights>,
-    /// Told, and not yet shown.
+    /// Appended but not yet flushed to subscribers.
     staged: Log,
-    /// Since when a connection is being made.
+    /// The instant at which the current connection attempt started.
     connecting_since: Option<Instant>,
     limit_bytes: usize,
     shown_bytes: usize,
-    /// Whose memory the answer takes.
+    /// The permit that the answer's memory is charged to.
     permit: Option<Permit>,
     completed: bool,
 }
@@ -53,43 +53,43 @@ impl Publisher {
         }
     }
 
-    /// Charges what is told from now on to the execution that leads.
+    /// Charges all further output to the permit of the leading execution.
     pub fn charge_to(&mut self, permit: Permit) {
         self.permit = Some(permit);
     }
 
-    /// The flight's name.
+    /// Returns the flight's id.
     pub fn id(&self) -> FlightId {
         self.flight.id()
     }
 
-    /// What is executed.
+    /// Returns the request that the flight executes.
     pub fn subject(&self) -> Arc<Subject> {
         self.flight.state().subject.clone()
     }
 
-    /// What is executed, where the leader has to learn it first.
+    /// Sets the request, if the leader learns it only from the fleet.
     pub fn is_about(&self, subject: Arc<Subject>) {
         self.flight.state().subject = subject;
     }
 
-    /// Reads what was told, to pass it on.
+    /// Returns a reader of the published events, for replication.
     pub fn log_reader(&self) -> LogReader {
         LogReader::new(self.flight.clone())
     }
 
-    /// The number of the last event that was shown.
+    /// Returns the number of the last event flushed to subscribers.
     pub fn last(&self) -> u64 {
         self.flight.state().log.log().last()
     }
 
-    /// Notes the span of the flight: what its listeners link to.
+    /// Sets the flight's span, which its subscribers link to.
     pub fn traced_as(&self, span: SpanRef) {
         self.flight.state().span = Some(span);
     }
 
-    /// Settles the flight's name and how it comes by its events; more than
-    /// once, where the course changes on the way.
+    /// Sets the flight's id, flight key and source; again if the source changes during
+    /// the flight.
     pub fn identify(&mut self, identity: FlightIdentity) {
         self.flights.rename(&self.flight, identity.flight);
         self.set_identity(identity);
@@ -105,26 +105,26 @@ impl Publisher {
         self.flight.changed.notify_waiters();
     }
 
-    /// Has identical executions join the flight from now on; or, where they have
-    /// another already, gives an ear on that.
+    /// Lets identical executions join the flight from now on; if they already have
+    /// another flight, returns a mirror of that one.
     pub fn share(&self, key: Key) -> Option<MirroredFlight> {
         self.flights.share(key, &self.flight)
     }
 
-    /// The same as [`board`](Publisher::board) for a flight that tells what
-    /// another one here tells.
+    /// Sets the identity like [`identify`](Publisher::identify), for a flight that
+    /// mirrors another flight of this worker.
     pub fn mirror(&mut self, identity: FlightIdentity) {
         self.flights.mirror(&self.flight, identity.flight);
         self.set_identity(identity);
     }
 
-    /// How many have listened so far, those included that have left.
+    /// Returns the number of subscribers so far, including those that have left.
     pub fn audience(&self) -> u64 {
         self.flight.state().audience
     }
 
-    /// Resolves when nobody wants the flight any more: its last listener has
-    /// gone, or, where it drains, has been gone for `drain_limit`. Cancel safe.
+    /// Resolves when nobody needs the flight any more: its last subscriber has left or,
+    /// if the flight drains, left `drain_limit` ago. Cancel safe.
     pub fn abandoned(&self, drain_limit: Duration) -> impl Future<Output = ()> + Send + 'static {
         let flight = self.flight.clone();
         async move {
@@ -135,18 +135,18 @@ impl Publisher {
         }
     }
 
-    /// What the flight is waiting for.
+    /// Returns the phase that the flight is in.
     pub fn current_phase(&self) -> Phase {
         self.flight.state().phase
     }
 
-    /// Calls of the provider so far.
+    /// Returns the number of upstream requests so far.
     pub fn attempts(&self) -> u32 {
         self.flight.state().attempts
     }
 
-    /// Counts another call of the provider. What was told and not shown is
-    /// forgotten.
+    /// Counts another upstream request and returns its number. Discards output that was
+    /// not flushed.
     pub fn begin_attempt(&mut self) -> u32 {
         self.staged = Log::default();
         let mut state = self.flight.state();
@@ -155,18 +155,18 @@ impl Publisher {
         state.attempts
     }
 
-    /// What the provider has said of the use of the last attempt, so far.
+    /// Returns the provider's latest usage report for the current attempt.
     pub fn last_usage(&self) -> Option<Usage> {
         self.flight.state().used
     }
 
-    /// Whether events have been shown that a new attempt would contradict.
+    /// Returns true if events have been flushed that a new attempt would contradict.
     pub fn has_shown(&self) -> bool {
         !self.flight.state().log.log().is_empty()
     }
 
-    /// Whether the flight may begin again: nothing has been shown, or somebody
-    /// is left who can go on, or nobody listens and it drains.
+    /// Returns true if the flight may restart: nothing has been flushed, or a subscriber
+    /// remains that allows it, or the flight drains without subscribers.
     pub fn may_restart(&self) -> bool {
         let state = self.flight.state();
         state.log.log().is_empty()
@@ -174,8 +174,8 @@ impl Publisher {
             || (state.subscribers == 0 && state.drains)
     }
 
-    /// Voids what was told. Listeners who had deltas and did not allow it end
-    /// there; the others go on.
+    /// Voids all output. Subscribers that have had deltas and do not allow a restart
+    /// receive an error; the others continue.
     pub fn restart(&mut self, attempt: u32, reason: &'static str) {
         self.staged = Log::default();
         self.shown_bytes = 0;
@@ -185,7 +185,7 @@ impl Publisher {
         self.flight.changed.notify_waiters();
     }
 
-    /// The same, and numbers go on from one that is beyond the last.
+    /// Voids all output, and numbers further events from `number` or the next free one.
     pub fn restart_at(&mut self, number: u64, reason: &'static str) {
         self.staged = Log::default();
         self.shown_bytes = 0;
@@ -199,7 +199,11 @@ impl Publisher {
         self.flight.changed.notify_waiters();
     }
 
-    /// Shows events of another worker, under the numbers they have there.
+    /// Publishes events of another worker under the numbers they have there.
+    ///
+    /// # Errors
+    ///
+    /// [`Gap`] if events before these are missing.
     pub fn relay(&mut self, events: Log) -> Result<(), Gap> {
         let followed = match &mut self.flight.state().log {
             FlightLog::Growing(log) => log.follow(events),
@@ -209,12 +213,12 @@ impl Publisher {
         followed
     }
 
-    /// Goes on with the recording of the flight that was echoed.
+    /// Replaces the log with the recording of the mirrored flight.
     pub fn record_mirrored(&mut self, recording: Arc<Recording>) {
         self.flight.state().log = FlightLog::Recorded(recording);
     }
 
-    /// Puts the log of a relayed flight to rest, as `end` says it ended.
+    /// Turns the log of a relayed flight into a recording that ends like `end`.
     pub fn record_relayed(&mut self, end: Recording) -> Arc<Recording> {
         let mut state = self.flight.state();
         let log = match &mut state.log {
@@ -227,14 +231,14 @@ impl Publisher {
         recording
     }
 
-    /// The choices as told so far, joined.
+    /// Flushes, and returns the choices so far, each with its deltas joined.
     pub fn joined(&mut self, count: usize) -> Vec<Joined> {
         self.show();
         self.flight.state().log.log().join(count)
     }
 
-    /// Puts the log to rest. Listeners read on from the recording; the flight
-    /// has not landed yet.
+    /// Turns the log into a recording, which subscribers read from now on. The flight has
+    /// not completed yet.
     pub fn record(&mut self, finish: Finish) -> Arc<Recording> {
         self.show();
         let mut state = self.flight.state();
@@ -255,8 +259,7 @@ impl Publisher {
         recording
     }
 
-    /// Ends the flight with an answer that somebody else has recorded in the
-    /// meantime, `age` ago.
+    /// Completes the flight with an answer that another execution recorded `age` ago.
     pub fn complete_with(mut self, recording: Arc<Recording>, age: Duration) {
         {
             let mut state = self.flight.state();
@@ -267,7 +270,7 @@ impl Publisher {
         self.settle(FlightOutcome::Completed(Stored::Stored));
     }
 
-    /// Ends the flight: tells the listeners, then takes it off the registry.
+    /// Ends the flight: publishes the outcome, then removes the flight from the registry.
     pub fn complete(mut self, outcome: FlightOutcome) {
         self.show();
         self.settle(outcome);
@@ -280,7 +283,7 @@ impl Publisher {
         self.flights.remove(&self.flight);
     }
 
-    /// Moves what is staged into the log. Returns whether there was anything.
+    /// Moves staged events into the log. Returns false if there were none.
     fn show(&mut self) -> bool {
         if self.staged.is_empty() {
             return false;

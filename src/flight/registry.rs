@@ -1,4 +1,4 @@
-//! Finds flights: by what they execute, by idempotency key, by their name.
+//! Finds flights by their content, by idempotency key, or by id.
 
 use std::{fmt, hash::Hash, mem, sync::Arc, time::Duration};
 
@@ -11,52 +11,52 @@ use crate::{
     recording::{FlightId, Key, Recording, Subject},
 };
 
-/// Bounds of the registry.
+/// Limits of the registry.
 #[derive(Debug, Clone, Copy)]
 pub struct FlightsConfig {
-    /// How long a landed flight can be attached to, or replayed for its key.
+    /// Time for which a completed flight can be attached to, or replayed for its key.
     pub retention: Duration,
-    /// How much memory all that may take together, in bytes.
+    /// Memory for all retained flights together, in bytes.
     pub retention_bytes: u64,
-    /// How large an answer may become, in bytes.
+    /// Maximum size of an answer, in bytes.
     pub max_answer_bytes: usize,
 }
 
-/// What an execution is, and what it can be found by.
+/// An execution and the keys that identify its flight.
 #[derive(Debug, Clone)]
 pub struct JoinRequest {
-    /// What is executed, should it lead.
+    /// The request to execute if this execution leads.
     pub subject: Arc<Subject>,
-    /// Identical executions share a flight under this; absent where the caller
-    /// wants no merging.
+    /// The key under which identical executions share a flight; `None` if the caller
+    /// asked for no sharing.
     pub shared: Option<Key>,
-    /// The idempotency key within its scope, and what is executed under it.
+    /// The scoped idempotency key with the request it stands for.
     pub idempotency: Option<Idempotency>,
-    /// Whether its leader looks for its place in the fleet first: until then
-    /// the flight has no name.
+    /// True if the leader first acquires a flight key in the fleet: until then the
+    /// flight's id is provisional.
     pub in_fleet: bool,
 }
 
-/// An idempotency key, and the request it stands for.
+/// An idempotency key and the request it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Idempotency {
-    /// The key within its scope.
+    /// Digest of the key within its scope.
     pub key: Key,
-    /// The request.
+    /// Digest of the request.
     pub request: Key,
 }
 
-/// How an execution takes part in a flight.
+/// An execution's role in a flight.
 #[derive(Debug)]
 pub enum Join {
-    /// It runs the flight, and listens like everybody else.
+    /// It runs the flight, and subscribes like every other execution.
     Leader(Publisher, Subscriber),
-    /// Somebody else runs it.
+    /// Another execution runs the flight.
     Follower(Subscriber),
 }
 
-/// The flights of this worker: those under way, and for a while those that
-/// have landed.
+/// This worker's flights: those in progress, and those that ended within the retention
+/// time.
 pub struct Flights {
     under_way: DashMap<FlightId, Arc<Flight>>,
     shared: DashMap<Key, Arc<Flight>>,
@@ -66,14 +66,14 @@ pub struct Flights {
     config: FlightsConfig,
 }
 
-/// What an idempotency key stands for while it is executed.
+/// An idempotency key's request and flight while the flight runs.
 #[derive(Clone)]
 struct Replay {
     request: Key,
     flight: Arc<Flight>,
 }
 
-/// The same afterwards: the flight itself is kept once, under its name.
+/// The same after the flight has completed; the flight itself is retained by its id.
 #[derive(Clone, Copy)]
 struct Replayable {
     request: Key,
@@ -81,10 +81,10 @@ struct Replayable {
 }
 
 impl Flights {
-    /// The part of the memory for what is kept that idempotency keys may take.
+    /// Idempotency keys get one part in this many of the retention memory.
     const PART_FOR_KEYS: u64 = 16;
 
-    /// An empty registry.
+    /// Creates an empty registry.
     pub fn new(config: FlightsConfig) -> Arc<Flights> {
         let FlightsConfig { retention, retention_bytes, .. } = config;
         let for_keys = retention_bytes / Flights::PART_FOR_KEYS;
@@ -100,14 +100,18 @@ impl Flights {
         })
     }
 
-    /// Flights under way.
+    /// Returns the number of flights in progress.
     pub fn count(&self) -> usize {
         self.under_way.len()
     }
 
-    /// Joins the flight of an identical execution, or begins one. Synchronous:
-    /// no map guard crosses an await. Where both keys are given, the guard of
+    /// Joins the flight of an identical execution, or starts one. Synchronous, so that no
+    /// map guard is held across an await. If both keys are given, the guard of
     /// `idempotent` is always taken before that of `shared`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::IdempotencyMismatch`] if the key stands for another request.
     pub fn join(
         self: &Arc<Flights>,
         request: &JoinRequest,
@@ -130,7 +134,7 @@ impl Flights {
                 }
             },
             Entry::Vacant(vacant) => {
-                // It may have landed since the caller looked.
+                // It may have completed since the caller looked.
                 if let Some(subscriber) = self.completed_replay(idempotency, options)? {
                     return Ok(Join::Follower(subscriber));
                 }
@@ -143,8 +147,12 @@ impl Flights {
         }
     }
 
-    /// The flight that an idempotency key stands for, if it runs or has
-    /// completed within the retention time.
+    /// Subscribes to the flight of an idempotency key, if it runs or has completed within
+    /// the retention time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::IdempotencyMismatch`] if the key stands for another request.
     pub fn replay(
         &self,
         idempotency: Idempotency,
@@ -157,15 +165,14 @@ impl Flights {
         }
     }
 
-    /// Keeps what an idempotency key was answered with, where no flight ran.
+    /// Retains a cached answer for its idempotency key, if no flight ran.
     pub fn remember(&self, idempotency: Idempotency, recording: Arc<Recording>) {
         let flight = Flight::replay(recording);
         self.completed.insert(flight.id(), flight.clone());
         self.keep_replay(idempotency, &flight);
     }
 
-    /// Listens again to a flight that runs or has landed within the retention
-    /// time.
+    /// Subscribes again to a flight that runs or ended within the retention time.
     pub fn attach(
         &self,
         id: FlightId,
@@ -176,8 +183,8 @@ impl Flights {
         under_way.or_else(|| self.completed.get(&id))?.subscribe(after, options)
     }
 
-    /// Begins to hear a flight of another worker, which is found by no name until
-    /// its publisher has [boarded](Publisher::board).
+    /// Subscribes to a flight of another worker. The registry does not find it until its
+    /// publisher has been [identified](Publisher::identify).
     pub fn subscribe_remote(
         self: &Arc<Flights>,
         subject: Arc<Subject>,
@@ -190,15 +197,15 @@ impl Flights {
         (publisher, subscriber)
     }
 
-    /// Stops every flight: the worker's drain limit is over.
+    /// Stops every flight, because the worker's drain limit has passed.
     pub fn abandon_all(&self) {
         for known in &self.under_way {
             known.value().abandon();
         }
     }
 
-    /// Has identical executions join this flight from now on; or, where they have
-    /// another already, gives an ear on that.
+    /// Lets identical executions join this flight from now on; if they already have
+    /// another flight, returns a mirror of that one.
     pub(super) fn share(&self, key: Key, flight: &Arc<Flight>) -> Option<MirroredFlight> {
         let drains = flight.state().drains;
         match self.shared.entry(key) {
@@ -216,16 +223,16 @@ impl Flights {
         None
     }
 
-    /// Lets a flight go by the name of the one that it echoes, which is found by
-    /// that name.
+    /// Gives a flight the id of the flight it mirrors. Lookups by that id keep finding
+    /// the original.
     pub(super) fn mirror(&self, flight: &Arc<Flight>, id: FlightId) {
         self.under_way.remove(&flight.id());
         let mut state = flight.state();
         (state.id, state.mirrors) = (id, true);
     }
 
-    /// Lets a flight be found by another name from now on. Under the new one
-    /// first, so that it is never missed.
+    /// Changes a flight's id. Inserts the new id before it removes the old one, so that
+    /// the flight can always be found.
     pub(super) fn rename(&self, flight: &Arc<Flight>, id: FlightId) {
         let former = flight.id();
         if former != id {
@@ -235,18 +242,17 @@ impl Flights {
         }
     }
 
-    /// Takes a landed flight off the maps; keeps it for those who come back.
-    /// A flight that failed is not replayed for its idempotency keys: the
-    /// retry shall run.
+    /// Removes an ended flight from the maps and retains it for later subscribers. A
+    /// failed flight is not replayed for its idempotency keys: a retry runs again.
     ///
-    /// It is kept first, so that nobody who looks at the maps and then at what
-    /// is kept misses it.
+    /// The flight is retained before it is removed, so that a lookup in the maps and then
+    /// among the retained flights cannot miss it.
     pub(super) fn remove(&self, flight: &Arc<Flight>) {
         let (id, shared, mirrors, keys) = {
             let mut state = flight.state();
             (state.id, state.shared, state.mirrors, mem::take(&mut state.replayed_for))
         };
-        // The one that it echoes may run on without it.
+        // The flight it mirrors may still be running.
         if !mirrors || flight.has_completed() {
             self.completed.insert(id, flight.clone());
         }
@@ -261,8 +267,8 @@ impl Flights {
         }
     }
 
-    /// Notes that a flight answers for an idempotency key. False when it has
-    /// landed in the meantime: then nothing would take the key off the map.
+    /// Registers a flight for an idempotency key. Returns false if the flight has ended
+    /// in the meantime: nothing would remove the key from the map again.
     fn registered_for(&self, idempotency: Idempotency, flight: &Arc<Flight>) -> bool {
         let mut state = flight.state();
         if state.outcome.is_none() {
@@ -356,7 +362,7 @@ impl fmt::Debug for Flights {
 
 #[cfg(test)]
 impl Flights {
-    /// Lets what there is no room for go now.
+    /// Evicts whatever exceeds the limits now.
     pub(super) fn settle_what_is_kept(&self) {
         self.completed.run_pending_tasks();
         self.replays.run_pending_tasks();
@@ -364,12 +370,12 @@ impl Flights {
 }
 
 impl Replayable {
-    /// What one takes in memory with its key and its place in the cache, roughly.
+    /// Approximate memory of one entry with its key and the cache's overhead.
     const BYTES: usize = 256;
 }
 
-/// What is kept for the retention time. When there is no room, the oldest goes:
-/// those who come back come back soon.
+/// Builds a cache that retains values for the retention time. The least recently used
+/// goes first when the cache is full: callers that return do so soon.
 fn kept<K, V>(retention: Duration, bytes: u64, weight: fn(&V) -> usize) -> Cache<K, V>
 where
     K: Hash + Eq + Send + Sync + 'static,

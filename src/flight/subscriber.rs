@@ -1,4 +1,4 @@
-//! One execution's ear on a flight.
+//! One execution's view of a flight.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,66 +12,65 @@ use crate::{
     telemetry::SpanRef,
 };
 
-/// How an execution listens.
+/// Options of a subscription.
 #[derive(Debug, Clone, Copy)]
 pub struct SubscribeOptions {
-    /// Whether it wants deltas.
+    /// Receive deltas, not only the outcome.
     pub deltas: bool,
-    /// Whether the flight may start again after it has had deltas.
+    /// Let the flight restart after this subscriber has received deltas.
     pub allows_restart: bool,
-    /// Whether the flight runs on when its last listener has gone.
+    /// Keep the flight running after its last subscriber leaves.
     pub drains: bool,
 }
 
-/// A cursor into a flight's log. Dropping it leaves the flight; the last one to
-/// leave stops the flight, unless somebody asked to drain.
+/// A cursor into a flight's log. Dropping it leaves the flight; the last subscriber to
+/// leave stops the flight, unless one of them asked for a drain.
 #[derive(Debug)]
 pub struct Subscriber {
     flight: Arc<Flight>,
     cursor: u64,
     options: SubscribeOptions,
-    /// Whether it has been told output, which a restart would void.
+    /// True if it has received output, which a restart would void.
     had_deltas: bool,
-    /// Whether it counts among the flight's unforgiving listeners.
+    /// True if it is counted in the flight's `restart_intolerant`.
     restart_intolerant: bool,
 }
 
-/// What a listener is told next.
+/// The next item that a subscriber receives.
 #[derive(Debug)]
 pub enum Received {
     /// Output, with the number of its last event.
     Delta(u64, MergedDelta),
-    /// What came before is void. Told only to who has had some of it.
+    /// All earlier output is void. Received only by subscribers that have had some of it.
     Restarted {
-        /// The event's number.
+        /// The number of this event.
         sequence: u64,
-        /// The attempt that begins.
+        /// The number of the attempt that starts.
         attempt: u32,
-        /// Why the one before was given up: a reason.
+        /// The reason for giving up the previous attempt.
         reason: &'static str,
     },
-    /// The flight has landed, and everything was told.
+    /// The flight has ended, and every event has been received.
     Landed(FlightOutcome),
 }
 
-/// What can be known of a flight at any time.
+/// A snapshot of a flight's progress.
 #[derive(Debug, Clone, Copy)]
 pub struct FlightStatus {
-    /// What it is waiting for.
+    /// The phase that the flight is in.
     pub phase: Phase,
-    /// Calls of the provider so far.
+    /// Upstream requests so far.
     pub attempts: u32,
-    /// How long the connection took, where one was made.
+    /// Time the connection took, if one was made.
     pub connect: Option<Duration>,
 }
 
 impl Subscriber {
-    /// Deltas that are ready together are told as one, up to about this size:
-    /// large enough to empty a backlog quickly, small enough for any client's
-    /// message limit.
+    /// Adjacent deltas are merged up to about this size, in bytes: large enough to empty
+    /// a backlog quickly, small enough for any client's message limit.
     const MAX_DELTA_BYTES: usize = 64 * 1024;
 
-    /// The flight counts it already.
+    /// Creates a subscriber that the flight has already counted.
     pub(super) fn new(flight: Arc<Flight>, after: u64, options: SubscribeOptions) -> Subscriber {
         let mut subscriber = Subscriber {
             flight,
@@ -86,56 +85,56 @@ impl Subscriber {
         subscriber
     }
 
-    /// The flight's name; final once [`named`](Subscriber::named).
+    /// Returns the flight's id; final once [`named`](Subscriber::named) resolves.
     pub fn flight(&self) -> FlightId {
         self.flight.id()
     }
 
-    /// What the fleet finds the flight by, where it does.
+    /// Returns the key under which the fleet finds the flight, if it does.
     pub fn flight_key(&self) -> Option<Key> {
         self.flight.state().flight_key
     }
 
-    /// How the flight comes by its events.
+    /// Returns the source of the flight's events.
     pub fn source(&self) -> FlightSource {
         self.flight.state().source
     }
 
-    /// What it executes.
+    /// Returns the request that the flight executes.
     pub fn subject(&self) -> Arc<Subject> {
         self.flight.state().subject.clone()
     }
 
-    /// Has the flight run on when its last listener has gone.
+    /// Keeps the flight running after its last subscriber leaves.
     pub fn run_on(&self) {
         self.flight.state().drains = true;
     }
 
-    /// The number of the last event that was heard.
+    /// Returns the number of the last event received.
     pub fn cursor(&self) -> u64 {
         self.cursor
     }
 
-    /// The number of the last event that was told.
+    /// Returns the number of the last event published.
     pub fn last(&self) -> u64 {
         self.flight.state().log.log().last()
     }
 
-    /// Whether an event of this number can have been told: of a flight that
-    /// another worker leads, more than has come here.
+    /// Returns true if an event of this number may have been published. While another
+    /// worker leads the flight, it may have published more than has arrived here.
     pub fn may_have_published(&self, number: u64) -> bool {
         let state = self.flight.state();
         let under_way_elsewhere = state.source == FlightSource::Relayed && state.outcome.is_none();
         under_way_elsewhere || number <= state.log.log().last()
     }
 
-    /// How the flight stands.
+    /// Returns a snapshot of the flight's progress.
     pub fn status(&self) -> FlightStatus {
         let state = self.flight.state();
         FlightStatus { phase: state.phase, attempts: state.attempts, connect: state.connect }
     }
 
-    /// The recording, once the flight has completed.
+    /// Returns the recording, once the flight has completed.
     pub fn recording(&self) -> Option<Arc<Recording>> {
         match &self.flight.state().log {
             FlightLog::Growing(_) => None,
@@ -143,19 +142,19 @@ impl Subscriber {
         }
     }
 
-    /// The span of the flight that produced what is heard, where one was
+    /// Returns the span of the flight that produced the received events, if one was
     /// recorded.
     pub fn span(&self) -> Option<SpanRef> {
         let state = self.flight.state();
         match &state.log {
-            // That of another worker comes with its recording.
+            // Another worker's span arrives with its recording.
             FlightLog::Growing(_) if state.source == FlightSource::Relayed => None,
             FlightLog::Growing(_) => state.span,
             FlightLog::Recorded(recording) => recording.span,
         }
     }
 
-    /// Why the flight failed, where it did before it had told anything.
+    /// Returns the failure of a flight that failed before it published anything.
     pub fn failure_before_output(&self) -> Option<Failure> {
         let state = self.flight.state();
         match &state.outcome {
@@ -166,8 +165,12 @@ impl Subscriber {
         }
     }
 
-    /// What is there now; `None` when there is nothing new. After an error the
-    /// listener hears no more.
+    /// Returns the next item; `None` if there is nothing new.
+    ///
+    /// # Errors
+    ///
+    /// An interrupted provider error if the flight restarted although this subscriber
+    /// does not allow it. Nothing more can be received afterwards.
     pub fn recv(&mut self) -> Result<Option<Received>, Error> {
         let (reading, outcome) = self.read();
         match reading {
@@ -187,15 +190,15 @@ impl Subscriber {
         }
     }
 
-    /// Resolves when there may be something new to [`hear`](Subscriber::hear).
-    /// Cancel safe: nothing is taken here.
+    /// Resolves when [`recv`](Subscriber::recv) may return something new. Cancel safe: it
+    /// consumes nothing.
     pub async fn changed(&self) {
         if self.has_changed() {
             return;
         }
         let changed = self.flight.changed.notified();
         tokio::pin!(changed);
-        // Registered before the look, so that what comes between is not missed.
+        // Registered before the check, so that no notification in between is missed.
         changed.as_mut().enable();
         if self.has_changed() {
             return;
@@ -203,7 +206,7 @@ impl Subscriber {
         changed.await;
     }
 
-    /// Resolves when the flight has its final name, or has landed. Cancel safe.
+    /// Resolves when the flight has its final id or has ended. Cancel safe.
     pub async fn named(&self) {
         let is_named = || {
             let state = self.flight.state();
@@ -225,9 +228,9 @@ impl Subscriber {
         state.outcome.is_some() || state.log.log().last() > self.cursor
     }
 
-    /// The next events and, where there are none, how the flight landed. Skips
-    /// what this listener does not hear of: everything where it wants no deltas,
-    /// and the restart of what it never had.
+    /// Returns the next events and, if there are none, the flight's outcome. Skips what
+    /// this subscriber does not receive: everything if it wants no deltas, and a restart
+    /// that voids nothing it has had.
     fn read(&mut self) -> (Option<(u64, Reading)>, Option<FlightOutcome>) {
         let state = self.flight.state();
         let log = state.log.log();
@@ -239,7 +242,7 @@ impl Subscriber {
         if let Some((sequence, Reading::Restarted { .. })) = reading
             && !self.had_deltas
         {
-            // A log has one restart at most: the last one cleared it.
+            // A log holds at most one restart: a restart clears the log.
             self.cursor = sequence;
             reading = log.read(self.cursor, Subscriber::MAX_DELTA_BYTES);
         }
@@ -276,7 +279,7 @@ impl Drop for Subscriber {
     }
 }
 
-/// The worker that ran a flight is gone, and its output cannot be taken back.
+/// Returns the error for a flight whose worker is gone and whose output cannot be voided.
 pub fn worker_lost() -> Error {
     Error::from(ProviderError {
         message: Some(

@@ -58,7 +58,7 @@ fn complete(mut publisher: Publisher) {
     publisher.complete(FlightOutcome::Completed(Stored::Stored));
 }
 
-/// Everything a listener hears until the flight has landed.
+/// Receives until the flight has ended; returns the text and the outcome.
 async fn recv_all(subscriber: &mut Subscriber) -> (String, Result<FlightOutcome, Error>) {
     let mut text = String::new();
     loop {
@@ -225,7 +225,7 @@ async fn an_idempotency_key_that_joined_somebody_elses_flight_is_replayed_too() 
 #[tokio::test]
 async fn what_is_kept_for_a_key_and_for_a_token_takes_memory_once() {
     let flights = flights();
-    // Most of what may be kept, and far more than half of it.
+    // Text that fills most of the retention memory: far more than half of it.
     let text = "x".repeat(60_000);
     let mut subscribers = Vec::new();
     for number in 0..15 {
@@ -310,7 +310,7 @@ async fn an_echo_tells_what_its_original_tells_and_keeps_a_name_of_nobody() {
     assert_eq!(second.flight(), first.flight());
     assert_eq!(flights.count(), 1);
     pass_on(&received, &mut mirror).await;
-    // It counts as somebody who listens.
+    // The mirror counts as a subscriber.
     let id = first.flight();
     drop(first);
     publish(&mut original, "b");
