@@ -54,7 +54,7 @@ class SparklerError(Exception):
 
     @property
     def reason(self) -> str:
-        """Such as `CREDENTIAL_REJECTED`; the worker's README lists all.
+        """Such as `CREDENTIAL_REJECTED`; the worker's docs/errors.md lists all.
 
         Where no worker said anything: `WORKER_UNREACHABLE`, `CONNECTION_LOST`, `CALL_TIMEOUT`,
         `CALL_CANCELLED` or `CALL_FAILED`.
