@@ -1,11 +1,10 @@
-//! What a run's events amount to: deltas told as they come, and in the end a
-//! finish or the reason why there is none.
+//! Assembles the events of one attempt into an answer: emits deltas as they
+//! arrive and ends with a finish or with the reason for failure.
 //!
 //! An answer is good when every choice has ended with a good finish reason and
-//! nothing said otherwise; an end of the body alone proves nothing. No I/O, and
-//! no words of the provider are read for people here: `failure` does that.
-//!
-//! Called by `stream` for every event.
+//! nothing reported a failure; the end of the body alone proves nothing. No
+//! I/O, and provider text is never prepared for display here: `failure` does
+//! that.
 
 use std::borrow::Cow;
 
@@ -25,7 +24,7 @@ use crate::{
     event::{Delta, Emit, FinishReason, Phase, Piece, Usage},
 };
 
-/// The answer so far.
+/// The answer received so far.
 #[derive(Debug)]
 pub struct Answer {
     choices: Vec<Progress>,
@@ -34,8 +33,8 @@ pub struct Answer {
     begun: bool,
     emitted: bool,
     done: bool,
-    /// What an event said that had neither output nor usage: the explanation,
-    /// should the answer prove incomplete.
+    /// The text of an event that had neither output nor usage: the explanation
+    /// if the answer proves incomplete.
     remark: Option<String>,
     /// Token counts, as far as known.
     pub usage: Option<Usage>,
@@ -45,7 +44,7 @@ pub struct Answer {
     pub id: Option<String>,
 }
 
-/// How far one choice is.
+/// The progress of one choice.
 #[derive(Debug, Default)]
 struct Progress {
     splitter: Splitter,
@@ -55,22 +54,21 @@ struct Progress {
     finish: Option<FinishReason>,
 }
 
-/// Why an answer cannot go on.
+/// The reason an answer cannot continue.
 #[derive(Debug, PartialEq)]
 pub enum StreamError {
-    /// What came is broken; another attempt may fare better.
+    /// The data is malformed; another attempt may succeed.
     Malformed(&'static str),
-    /// What came is whole, and not what the provider's API sends: another
-    /// attempt brings the same.
+    /// The data is well-formed but not part of the provider's API: another
+    /// attempt would return the same.
     Unusable(Cow<'static, str>),
-    /// The provider says that it failed: its words, as JSON text or as they
-    /// were.
+    /// The provider reported a failure: its text, as JSON or verbatim.
     Reported(String),
-    /// A choice ended for a reason that is a failure.
+    /// A choice ended with a finish reason that is a failure.
     BadFinish(String),
-    /// The connection failed: how, in our words.
+    /// The connection failed: a description in the worker's own words.
     Cut(&'static str),
-    /// The receiver of the deltas refused.
+    /// The receiver of the deltas refused one.
     Refused(Error),
 }
 
@@ -87,8 +85,8 @@ impl From<TooManyCalls> for StreamError {
 }
 
 impl Answer {
-    /// An answer of which nothing has come. `choices` is how many there will
-    /// be; `logprobs` whether they were asked for.
+    /// Creates an empty answer that expects `choices` choices; `logprobs` are
+    /// emitted only if they were requested.
     pub fn new(choices: u32, logprobs: bool) -> Answer {
         let count = choices.max(1) as usize;
         Answer {
@@ -105,22 +103,23 @@ impl Answer {
         }
     }
 
-    /// Whether the provider has said that there is nothing more.
+    /// Returns true once the provider has signalled the end of the stream.
     pub fn is_done(&self) -> bool {
         self.done
     }
 
-    /// Whether any output has come.
+    /// Returns true once any output has arrived.
     pub fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// Whether anything has been told since this was last asked.
+    /// Returns true if anything was emitted since the last call, and resets the
+    /// mark.
     pub fn take_emitted(&mut self) -> bool {
         std::mem::take(&mut self.emitted)
     }
 
-    /// Takes one event of a stream. What comes after `[DONE]` is ignored.
+    /// Processes one event of a stream. Events after `[DONE]` are ignored.
     pub fn take_event(&mut self, event: Event<'_>, emit: &mut dyn Emit) -> Result<(), StreamError> {
         if self.done {
             return Ok(());
@@ -143,7 +142,7 @@ impl Answer {
         }
     }
 
-    /// Takes an answer that comes whole, which has the form of a chunk.
+    /// Processes an unstreamed answer, which has the form of a chunk.
     pub fn take_whole(&mut self, json: &[u8], emit: &mut dyn Emit) -> Result<(), StreamError> {
         if json.is_empty() {
             return Err(self.incomplete());
@@ -162,7 +161,7 @@ impl Answer {
         Ok(())
     }
 
-    /// Takes a chunk, whatever came before it.
+    /// Parses a chunk in full and processes it, even after `[DONE]`.
     pub(super) fn take_json(
         &mut self,
         json: &[u8],
@@ -195,15 +194,15 @@ impl Answer {
                 Shape::There(choice) => self.take_choice(place, choice, emit)?,
             }
         }
-        // Not before all of it has proved good.
+        // Only once the whole chunk has proved good.
         if let Some((choice, part, text)) = only_text {
             self.template.learn(json, text, Place { choice, part });
         }
         Ok(())
     }
 
-    /// Ends the answer: publishes what was held back and returns why each
-    /// choice ended, if every one ended well.
+    /// Ends the answer: emits what was held back and returns the finish reason
+    /// of each choice, if every one ended well.
     pub fn finish(&mut self, emit: &mut dyn Emit) -> Result<Vec<FinishReason>, StreamError> {
         let reasons: Option<Vec<FinishReason>> =
             self.choices.iter().map(|choice| choice.finish).collect();
@@ -217,7 +216,7 @@ impl Answer {
         Ok(reasons)
     }
 
-    /// Why an answer that has ended is not whole.
+    /// Returns the reason an ended answer is incomplete.
     fn incomplete(&mut self) -> StreamError {
         if let Some(remark) = self.remark.take() {
             return StreamError::Reported(remark);
@@ -231,7 +230,8 @@ impl Answer {
         StreamError::Malformed("the stream ended before every choice had a finish reason")
     }
 
-    /// An event without output and usage: a failure, or something to remember.
+    /// Processes an event without output or usage: a failure, or a remark to
+    /// keep.
     fn take_remark(&mut self, text: &str) -> Result<(), StreamError> {
         let error_body = ErrorBody::read(text);
         if error_body.is_failure() {
@@ -241,7 +241,7 @@ impl Answer {
         Ok(())
     }
 
-    /// Takes a choice, which is counted by its place where it has no index.
+    /// Processes a choice, identified by its position if it has no index.
     fn take_choice(
         &mut self,
         place: usize,
@@ -347,7 +347,8 @@ impl Answer {
         }
     }
 
-    /// Text, which may have reasoning in it, or reasoning that comes apart.
+    /// Processes text, which may contain reasoning, or reasoning from a field
+    /// of its own.
     fn take_part(
         &mut self,
         index: u32,
@@ -369,8 +370,8 @@ impl Answer {
         }
     }
 
-    /// Why a choice ended. `stop` is the least that can be said: it does not
-    /// take back a reason that says more.
+    /// Records the finish reason of a choice. `stop` says the least: it never
+    /// replaces a more specific reason.
     fn take_finish(
         &mut self,
         index: u32,
@@ -390,7 +391,7 @@ impl Answer {
         Ok(())
     }
 
-    /// Works with the splitter of a choice, and tells the pieces it makes.
+    /// Runs the splitter of a choice and emits the pieces it produces.
     fn with_splitter(
         &mut self,
         index: u32,
@@ -427,7 +428,7 @@ impl Answer {
         emit.delta(Delta { choice, piece }).map_err(StreamError::Refused)
     }
 
-    /// Counts that cannot be read are absent.
+    /// Records token counts; unreadable counts are treated as absent.
     fn take_usage(&mut self, json: Raw<'_>, emit: &mut dyn Emit) {
         if let Some(usage) = api::usage(json, self.usage.unwrap_or_default()) {
             self.usage = Some(usage);
@@ -446,8 +447,8 @@ impl<'a> Fragment<'a> {
     }
 }
 
-/// The chunk, unless the event says nothing. Text that is not JSON is what some
-/// servers have to say of their failure.
+/// Parses the chunk; `None` if the event says nothing. Text that is not JSON is
+/// how some servers report a failure.
 fn parse(text: &str) -> Result<Option<Chunk<'_>>, StreamError> {
     match serde_json::from_str(text) {
         Ok(Shape::There(chunk)) => Ok(Some(chunk)),
@@ -465,7 +466,8 @@ fn unreadable(what: &str) -> StreamError {
     StreamError::Unusable(format!("{what} has a shape that cannot be read").into())
 }
 
-/// Ids and names come with every chunk; the first that says something is kept.
+/// Keeps the first value that says something: ids and names come with every
+/// chunk.
 fn keep_first(kept: &mut Option<String>, text: Raw<'_>) {
     if kept.is_none() {
         *kept = text.text().map(Cow::into_owned);

@@ -1,13 +1,13 @@
 //! The JSON that the provider streams, as borrowed Rust values.
 //!
-//! Only the fields that are used are here; all others are skipped without
+//! Only the fields that are used are declared; all others are skipped without
 //! being kept. Chat chunks, completions chunks and whole answers share the
-//! types: what one does not send is absent.
+//! types: a field that one of them lacks is absent.
 //!
 //! Reading is lenient by one rule: `null`, `""`, `[]` and `{}` are absent, a
-//! field of an unexpected shape costs itself alone, and the last value of a
-//! repeated field that says something counts. Only where output could be lost
-//! ([`Few::is_odd`], [`Shape::Odd`], [`Content::Odd`]) does the shape matter;
+//! field of an unexpected shape invalidates only itself, and the last
+//! non-absent value of a repeated field counts. The shape matters only where
+//! output could be lost ([`Few::is_odd`], [`Shape::Odd`], [`Content::Odd`]);
 //! `answer` ends the attempt there.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
@@ -21,14 +21,14 @@ use serde_json::value::RawValue;
 use super::reasoning::Part;
 use crate::event::Usage;
 
-/// A value of a field that may say nothing.
+/// A field's value that may be absent.
 pub(super) trait Member {
     fn is_absent(&self) -> bool;
 }
 
 /// Defines an object of the API: its fields by name, each a [`Member`]. Other
-/// fields are skipped, absent values overwrite nothing, and what is not an
-/// object has a [`Shape`].
+/// fields are skipped, absent values overwrite nothing, and anything that is
+/// not an object becomes a [`Shape`].
 macro_rules! object {
     ($(#[$doc:meta])* struct $name:ident { $($(#[$note:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -60,7 +60,7 @@ macro_rules! object {
     };
 }
 
-/// What [`object!`] defines.
+/// The trait that [`object!`] implements.
 pub(super) trait Object<'de>: Sized {
     fn read<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error>;
 }
@@ -93,9 +93,9 @@ object! {
         text: Raw<'a>,
         logprobs: Raw<'a>,
         finish_reason: Raw<'a>,
-        /// Gateways report the failure of one choice here.
+        /// Gateways report the failure of a single choice here.
         error: Raw<'a>,
-        /// Moonshot counts here.
+        /// Moonshot reports token counts here.
         usage: Raw<'a>,
     }
 }
@@ -107,10 +107,10 @@ object! {
         reasoning_content: Raw<'a>,
         /// The same, as vLLM, OpenRouter, Groq and Ollama name it.
         reasoning: Raw<'a>,
-        /// What the model says when it refuses.
+        /// The text of the model's refusal.
         refusal: Raw<'a>,
         tool_calls: Few<Shape<ToolCall<'a>>>,
-        /// The old form of a single tool call: a [`Function`].
+        /// The legacy form of a single tool call: a [`Function`].
         function_call: Raw<'a>,
     }
 }
@@ -118,7 +118,7 @@ object! {
 object! {
     /// A piece of a tool call.
     struct ToolCall {
-        /// The official schema does not have it, although it is sent.
+        /// Sent in practice, although the official schema lacks it.
         index: Raw<'a>,
         id: Raw<'a>,
         /// A [`Function`].
@@ -147,7 +147,7 @@ object! {
 }
 
 object! {
-    /// The parts of a count.
+    /// The breakdown of a count.
     struct CountDetails {
         cached_tokens: Raw<'a>,
         reasoning_tokens: Raw<'a>,
@@ -159,29 +159,29 @@ object! {
     struct ContentPart {
         r#type: Raw<'a>,
         text: Raw<'a>,
-        /// Mistral's: a list of parts again.
+        /// Mistral's field: again a list of parts.
         thinking: Raw<'a>,
         reasoning: Raw<'a>,
         refusal: Raw<'a>,
     }
 }
 
-/// A value as it is written; one that says nothing is absent.
+/// A value as raw JSON text; a value that says nothing is absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Raw<'a>(Option<&'a str>);
 
-/// An object, or what stands in its place.
+/// An object, or the kind of value found in its place.
 #[derive(Debug, Default)]
 pub(super) enum Shape<T> {
     #[default]
     Absent,
     There(T),
-    /// Neither an object nor nothing.
+    /// Neither an object nor absent.
     Odd,
 }
 
-/// A list that mostly has one item, which then takes no allocation. An object
-/// in its place is its only item.
+/// A list optimised for one item, which takes no allocation. An object in place
+/// of the list is its only item.
 #[derive(Debug)]
 pub(super) struct Few<T> {
     first: Option<T>,
@@ -189,20 +189,20 @@ pub(super) struct Few<T> {
     is_odd: bool,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Content<'a> {
     Absent,
     Text(Cow<'a, str>),
     Parts(Vec<(Part, String)>),
-    /// Something that cannot be read, and may be output.
+    /// Something unreadable that may be output.
     Odd,
 }
 
 // === impl Raw ===
 
 impl<'a> Raw<'a> {
-    /// A value that is `json` and says something.
+    /// Wraps `json`, or returns an absent value if it says nothing.
     pub(super) fn of(json: &'a str) -> Raw<'a> {
         let is_blank = match json.as_bytes() {
             b"null" | b"\"\"" => true,
@@ -220,8 +220,8 @@ impl<'a> Raw<'a> {
         Raw(self.0.or(other.0))
     }
 
-    /// The text of a string, borrowed where it has no escapes; anything else
-    /// is none.
+    /// Returns the text of a string, borrowed if it has no escapes; `None` for
+    /// anything else.
     pub(super) fn text(self) -> Option<Cow<'a, str>> {
         let json = self.0?;
         let inside = json.strip_prefix('"')?.strip_suffix('"')?;
@@ -238,13 +238,13 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// A whole number that is not negative; anything else is none.
+    /// Returns a non-negative whole number; `None` for anything else.
     pub(super) fn count<T: std::str::FromStr>(self) -> Option<T> {
         self.0?.parse().ok()
     }
 
-    /// The arguments of a call as text: a string's content, or an object as it
-    /// is written.
+    /// Returns the arguments of a call as text: the content of a string, or an
+    /// object verbatim.
     pub(super) fn arguments(self) -> Cow<'a, str> {
         match (self.text(), self.0) {
             (Some(text), _) => text,
@@ -253,7 +253,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// The content of a message: text, or a list of parts.
+    /// Returns the content of a message: text, or a list of parts.
     pub(super) fn content(self) -> Content<'a> {
         let Some(json) = self.0 else {
             return Content::Absent;
@@ -270,8 +270,8 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// The text of everything in a value that stands for reasoning, which is a
-    /// string almost always; what cannot be read costs itself alone.
+    /// Returns all text of a reasoning value, which is almost always a string;
+    /// unreadable reasoning is dropped alone.
     pub(super) fn reasoning(self) -> Option<Cow<'a, str>> {
         match self.content() {
             Content::Text(text) => Some(text),
@@ -283,8 +283,8 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Appends the text of a part, or of a list of parts. None where one of them
-/// cannot be read.
+/// Appends the text of a part, or of a list of parts. `None` if one is
+/// unreadable.
 fn collect_parts(value: Raw<'_>, part: Part, into: &mut Vec<(Part, String)>) -> Option<()> {
     let Some(json) = value.json() else {
         return Some(());
@@ -305,13 +305,13 @@ fn collect_parts(value: Raw<'_>, part: Part, into: &mut Vec<(Part, String)>) -> 
         .r#type
         .text()
         .is_some_and(|kind| kind.starts_with("reasoning") || kind.starts_with("thinking"));
-    // Bounded: a value within a part is shorter than the part.
+    // The recursion is bounded: a value within a part is shorter than the part.
     match (item.text.or(item.refusal), thought) {
         (text, Raw(None)) if text.json().is_some() => {
             collect_parts(text, if is_thought { Part::Reasoning } else { part }, into)
         }
         (_, thought) if thought.json().is_some() => collect_parts(thought, Part::Reasoning, into),
-        // Text that is empty: the kind alone says nothing.
+        // The text is empty: the kind alone says nothing.
         _ => json.contains("\"text\"").then_some(()),
     }
 }
@@ -407,7 +407,7 @@ impl<'de, T: Object<'de>> Visitor<'de> for ShapeVisitor<T> {
 // === impl Few ===
 
 impl<T> Few<T> {
-    /// The item, if there is one and only one.
+    /// Returns the item if there is exactly one.
     pub(super) fn single(&self) -> Option<&T> {
         self.first.as_ref().filter(|_| self.rest.is_empty())
     }
@@ -416,7 +416,7 @@ impl<T> Few<T> {
         self.first.is_none()
     }
 
-    /// Whether it is neither a list, nor an item, nor nothing.
+    /// Returns true if the value is neither a list, nor an item, nor absent.
     pub(super) fn is_odd(&self) -> bool {
         self.is_odd
     }
@@ -513,14 +513,15 @@ impl<'a> Function<'a> {
 // === impl Chunk ===
 
 impl<'a> Chunk<'a> {
-    /// Whether it says, beside any choice, that the stream failed.
+    /// Returns true if the chunk reports, outside any choice, that the stream
+    /// failed.
     pub(super) fn has_failed(&self) -> bool {
         let marks = [self.error, self.errors, self.error_type, self.error_message];
         marks.iter().any(|mark| mark.json().is_some_and(|json| json != "false"))
     }
 
-    /// The text, if that is all this chunk says: its choice, whether it is
-    /// reasoning, and the text itself, if it is borrowed.
+    /// Returns the text if the chunk holds nothing else: its choice, its part
+    /// and the text itself, if borrowed.
     pub(super) fn only_text(&self) -> Option<(u32, Part, &'a str)> {
         let choice = self.choices.single()?.as_there()?;
         let others =
@@ -557,14 +558,14 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The reasoning, in whichever spelling; gateways send both with the same
-    /// text.
+    /// Returns the reasoning in either spelling; gateways send both with the
+    /// same text.
     pub(super) fn thought(&self) -> Raw<'a> {
         self.reasoning_content.or(self.reasoning)
     }
 }
 
-/// The counts in a `usage` object over the `earlier` ones, where it has none.
+/// Reads a `usage` object; counts that it lacks are taken from `earlier`.
 pub(super) fn usage(json: Raw<'_>, earlier: Usage) -> Option<Usage> {
     let counts: Counts<'_> = json.object()?;
     let cached = counts.prompt_tokens_details.as_there().map(|details| details.cached_tokens);

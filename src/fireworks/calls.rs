@@ -1,22 +1,23 @@
-//! Tells the tool calls of one choice apart, and brings their fragments into
+//! Separates the tool calls of one choice, and normalises their fragments to
 //! the one form that callers rely on.
 //!
-//! Providers name a call by index, by id, by both, or by its place in a list;
-//! some repeat the id on every fragment, others send the name or the id late.
-//! What leaves here is uniform: each call has an index of its own, its id and
-//! its name are on its first fragment and on no other, and its arguments are
-//! never blank. A first fragment waits until both are known, for a bounded
-//! number of bytes; an id that never comes is made up.
+//! Providers identify a call by index, by id, by both, or by its position in a
+//! list; some repeat the id on every fragment, others send the name or the id
+//! late. The output is uniform: each call has an index of its own, its id and
+//! its name are on its first fragment only, and its arguments are never blank.
+//! A first fragment waits until both are known, for a bounded number of bytes;
+//! an id that never arrives is generated.
 //!
-//! One per choice; called by `answer`.
+//! There is one instance per choice.
 
 use std::borrow::Cow;
 
 use crate::event::ToolCallFragment;
 
-/// Calls of one choice at most: each fragment is looked up among them.
+/// Maximum calls of one choice; bounded because each fragment is looked up
+/// among them.
 const MAX_CALLS: usize = 1024;
-/// Arguments held back while an id or a name may still come.
+/// Maximum bytes of arguments held back while an id or a name may still arrive.
 const MAX_HELD_BYTES: usize = 4 * 1024;
 const MADE_UP_ID_CHARS: usize = 24;
 
@@ -24,14 +25,14 @@ const MADE_UP_ID_CHARS: usize = 24;
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     calls: Vec<Call>,
-    /// The call that was last at each place of a list.
+    /// The latest call at each position of the list.
     places: Vec<usize>,
 }
 
-/// A fragment as the provider sends it; what is empty is absent.
+/// A fragment as the provider sends it; empty values are absent.
 #[derive(Debug, Default)]
 pub(super) struct Fragment<'a> {
-    /// Its place in the list it came in.
+    /// Its position in the list it came in.
     pub(super) place: usize,
     pub(super) index: Option<u32>,
     pub(super) id: Option<Cow<'a, str>>,
@@ -39,15 +40,15 @@ pub(super) struct Fragment<'a> {
     pub(super) arguments: Cow<'a, str>,
 }
 
-/// More calls than any model makes.
+/// The answer has more calls than any model makes.
 #[derive(Debug)]
 pub(super) struct TooManyCalls;
 
 #[derive(Debug)]
 struct Call {
-    /// As the provider has it.
+    /// The index the provider gave.
     given_index: Option<u32>,
-    /// As the caller gets it.
+    /// The index the caller sees.
     index: u32,
     id: Option<String>,
     name: Option<String>,
@@ -57,7 +58,7 @@ struct Call {
 }
 
 impl Calls {
-    /// Takes a fragment; returns what is to be published now.
+    /// Processes a fragment; returns the fragment to publish now, if any.
     pub(super) fn take(
         &mut self,
         fragment: Fragment<'_>,
@@ -72,12 +73,13 @@ impl Calls {
         Ok(self.calls[at].take(fragment))
     }
 
-    /// What is left to publish when nothing more will come.
+    /// Returns the fragments left to publish once the stream has ended.
     pub(super) fn finish(&mut self) -> impl Iterator<Item = ToolCallFragment> {
         self.calls.iter_mut().filter_map(Call::finish)
     }
 
-    /// The call that a fragment goes on with, if it does not begin one.
+    /// Returns the position of the call that a fragment continues, if it does
+    /// not begin one.
     fn find(&self, fragment: &Fragment<'_>) -> Option<usize> {
         let same_index =
             |call: &Call| fragment.index.is_none_or(|index| call.given_index == Some(index));
@@ -112,7 +114,7 @@ impl Calls {
         self.calls.iter().all(|call| call.index != index)
     }
 
-    /// After all others, so that the order stays.
+    /// Returns an index after all others, so that the order is kept.
     fn free_index(&self) -> u32 {
         let last = self.calls.iter().map(|call| call.index).max();
         let next = last.map_or(Some(0), |last| last.checked_add(1));
@@ -120,7 +122,7 @@ impl Calls {
     }
 
     fn note_place(&mut self, place: usize, at: usize) {
-        // Places beyond the calls that there can be are never opened.
+        // Bounded by the largest event: a position counts the items of its list.
         if place >= self.places.len() {
             self.places.resize(place + 1, at);
         }
@@ -147,9 +149,9 @@ impl Call {
         }
     }
 
-    /// Whether a fragment in this call's position begins another call: it has
-    /// another id, or names a function although this call's arguments are under
-    /// way. One without index and id can only begin a call by its name.
+    /// Returns true if a fragment in this call's position begins another call:
+    /// it has another id, or names a function although this call's arguments
+    /// have begun. Without index and id, only a name can begin a call.
     fn is_followed_by(&self, fragment: &Fragment<'_>) -> bool {
         let differs = |own: &Option<String>, other: &Option<Cow<'_, str>>| matches!((own, other), (Some(own), Some(other)) if own != other);
         if differs(&self.id, &fragment.id) {
@@ -173,7 +175,8 @@ impl Call {
         (is_known || self.held_arguments.len() > MAX_HELD_BYTES).then(|| self.publish())
     }
 
-    /// The first fragment, or one with the arguments that every call has.
+    /// Returns the held-back first fragment, or `{}` for a call without
+    /// arguments.
     fn finish(&mut self) -> Option<ToolCallFragment> {
         let rest = if self.has_arguments { "" } else { "{}" };
         self.has_arguments = true;
@@ -196,7 +199,7 @@ impl Call {
     }
 }
 
-/// Unique among the calls of a conversation, whichever worker made them up.
+/// Returns a random id, unique across workers within a conversation.
 fn make_up_id() -> String {
     let random = std::iter::repeat_with(fastrand::alphanumeric).take(MADE_UP_ID_CHARS);
     std::iter::once("call_".to_owned()).chain(random.map(String::from)).collect()

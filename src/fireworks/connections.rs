@@ -1,18 +1,18 @@
-//! The connections with the provider.
+//! The connections to the provider.
 //!
 //! The HTTP library keeps one HTTP/2 connection per client and host, and
-//! providers let only so many streams on one: the rest would queue there,
-//! unseen. So there are several clients, called lanes, each filled before the
-//! next is used. A lane that is never reached costs nothing.
+//! providers limit the streams on one; the rest would queue there, invisibly.
+//! So there are several clients, called lanes, each filled before the next is
+//! used. A lane that is never reached costs nothing.
 //!
-//! On a lane requests find their connection one at a time. On an open one that
-//! takes a single poll; on a lane that has none yet, it keeps a hundred first
-//! requests from opening a hundred connections, of which TLS would show
-//! ninety-nine to be superfluous.
+//! Requests on a lane obtain their connection one at a time. On an open
+//! connection that takes a single poll; on a lane without one, it keeps a
+//! hundred first requests from opening a hundred connections, of which TLS
+//! would prove ninety-nine superfluous.
 //!
-//! The environment's proxy variables are followed, except for a provider on
-//! loopback. Redirects are not, and there are no cookies: a request goes where
-//! the operator's base URL says.
+//! The proxy environment variables are honoured, except for a provider on
+//! loopback. Redirects are not followed, and there are no cookies: a request
+//! goes only to the operator's base URL.
 
 use std::{
     future::poll_fn,
@@ -32,8 +32,8 @@ use url::{Host, Url};
 
 use super::{ClientConfig, Protocol, sending::Sent};
 
-/// Streams on one lane before the next is used: what the most careful
-/// providers allow.
+/// Maximum streams on one lane before the next is used: the limit of the most
+/// restrictive providers.
 const STREAMS_PER_LANE: usize = 100;
 const USER_AGENT: &str = concat!("sparkler/", env!("CARGO_PKG_VERSION"));
 
@@ -44,23 +44,23 @@ pub(super) struct Connections {
     lanes: Vec<Lane>,
     /// The client of the first lane, which every configuration has.
     first: reqwest::Client,
-    /// For questions about a node: they must not hold up executions.
+    /// For checks of a node: they must not hold up executions.
     questions: OnceLock<reqwest::Client>,
 }
 
 /// One client of the HTTP library, and so one HTTP/2 connection.
 #[derive(Debug, Default)]
 struct Lane {
-    /// Made when the lane is first used: it takes milliseconds.
+    /// Created on first use: it takes milliseconds.
     client: OnceLock<reqwest::Client>,
     streams: AtomicUsize,
     connecting: Connecting,
-    /// Whether one connection carries many requests, as far as known.
+    /// True if one connection carries many requests, as far as known.
     multiplexed: AtomicBool,
     turn: tokio::sync::Mutex<()>,
 }
 
-/// A place on a lane, until it is dropped.
+/// A slot on a lane, released on drop.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     lane: &'a Lane,
@@ -80,14 +80,16 @@ impl Connections {
         Ok(Connections { config: config.clone(), lanes, first, questions: OnceLock::new() })
     }
 
-    /// A place on the first lane that is not full, else on the emptiest.
+    /// Takes a slot on the first lane that is not full, or else on the
+    /// emptiest.
     pub(super) fn place(&self) -> Place<'_> {
         let free = self.lanes.iter().find(|lane| lane.enter_if_free());
         let lane = free.unwrap_or_else(|| self.enter_emptiest());
         Place { lane, client: lane.client.get_or_init(|| self.client_for(lane)) }
     }
 
-    /// A client with connections of its own, for what is not an execution.
+    /// Returns a client with connections of its own, for requests that are not
+    /// executions.
     pub(super) fn questions(&self) -> &reqwest::Client {
         self.questions.get_or_init(|| {
             build(&self.config, Connecting::default()).unwrap_or_else(|_| self.first.clone())
@@ -102,8 +104,8 @@ impl Connections {
         lane
     }
 
-    /// A lane whose client cannot be made, although the first one's could,
-    /// shares that.
+    /// Returns the lane's client. If it cannot be built, the lane shares the
+    /// first one.
     fn client_for(&self, lane: &Lane) -> reqwest::Client {
         if std::ptr::eq(lane, &self.lanes[0]) {
             return self.first.clone();
@@ -133,13 +135,13 @@ impl Drop for Place<'_> {
 }
 
 impl Place<'_> {
-    /// Whether a connection of this lane is being opened.
+    /// Returns true while a connection of this lane is being opened.
     pub(super) fn is_connecting(&self) -> bool {
         self.lane.connecting.is_any()
     }
 
-    /// Sends the request, whose body announces itself by `sent`. Dropping the
-    /// future gives the turn back, and takes the request off its connection.
+    /// Sends the request, whose body marks `sent` when it is first polled.
+    /// Dropping the future releases the turn and cancels the request.
     pub(super) async fn send(
         &self,
         request: reqwest::Request,
@@ -178,7 +180,7 @@ fn build(config: &ClientConfig, connecting: Connecting) -> anyhow::Result<reqwes
         .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
-        // Retries are the execution's, which knows the deadlines.
+        // Retries belong to the execution, which knows the deadlines.
         .retry(reqwest::retry::never())
         .connect_timeout(config.connect_timeout)
         .connector_layer(connecting)
@@ -221,7 +223,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Counts the connections that are being opened, TLS included.
+/// Counts the connections that are being opened, TLS handshake included.
 #[derive(Debug, Clone, Default)]
 struct Connecting(Arc<AtomicUsize>);
 
@@ -252,7 +254,7 @@ impl<S> Layer<S> for Connecting {
     }
 }
 
-/// The HTTP library's connector, counted.
+/// Wraps the HTTP library's connector to count open attempts.
 #[derive(Debug, Clone)]
 struct CountingConnector<S> {
     inner: S,

@@ -1,15 +1,15 @@
-//! Reads what the provider says when it refuses or fails, whatever shape it
-//! has: two forms of its own, those of frameworks, gateways and other servers,
-//! its control plane's, plain text, HTML, nothing.
+//! Parses the provider's error bodies, whatever their shape: its own two forms,
+//! those of frameworks, gateways and other servers, its control plane's, plain
+//! text, HTML, or nothing.
 //!
-//! It only finds the words; `failure` decides what they amount to and makes
-//! them fit to be shown, `probe` draws conclusions from who spoke.
+//! It only extracts the text; `failure` classifies it and makes it fit for
+//! display, and `probe` draws conclusions from the sender.
 
 use serde_json::{Map, Value};
 
 use super::text;
 
-/// What a body says, of any of the shapes seen.
+/// The contents of an error body, in any of the shapes seen.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ErrorBody {
     pub(super) message: Option<String>,
@@ -19,18 +19,18 @@ pub(super) struct ErrorBody {
     form: Form,
 }
 
-/// The form of a body, and so who answers.
+/// The form of a body, which identifies the sender.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Form {
-    /// Fireworks' gateway, which looks at the key, then for the model.
+    /// Fireworks' gateway, which checks the key, then looks up the model.
     Gateway,
-    /// Fireworks' model server, which looks at the request.
+    /// Fireworks' model server, which checks the request.
     ModelServer,
-    /// A failure in the form of another server.
+    /// An error in the form of another server.
     Failure,
     /// A page, or a line, of something in front of the provider.
     Edge,
-    /// Nothing of the above.
+    /// None of the above.
     #[default]
     Unknown,
 }
@@ -38,7 +38,7 @@ enum Form {
 type Object = Map<String, Value>;
 
 impl ErrorBody {
-    /// Reads a body, or the data of an event. Never fails: text that is not
+    /// Parses a body, or the data of an event. Never fails: text that is not
     /// JSON is its own message.
     pub(super) fn read(text: &str) -> ErrorBody {
         match serde_json::from_str(&text::mend(text.as_bytes())) {
@@ -72,12 +72,12 @@ impl ErrorBody {
         }
     }
 
-    /// Whether it has the form of a failure, whoever's.
+    /// Returns true if the body has the form of an error, from any sender.
     pub(super) fn is_failure(&self) -> bool {
         matches!(self.form, Form::Gateway | Form::ModelServer | Form::Failure)
     }
 
-    /// Whether something in front of the provider answers.
+    /// Returns true if something in front of the provider sent the body.
     pub(super) fn is_from_edge(&self) -> bool {
         self.form == Form::Edge
     }
@@ -90,7 +90,7 @@ impl ErrorBody {
         self.form == Form::ModelServer
     }
 
-    /// Whether its code is this one, however it is spelled.
+    /// Returns true if the code matches, ignoring case and punctuation.
     pub(super) fn has_code(&self, code: &str) -> bool {
         self.code.as_deref().is_some_and(|own| fold(own) == fold(code))
     }
@@ -99,7 +99,8 @@ impl ErrorBody {
         self.has_code("DEPLOYMENT_SCALING_UP")
     }
 
-    /// In the words of Fireworks, vLLM, SGLang, llama.cpp, Ollama and others.
+    /// Matches the wording of Fireworks, vLLM, SGLang, llama.cpp, Ollama and
+    /// others.
     pub(super) fn is_context_too_long(&self) -> bool {
         const SUBJECTS: [&str; 5] =
             ["context length", "context size", "context window", "model length", "max_model_len"];
@@ -112,7 +113,7 @@ impl ErrorBody {
             || says(&SUBJECTS) && says(&VERDICTS)
     }
 
-    /// Whether it is a model, or a deployment, that is missing.
+    /// Returns true if it is a model, or a deployment, that is missing.
     pub(super) fn is_about_a_model(&self) -> bool {
         if self.mentions("path not found") {
             return false;
@@ -126,7 +127,7 @@ impl ErrorBody {
         self.mentions("deployment ")
     }
 
-    /// Whether it is the key that is not accepted.
+    /// Returns true if it is the key that is rejected.
     pub(super) fn is_about_the_key(&self) -> bool {
         let codes = ["UNAUTHORIZED", "UNAUTHENTICATED", "invalid_api_key", "authentication_error"];
         codes.iter().any(|code| self.has_code(code))
@@ -148,13 +149,13 @@ impl ErrorBody {
     }
 }
 
-/// A word without case and punctuation.
+/// Returns a word without case and punctuation.
 fn fold(word: &str) -> String {
     let letters = word.chars().filter(char::is_ascii_alphanumeric);
     letters.map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// The object that describes the failure, where it is not the body itself.
+/// Returns the object that describes the failure, if it is not the body itself.
 fn inner_error(body: &Object) -> Option<&Object> {
     let errors = || body.get("errors")?.as_array()?.first()?.as_object();
     let of_choice = || {
@@ -179,7 +180,7 @@ fn form(error: Option<&Object>, body: &Object) -> Form {
     }
 }
 
-/// Whether a body without an inner error is one itself.
+/// Returns true if a body without an inner error is an error itself.
 fn is_failure(body: &Object) -> bool {
     let is_error = |key| body.get(key).and_then(string).as_deref() == Some("error");
     let names_one = ["error", "errors", "error_type", "error_message", "detail", "fault"]
@@ -216,7 +217,8 @@ fn find_message(error: &Object, body: &Object) -> Option<String> {
     of_error().or_else(of_body).or_else(of_fault).or_else(of_choice)
 }
 
-/// The first of these members, in the first of these objects, that reads.
+/// Returns the first readable one of these members, in the order of the
+/// objects.
 fn find<'a, T>(
     objects: impl IntoIterator<Item = &'a Object>,
     keys: &[&str],
@@ -226,7 +228,7 @@ fn find<'a, T>(
     objects.find_map(|object| keys.iter().find_map(|key| read(object.get(*key)?)))
 }
 
-/// Text, an object's message, or a list of either.
+/// Reads text, an object's message, or a list of either.
 fn words(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => filled(text),
@@ -247,7 +249,7 @@ fn filled(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A string or a number, as text.
+/// Reads a string or a number as text.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => Some(number.to_string()),
@@ -255,13 +257,13 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// An HTTP status that is a failure, as number or string.
+/// Reads an HTTP error status, as a number or a string.
 fn status(value: &Value) -> Option<u16> {
     let status = scalar(value)?.parse().ok()?;
     (400..=599).contains(&status).then_some(status)
 }
 
-/// HTML, or what Cloudflare tells those who do not ask for HTML.
+/// Recognises HTML, and Cloudflare's reply to clients that do not ask for HTML.
 fn is_from_edge(text: &str) -> bool {
     let text = text.trim_start();
     let starts_with =

@@ -1,7 +1,8 @@
-//! One attempt: send the request, judge the response's head, read its body.
+//! One attempt: sends the request, judges the response's head and reads its
+//! body.
 //!
-//! Every error of an attempt is made here, because here is known what it was
-//! waiting for, and which key must not be in it. No retries.
+//! Every error of an attempt is created here, because only this file knows the
+//! phase it was in, and which key must not appear in it. No retries.
 
 use std::{
     future::{Future as _, poll_fn},
@@ -28,18 +29,19 @@ use crate::{
     event::{Emit, Finish, Phase},
 };
 
-/// How long the body of a refusal is waited for.
+/// The longest wait for the body of a refusal.
 const REFUSAL_LIMIT: Duration = Duration::from_secs(2);
 
-/// How often a request that met a connection which the provider had closed
-/// meanwhile goes out again, within one attempt.
+/// Maximum times a request is sent again, within one attempt, after the
+/// provider had already closed the pooled connection.
 const MAX_RESENT: u32 = 2;
 
-/// Why no response came.
+/// The reason no response arrived.
 enum Unsent {
     NotConnected(Duration),
     OutOfDescriptors,
-    /// A connection out of the pool proved closed: news of nothing but its age.
+    /// A pooled connection proved closed; this says nothing about the
+    /// provider's health.
     Stale,
     Failed(&'static str),
 }
@@ -57,9 +59,9 @@ impl<'a> Exchange<'a> {
         Exchange { client, attempt, phase: Phase::Waiting, request_id: None }
     }
 
-    /// Runs the attempt. What comes is in the answer also when this fails.
-    /// Dropped anywhere, it closes the provider's stream: request and body are
-    /// owned by it, and nothing is spawned.
+    /// Runs the attempt. The answer keeps what arrived even if this fails.
+    /// Dropping the future at any point closes the provider's stream: it owns
+    /// request and body, and spawns nothing.
     pub(super) async fn run(
         &mut self,
         request: &Request,
@@ -97,7 +99,7 @@ impl<'a> Exchange<'a> {
         })
     }
 
-    /// The request that asks for a stream.
+    /// Builds the request that asks for a stream.
     fn post(&self, request: &Request) -> (HeaderMap, url::Url, bytes::Bytes) {
         let mut headers = json_headers(self.attempt.credential.authorization());
         headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
@@ -105,8 +107,8 @@ impl<'a> Exchange<'a> {
         (headers, url, request.body.clone())
     }
 
-    /// Sends a request, tells what it waits for, and waits for the response's
-    /// head. Only while a connection is being opened does the deadline count.
+    /// Sends a request, reports its phase, and waits for the response's head.
+    /// The deadline only runs while a connection is being opened.
     async fn send(
         &mut self,
         place: &Place<'_>,
@@ -203,8 +205,8 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// What a status other than 200 means. Its body is read up to a size and a
-    /// time: whatever has come by then has to do.
+    /// Classifies a status other than 200. The body is read up to a size and a
+    /// time limit; whatever has arrived by then is used.
     async fn refused(&self, response: reqwest::Response) -> Error {
         let status = response.status();
         let retry_after = head::retry_after(response.headers(), SystemTime::now());
@@ -269,7 +271,7 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// The headers of every request with a JSON body.
+/// Returns the headers of every request with a JSON body.
 pub(super) fn json_headers(authorization: HeaderValue) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(header::AUTHORIZATION, authorization);
@@ -277,7 +279,7 @@ pub(super) fn json_headers(authorization: HeaderValue) -> HeaderMap {
     headers
 }
 
-/// The beginning of a refusal's body, as far as it comes in time.
+/// Reads the beginning of a refusal's body, within the time limit.
 pub(super) async fn read_refusal(response: reqwest::Response, max_bytes: usize) -> String {
     let mut body = ResponseBody::new(response);
     let mut text = Vec::new();

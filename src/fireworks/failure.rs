@@ -1,12 +1,10 @@
-//! What the provider says when it refuses or fails, made into a
-//! [`ProviderError`].
+//! Turns the provider's refusals and failures into a [`ProviderError`].
 //!
-//! Its bodies have half a dozen shapes, and its words may quote anything, the
-//! key included: this is the only place that reads them. What leaves it is
-//! short, on one line, redacted, and no HTML.
+//! Its bodies have half a dozen shapes, and its text may quote anything, the
+//! key included: this is the only place that prepares it for display. The
+//! result is short, on one line, redacted, and never HTML.
 //!
-//! Called by the client for statuses other than 200, and for failures reported
-//! inside a stream.
+//! Handles statuses other than 200 and failures reported inside a stream.
 
 use std::time::Duration;
 
@@ -17,27 +15,27 @@ use crate::{
     event::Phase,
 };
 
-/// Longer messages are cut.
+/// Longer messages are truncated.
 const MAX_MESSAGE_CHARS: usize = 300;
-/// Longer codes and ids are cut or left out.
+/// Longer codes and ids are left out.
 const MAX_WORD_BYTES: usize = 128;
 
-/// Where a failure happened: what is known beside its text.
+/// The context of a failure: everything known besides its text.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorContext<'a> {
-    /// Taken out of every text.
+    /// Redacted from every text.
     pub credential: &'a ApiKey,
-    /// What the execution was waiting for.
+    /// The phase in which the execution failed.
     pub phase: Phase,
     /// From the response's headers.
     pub request_id: Option<&'a str>,
     /// From the response's headers.
     pub retry_after: Option<Duration>,
-    /// Whether its headers say that the account may not ask for anything more.
+    /// True if the headers say that the account has no requests left.
     pub account_wide: bool,
 }
 
-/// A failure that came as an HTTP status with a body.
+/// Builds the error for an HTTP status with a body.
 pub fn from_status(status: u16, body: &str, context: ErrorContext<'_>) -> ProviderError {
     let error_body = ErrorBody::read(body);
     let kind = kind_of_refusal(status, &error_body);
@@ -50,8 +48,8 @@ pub fn from_status(status: u16, body: &str, context: ErrorContext<'_>) -> Provid
     error
 }
 
-/// A failure that was reported inside a stream, as the stream's event had it.
-/// Where neither a status nor a code says more, it is an interruption.
+/// Builds the error for a failure reported inside a stream, from the event's
+/// data. If neither a status nor a code says more, it is an interruption.
 pub fn from_stream(event: &str, context: ErrorContext<'_>) -> ProviderError {
     let error_body = ErrorBody::read(event);
     let kind = match error_body.status {
@@ -64,8 +62,8 @@ pub fn from_stream(event: &str, context: ErrorContext<'_>) -> ProviderError {
     into_error(error_body, kind, status, context)
 }
 
-/// A finish reason that does not end a good answer: a failure that may pass, or
-/// a word that will come again.
+/// Builds the error for a finish reason that is a failure: a transient one, or
+/// a word that would come again.
 pub(super) fn from_finish_reason(reason: &str, context: ErrorContext<'_>) -> ProviderError {
     const PASSING: [&str; 8] = [
         "error",
@@ -88,7 +86,7 @@ pub(super) fn from_finish_reason(reason: &str, context: ErrorContext<'_>) -> Pro
     own(kind, &format!("the model's finish reason was {reason}"), context)
 }
 
-/// A failure in our own words.
+/// Builds an error with the worker's own message.
 pub(super) fn own(
     kind: ProviderErrorKind,
     message: &str,
@@ -107,8 +105,8 @@ pub(super) fn own(
     }
 }
 
-/// The provider's words made fit to be shown: on one line, without the key,
-/// cut. None if nothing is left, or if it is HTML.
+/// Makes provider text fit for display: on one line, without the key,
+/// truncated. `None` if nothing is left, or if it is HTML.
 pub(super) fn presentable(text: &str, credential: &ApiKey) -> Option<String> {
     if looks_like_html(text) {
         return None;
@@ -118,7 +116,7 @@ pub(super) fn presentable(text: &str, credential: &ApiKey) -> Option<String> {
         .map(|character| if is_invisible(character) { ' ' } else { character })
         .collect();
     let folded = visible.split_whitespace().collect::<Vec<&str>>().join(" ");
-    // Before the cut, which could leave a part of the key.
+    // Before the truncation, which could leave a part of the key.
     let redacted = credential.redact(&folded);
     let short = match redacted.char_indices().nth(MAX_MESSAGE_CHARS) {
         Some((end, _)) => format!("{}…", &redacted[..end]),
@@ -127,7 +125,8 @@ pub(super) fn presentable(text: &str, credential: &ApiKey) -> Option<String> {
     (!short.is_empty()).then_some(short)
 }
 
-/// An id, a code or a name of the provider: printable, short, without the key.
+/// Returns an id, a code or a name if it is printable, short and without the
+/// key.
 pub(super) fn word(text: &str, credential: &ApiKey) -> Option<String> {
     let fits = !text.is_empty()
         && text.len() <= MAX_WORD_BYTES
@@ -136,8 +135,8 @@ pub(super) fn word(text: &str, credential: &ApiKey) -> Option<String> {
     (redacted == text).then_some(redacted)
 }
 
-/// What a status, with what was said beside it, amounts to. The `type` of an
-/// error never decides: Fireworks' rate limits carry `invalid_request_error`.
+/// Classifies a status together with its body. The `type` of an error never
+/// decides: Fireworks' rate limits carry `invalid_request_error`.
 fn kind_of_refusal(status: u16, error_body: &ErrorBody) -> ProviderErrorKind {
     match status {
         401 | 403 if error_body.is_from_edge() => ProviderErrorKind::RequestRejected,
@@ -156,8 +155,8 @@ fn kind_of_refusal(status: u16, error_body: &ErrorBody) -> ProviderErrorKind {
         400 | 413 | 422 | 500 if error_body.is_context_too_long() => {
             ProviderErrorKind::ContextTooLong
         }
-        // Redirects too: whoever redirects is not the API, and asking again
-        // will not change that.
+        // Redirects too: a server that redirects is not the API, and a retry
+        // would not change that.
         300..=499 => ProviderErrorKind::RequestRejected,
         503 if error_body.is_scaling_up() => ProviderErrorKind::DeploymentScalingUp,
         500.. => ProviderErrorKind::Unavailable,
@@ -165,7 +164,7 @@ fn kind_of_refusal(status: u16, error_body: &ErrorBody) -> ProviderErrorKind {
     }
 }
 
-/// What a code amounts to where there is no status.
+/// Classifies a code that came without a status.
 fn kind_of_code(error_body: &ErrorBody) -> Option<ProviderErrorKind> {
     const CODES: &[(ProviderErrorKind, &[&str])] = &[
         (
@@ -203,7 +202,8 @@ fn kind_of_code(error_body: &ErrorBody) -> Option<ProviderErrorKind> {
     row.map(|(kind, _)| *kind)
 }
 
-/// Our words before the provider's, where they alone would mislead.
+/// Returns the worker's hint to put before provider text that would mislead on
+/// its own.
 fn hint(status: u16, kind: ProviderErrorKind, error_body: &ErrorBody) -> Option<&'static str> {
     match (status, kind) {
         (404, ProviderErrorKind::RequestRejected) => {
@@ -219,7 +219,7 @@ fn hint(status: u16, kind: ProviderErrorKind, error_body: &ErrorBody) -> Option<
     }
 }
 
-/// The error that comes of it, with everything read and cut.
+/// Builds the error, with every text checked and truncated.
 fn into_error(
     error_body: ErrorBody,
     kind: ProviderErrorKind,
@@ -248,7 +248,7 @@ fn looks_like_html(text: &str) -> bool {
     start.starts_with('<') || start.contains("<html") || start.contains("<!doctype")
 }
 
-/// Control characters, and those that turn the direction of what follows.
+/// Matches control characters and those that change the text direction.
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')

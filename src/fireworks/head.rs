@@ -1,4 +1,4 @@
-//! What the head of a response says beside its status.
+//! Reads the headers of a response.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,13 +7,13 @@ use http::{HeaderMap, header};
 use super::failure;
 use crate::{credentials::ApiKey, event::Usage};
 
-/// Longer waits are told as this.
+/// Longer waits are reduced to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
-/// Where the id of a call is, in order of trust.
+/// Headers that may hold the provider's request id, most trusted first.
 const REQUEST_ID_HEADERS: [&str; 4] =
     ["x-request-id", "x-fireworks-request-id", "x-fireworks-trace-id", "cf-ray"];
 
-/// What a body is, by its content type.
+/// The kind of a body, by its content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
     Events,
@@ -21,7 +21,8 @@ pub(super) enum Content {
     Other,
 }
 
-/// A body without a content type is taken for what was asked for.
+/// Returns the kind of the body; without a content type, the requested kind is
+/// assumed.
 pub(super) fn content(headers: &HeaderMap) -> Content {
     let Some(value) = text(headers, header::CONTENT_TYPE.as_str()) else {
         return Content::Events;
@@ -36,7 +37,7 @@ pub(super) fn content(headers: &HeaderMap) -> Content {
     }
 }
 
-/// The provider's id of the call.
+/// Returns the provider's request id.
 pub(super) fn request_id(headers: &HeaderMap, credential: &ApiKey) -> Option<String> {
     REQUEST_ID_HEADERS
         .iter()
@@ -44,7 +45,7 @@ pub(super) fn request_id(headers: &HeaderMap, credential: &ApiKey) -> Option<Str
         .find_map(|id| failure::word(id, credential))
 }
 
-/// Token counts in headers, for answers whose body lacks them.
+/// Reads token counts from headers, for answers whose body lacks them.
 pub(super) fn usage(headers: &HeaderMap) -> Option<Usage> {
     let count = |name| text(headers, name)?.trim().parse().ok();
     let usage = Usage {
@@ -55,8 +56,8 @@ pub(super) fn usage(headers: &HeaderMap) -> Option<Usage> {
     (usage != Usage::default()).then_some(usage)
 }
 
-/// How long the provider asks to wait: milliseconds, seconds or a date. A wait
-/// of nothing is none, one of more than a day is a day.
+/// Returns the wait the provider asks for: in milliseconds, in seconds or as a
+/// date. A wait of zero is `None`, one of more than a day is a day.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let milliseconds = text(headers, "retry-after-ms").and_then(number);
     let seconds = milliseconds
@@ -76,8 +77,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     (wait > Duration::ZERO).then_some(wait.min(MAX_RETRY_AFTER))
 }
 
-/// Whether the account has no request left, whatever the model: the only limit
-/// that is told to be the account's own.
+/// Returns true if the account has no requests left, for any model: the only
+/// limit that is known to be account-wide.
 pub(super) fn no_requests_left(headers: &HeaderMap) -> bool {
     text(headers, "x-ratelimit-remaining-requests").and_then(number).is_some_and(|left| left <= 0.0)
 }

@@ -1,27 +1,24 @@
-//! The provider's client: requests that are complete JSON go in, deltas come
-//! out as the network brings them, and an attempt ends in a [`Finish`] or in one
+//! The provider's client: takes requests that are complete JSON, emits deltas
+//! as the network delivers them, and ends an attempt with a [`Finish`] or one
 //! named error.
 //!
 //! It knows Fireworks.ai's API and nothing of nodes, flights or protobuf. It
-//! makes one attempt; the execution repeats it, asking [`RetryPolicy`]. It
-//! enforces one deadline, that to an established connection; whoever enforces
-//! the others drops the future, which closes the provider's stream at once.
+//! makes one attempt; the execution retries, as [`RetryPolicy`] decides. It
+//! enforces only the connect deadline; whoever enforces the others drops the
+//! future, which closes the provider's stream at once.
 //!
-//! Called by the nodes ([`Client::generate`]) and by the service's CheckNode
-//! ([`Client::probe`]).
-//!
-//! | file | what |
+//! | file | purpose |
 //! |---|---|
 //! | `exchange` | one attempt, from request to finish |
-//! | `connections`, `sending` | which connection, and when the request is on it |
-//! | `head` | what a response's headers say |
+//! | `connections`, `sending` | choosing a connection; noticing when the request is on it |
+//! | `head` | a response's headers |
 //! | `stream` → `sse` → `answer` | network reads → events → deltas |
-//! | `api`, `template` | the JSON of a chunk; the short way to read one like the last |
-//! | `calls`, `text` | tool calls told apart; JSON text mended |
-//! | `reasoning` | `<think>` taken out of text |
-//! | `failure`, `said`, `transport` | refusals and broken connections, in our words |
-//! | `retry` | whether and when to try again |
-//! | `probe` | what a credential can do, without spending a token |
+//! | `api`, `template` | the JSON of a chunk; the fast path for one like the last |
+//! | `calls`, `text` | separating tool calls; repairing JSON text |
+//! | `reasoning` | extracting `<think>` from text |
+//! | `failure`, `error_body`, `transport` | refusals and broken connections as errors |
+//! | `retry` | deciding whether and when to retry |
+//! | `probe` | checking a credential without spending a token |
 
 use std::{sync::Arc, time::Duration};
 
@@ -56,7 +53,7 @@ pub use self::{
     retry::RetryPolicy,
 };
 
-/// For the benchmarks and the fuzzer only.
+/// Internals exposed to the benchmarks and the fuzzer only.
 #[doc(hidden)]
 pub mod parts {
     pub use super::{
@@ -73,28 +70,28 @@ use crate::{
     event::{Emit, Finish, Usage},
 };
 
-/// How to reach the provider.
+/// Settings of the connection to the provider.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
-    /// Up to and including `/v1`; `http` or `https`, without credentials, query
-    /// or fragment.
+    /// The URL up to and including `/v1`; `http` or `https`, without
+    /// credentials, query or fragment.
     pub base_url: Url,
-    /// Which HTTP to speak.
+    /// The HTTP version to use.
     pub protocol: Protocol,
-    /// The longest time to an established connection; an attempt may allow
-    /// less.
+    /// The time limit for establishing a connection; an attempt may set a
+    /// shorter one.
     pub connect_timeout: Duration,
-    /// HTTP/2 connections at most. Each is filled to a hundred streams before
-    /// the next is opened, so a high bound costs nothing until it is needed.
+    /// Maximum HTTP/2 connections. Each is filled to a hundred streams before
+    /// the next is opened, so a high limit costs nothing until it is needed.
     pub connections: usize,
-    /// The largest event of a stream, and the largest answer that comes whole.
+    /// Maximum bytes of a stream's event, and of an unstreamed answer.
     pub max_event_bytes: usize,
-    /// What is read of the body of a refusal.
+    /// Maximum bytes read of a refusal's body.
     pub max_error_bytes: usize,
 }
 
 impl ClientConfig {
-    /// Where Fireworks.ai serves inference.
+    /// The URL of Fireworks.ai's inference API.
     pub const DEFAULT_BASE_URL: &'static str = "https://api.fireworks.ai/inference/v1";
 }
 
@@ -111,19 +108,20 @@ impl Default for ClientConfig {
     }
 }
 
-/// Which HTTP to speak with the provider.
+/// The HTTP version to use with the provider.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// With TLS what both sides prefer, which is HTTP/2; in clear HTTP/1.1.
+    /// Over TLS the version both sides prefer, which is HTTP/2; HTTP/1.1 in
+    /// cleartext.
     #[default]
     Auto,
     /// HTTP/1.1 only.
     Http1,
-    /// HTTP/2 only; in clear without asking first.
+    /// HTTP/2 only; with prior knowledge in cleartext.
     Http2,
 }
 
-/// Where a request goes.
+/// The endpoint a request is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// `/chat/completions`.
@@ -132,34 +130,34 @@ pub enum Endpoint {
     Completions,
 }
 
-/// What to ask the provider.
+/// A request to the provider.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Where.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// The whole JSON, with `stream: true` and
-    /// `stream_options: {"include_usage": true}`.
+    /// The complete JSON, with `stream: true` and `stream_options:
+    /// {"include_usage": true}`.
     pub body: Bytes,
-    /// How many choices will come: `n`, times the prompts of a batch.
+    /// The number of choices to expect: `n` times the prompts of a batch.
     pub choices: u32,
-    /// Whether `logprobs` were asked for and are to be told.
+    /// True if `logprobs` were requested and should be emitted.
     pub logprobs: bool,
 }
 
-/// What one attempt may use.
+/// The resources of one attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
     /// The key to send.
     pub credential: &'a ApiKey,
-    /// The time to an established connection. It does not count while the
-    /// request waits on an established one.
+    /// The connect deadline. It does not run while the request waits on an
+    /// established connection.
     pub connect: Duration,
 }
 
-/// An attempt that did not end well.
+/// An attempt that failed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Interrupted {
-    /// Why.
+    /// The cause.
     pub error: Error,
     /// The tokens used, as far as known.
     pub usage: Option<Usage>,
@@ -183,8 +181,11 @@ struct Urls {
 }
 
 impl Client {
-    /// A client that has not connected yet. Fails if the base URL is none to
-    /// build on, or the TLS roots of this machine cannot be loaded.
+    /// Creates a client that has not connected yet.
+    ///
+    /// # Errors
+    /// The base URL cannot be extended, or this machine's TLS roots cannot be
+    /// loaded.
     pub fn new(config: ClientConfig) -> anyhow::Result<Client> {
         check_base_url(&config.base_url)?;
         Ok(Client(Arc::new(Inner {
@@ -197,14 +198,14 @@ impl Client {
         })))
     }
 
-    /// Where the provider is.
+    /// Returns the provider's base URL.
     pub fn base_url(&self) -> &Url {
         &self.0.config.base_url
     }
 
-    /// Makes one attempt and tells its phases and deltas. What one network read
-    /// brought is told together and then flushed; what was told and not flushed
-    /// when an attempt fails is void.
+    /// Makes one attempt and emits its phases and deltas. The deltas of one
+    /// network read are emitted together and then flushed; deltas not yet
+    /// flushed when an attempt fails are void.
     ///
     /// Dropping the future closes the provider's stream at once, and with it
     /// the generation and its billing.
@@ -219,8 +220,8 @@ impl Client {
         result.map_err(|error| Interrupted { error, usage: answer.usage })
     }
 
-    /// Finds out what a credential can do with a model, without spending a
-    /// token: within `limit`, which is also the longest this takes.
+    /// Determines what a credential can do with a model, without spending a
+    /// token and within `limit`.
     pub async fn probe(&self, model: &str, credential: &ApiKey, limit: Duration) -> Probe {
         probe::run(&self.0, model, credential, limit).await
     }

@@ -1,13 +1,13 @@
-//! What a credential can do with a model, found out without spending a token.
+//! Determines what a credential can do with a model, without spending a token.
 //!
-//! The provider has no call for it, and its list of models is known to fail for
-//! good keys. So a request goes out that no model can answer, one without
-//! messages, and who refuses it, and how, tells how far it came: the gateway
-//! looks at the key, then for the model, then hands over to the model's server,
-//! which refuses the empty request. Nothing is concluded beyond that.
+//! The provider has no API for it, and its list of models is known to fail for
+//! good keys. So the probe sends a request without messages, which no model can
+//! answer; the sender and the form of the refusal show how far it got: the
+//! gateway checks the key, looks up the model, then hands over to the model's
+//! server, which rejects the empty request. Nothing is concluded beyond that.
 //!
-//! A gateway that answers for itself may do anything with such a request, even
-//! run a model. So where the base URL is not Fireworks' own, it is first found
+//! A gateway that answers on its own may do anything with such a request, even
+//! run a model. So if the base URL is not Fireworks' own, the probe first finds
 //! out who answers there.
 
 use std::time::Duration;
@@ -18,21 +18,21 @@ use url::Url;
 use super::{Endpoint, Inner, error_body::ErrorBody, exchange, extend};
 use crate::credentials::ApiKey;
 
-/// What came of the question.
+/// The outcome of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// The status of the answer, where one came.
+    /// The HTTP status, if a response arrived.
     pub http_status: Option<u16>,
-    /// What follows from it.
+    /// The conclusions drawn from it.
     pub findings: Verdicts,
 }
 
-/// What was found out.
+/// The conclusions of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdicts {
-    /// Whether the credential is accepted.
+    /// Is the credential accepted?
     pub credential: Verdict,
-    /// Whether the credential can use the model.
+    /// Can the credential use the model?
     pub model: Verdict,
 }
 
@@ -41,32 +41,33 @@ pub struct Verdicts {
 pub struct Verdict {
     /// The answer.
     pub answer: Conclusion,
-    /// What it rests on.
+    /// The evidence, as a sentence.
     pub basis: String,
-    /// Where it is not yes: a reason as errors have it, if there is one.
+    /// The reason, as errors name it, if the answer is not yes and a reason is
+    /// known.
     pub reason: Option<&'static str>,
 }
 
-/// Yes, no, or not found out.
+/// Yes, no or unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Conclusion {
-    /// It is so.
+    /// Confirmed.
     Yes,
-    /// It is not.
+    /// Refuted.
     No,
-    /// Nothing follows from what came.
+    /// The response allows no conclusion.
     Unknown,
 }
 
-/// An answer to a question, and who gave it.
+/// A response to the probe, and its sender.
 struct Answered {
     status: u16,
     error_body: ErrorBody,
-    /// Whether it is somebody of whom nothing is known.
+    /// True if the sender is not recognised.
     is_stranger: bool,
 }
 
-/// What a model cannot answer.
+/// A request that no model can answer.
 #[derive(Serialize)]
 struct EmptyRequest<'a> {
     model: &'a str,
@@ -89,9 +90,9 @@ pub(super) async fn run(
     }
 }
 
-/// Asks in two steps: first who answers, by a request without a key and a body,
-/// which no server runs a model for; then, where that speaks as Fireworks does,
-/// about the key and the model.
+/// Probes in two steps: first finds out who answers, by a request without key
+/// and body, for which no server runs a model; then, if the sender speaks like
+/// Fireworks, asks about the key and the model.
 async fn ask(client: &Inner, model: &str, credential: &ApiKey) -> Result<Answered, &'static str> {
     let base_url = &client.config.base_url;
     if !is_fireworks(base_url) {
@@ -114,8 +115,7 @@ async fn send(client: &Inner, request: reqwest::Request) -> Result<Answered, &'s
     let response = client.connections.questions().execute(request).await;
     let response = response.map_err(|error| super::transport::describe(&error))?;
     let status = response.status().as_u16();
-    // Of a good answer nothing is wanted: dropping it stops whatever is being
-    // generated.
+    // The body of a success is not needed: dropping it stops any generation.
     let body = match status {
         200 => String::new(),
         _ => exchange::read_refusal(response, client.config.max_error_bytes).await,
@@ -193,8 +193,8 @@ fn judge(status: u16, error_body: &ErrorBody) -> Verdicts {
     }
 }
 
-/// Gateways of 2025 answered 403 to unknown keys as well. In both cases this
-/// key cannot use this model.
+/// Gateways of 2025 answered 403 to unknown keys as well. Either way this key
+/// cannot use this model.
 fn forbidden(error_body: &ErrorBody) -> Verdicts {
     let credential = if error_body.has_code("FORBIDDEN") {
         Verdict::yes(
@@ -247,7 +247,7 @@ impl Verdicts {
 }
 
 impl Conclusion {
-    /// The word for logs and spans.
+    /// Returns the name used in logs and spans.
     pub fn as_str(self) -> &'static str {
         match self {
             Conclusion::Yes => "yes",

@@ -1,12 +1,12 @@
-//! Takes the reasoning out of a text that has it inside `<think>…</think>`.
+//! Extracts the reasoning from text that has it inside `<think>…</think>`.
 //!
-//! Some models send their reasoning apart, others write it in tags at the head
-//! of the answer. Only a tag that opens the answer counts: one further on is
-//! something the model talks about. The white space after a tag belongs to the
-//! tag. Tags may be cut anywhere between two pieces; what is held back is then a
-//! piece of a known tag, so nothing is buffered.
+//! Some models send their reasoning in a separate field, others write it in
+//! tags at the start of the answer. Only a tag that opens the answer counts: a
+//! later one is part of the text. White space after a tag belongs to the tag.
+//! Tags may be split between two pieces; only a prefix of a known tag is ever
+//! held back, so nothing is buffered.
 //!
-//! One per choice; called by `answer`.
+//! There is one instance per choice.
 
 use std::borrow::Cow;
 
@@ -15,26 +15,26 @@ use memchr::memchr;
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
 
-/// What a piece of the text is.
+/// The kind of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// The answer itself.
     Text,
-    /// What the model thought on the way.
+    /// The model's reasoning.
     Reasoning,
 }
 
-/// How far into its text a choice is.
+/// The position of a choice within its text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Splitter {
     place: Place,
-    /// How many bytes of the tag that may come have come.
+    /// Bytes of the expected tag matched so far.
     matched: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Place {
-    /// Nothing has come but white space.
+    /// Nothing but white space has arrived.
     #[default]
     Head,
     /// Right after the opening tag.
@@ -46,7 +46,7 @@ enum Place {
 }
 
 impl Splitter {
-    /// Takes a piece of the text apart.
+    /// Splits a piece of text into its parts.
     pub(super) fn split<E>(
         &mut self,
         text: Cow<'_, str>,
@@ -73,7 +73,8 @@ impl Splitter {
         Ok(())
     }
 
-    /// The reasoning of this choice comes apart: tags in its text are text.
+    /// Marks that reasoning arrives in a separate field: tags in the text are
+    /// text.
     pub(super) fn reasoning_comes_apart<E>(
         &mut self,
         emit: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
@@ -84,7 +85,7 @@ impl Splitter {
         self.finish(emit)
     }
 
-    /// The text is over: what looked like the beginning of a tag was none.
+    /// Ends the text: an unfinished tag turns out to be text.
     pub(super) fn finish<E>(
         &mut self,
         mut emit: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
@@ -101,7 +102,8 @@ impl Splitter {
         emit(part, Cow::Borrowed(held))
     }
 
-    /// One step: a piece to tell, if any, and what is left of the text.
+    /// Performs one step: returns a piece to emit, if any, and the remaining
+    /// text.
     fn step<'a>(&mut self, text: &'a str) -> (Option<(Part, &'a str)>, &'a str) {
         match self.place {
             Place::Head if self.matched == 0 => self.look_for_opening(text),
@@ -135,7 +137,7 @@ impl Splitter {
         (Some((Part::Reasoning, text)), "")
     }
 
-    /// Whether the text begins with the tag, or is the beginning of it.
+    /// Returns true if the text begins with the tag, or is a prefix of it.
     fn begin_tag(&mut self, text: &str, tag: &str) -> bool {
         let length = text.len().min(tag.len());
         if text.as_bytes()[..length] != tag.as_bytes()[..length] {
@@ -145,7 +147,7 @@ impl Splitter {
         true
     }
 
-    /// What is left once [`begin_tag`](Self::begin_tag) has had its part.
+    /// Returns the text left over by [`begin_tag`](Self::begin_tag).
     fn after_tag<'a>(&self, text: &'a str, tag: &str) -> &'a str {
         match self.place {
             Place::Text => text,
@@ -153,7 +155,7 @@ impl Splitter {
         }
     }
 
-    /// The rest of a tag, of which an earlier piece had the beginning.
+    /// Continues a tag that began in an earlier piece.
     fn go_on_with_tag<'a>(
         &mut self,
         text: &'a str,

@@ -1,34 +1,34 @@
-//! Whether an attempt that failed is made again, and when. Pure: no clock, no
-//! sleep; the loop is the execution's.
+//! Decides whether and when a failed attempt is retried. Pure: no clock, no
+//! sleep; the execution owns the loop.
 
 use std::time::Duration;
 
 use crate::error::{Error, ProviderError, ProviderErrorKind};
 
-/// The policy of one execution. Set its fields, then ask [`next`](Self::next)
-/// after each failed attempt; a clone taken before the first attempt is a fresh
-/// one.
+/// The policy of one execution. Set its fields, then call [`next`](Self::next)
+/// after each failed attempt; a clone taken before the first attempt starts
+/// fresh.
 #[derive(Debug, Clone)]
 pub struct RetryPolicy {
-    /// Attempts at most, the first included; waiting for a deployment to wake
-    /// does not count.
+    /// Maximum attempts, the first included; attempts made while a deployment
+    /// scales up do not count.
     pub max_attempts: u32,
-    /// The longest first wait; it doubles from attempt to attempt.
+    /// The upper bound of the first wait; it doubles with each attempt.
     pub base: Duration,
-    /// No wait of our own is longer.
+    /// The upper bound of every wait that the policy chooses.
     pub cap: Duration,
     /// The time of the whole execution: no wait goes beyond it.
     pub total: Option<Duration>,
-    /// How long to wait for a deployment that is waking from zero replicas.
+    /// The longest total wait for a deployment that scales up from zero.
     pub scaling_up_budget: Duration,
-    /// How often to ask it, after a few quicker times.
+    /// The poll interval for such a deployment, after a few quicker polls.
     pub scaling_up_poll: Duration,
     waking: Waking,
-    /// None: the thread's generator, so that clones do not wait alike.
+    /// `None` uses the thread's generator, so that clones do not wait alike.
     random: Option<fastrand::Rng>,
 }
 
-/// What of the execution went into waiting for a deployment.
+/// The part of the execution spent waiting for a deployment.
 #[derive(Debug, Clone, Copy, Default)]
 struct Waking {
     attempts: u32,
@@ -51,25 +51,25 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// A wait that the provider asks for and that is longer ends the execution:
-    /// its caller is told the wait instead.
+    /// A longer wait requested by the provider ends the execution; the caller
+    /// gets the wait instead.
     const LONGEST_ASKED: Duration = Duration::from_secs(600);
 
-    /// The quickest that a waking deployment is asked again.
+    /// The first poll interval of a deployment that scales up.
     const FIRST_SCALING_UP_POLL: Duration = Duration::from_secs(3);
 
-    /// The same policy with waits that can be foretold, for tests.
+    /// Returns the same policy with deterministic waits, for tests.
     #[must_use]
     pub fn seeded(mut self, seed: u64) -> RetryPolicy {
         self.random = Some(fastrand::Rng::with_seed(seed));
         self
     }
 
-    /// How long to wait before the next attempt; none to give up.
+    /// Returns the wait before the next attempt; `None` to give up.
     ///
-    /// `attempt` is how many have been made, from 1, `elapsed` the time since
-    /// the execution began, `error` how the last attempt failed. To be asked
-    /// once per failed attempt.
+    /// `attempt` counts the attempts made, from 1; `elapsed` is the time since
+    /// the execution began; `error` is the last failure. Call it exactly once
+    /// per failed attempt.
     pub fn next(&mut self, attempt: u32, elapsed: Duration, error: &Error) -> Option<Duration> {
         let Error::Provider(error) = error else {
             return None;
@@ -87,8 +87,8 @@ impl RetryPolicy {
         in_time.then_some(wait)
     }
 
-    /// Exponential with full jitter, on top of what the provider asks for: all
-    /// who were told the same time must not come back together.
+    /// Backs off exponentially with full jitter, on top of the wait the
+    /// provider asks for: clients given the same wait must not return together.
     fn back_off(&mut self, attempt: u32, error: &ProviderError) -> Option<Duration> {
         let counted = attempt.saturating_sub(self.waking.attempts).max(1);
         if counted >= self.max_attempts {
@@ -103,7 +103,7 @@ impl RetryPolicy {
         let since = *self.waking.since.get_or_insert(elapsed);
         let poll = doubled(RetryPolicy::FIRST_SCALING_UP_POLL, self.waking.attempts);
         self.waking.attempts += 1;
-        // Between half and all of it.
+        // Between half of the interval and all of it.
         let wait = poll
             .min(self.scaling_up_poll)
             .mul_f64(0.5 + self.random() / 2.0)

@@ -1,11 +1,9 @@
-//! A request body that tells when the request is on a connection.
+//! A request body that notes when the request is on a connection.
 //!
-//! The HTTP library asks for the body only once it has a connection to write it
-//! to, so the first poll is the moment at which connecting ends and waiting for
-//! the model begins. That holds for a fresh connection, a pooled one and one
-//! that another request has just opened.
-//!
-//! Used by `connections` and by the client's sending loop.
+//! The HTTP library polls the body only once it has a connection to write to,
+//! so the first poll is the moment at which connecting ends and waiting for the
+//! model begins. That holds for a new connection, a pooled one and one that
+//! another request has just opened.
 
 use std::{
     convert::Infallible,
@@ -21,7 +19,7 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 
-/// Whether a request is on a connection.
+/// Shared flag: set once a request is on a connection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sent(Arc<Shared>);
 
@@ -36,8 +34,8 @@ impl Sent {
         self.0.sent.load(Ordering::Acquire)
     }
 
-    /// Wakes this waker, and no earlier one, when the request is sent. Register
-    /// first, look after.
+    /// Registers the only waker to wake when the request is sent. Register
+    /// first, check afterwards.
     pub(super) fn register(&self, waker: &Waker) {
         self.0.waker.register(waker);
     }

@@ -1,29 +1,28 @@
-//! Cuts a body of server-sent events into events: bytes in, events out, no I/O.
+//! Decodes a body of server-sent events: bytes in, events out, no I/O.
 //!
-//! It knows the framing of the [HTML standard][spec] and nothing of what the
-//! events say. The same bytes give the same events, however the network cut
-//! them. Every byte is looked at once and copied at most twice; an event that
+//! It knows the framing of the [HTML standard][spec] and nothing of the events'
+//! contents. The same bytes yield the same events, however the network splits
+//! them. Every byte is scanned once and copied at most twice; an event that
 //! lies within one read is not copied at all. Memory is bounded by the largest
 //! event allowed.
 //!
-//! Called by the client for each network read.
-//!
-//! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+//! [spec]:
+//! https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
 use memchr::memchr2;
 
-/// The state between two reads.
+/// The decoder's state between two reads.
 #[derive(Debug)]
 pub struct Decoder {
     max_event_bytes: usize,
-    /// A line whose end has not come.
+    /// A line whose end has not arrived.
     line: Vec<u8>,
     /// The data lines of the event so far, joined by line feeds.
     data: Vec<u8>,
-    /// The event's name, empty when it has none.
+    /// The event's name; empty if it has none.
     name: Vec<u8>,
     has_data: bool,
-    /// The last read ended in a carriage return: a line feed that comes next
+    /// The last read ended in a carriage return: a line feed that follows
     /// belongs to it.
     after_carriage_return: bool,
     at_start: bool,
@@ -32,23 +31,23 @@ pub struct Decoder {
 /// One event. Borrowed from the read, or from the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// What the `event` field says; empty when there was none.
+    /// The `event` field; empty if there was none.
     pub name: &'a [u8],
-    /// The `data` lines, joined by line feeds. An event that has a name but no
-    /// data comes too, with empty data, unlike in a browser: providers report
-    /// failures that way.
+    /// The `data` lines, joined by line feeds. Unlike in a browser, an event
+    /// with a name but no data is delivered too, with empty data: providers
+    /// report failures that way.
     pub data: &'a [u8],
 }
 
-/// A line or an event is larger than allowed; the body cannot be read further.
+/// A line or an event exceeds the limit; the body cannot be read further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventTooLong;
 
-/// The data of the event under way, as far as it lies in the current read.
+/// The data of the current event that lies in the current read.
 type Borrowed<'a> = Option<&'a [u8]>;
 
 impl Decoder {
-    /// A decoder at the start of a body.
+    /// Creates a decoder at the start of a body.
     pub fn new(max_event_bytes: usize) -> Decoder {
         Decoder {
             max_event_bytes,
@@ -61,10 +60,10 @@ impl Decoder {
         }
     }
 
-    /// Takes one read and hands over every event that is complete with it, in
-    /// order. Stops at the first error, the receiver's or its own, and must not
-    /// be fed after one. An event that is unfinished when the body ends is
-    /// dropped, by not feeding on.
+    /// Decodes one read and delivers every event it completes, in order. Stops
+    /// at the first error, the receiver's or its own, and must not be called
+    /// after one. An event that is unfinished when the body ends is never
+    /// delivered.
     pub fn feed<E: From<EventTooLong>>(
         &mut self,
         read: &[u8],
@@ -99,8 +98,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// What follows a line end: a line feed after a carriage return is part of
-    /// it, even if it only comes with the next read.
+    /// Returns the text after a line end: a line feed after a carriage return
+    /// is part of it, even if it only arrives with the next read.
     fn skip_line_feed<'a>(&mut self, end: u8, after: &'a [u8]) -> &'a [u8] {
         if end == b'\n' {
             return after;
@@ -115,7 +114,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// A line that began in an earlier read. Its data cannot stay borrowed.
+    /// Processes a line that began in an earlier read. Its data cannot stay
+    /// borrowed.
     fn take_kept_line<E: From<EventTooLong>>(
         &mut self,
         line: &[u8],
@@ -156,7 +156,7 @@ impl Decoder {
             self.name.clear();
             self.name.extend_from_slice(value);
         } else if let Some(value) = field(line, b"error") {
-            // Not of the standard: llama.cpp reports failures so.
+            // Not in the standard: llama.cpp reports failures this way.
             self.name.clear();
             self.name.extend_from_slice(b"error");
             self.take_data(value, borrowed);
@@ -193,8 +193,8 @@ impl Decoder {
         result
     }
 
-    /// Counts every line, comments included, so that the bound does not depend
-    /// on how the network cut the bytes.
+    /// Counts every line, comments included, so that the limit does not depend
+    /// on how the network splits the bytes.
     #[inline]
     fn check_room(&self, line: usize, borrowed: Borrowed<'_>) -> Result<(), EventTooLong> {
         let event = self.data.len() + borrowed.map_or(0, <[u8]>::len) + self.name.len();
@@ -205,8 +205,8 @@ impl Decoder {
     }
 }
 
-/// The value of a line, if it is of this field. A comment is a field with an
-/// empty name.
+/// Returns the value of a line if it is of this field. A comment is a field
+/// with an empty name.
 #[inline]
 fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     match line.strip_prefix(name)? {

@@ -1,8 +1,8 @@
-//! Reads the body of a good response to its end, and tells the deltas as they
-//! come.
+//! Reads the body of a good response to its end, and emits the deltas as they
+//! arrive.
 //!
-//! Called by the client. It has no deadline: whoever waits for it drops it, and
-//! dropping it closes the provider's stream.
+//! It has no deadline: whoever awaits it drops it, which closes the provider's
+//! stream.
 
 use std::{
     future::poll_fn,
@@ -22,17 +22,17 @@ use super::{
 };
 use crate::event::Emit;
 
-/// What is taken in before it is shown, when more is always ready.
+/// Maximum bytes decoded before a flush while more are always ready.
 const MAX_UNSHOWN_BYTES: usize = 64 * 1024;
-/// How long, and how much, is waited for the end of a body that has nothing
-/// left to say, so that its connection can be used again.
+/// The limits of waiting for the end of a finished body, so that its connection
+/// can be reused.
 const DRAIN_LIMIT: Duration = Duration::from_millis(50);
 const DRAIN_BYTES: usize = 64 * 1024;
 
 /// A response's body.
 pub(super) struct ResponseBody {
     body: reqwest::Body,
-    /// What was read to see what it is, and is still to be given out.
+    /// Bytes read to detect the content, still to be returned.
     peeked: Option<Bytes>,
 }
 
@@ -42,8 +42,8 @@ impl ResponseBody {
         ResponseBody { body, peeked: None }
     }
 
-    /// The next piece; none at the end. Trailers are skipped. May be dropped
-    /// and asked again without loss.
+    /// Polls for the next piece; `None` at the end. Trailers are skipped.
+    /// Cancel-safe: no data is lost if the poll is abandoned.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamError>>> {
         if let Some(bytes) = self.peeked.take() {
             return Poll::Ready(Some(Ok(bytes)));
@@ -67,13 +67,14 @@ impl ResponseBody {
         poll_fn(|context| self.poll_read(context)).await
     }
 
-    /// What has come already, without waiting.
+    /// Returns what has already arrived, without waiting.
     async fn read_ready(&mut self) -> Poll<Option<Result<Bytes, StreamError>>> {
         poll_fn(|context| Poll::Ready(self.poll_read(context))).await
     }
 
-    /// What the body is: by its first characters where they tell, since gateways
-    /// label failures as streams and streams as anything; else by its label.
+    /// Detects the kind of the body: by its first characters if they are
+    /// conclusive, since gateways label failures as streams and streams as
+    /// anything; else by its label.
     pub(super) async fn content(&mut self, label: Content) -> Result<Content, StreamError> {
         const FIELDS: [&[u8]; 6] = [b"data:", b"event:", b"error:", b"id:", b"retry:", b":"];
         let start = self.peek().await?;
@@ -86,7 +87,8 @@ impl ResponseBody {
         })
     }
 
-    /// The beginning of the body, as soon as there is more than white space.
+    /// Returns the beginning of the body, as soon as it is more than white
+    /// space.
     async fn peek(&mut self) -> Result<&[u8], StreamError> {
         let mut start = Bytes::new();
         while start.trim_ascii_start().is_empty() && start.len() < MAX_UNSHOWN_BYTES {
@@ -96,11 +98,11 @@ impl ResponseBody {
                 None => break,
             }
         }
-        // An empty piece is as good as none.
+        // An empty piece serves as none.
         Ok(self.peeked.insert(start))
     }
 
-    /// The whole body, if it is not larger than this.
+    /// Reads the whole body; fails if it exceeds `max_bytes`.
     pub(super) async fn read_whole(&mut self, max_bytes: usize) -> Result<Vec<u8>, StreamError> {
         let mut whole = Vec::new();
         while let Some(bytes) = self.read().await {
@@ -112,7 +114,7 @@ impl ResponseBody {
         Ok(whole)
     }
 
-    /// As much of the body as comes, up to a size.
+    /// Reads as much of the body as arrives, up to a size.
     pub(super) async fn read_beginning(&mut self, max_bytes: usize, into: &mut Vec<u8>) {
         while let Some(Ok(bytes)) = self.read().await {
             let room = max_bytes - into.len();
@@ -123,7 +125,7 @@ impl ResponseBody {
         }
     }
 
-    /// Waits shortly for the end of a body of which nothing is wanted any more.
+    /// Waits briefly for the end of a body that is no longer needed.
     async fn drain(&mut self) {
         let mut left = DRAIN_BYTES;
         let end = async {
@@ -138,8 +140,8 @@ impl ResponseBody {
     }
 }
 
-/// Reads a stream of events into the answer, to the provider's last word or the
-/// end of the body.
+/// Decodes a stream of events into the answer, until the provider signals the
+/// end or the body ends.
 pub(super) async fn read_events(
     body: &mut ResponseBody,
     answer: &mut Answer,

@@ -2,12 +2,12 @@
 //!
 //! That is nearly every chunk of a stream: the same id, model, index and empty
 //! fields around another token. So the bytes before and after the text are kept
-//! from the last chunk that was parsed in full, and where they come again, only
-//! the text between them is read. Nothing is guessed: the bytes around it are
-//! equal and what is between them is one whole JSON string, so a full parse
-//! would give the same chunk with this text.
+//! from the last chunk that was parsed in full, and if they match, only the
+//! text between them is read. Nothing is guessed: the surrounding bytes are
+//! equal and the bytes between are one whole JSON string, so a full parse would
+//! give the same chunk with this text.
 //!
-//! One per answer, called by `answer` before it parses.
+//! There is one instance per answer.
 
 use std::borrow::Cow;
 
@@ -25,7 +25,7 @@ pub(super) struct ChunkTemplate {
     place: Option<Place>,
 }
 
-/// Where in an answer the text belongs.
+/// The position of the text in an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) choice: u32,
@@ -33,8 +33,8 @@ pub(super) struct Place {
 }
 
 impl ChunkTemplate {
-    /// Keeps what is around the text, which must be borrowed from the event and
-    /// be all that this chunk says.
+    /// Keeps the bytes around the text, which must be borrowed from the event
+    /// and be the only content of the chunk.
     pub(super) fn learn(&mut self, event: &[u8], text: &str, place: Place) {
         self.place = None;
         let start = (text.as_ptr() as usize).wrapping_sub(event.as_ptr() as usize);
@@ -52,8 +52,8 @@ impl ChunkTemplate {
         self.place = Some(place);
     }
 
-    /// The text of a chunk that is the last one with another text. None means
-    /// that it has to be parsed in full.
+    /// Returns the text of a chunk that differs from the last only in it.
+    /// `None` means that the chunk has to be parsed in full.
     #[inline]
     pub(super) fn read<'a>(&self, event: &'a [u8]) -> Option<(Place, Cow<'a, str>)> {
         let place = self.place?;
@@ -67,6 +67,6 @@ impl ChunkTemplate {
     }
 }
 
-/// A JSON string, borrowed where it has no escapes.
+/// A JSON string, borrowed if it has no escapes.
 #[derive(Deserialize)]
 struct Literal<'a>(#[serde(borrow)] Cow<'a, str>);

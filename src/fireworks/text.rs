@@ -1,15 +1,15 @@
-//! Mends JSON text that strict readers refuse although its meaning is clear:
+//! Repairs JSON text that strict readers reject although its meaning is clear:
 //! bytes that are not UTF-8, and escapes of half a surrogate pair, become
 //! U+FFFD. A stream that cuts an emoji in two must not void a paid answer.
 //!
-//! Called before JSON of the provider is parsed; text that needs no mending,
-//! which is nearly all of it, is borrowed.
+//! Applied before provider JSON is parsed; text that needs no repair, which is
+//! nearly all of it, is borrowed.
 
 use std::borrow::Cow;
 
 use memchr::{memchr, memmem};
 
-/// Readable JSON text of these bytes.
+/// Returns these bytes as readable JSON text.
 pub(super) fn mend(json: &[u8]) -> Cow<'_, str> {
     match String::from_utf8_lossy(json) {
         Cow::Borrowed(text) => mend_escapes(text),
@@ -37,8 +37,8 @@ fn mend_escapes(text: &str) -> Cow<'_, str> {
     Cow::Owned(mended)
 }
 
-/// How long the escape at the start of the text is, a pair of surrogates being
-/// one; and whether it is half a pair.
+/// Returns the length of the escape at the start of the text, counting a
+/// surrogate pair as one, and true if it is half a pair.
 fn measure(escape: &str) -> (usize, bool) {
     match unit(escape) {
         Some(0xD800..=0xDBFF) => match unit(&escape[6..]) {
@@ -47,12 +47,12 @@ fn measure(escape: &str) -> (usize, bool) {
         },
         Some(0xDC00..=0xDFFF) => (6, true),
         Some(_) => (6, false),
-        // The backslash, and what it escapes.
+        // The backslash and the character it escapes.
         None => (escape.chars().take(2).map(char::len_utf8).sum(), false),
     }
 }
 
-/// The code unit that an escape `\uXXXX` at the start of the text stands for.
+/// Returns the code unit of a `\uXXXX` escape at the start of the text.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());

@@ -1,5 +1,5 @@
-//! Failures of the way to the provider, in our own words: the HTTP library's
-//! texts name URLs and addresses, and are shown to nobody.
+//! Describes connection failures in the worker's own words: the HTTP library's
+//! messages name URLs and addresses, and are never shown.
 
 use std::{error::Error as _, io, time::Duration};
 
@@ -12,8 +12,8 @@ use crate::{
 
 static LINES: Limiter = Limiter::new(1, Duration::from_secs(30));
 
-/// Logs now and then that no socket can be opened, and returns what a caller is
-/// told: it is the worker that lacks something, not the provider.
+/// Logs, at a limited rate, that no socket can be opened, and returns the
+/// caller's error: the worker lacks something, not the provider.
 pub(super) fn out_of_descriptors() -> Error {
     if let Some(suppressed) = LINES.pass("descriptors") {
         tracing::warn!(
@@ -26,7 +26,7 @@ pub(super) fn out_of_descriptors() -> Error {
     saturated_for_a_moment(Limit::Descriptors)
 }
 
-/// What a failed call failed of.
+/// Describes the cause of a failed request.
 pub(super) fn describe(error: &reqwest::Error) -> &'static str {
     if error.is_timeout() {
         return "the connection timed out";
@@ -48,7 +48,7 @@ pub(super) fn describe(error: &reqwest::Error) -> &'static str {
     "no connection could be established"
 }
 
-/// Whether the other side had closed the connection before it answered.
+/// Returns true if the peer had closed the connection before it responded.
 pub(super) fn was_closed(error: &reqwest::Error) -> bool {
     let is_closed = matches!(
         io_kind(error),
@@ -79,7 +79,7 @@ fn describe_io(kind: io::ErrorKind) -> Option<&'static str> {
     }
 }
 
-/// The kind of the innermost I/O error.
+/// Returns the kind of the innermost I/O error.
 fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
     chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last().map(io::Error::kind)
 }

@@ -13,7 +13,7 @@ const MADE_UP: &str = "made up";
 const READ: Call = ("a", "read", r#"{"p":1}"#);
 const LIST: Call = ("b", "list", r#"{"q":2}"#);
 
-/// Joins fragments as a client of the API does, by index.
+/// Joins fragments by index, as a client of the API does.
 #[derive(Default)]
 struct Joined(std::collections::BTreeMap<u32, (Vec<String>, Vec<String>, String)>);
 
@@ -33,7 +33,7 @@ impl crate::event::Emit for Joined {
     fn flush(&mut self) {}
 }
 
-/// The calls of a stream whose deltas have these lists of fragments.
+/// Returns the calls of a stream whose deltas carry these lists of fragments.
 fn calls(deltas: &[Value]) -> Vec<(String, String, String)> {
     let mut joined = Joined::default();
     let mut answer = Answer::new(1, false);

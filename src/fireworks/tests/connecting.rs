@@ -1,5 +1,5 @@
-//! Connections: which are opened, how long that may take, and that they are
-//! closed when nobody waits any more.
+//! Connections: which ones are opened, how long that may take, and that they
+//! are closed once nobody waits for them.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -43,7 +43,7 @@ async fn a_dropped_run_closes_the_providers_stream_at_once() {
     }
 }
 
-/// A host that takes connections and never says a word of TLS.
+/// Starts a host that accepts connections and never starts TLS.
 async fn mute_host() -> (TcpListener, Client) {
     let emit = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let address = emit.local_addr().expect("an address");
@@ -127,7 +127,7 @@ async fn streams_fill_one_connection_before_they_open_the_next() {
     }
     assert_eq!(peers.len(), 3);
 
-    // The places are given back.
+    // The slots are released.
     runs.iter().for_each(tokio::task::JoinHandle::abort);
     for run in runs {
         let _ = run.await;

@@ -1,5 +1,5 @@
-//! The decoder: framing by table, and by property that the network's cuts do
-//! not matter.
+//! The decoder: framing by table, and a property that network splits do not
+//! matter.
 
 use futures_util::StreamExt as _;
 use proptest::prelude::*;
@@ -14,7 +14,8 @@ fn see(event: Event<'_>) -> Seen {
     (text(event.name), text(event.data))
 }
 
-/// The events of a body that comes in these reads, and how it ends.
+/// Decodes a body that arrives in these reads; returns its events and the
+/// result.
 fn decode<'a>(
     max_event_bytes: usize,
     reads: impl IntoIterator<Item = &'a [u8]>,
@@ -89,7 +90,7 @@ fn memory_is_bounded_whatever_the_form_of_what_is_endless() {
 
 #[test]
 fn decoding_takes_time_in_proportion_to_the_bytes() {
-    // Both took seconds with a decoder that is quadratic.
+    // A quadratic decoder takes seconds for either.
     let many = "data: {}\n\n".repeat(200_000);
     assert_eq!(decode(1024, [many.as_bytes()]).0.len(), 200_000);
     let long = format!("data: {}\n\n", "x".repeat(4 << 20));
@@ -97,7 +98,7 @@ fn decoding_takes_time_in_proportion_to_the_bytes() {
     assert_eq!(seen[0].1.len(), 4 << 20);
 }
 
-/// Bodies made of what decides something, and of some text.
+/// Generates bodies of framing bytes and some text.
 fn bodies() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => Just("\n"), 2 => Just("\r"), 2 => Just("\r\n"),
@@ -135,7 +136,7 @@ proptest! {
     #[test]
     fn another_decoder_sees_the_same(body in bodies()) {
         let (ours, _) = decode(usize::MAX, [body.as_slice()]);
-        // By the standard, an event without data is none.
+        // By the standard, an event without data does not exist.
         let ours: Vec<String> = ours.into_iter().map(|(_, data)| data).collect();
         let theirs = futures_util::FutureExt::now_or_never(others(body)).expect("no waiting");
         let ours: Vec<String> = ours.into_iter().filter(|data| !data.is_empty()).collect();
@@ -143,7 +144,8 @@ proptest! {
     }
 }
 
-/// The data of the events as `sse-stream` sees them, without empty ones.
+/// Returns the data of the events as `sse-stream` decodes them, without empty
+/// ones.
 async fn others(body: Vec<u8>) -> Vec<String> {
     let reads = futures_util::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from(body))]);
     sse_stream::SseStream::from_bytes_stream(reads)

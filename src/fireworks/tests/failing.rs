@@ -1,4 +1,4 @@
-//! Broken streams and garbage: a fault is a row in a table.
+//! Broken streams and garbage: each fault is a row in a table.
 
 use super::{
     super::{Interrupted, Request},
@@ -138,7 +138,7 @@ async fn a_failure_of_any_shape_inside_a_stream_is_read() {
         assert_eq!(error.kind, kind, "{event}");
         assert_eq!(error.message.as_deref(), Some("m"), "{event}");
     }
-    // Without any framing, under whatever label.
+    // Without any framing, under any label.
     for label in ["text/event-stream", "application/json", "text/plain"] {
         let body = "\n {\n \"error\": {\"message\": \"m\", \"code\": 429}}";
         let error = fail(Script::stream(body).header("content-type", label)).await;

@@ -1,4 +1,4 @@
-//! Good answers, whatever form they come in.
+//! Good answers, in every form.
 
 use bytes::Bytes;
 
@@ -102,7 +102,7 @@ async fn what_has_come_is_shown_before_the_rest_has() {
     assert_eq!(notes.text(0), "Hello \"wörld\"");
 }
 
-/// What a stream tells, beside phases and flushes.
+/// Returns the emitted deltas, without phases and flushes.
 async fn emitted(body: &str, request: &Request) -> Vec<Told> {
     let (result, notes) = run_request(Script::stream(body), request).await;
     result.unwrap_or_else(|error| panic!("{body}: {error:?}"));

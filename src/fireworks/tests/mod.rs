@@ -1,5 +1,5 @@
-//! The client against a provider that does what a test tells it to, and its
-//! parts against tables and properties.
+//! The client against a scripted provider, and its parts against tables and
+//! properties.
 
 use std::time::Duration;
 

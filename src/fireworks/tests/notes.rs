@@ -1,4 +1,4 @@
-//! A listener that notes what it is told, and can be watched meanwhile.
+//! A receiver that notes everything emitted, and can be watched meanwhile.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use crate::{
     event::{Delta, Emit, Phase, Piece, ToolCallFragment},
 };
 
-/// What a listener was told.
+/// One thing that was emitted.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Told {
     Phase(Phase),
@@ -59,7 +59,7 @@ impl Notes {
         self.all().iter().filter_map(pick).cloned().collect()
     }
 
-    /// Waits until something has been told.
+    /// Waits until `wanted` has been emitted.
     pub(super) async fn until(&self, wanted: Told) {
         loop {
             let changed = self.changed.notified();

@@ -1,5 +1,4 @@
-//! What can be found out about a credential and a model; and the headers that
-//! ask to wait.
+//! Probes of a credential and a model, and the headers that ask to wait.
 
 use std::time::{Duration, SystemTime};
 

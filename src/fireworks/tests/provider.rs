@@ -1,4 +1,4 @@
-//! The actor of these tests: a provider that does what its script says.
+//! The fake provider of these tests: it does as its script says.
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
@@ -13,23 +13,23 @@ use tokio::{
 
 use super::super::{Client, ClientConfig, Protocol};
 
-/// What the provider answers to every request.
+/// The provider's response to every request.
 #[derive(Debug, Clone)]
 pub(super) struct Script {
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Vec<Step>,
-    /// Where the head is withheld.
+    /// Withholds the head.
     pub(super) no_head: bool,
-    /// Whether it refuses requests without a key, which are not noted then, in
-    /// the form of Fireworks.
+    /// Refuses requests without a key in the form of Fireworks, and does not
+    /// note them.
     pub(super) is_fireworks: bool,
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     Send(Vec<u8>),
-    /// The body goes on when the test opens the gate.
+    /// The body continues when the test opens the gate.
     Gate,
     /// The body never ends.
     Hang,
@@ -43,7 +43,7 @@ pub(super) struct Provider {
     pub(super) address: SocketAddr,
     pub(super) requests: mpsc::UnboundedReceiver<Received>,
     gate: watch::Sender<bool>,
-    /// One item for each exchange that the client gave up or that ended.
+    /// One item for each exchange that ended or that the client gave up.
     pub(super) closed: mpsc::UnboundedReceiver<()>,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Received {
     pub(super) version: http::Version,
 }
 
-/// Sends when it is dropped.
+/// Sends a message on drop.
 struct Closing(mpsc::UnboundedSender<()>);
 
 impl Drop for Closing {

@@ -1,4 +1,4 @@
-//! Refusals: a status and a body are a row in a table.
+//! Refusals: each status and body is a row in a table.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Chunks that repeat the last one: the short way to read them must come to
-//! what the long way does.
+//! Chunks that repeat the last one: the fast path must agree with the full
+//! parse.
 
 use proptest::prelude::*;
 
@@ -39,8 +39,8 @@ fn only_another_text_between_the_same_bytes_is_read_the_short_way() {
     }
 }
 
-/// What an answer tells of these events, read in the long way or in whichever
-/// it chooses.
+/// Returns the output of these events, parsed in full or in whichever way the
+/// answer chooses.
 fn emitted(events: &[String], long_way: bool) -> (Vec<Told>, Vec<Result<(), StreamError>>) {
     let mut notes = Notes::default();
     let mut answer = Answer::new(2, true);

@@ -1,5 +1,5 @@
-//! Reasoning inside text: by table, and by property that the deltas' cuts do
-//! not matter.
+//! Reasoning inside text: by table, and a property that splits between deltas
+//! do not matter.
 
 use std::{borrow::Cow, convert::Infallible};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::super::reasoning::{Part, Splitter};
 
-/// Text and reasoning of an answer that comes in these pieces.
+/// Returns text and reasoning of an answer that arrives in these pieces.
 fn split<'a>(pieces: impl IntoIterator<Item = &'a str>) -> (String, String) {
     let (mut text, mut reasoning) = (String::new(), String::new());
     let mut emit = |part, piece: Cow<'_, str>| {
