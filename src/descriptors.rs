@@ -1,9 +1,8 @@
-//! The process's file descriptors: how many it may have, and whether they have
-//! run out. Every socket and every open file takes one.
+//! The process's file descriptors: their limit, and the detection of their
+//! exhaustion. Every socket and every open file takes one.
 //!
-//! Called by `cli` at the start, by `server` to bound its connections, and by
-//! `fireworks` to tell a worker that cannot open a socket from a provider that
-//! cannot be reached.
+//! Lets the server bound its connections, and the provider's client tell a worker
+//! that cannot open a socket from a provider that cannot be reached.
 
 use std::{error::Error, io, os::fd::AsFd};
 
@@ -12,8 +11,9 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
-/// Raises the soft limit to the hard one, and returns both: what it was, and
-/// what it is now. Nothing here uses `select`, for which systems keep it low.
+/// Raises the soft limit to the hard one and returns the old and the new soft
+/// limit. Safe because nothing here uses `select`, the reason systems keep the soft
+/// limit low.
 pub fn raise() -> io::Result<(u64, u64)> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
@@ -22,13 +22,13 @@ pub fn raise() -> io::Result<(u64, u64)> {
     Ok((current.unwrap_or(u64::MAX), limit()))
 }
 
-/// Returns how many there may be at a time.
+/// Returns the soft limit; `u64::MAX` if there is none.
 pub fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Returns true if a failure is one of descriptors that have run out. Resolvers
-/// lose the system's word on the way, so the process tries for one too.
+/// Returns true if a failure was caused by descriptor exhaustion. DNS resolvers
+/// lose the system's error on the way, so this also tries to allocate a descriptor.
 pub fn ran_out(failure: &(dyn Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(failure), |&cause| cause.source());
     causes.any(says_so) || have_run_out()

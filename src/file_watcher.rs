@@ -1,9 +1,9 @@
-//! A value that is read from files, and read anew when they change: who may
-//! call, and the certificate that the worker shows.
+//! A value that is parsed from files and parsed again when they change, such as the
+//! callers file and the TLS certificate.
 //!
-//! The contents are looked at, not the file system's notices: a mounted
-//! Kubernetes secret is swapped by a symbolic link, an editor replaces the file,
-//! and some file systems notify nobody. Called by `callers` and `tls`.
+//! Polls the contents instead of using file system notifications: Kubernetes swaps
+//! a mounted secret through a symbolic link, editors replace the file, and some
+//! file systems send no notifications.
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ use tokio::{sync::Notify, time::timeout};
 use crate::files;
 pub use crate::files::Contents;
 
-/// A value of some files, as they were when it was last understood.
+/// A value parsed from files: the last version that was valid.
 pub struct FileWatcher<T> {
     files: Vec<PathBuf>,
     parse: Understand<T>,
@@ -28,29 +28,33 @@ pub struct FileWatcher<T> {
 
 type Understand<T> = fn(&[Contents]) -> Result<T, String>;
 
-/// The files at one look.
+/// The result of one poll.
 struct Look<T> {
     digest: blake3::Hash,
-    /// Set where they are to be taken.
+    /// The parsed value, where the files have changed and are stable.
     value: Option<Result<T, String>>,
 }
 
-/// Wakes all that follow files.
+/// Wakes every watcher.
 static READ_AGAIN: Notify = Notify::const_new();
 
-/// Has all that follow files read them at once, and take what has changed
-/// without a second look.
+/// Makes every watcher read its files at once and apply changes without waiting for
+/// a second identical read.
 pub fn read_again() {
     tracing::info!("reading the followed files again");
     READ_AGAIN.notify_waiters();
 }
 
-/// Between two looks at the files. What has changed is taken when it looks the
-/// same twice, so that a pair of files is not read while it is being written.
+/// The poll interval. A change is applied when two consecutive polls read the same
+/// contents, so that a pair of files is not read while it is being written.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 impl<T: Send + Sync + 'static> FileWatcher<T> {
-    /// Reads the files, and what they mean; or says what is wrong with them.
+    /// Reads and parses the files.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong with the files.
     pub fn read(files: Vec<PathBuf>, parse: Understand<T>) -> Result<FileWatcher<T>, String> {
         let contents = read_all(&files)?;
         let value = parse(&contents)?;
@@ -63,8 +67,8 @@ impl<T: Send + Sync + 'static> FileWatcher<T> {
         })
     }
 
-    /// The same, where a next value replaces the current one only if it may. One
-    /// that may not yet is asked about again at every look.
+    /// Adds a condition on which a new value may replace the current one. A refused
+    /// value is checked again on every poll.
     pub fn replaced_if(
         self,
         may_replace: fn(current: &T, next: &T) -> Result<(), String>,
@@ -72,13 +76,13 @@ impl<T: Send + Sync + 'static> FileWatcher<T> {
         FileWatcher { may_replace, ..self }
     }
 
-    /// The value as it is now.
+    /// Returns the current value.
     pub fn current(&self) -> Arc<T> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Follows the files for ever. Files that cannot be read or make no sense
-    /// leave the value as it is, and are told of in the log, once.
+    /// Follows the files. Never returns. Files that cannot be read or parsed leave
+    /// the value unchanged and are logged once.
     pub async fn follow(&self) {
         let (mut taken, mut seen) = (self.digest, self.digest);
         let mut refused = None;
@@ -108,9 +112,8 @@ impl<T: Send + Sync + 'static> FileWatcher<T> {
         }
     }
 
-    /// Reads the files, and understands them if they have changed and look the
-    /// same twice, or somebody asks: off the executing threads, since a file may be
-    /// large.
+    /// Reads the files, and parses them if they have changed and are stable or a
+    /// read was requested. Runs on a blocking thread, since a file may be large.
     async fn look(
         &self,
         taken: blake3::Hash,
@@ -230,7 +233,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_may_not_replace_the_value_does_so_once_it_may() {
-        // Stands for a certificate's time that comes.
+        // Stands for a certificate whose validity period begins later.
         static MAY: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("number");

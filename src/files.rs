@@ -1,6 +1,5 @@
-//! Files that the operator names, read with a bound and a time limit: a device
-//! that never ends, a pipe that nobody writes to and a mount that hangs are
-//! errors like any other. Used wherever a file is read.
+//! Reads files that the operator names, with bounds on size and time: an endless
+//! device, a pipe that nobody writes to and a hung mount are errors like any other.
 
 use std::{
     fs::File,
@@ -17,35 +16,35 @@ use std::{
 
 use zeroize::Zeroizing;
 
-/// The contents of a file; zeroed when dropped.
+/// The contents of a file, zeroed when dropped.
 pub type Contents = Zeroizing<Vec<u8>>;
 
-/// The largest file that is read where nothing else is said.
+/// The default size limit of a file: 16 MiB.
 pub const MOST_BYTES: u64 = 16 << 20;
 
-/// A file at the start of the program, or apart from executing threads.
+/// The time limit at startup and on blocking threads.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// One that somebody's execution waits for.
+/// The time limit where an execution waits for the file.
 const SHORT_PATIENCE: Duration = Duration::from_millis(500);
 
-/// Places where a read is overdue and has not come back. The next one there fails
-/// at once: a mount that hangs costs one time limit and one thread.
+/// Paths with an overdue read that has not returned. Further reads there fail at
+/// once: a hung mount costs one time limit and one thread.
 static OVERDUE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Reads a file of at most [`MOST_BYTES`]; blocks for seconds at most.
+/// Reads a file of at most [`MOST_BYTES`]. Blocks for up to 5 seconds.
 pub fn read(path: &Path) -> io::Result<Contents> {
     read_within(path, path, MOST_BYTES, PATIENCE)
 }
 
-/// The same for a file of text.
+/// Reads a UTF-8 text file under the same limits.
 pub fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
     let text = String::from_utf8(std::mem::take(&mut *read(path)?));
     text.map(Zeroizing::new)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
-/// Reads a small file of a folder that hangs as a whole, if it does; blocks for
-/// half a second at most, and only once.
+/// Reads a file of at most `most` bytes. Blocks for up to half a second; while a
+/// read in `folder` is overdue, others there fail at once.
 pub fn read_small(folder: &Path, path: &Path, most: u64) -> io::Result<Contents> {
     read_within(folder, path, most, SHORT_PATIENCE)
 }
@@ -63,12 +62,13 @@ fn read_within(place: &Path, path: &Path, most: u64, limit: Duration) -> io::Res
         done.store(true, Ordering::Relaxed);
         overdue.retain(|overdue| *overdue != at);
         drop(overdue);
-        // Whoever asked may have gone.
+        // The receiver may have timed out and gone.
         let _ = send.send(read);
     })?;
     receive.recv_timeout(limit).unwrap_or_else(|_| {
         let mut overdue = overdue();
-        // Under the lock: it has been taken off the list, or will be.
+        // Under the lock, so the reader either has removed the entry already or
+        // will find it.
         if !is_done.load(Ordering::Relaxed) {
             overdue.push(place.to_owned());
         }
@@ -83,7 +83,8 @@ fn overdue() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
 
 fn read_bounded(path: &Path, most: u64) -> io::Result<Contents> {
     let file = File::open(path)?;
-    // In one piece, where its size is known: a secret leaves no copies behind.
+    // One allocation where the size is known: growing a buffer would leave copies
+    // of a secret.
     let expected = file.metadata()?.len().min(most) + 1;
     let mut contents = Zeroizing::new(Vec::with_capacity(usize::try_from(expected).unwrap_or(0)));
     file.take(most + 1).read_to_end(&mut contents)?;
@@ -130,7 +131,7 @@ mod tests {
             assert_eq!(read().expect_err("still nothing").kind(), io::ErrorKind::TimedOut);
         }
         assert!(began.elapsed() < 10 * limit, "{:?} for 100 reads", began.elapsed());
-        // Somebody writes at last: the reader comes back, and the place with it.
+        // A late write releases the reader, which removes the path from the list.
         std::fs::write(&path, "late").expect("written");
         let began = Instant::now();
         while overdue().iter().any(|place| place == folder.path()) {

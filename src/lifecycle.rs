@@ -1,8 +1,8 @@
-//! Who may start work, and what runs: the worker's life from serving to
-//! stopped. Stands beside everything and knows nothing of it.
+//! The worker's lifecycle from serving to stopped, and the owner of its tasks.
+//! Depends on no other module.
 //!
-//! Every task of the worker is spawned here, so that draining can wait for it
-//! and nothing outlives the worker by accident.
+//! Every task of the worker is spawned here, so that draining can wait for it and
+//! nothing outlives the worker by accident.
 
 use std::{future::Future, time::Duration};
 
@@ -12,22 +12,23 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// Where the worker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Takes everything.
+    /// Accepts every call.
     Serving,
-    /// Tells balancers to go elsewhere, and still takes what comes.
+    /// Reports unhealthy so that load balancers turn away, and still accepts calls.
     Leaving,
-    /// Takes nothing new; what runs may end.
+    /// Accepts nothing new; running executions may finish.
     Draining,
-    /// Whatever still runs is being ended.
+    /// Aborts whatever is still running.
     Stopping,
 }
 
-/// How long stopping may take.
+/// The time limits of a graceful stop.
 #[derive(Debug, Clone, Copy)]
 pub struct DrainLimits {
-    /// How long the worker still takes calls, so that balancers can look away.
+    /// The time for which the worker still accepts calls, so that load balancers
+    /// can stop sending them.
     pub pre_drain_delay: Duration,
-    /// How long executions may then run on before they are ended.
+    /// The time that executions then have to finish before they are aborted.
     pub drain_limit: Duration,
 }
 
@@ -37,7 +38,7 @@ impl Default for DrainLimits {
     }
 }
 
-/// The worker's life. Cheap to clone; all clones are one.
+/// The worker's lifecycle. Cheap to clone; clones share their state.
 #[derive(Debug, Clone)]
 pub struct Lifecycle {
     stage: watch::Sender<Stage>,
@@ -46,7 +47,7 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// A worker that serves.
+    /// Creates the lifecycle of a worker that is serving.
     pub fn new() -> Lifecycle {
         Lifecycle {
             stage: watch::Sender::new(Stage::Serving),
@@ -60,7 +61,7 @@ impl Lifecycle {
         *self.stage.borrow()
     }
 
-    /// Moves on to a later stage; an earlier one is ignored.
+    /// Advances to a later stage; an earlier one is ignored.
     pub fn advance(&self, to: Stage) {
         self.stage.send_if_modified(|stage| {
             let later = to > *stage;
@@ -69,19 +70,20 @@ impl Lifecycle {
         });
     }
 
-    /// Resolves when the worker has come to `stage` or beyond. Cancel safe.
+    /// Resolves when the worker has reached `stage` or a later one. Cancel safe.
     pub async fn reached(&self, stage: Stage) {
         let mut changes = self.stage.subscribe();
         // The sender is in `self`, so waiting cannot fail.
         let _ = changes.wait_for(|current| *current >= stage).await;
     }
 
-    /// Runs a task that draining waits for. After [`abort`](Lifecycle::abort)
-    /// it is dropped at its next await.
+    /// Spawns a task that draining waits for. After [`abort`](Lifecycle::abort) the
+    /// task is dropped at its next await.
     #[expect(clippy::disallowed_methods, reason = "this is the place that spawns")]
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let aborted = self.aborted.clone();
-        // On the heap at once: what wraps it is then moved without it.
+        // Boxed before it is wrapped, so that the wrappers move a pointer, not the
+        // future.
         let task = Box::pin(task);
         let task = async move {
             tokio::select! {
@@ -92,7 +94,7 @@ impl Lifecycle {
         tokio::spawn(self.tasks.track_future(task));
     }
 
-    /// Resolves when every task has ended and none can follow.
+    /// Resolves when every task has ended. Closes the tracker first.
     pub async fn idle(&self) {
         self.tasks.close();
         self.tasks.wait().await;

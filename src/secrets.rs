@@ -1,6 +1,6 @@
-//! Credentials that the operator has mounted: one file a credential, named by
-//! the `secret_name` of a request. Read anew at every use, so that a rotated
-//! file counts at once. Which of them a caller may name is the operator's word.
+//! Credentials that the operator has mounted: one file per credential, named by the
+//! `secret_name` of a request. Read on every use, so that a rotated file takes
+//! effect at once. The operator decides which of them a caller may name.
 
 use std::{
     io,
@@ -21,17 +21,17 @@ pub struct Secrets {
     folder: Option<PathBuf>,
 }
 
-/// The mounted credentials that somebody may name.
+/// The mounted credentials that a caller may name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grant {
-    /// All there are.
+    /// Every mounted credential.
     Every,
-    /// These.
+    /// Only these.
     Named(Arc<[String]>),
 }
 
 impl Default for Grant {
-    /// None.
+    /// Grants nothing.
     fn default() -> Grant {
         Grant::Named(Arc::default())
     }
@@ -46,37 +46,43 @@ impl Grant {
     }
 }
 
-/// Why a named credential cannot be used, as a sentence without its subject.
+/// An error on using a named credential, as a sentence without its subject.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// A name that is not one, such as `../key`.
+    /// The name is malformed, such as `../key`.
     #[error(
         "is not the name of a secret: letters, digits, `-`, `_` and `.` are, up to 253 of them"
     )]
     BadName,
-    /// The operator has mounted none.
+    /// The worker has no folder of secrets.
     #[error("cannot be used: this worker has no mounted credentials (serve --secrets-dir)")]
     NoSecrets,
-    /// No such file, or not for this caller: it must not learn which.
+    /// There is no such file, or the caller may not name it: it must not learn
+    /// which.
     #[error("is not mounted in this worker, or not for this caller")]
     NotFound,
     /// The file cannot be read.
     #[error("cannot be read by this worker; tell its operator")]
     Unreadable,
-    /// The file holds no key.
+    /// The file does not hold a valid key.
     #[error("holds a text that {0}")]
     BadKey(BadApiKey),
 }
 
 impl Secrets {
-    /// The secrets in a folder; `None` has none.
+    /// Creates the secrets of a folder; with `None` there are none.
     pub fn new(folder: Option<PathBuf>) -> Secrets {
         Secrets { folder }
     }
 
-    /// Reads a credential for somebody with this grant: a few hundred bytes, in
-    /// Kubernetes from memory. Blocks half a second at most, once, should the
-    /// folder hang.
+    /// Reads a credential on behalf of a caller with this grant: a few hundred
+    /// bytes, in Kubernetes from memory. Blocks for up to half a second if the
+    /// folder hangs.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the name is malformed, not granted or not mounted, or if
+    /// the file is unreadable or not a key.
     pub fn read(&self, name: &str, grant: &Grant) -> Result<ApiKey, SecretError> {
         if !is_name(name) {
             return Err(SecretError::BadName);
@@ -90,7 +96,7 @@ impl Secrets {
     }
 }
 
-/// One path component, and not a hidden one: so nothing outside the folder.
+/// Accepts one visible path component, so nothing outside the folder is reachable.
 fn is_name(name: &str) -> bool {
     let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     letters && !name.is_empty() && name.len() <= 253 && !name.starts_with('.')

@@ -1,5 +1,5 @@
-//! The operator's file of callers: its format, and everything that is wrong with
-//! one. What it says of a token stays out of every message.
+//! The operator's callers file: its format and its validation. Every problem is
+//! reported at once; no message quotes a token.
 
 use std::{collections::HashSet, fmt};
 
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{Caller, Digest, Directory, MAX_TOKEN_BYTES, digest};
 use crate::{file_watcher::Contents, secrets::Grant};
 
-/// Shorter tokens can be guessed.
+/// Shorter tokens are guessable.
 const MIN_TOKEN_BYTES: usize = 16;
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ struct Entry {
     secrets: Secrets,
 }
 
-/// A token as text, zeroed when dropped.
+/// A token in plain text, zeroed when dropped.
 struct Token(Zeroizing<String>);
 
 impl<'de> Deserialize<'de> for Token {
@@ -42,13 +42,17 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
-/// `"*"`, or names.
+/// `"*"` for every secret, or a list of secret names.
 #[derive(Default)]
 struct Secrets(Grant);
 
-/// The callers of a file, or everything that is wrong with them.
+/// Parses a callers file.
+///
+/// # Errors
+///
+/// Returns every problem of the file in one message.
 pub(super) fn parse(contents: &[Contents]) -> Result<Directory, String> {
-    // Not the parser's words: they may quote a token.
+    // The parser's own message is dropped: it may quote a token.
     let file: File = serde_json::from_slice(&contents[0]).map_err(|error| {
         format!(
             "the callers file is not of its format at line {}, column {}: {{\"callers\": \
@@ -102,7 +106,7 @@ impl Reading {
 
     fn token(&mut self, name: &str, owner: usize, text: &str) {
         let fits = (MIN_TOKEN_BYTES..=MAX_TOKEN_BYTES).contains(&text.len());
-        // As it comes out of a header again.
+        // The token must survive the trip through a header unchanged.
         let can_be_sent = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         if fits && can_be_sent && text.trim_ascii() == text {
             self.digest(name, owner, digest(text.as_bytes()));
@@ -122,7 +126,7 @@ impl Reading {
     }
 
     fn certificate(&mut self, name: &str, owner: usize, certificate: String) {
-        // URI names tell capitals apart; DNS names do not, and have no colon.
+        // URIs are case-sensitive. DNS names are not, and contain no colon.
         let certificate = if certificate.contains(':') {
             certificate
         } else if certificate.is_empty() || certificate.contains('/') {
@@ -139,7 +143,7 @@ impl Reading {
         self.problems.push(format!("the caller {name:?} of the callers file {problem}"));
     }
 
-    /// No callers at all is legal: nobody may call.
+    /// Finishes the parse. An empty list is legal: then nobody may call.
     fn close(self) -> Result<Directory, String> {
         if self.problems.is_empty() { Ok(self.directory) } else { Err(self.problems.join("; ")) }
     }
@@ -266,7 +270,8 @@ mod tests {
             let caller = directory.by_token(format!("a token of caller {n}").as_bytes());
             assert_eq!(caller.and_then(|caller| caller.name.clone()), Some(format!("c{n}")));
         }
-        // Twice as many would take as long: none is compared with all others.
+        // Linear in the number of callers: no caller is compared with all the
+        // others.
         assert!(read < Duration::from_secs(10) && began.elapsed() < Duration::from_secs(1));
     }
 

@@ -1,8 +1,8 @@
-//! Who may call: from what a connection and its call show to a name, a tenant
-//! and the mounted secrets that go with it. All of it is the operator's word; a
-//! request cannot overrule it.
+//! Authentication of callers: maps the evidence of a connection and a call to a
+//! name, a tenant and the mounted secrets granted to it. All three come from the
+//! operator; a request cannot override them.
 //!
-//! Knows nothing of gRPC or TLS. The server asks it once a call.
+//! Knows nothing of gRPC or TLS. The server identifies the caller once per call.
 
 mod file;
 
@@ -14,75 +14,76 @@ use std::{
 
 use crate::{file_watcher::FileWatcher, metrics::Metrics, secrets::Grant};
 
-/// Who calls, as far as the worker itself knows.
+/// An authenticated caller, as the worker knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The authenticated name; `None` when callers are not asked.
+    /// The authenticated name; `None` where callers are not authenticated.
     pub name: Option<String>,
-    /// The tenant the operator has bound to that name.
+    /// The tenant that the operator has bound to this name.
     pub tenant: Option<String>,
-    /// The mounted secrets it may name.
+    /// The mounted secrets that the caller may name in a request.
     pub secrets: Grant,
 }
 
 impl Caller {
-    /// The caller of a worker that asks nobody who they are.
+    /// Returns the caller of a worker that authenticates nobody.
     pub fn anyone() -> Caller {
         Caller { name: None, tenant: None, secrets: Grant::Every }
     }
 }
 
-/// What a call shows of who makes it.
+/// The credentials that a call presents.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Evidence<'a> {
     /// The whole `authorization` header.
     pub authorization: Option<&'a [u8]>,
     /// The names in the client's certificate, which TLS has verified: URI names
-    /// such as `spiffe://…` as they are, DNS names in lower case. A URI has a
-    /// colon and a DNS name has none, so that neither passes for the other.
-    /// `None` where no certificate was asked for.
+    /// such as `spiffe://…` unchanged, DNS names in lower case. A URI contains a
+    /// colon and a DNS name does not, so neither passes for the other. `None` where
+    /// no certificate was requested.
     pub certificate: Option<&'a [String]>,
 }
 
-/// Who may call.
+/// The policy that decides who may call.
 #[derive(Debug, Clone)]
 pub enum Callers {
-    /// Whoever reaches the port.
+    /// Anyone who reaches the port.
     Anyone,
-    /// Whoever has a certificate that TLS accepts, under its first name.
+    /// Anyone with a certificate that TLS accepts, identified by its first name.
     Certified,
-    /// Those of the operator's file.
+    /// The callers listed in the operator's file.
     Listed(Arc<FileWatcher<Directory>>),
 }
 
-/// The callers of a file.
+/// The callers of a file, indexed by credential.
 #[derive(Debug, Default)]
 pub struct Directory {
     callers: Vec<Caller>,
-    /// SHA-256 of a token, and whose it is.
+    /// The SHA-256 of each token, with the index of its caller.
     tokens: HashMap<Digest, usize>,
-    /// A name in a certificate, and whose it is.
+    /// Each certificate name, with the index of its caller.
     certificates: HashMap<String, usize>,
 }
 
-/// SHA-256 of a token.
+/// The SHA-256 of a token.
 type Digest = [u8; 32];
 
-/// Longer tokens are nobody's.
+/// Longer tokens are rejected unhashed.
 const MAX_TOKEN_BYTES: usize = 4096;
 
 impl Callers {
-    /// Those of a file, which is followed once [`follow`](Callers::follow) runs.
+    /// Reads the callers file. Changes take effect while
+    /// [`follow`](Callers::follow) runs.
     pub fn listed(file: &Path) -> Result<Callers, String> {
         let files: Vec<PathBuf> = vec![file.to_owned()];
         FileWatcher::read(files, file::parse)
             .map(|file_watcher| Callers::Listed(Arc::new(file_watcher)))
     }
 
-    /// Who calls; `None` for somebody unknown.
+    /// Returns the caller, or `None` for an unknown one.
     ///
-    /// A token decides where there is one: with one that is nobody's, a
-    /// certificate does not help.
+    /// A token takes precedence: with an unknown token, a certificate does not
+    /// help.
     pub fn identify(&self, evidence: Evidence<'_>) -> Option<Caller> {
         match self {
             Callers::Anyone => Some(Caller::anyone()),
@@ -94,8 +95,8 @@ impl Callers {
         }
     }
 
-    /// Returns how many callers there are in the file, if there is one. With
-    /// none, nobody may call.
+    /// Returns the number of callers in the file, or `None` without a file. At 0
+    /// nobody may call.
     pub fn in_force(&self) -> Option<usize> {
         match self {
             Callers::Anyone | Callers::Certified => None,
@@ -103,7 +104,7 @@ impl Callers {
         }
     }
 
-    /// Has the metrics read how many callers are in force.
+    /// Registers the gauge of callers in force.
     pub fn watch(&self, metrics: &Metrics) {
         if let Callers::Listed(file_watcher) = self {
             let file_watcher = file_watcher.clone();
@@ -111,7 +112,7 @@ impl Callers {
         }
     }
 
-    /// Takes up changes of the file, for ever.
+    /// Applies changes of the file. Never returns.
     pub async fn follow(&self) {
         match self {
             Callers::Anyone | Callers::Certified => std::future::pending().await,
@@ -128,9 +129,9 @@ impl Directory {
         }
     }
 
-    /// Looked up by its digest, in the time of one look whoever it is. How long
-    /// that takes may tell of a digest, but nobody can choose a token's: SHA-256
-    /// hides from the caller how near a guess was.
+    /// Looks a token up by its digest, in the time of one hash look-up whoever it
+    /// belongs to. That time may leak bits of a stored digest, but SHA-256 hides
+    /// from the caller how close a guess came.
     fn by_token(&self, token: &[u8]) -> Option<&Caller> {
         self.tokens.get(&digest(token)).map(|owner| &self.callers[*owner])
     }
@@ -141,7 +142,7 @@ impl Directory {
     }
 }
 
-/// The token of `Bearer …`.
+/// Returns the token of a `Bearer …` header, the scheme in any case.
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at_checked(7)?;
     let token = token.trim_ascii();

@@ -1,5 +1,5 @@
-//! What a certificate says: its names, and when it ends. Whether it is to be
-//! believed is rustls' affair.
+//! The contents of a certificate: its names and its validity period. Verification
+//! is left to rustls.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,12 +8,12 @@ use x509_parser::{
     certificate::X509Certificate, extensions::GeneralName, prelude::FromDer, time::ASN1Time,
 };
 
-/// The names that a certificate is for: URI names as they are, such as
-/// `spiffe://…`, and DNS names in lower case. URI names come first: where there
-/// is one, it is the one that workloads go by.
+/// Returns the names of a certificate: URI names such as `spiffe://…` unchanged,
+/// then DNS names in lower case. URI names come first because workloads are
+/// identified by them where there is one.
 ///
-/// A certificate can hold any text under either kind. What is not of its kind is
-/// left out, so that a DNS name cannot pass for a URI, nor a URI for a DNS name.
+/// Either kind can hold arbitrary text. A name that is not of its kind is left out,
+/// so that a DNS name cannot pass for a URI, nor a URI for a DNS name.
 pub fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
         return Vec::new();
@@ -33,17 +33,17 @@ pub fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     uris.chain(hosts).collect()
 }
 
-/// Returns true for a DNS name as certificates have it, with a wildcard perhaps.
+/// Returns true for a DNS name as certificates spell it, wildcards included.
 fn is_dns_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'*');
     !text.is_empty() && text.bytes().all(fits)
 }
 
-/// When a certificate may be used, in seconds since 1970.
+/// The validity period of a certificate, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Validity {
     begins: u64,
-    /// The last second of it.
+    /// The last second of validity.
     pub(super) ends: u64,
 }
 
@@ -56,7 +56,11 @@ impl Validity {
         Ok(Validity { begins: seconds(validity.not_before), ends: seconds(validity.not_after) })
     }
 
-    /// Says why the certificate may not be used at a time, if it may not.
+    /// Checks that the certificate is valid at `now`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason, with the limit that was exceeded.
     pub(super) fn check(self, now: u64) -> Result<(), String> {
         let text = |at| humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at));
         if now < self.begins {
@@ -68,13 +72,13 @@ impl Validity {
         Ok(())
     }
 
-    /// Whole days until it ends; none once it has.
+    /// Returns the whole days until the certificate expires; 0 once it has.
     pub(super) fn days_left(self, now: u64) -> u64 {
         self.ends.saturating_sub(now) / (24 * 3600)
     }
 }
 
-/// The present, in seconds since 1970.
+/// Returns the current time in seconds since 1970.
 pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -90,7 +94,7 @@ mod tests {
         let mut params = CertificateParams::new(vec!["Flows.Internal".to_owned()]).expect("names");
         let uri = "spiffe://cluster.local/ns/a/sa/b".try_into().expect("a URI");
         params.subject_alt_names.push(SanType::URI(uri));
-        // What is not of its kind counts for nothing.
+        // Names that are not of their kind are left out.
         let host = "spiffe://cluster.local/ns/a/sa/admin".try_into().expect("ASCII");
         params.subject_alt_names.push(SanType::DnsName(host));
         let uri = "admin.internal".try_into().expect("ASCII");

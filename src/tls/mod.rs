@@ -1,8 +1,8 @@
-//! TLS at the door: the worker's certificate and the authority of its callers'
-//! certificates, from files that are followed as they change.
+//! TLS of the server: the worker's certificate and the CAs whose client
+//! certificates it accepts, from files that are reloaded when they change.
 //!
-//! HTTP/2 only, TLS 1.2 and 1.3, by aws-lc-rs. Does no I/O on sockets: the
-//! server shakes hands with what [`Tls::current`] says.
+//! HTTP/2 only, TLS 1.2 and 1.3, by aws-lc-rs. Does no socket I/O: the server
+//! performs each handshake with the configuration of [`Tls::current`].
 
 mod certificate;
 
@@ -22,22 +22,22 @@ use crate::{
     metrics::Metrics,
 };
 
-/// Where the certificates are, as PEM.
+/// The paths of the certificates, as PEM.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
-    /// The worker's certificate, followed by those between it and its authority.
+    /// The worker's certificate, followed by its intermediates.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// The private key of the certificate.
     pub key: PathBuf,
-    /// The authorities of callers' certificates; `None` asks for none.
+    /// The CAs of client certificates; `None` requests no certificate.
     pub client_authorities: Option<PathBuf>,
 }
 
-/// TLS as it is to be spoken now.
+/// The current TLS configuration, reloaded while [`follow`](Tls::follow) runs.
 #[derive(Debug, Clone)]
 pub struct Tls(Arc<FileWatcher<Loaded>>);
 
-/// What the files say.
+/// The parsed contents of the files.
 #[derive(Debug)]
 struct Loaded {
     config: Arc<ServerConfig>,
@@ -45,8 +45,12 @@ struct Loaded {
 }
 
 impl Tls {
-    /// Reads the files, or says what is wrong with them. A certificate that is out
-    /// of its time is warned of: clients that do not look go on.
+    /// Reads the files. A certificate outside its validity period only logs a
+    /// warning: clients that do not check it still connect.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong with the files.
     pub fn read(files: TlsFiles) -> Result<Tls, String> {
         let TlsFiles { certificate, key, client_authorities } = files;
         let files = [certificate, key].into_iter().chain(client_authorities).collect();
@@ -57,12 +61,12 @@ impl Tls {
         Ok(Tls(Arc::new(file_watcher)))
     }
 
-    /// What a connection that begins now is to speak.
+    /// Returns the configuration for a new connection.
     pub fn current(&self) -> Arc<ServerConfig> {
         self.0.current().config.clone()
     }
 
-    /// Has the figures tell when the certificate ends.
+    /// Registers the gauges of the certificate's expiry.
     pub fn record(&self, metrics: &Metrics) {
         let (ends, left) = (self.0.clone(), self.0.clone());
         metrics.watch_certificate(
@@ -71,9 +75,10 @@ impl Tls {
         );
     }
 
-    /// Takes up changes of the files, for ever. A pair that does not fit leaves
-    /// the one before in use, and so does a certificate that is out of its time,
-    /// until that time comes. Connections go on with what they began with.
+    /// Reloads the files when they change. Never returns. A certificate and key
+    /// that do not match leave the previous ones in use; so does a certificate
+    /// outside its validity period, until that period begins. Open connections keep
+    /// the configuration they started with.
     pub async fn follow(&self) {
         self.0.follow().await;
     }
@@ -102,7 +107,7 @@ fn parse(contents: &[Contents]) -> Result<Loaded, String> {
     Ok(Loaded { config: Arc::new(config), validity })
 }
 
-/// A certificate that is out of its time replaces only one that is so too.
+/// Refuses to replace a valid certificate with one outside its validity period.
 fn may_replace(current: &Loaded, next: &Loaded) -> Result<(), String> {
     let Err(problem) = next.validity.check(now()) else { return Ok(()) };
     if current.validity.check(now()).is_ok() {
@@ -129,7 +134,7 @@ fn verifier(
         .map_err(|error| format!("the client authorities cannot be used: {error}"))
 }
 
-/// At least one.
+/// Parses the certificates of a PEM file: at least one, or an error.
 fn certificates(pem: &Contents, what: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     found
