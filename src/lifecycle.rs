@@ -9,7 +9,7 @@ use std::{future::Future, time::Duration};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Where the worker stands.
+/// The stages of a worker's life, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Accepts every call.
@@ -56,7 +56,7 @@ impl Lifecycle {
         }
     }
 
-    /// Where the worker stands.
+    /// Returns the current stage.
     pub fn stage(&self) -> Stage {
         *self.stage.borrow()
     }

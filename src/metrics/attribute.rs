@@ -1,7 +1,7 @@
-//! The closed sets of values that the metrics' attributes take. Each is a word
-//! on the page; nothing that a caller writes becomes one.
+//! The closed sets of values of the metrics' attributes. Each value is a fixed
+//! word; no caller's text becomes one.
 
-/// Makes an enum whose values are words.
+/// Defines an enum whose values are words.
 macro_rules! words {
     ($(
         $(#[$documented:meta])+
@@ -15,7 +15,7 @@ macro_rules! words {
             /// Every value.
             pub const ALL: &[$name] = &[$( $name::$value, )+];
 
-            /// The word on the page.
+            /// Returns the value as metrics show it.
             pub fn as_str(self) -> &'static str {
                 match self { $( $name::$value => $word, )+ }
             }
@@ -24,105 +24,105 @@ macro_rules! words {
 }
 
 words! {
-    /// Where an answer was looked up, or stored.
+    /// The tier in which an answer is looked up or stored.
     Tier {
-        /// In this process.
+        /// The memory of this process.
         Memory = "memory",
-        /// In the fleet's memory.
+        /// The memory that the fleet shares.
         Redis = "redis",
-        /// Among the answers to idempotency keys.
+        /// The answers stored by idempotency key.
         Idempotency = "idempotency",
     }
 
-    /// What a look-up came to.
+    /// The result of a look-up.
     LookupResult {
-        /// There it was.
+        /// The answer was found.
         Hit = "hit",
-        /// It was not there.
+        /// The answer was not found.
         Miss = "miss",
-        /// Nobody could say.
+        /// The look-up failed.
         Failed = "failed",
     }
 
-    /// What an execution is in its flight.
+    /// The role of an execution in its flight.
     Role {
-        /// It has it run.
+        /// It leads the flight.
         Leader = "leader",
-        /// It listens to a flight of this worker.
+        /// It subscribes to a flight of this worker.
         Follower = "follower",
-        /// It listens to a flight of another worker.
+        /// It subscribes to a flight of another worker.
         FleetFollower = "fleet_follower",
     }
 
-    /// Which limit refused a call.
+    /// The limit that refused a call.
     Limit {
-        /// All executions of the worker.
+        /// The executions of the whole worker.
         Executions = "executions",
-        /// The executions of a tenant.
+        /// The executions of one tenant.
         Tenant = "tenant",
         /// The bytes in flight.
         Bytes = "bytes",
-        /// The queue, its length or its time.
+        /// The length of the queue, or the time in it.
         Queue = "queue",
-        /// The checkers of schemas.
+        /// The concurrent schema checks.
         Checkers = "checkers",
-        /// Streams of reflection and of health.
+        /// The open streams of reflection and health.
         Watches = "watches",
         /// The process's file descriptors.
         Descriptors = "descriptors",
-        /// A tenant's tokens of the day.
+        /// A tenant's daily quota of tokens.
         TokensPerDay = "tokens_per_day",
-        /// A tenant's dollars of the day.
+        /// A tenant's daily quota of dollars.
         DollarsPerDay = "dollars_per_day",
     }
 
-    /// Why a socket did not become a connection of a caller.
+    /// The reason a socket did not become a connection of a caller.
     Handshake {
-        /// It said too little in time.
+        /// The handshake did not finish in time.
         Timeout = "timeout",
-        /// It was closed before it had said enough.
+        /// The peer closed the socket during the handshake.
         Closed = "closed",
-        /// It does not speak TLS, or breaks it.
+        /// The peer does not speak TLS, or violates the protocol.
         NotTls = "not_tls",
-        /// It has no version or cipher of TLS in common with the worker.
+        /// The peer shares no TLS version or cipher with the worker.
         Incompatible = "incompatible",
-        /// It shows no certificate where one is asked for.
+        /// The peer presented no certificate although one is required.
         NoCertificate = "no_certificate",
-        /// Its certificate is not accepted.
+        /// The peer's certificate is not accepted.
         BadCertificate = "bad_certificate",
-        /// It does not accept the worker's certificate, or gave up.
+        /// The peer rejected the worker's certificate or aborted.
         RefusedByPeer = "refused_by_peer",
-        /// It does not speak HTTP/2.
+        /// The peer does not speak HTTP/2.
         NotHttp2 = "not_http2",
-        /// It was the oldest of too many that said too little.
+        /// The oldest of too many unfinished handshakes was dropped.
         GaveWay = "gave_way",
-        /// There are too many connections.
+        /// The limit of connections is reached.
         NoRoom = "no_room",
     }
 
-    /// Why the provider is left in peace.
+    /// The reason for a cooldown towards the provider.
     Cooldown {
-        /// It said that there were too many requests.
+        /// The provider reported too many requests.
         RateLimited = "rate_limited",
-        /// It refuses a credential.
+        /// The provider rejected a credential.
         Credential = "credential",
-        /// It refuses a model.
+        /// The provider rejected a model.
         Model = "model",
     }
 
-    /// How a command to Redis ended.
+    /// The outcome of a Redis command.
     Command {
-        /// With an answer.
+        /// Redis answered.
         Ok = "ok",
-        /// With an error.
+        /// Redis answered with an error, or the connection failed.
         Failed = "failed",
-        /// Not in time.
+        /// No answer arrived in time.
         Timeout = "timeout",
-        /// It was not sent: Redis is known to be away.
+        /// The command was not sent: Redis is known to be unreachable.
         Refused = "refused",
     }
 
-    /// What kind of telemetry.
+    /// The kinds of telemetry.
     Signal {
         /// Spans.
         Traces = "traces",
@@ -132,7 +132,7 @@ words! {
         Logs = "logs",
     }
 
-    /// Which operation of the provider.
+    /// The operations of the provider.
     Operation {
         /// Chat completions.
         Chat = "chat",
@@ -142,28 +142,28 @@ words! {
 }
 
 impl LookupResult {
-    /// What a look-up came to that could not fail.
+    /// Returns the result of a look-up that cannot fail.
     pub fn found(found: bool) -> LookupResult {
         if found { LookupResult::Hit } else { LookupResult::Miss }
     }
 }
 
-/// What became of an answer that was to be stored.
+/// The result of storing an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Store {
-    /// It is in the tier.
+    /// The answer was stored in the tier.
     Stored,
-    /// It is not; in a word, why.
+    /// The answer was not stored; the reason, as one word.
     NotStored(&'static str),
-    /// It should be, and could not.
+    /// Storing the answer failed.
     Failed,
 }
 
-/// Whether tokens were paid.
+/// Tells paid tokens from saved ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spending {
-    /// By a call of the provider.
+    /// Paid: spent by a provider request.
     Spent,
-    /// No: sharing or the cache saved them.
+    /// Saved by sharing or the cache.
     Saved,
 }

@@ -1,4 +1,4 @@
-//! What an execution tells of itself: its end, its look-up, its flight, what was
+//! The metrics of an execution: its outcome, its look-up, its flight, what was
 //! stored, and what was spent and saved.
 
 use std::time::Duration;
@@ -11,19 +11,19 @@ use crate::{
     telemetry::names::{otel, sparkler},
 };
 
-/// How an execution ended.
+/// The outcome of an execution.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
-    /// The registered name of its node; `_OTHER` where there is none such,
-    /// `_ATTACHED` where an execution was picked up again.
+    /// The registered name of its node; `_OTHER` for an unknown one, `_ATTACHED`
+    /// for a call that attached to an execution.
     pub node_type: &'static str,
-    /// What the look-up came to.
+    /// The result of the cache look-up.
     pub cache_status: &'static str,
-    /// `OK`, or the reason of its failure.
+    /// `OK`, or the reason of the failure.
     pub reason: &'static str,
-    /// From its arrival.
+    /// Time from arrival to end.
     pub took: Duration,
-    /// From its arrival to its first output, where there was any.
+    /// Time from arrival to the first output, if there was any.
     pub first_token: Option<Duration>,
 }
 
@@ -31,17 +31,17 @@ impl Ended {
     /// The reason of a success.
     pub const OK: &str = "OK";
 
-    /// The node type of an execution that names none of this worker's.
+    /// The node type of an execution whose node this worker does not have.
     pub const OTHER_NODE: &str = otel::OTHER;
 
-    /// The node type of a call that picks an execution up again.
+    /// The node type of a call that attaches to an execution.
     pub const ATTACHED: &str = "_ATTACHED";
 
-    /// The status of a call that came to no look-up.
+    /// The cache status of a call that ended before its look-up.
     pub const NOT_LOOKED_UP: &str = "none";
 }
 
-/// An execution that counts as under way until this is dropped.
+/// A guard that counts an execution as active until it is dropped.
 #[derive(Debug)]
 pub struct Active(Metrics);
 
@@ -52,13 +52,13 @@ impl Drop for Active {
 }
 
 impl Metrics {
-    /// An execution is under way until what this returns is dropped.
+    /// Counts an execution as active until the returned guard is dropped.
     pub fn execution_began(&self) -> Active {
         self.instruments().executions_active.add(1, &[]);
         Active(self.clone())
     }
 
-    /// An execution has ended, in whatever way.
+    /// Records the end of an execution, whatever its outcome.
     pub fn execution_ended(&self, ended: Ended) {
         let all = [
             KeyValue::new(sparkler::NODE_TYPE, ended.node_type),
@@ -73,7 +73,7 @@ impl Metrics {
         }
     }
 
-    /// A tier was asked for an answer.
+    /// Counts a look-up in a tier.
     pub fn looked_up(&self, tier: Tier, came_to: LookupResult) {
         let attributes = [
             KeyValue::new(sparkler::CACHE_TIER, tier.as_str()),
@@ -82,7 +82,7 @@ impl Metrics {
         self.instruments().cache_lookups.add(1, &attributes);
     }
 
-    /// An answer was to be stored in a tier.
+    /// Counts an attempt to store an answer in a tier.
     pub fn stored(&self, tier: Tier, store: Store) {
         let (result, reason) = match store {
             Store::Stored => ("stored", ""),
@@ -97,33 +97,33 @@ impl Metrics {
         self.instruments().cache_stores.add(1, &attributes);
     }
 
-    /// An execution takes part in a flight.
+    /// Counts an execution that joined a flight.
     pub fn joined(&self, role: Role) {
         self.instruments().flights.add(1, &[KeyValue::new(sparkler::FLIGHT_ROLE, role.as_str())]);
     }
 
-    /// `read` tells how many flights are under way.
+    /// Registers the gauge of active flights.
     pub fn watch_flights(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
         self.instruments().flights_active.with(read);
     }
 
-    /// A flight has landed, which so many executions listened to.
+    /// Records the subscribers of a completed flight.
     pub fn flight_completed(&self, listeners: u64) {
         self.instruments().flight_listeners.record(listeners, &[]);
     }
 
-    /// A flight whose worker was lost goes on here.
+    /// Counts a flight that this worker took over from a lost one.
     pub fn flight_taken_over(&self) {
         self.instruments().flight_takeovers.add(1, &[]);
     }
 
-    /// A flight that was led here is led elsewhere now.
+    /// Counts a flight whose lease this worker lost to another.
     pub fn flight_deposed(&self) {
         self.instruments().flight_deposed.add(1, &[]);
     }
 
-    /// Tokens were used by a call of the provider, or would have been but for
-    /// sharing or the cache. What the provider did not say is not counted.
+    /// Counts the tokens of a provider request, spent or saved by sharing or the
+    /// cache. Counts that the provider did not report are left out.
     pub fn tokens(&self, spending: Spending, usage: &Usage) {
         let paid = spending == Spending::Spent;
         for (kind, count) in [
@@ -141,7 +141,7 @@ impl Metrics {
         }
     }
 
-    /// The same in money, in whole nano-dollars.
+    /// Counts the cost likewise, in nano-dollars.
     pub fn cost(&self, spending: Spending, nanodollars: i64) {
         let kind = match spending {
             Spending::Spent => "spent",

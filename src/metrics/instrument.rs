@@ -1,4 +1,4 @@
-//! How a row of the table becomes an instrument. Used by the table only.
+//! Builds instruments from the rows of the table.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use opentelemetry::{
     metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter},
 };
 
-/// A metric, as it is defined: once, and for every way out.
+/// The definition of a metric, the same for every exporter.
 #[derive(Debug)]
 pub struct Definition {
-    /// Its OpenTelemetry name; the Prometheus page derives its own from it.
+    /// The OpenTelemetry name; the name for Prometheus is derived from it.
     pub name: &'static str,
-    /// Its unit, as OpenTelemetry writes units.
+    /// The unit in OpenTelemetry's notation (UCUM).
     pub unit: &'static str,
-    /// What is done with its values.
+    /// The kind of instrument.
     pub kind: Kind,
-    /// What it says, as a sentence.
+    /// The description, as a sentence.
     pub description: &'static str,
-    /// The keys that its values may carry.
+    /// The attribute keys that its values may carry.
     pub attributes: &'static [&'static str],
     /// The upper bounds of a histogram's buckets.
     pub buckets: &'static [f64],
 }
 
 impl Definition {
-    /// What it is called on the page for Prometheus.
+    /// Returns the name on the Prometheus page.
     pub fn page_name(&self) -> String {
         let unit = match self.unit {
             "s" => "_seconds",
@@ -37,21 +37,21 @@ impl Definition {
     }
 }
 
-/// What is done with a metric's values.
+/// The kinds of instruments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// They are added, and only grow.
+    /// A sum that only grows.
     Counter,
-    /// They are added, and may be negative.
+    /// A sum that may shrink.
     UpDownCounter,
-    /// The last one counts.
+    /// The last value.
     Gauge,
-    /// They are counted by size.
+    /// A distribution over buckets.
     Histogram,
 }
 
 impl Kind {
-    /// The word of the OpenTelemetry specification.
+    /// Returns the OpenTelemetry specification's term.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Counter => "counter",
@@ -62,7 +62,7 @@ impl Kind {
     }
 }
 
-/// A gauge that is read when somebody looks.
+/// A gauge that is read at collection.
 #[derive(Debug)]
 pub(super) struct Watched {
     meter: Meter,
@@ -70,12 +70,12 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// From now on `read` tells the value.
+    /// Reads the value through `read` from now on.
     pub(super) fn with(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
         self.of([], read);
     }
 
-    /// The same for the series with these attributes.
+    /// Likewise for the series with these attributes.
     pub(super) fn of<const N: usize>(
         &self,
         attributes: [KeyValue; N],
@@ -90,7 +90,7 @@ impl Watched {
     }
 }
 
-/// A counter of seconds that somebody else keeps, read when somebody looks.
+/// A counter of seconds kept elsewhere, read at collection.
 #[derive(Debug)]
 pub(super) struct WatchedSeconds {
     meter: Meter,
@@ -98,7 +98,7 @@ pub(super) struct WatchedSeconds {
 }
 
 impl WatchedSeconds {
-    /// From now on `read` returns the time so far.
+    /// Reads the total time through `read` from now on.
     pub(super) fn with(&self, read: impl Fn() -> Duration + Send + Sync + 'static) {
         self.meter
             .f64_observable_counter(self.definition.name)
@@ -109,7 +109,7 @@ impl WatchedSeconds {
     }
 }
 
-/// A counter that somebody else keeps, read when somebody looks.
+/// A counter kept elsewhere, read at collection.
 #[derive(Debug)]
 pub(super) struct WatchedCounter {
     meter: Meter,
@@ -117,7 +117,8 @@ pub(super) struct WatchedCounter {
 }
 
 impl WatchedCounter {
-    /// From now on `read` tells the count of these.
+    /// Reads the count of the series with this attribute through `read` from now
+    /// on.
     pub(super) fn with(&self, attribute: KeyValue, read: impl Fn() -> u64 + Send + Sync + 'static) {
         self.meter
             .u64_observable_counter(self.definition.name)
@@ -128,14 +129,15 @@ impl WatchedCounter {
     }
 }
 
-/// An instrument that can be made from its definition.
+/// An instrument that can be built from its definition.
 pub(super) trait Instrument {
     const KIND: Kind;
 
     fn made(meter: &Meter, definition: &'static Definition) -> Self;
 }
 
-/// `$instrument` is made by the method `$builder` of a meter.
+/// Implements [`Instrument`]: the meter's method `$builder` builds an
+/// `$instrument`.
 macro_rules! made {
     ($($instrument:ty, $kind:ident, $builder:ident;)*) => { $(
         impl Instrument for $instrument {

@@ -1,20 +1,20 @@
-//! The worker's figures: every metric defined once in [`TABLE`], told through
-//! methods with typed values, and out two ways: as the page that Prometheus
-//! reads ([`Metrics::page`]), and through whatever other reader the meter
-//! provider was given.
+//! The worker's metrics: each defined once in [`TABLE`], recorded through methods
+//! with typed values, and exported in two ways: as the Prometheus page
+//! ([`Metrics::page`]) and through any further reader of the meter provider.
 //!
-//! Knows nothing of executions, nodes or protobuf: whoever has something to tell
-//! brings plain values. Attributes are of closed sets, except for the names of
-//! models, which `models` bounds. Nothing here waits, and telling allocates
-//! nothing but once for each new combination of attributes.
+//! Knows nothing of executions, nodes or protobuf: callers pass plain values.
+//! Attribute values come from closed sets, except for model names, which `models`
+//! bounds. Nothing here waits, and recording allocates only for each new
+//! combination of attributes.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `table` | the metrics, a row each |
-//! | `execution`, `upstream`, `worker`, `process` | what can be told |
+//! | `table` | the metrics, one row each |
+//! | `instrument` | the instruments that the rows define |
+//! | `execution`, `upstream`, `worker`, `process` | the recording methods |
 //! | `start` | the series that exist before their first event |
-//! | `word` | the values of attributes; their keys are in `telemetry::names` |
-//! | `models` | which models are named |
+//! | `attribute` | the attribute values; their keys are in `telemetry::names` |
+//! | `models` | the bounded set of model names |
 
 mod attribute;
 mod execution;
@@ -49,7 +49,7 @@ pub use self::{
 };
 use self::{models::Models, table::Instruments};
 
-/// The worker's figures. Clones are one.
+/// The worker's metrics. Clones share their state.
 #[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
 
@@ -64,12 +64,12 @@ impl Metrics {
     /// The content type of [`page`](Metrics::page).
     pub const PAGE_TYPE: &str = prometheus::TEXT_FORMAT;
 
-    /// Combinations of attributes of one metric; beyond that they are counted
-    /// together, under `otel.metric.overflow`.
+    /// The attribute combinations of one metric; those beyond are counted together
+    /// under `otel.metric.overflow`.
     const MOST_SERIES: usize = 1000;
 
-    /// Figures that nobody has told yet. `complete` gives the provider its
-    /// resource, and further readers besides the page.
+    /// Creates metrics without values. `complete` adds the resource and further
+    /// readers to the provider.
     pub fn new(complete: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder) -> Metrics {
         let registry = Registry::new();
         let page = opentelemetry_prometheus::exporter()
@@ -93,15 +93,17 @@ impl Metrics {
         metrics
     }
 
-    /// All figures, as Prometheus reads them.
+    /// Renders all metrics in the Prometheus text format.
     pub fn page(&self) -> String {
         let mut page = String::new();
-        // It fails for a metric without values only; the registry has none such.
+        // It fails only for a metric without values, which the registry does not
+        // return.
         let _ = TextEncoder::new().encode_utf8(&self.0.registry.gather(), &mut page);
         page
     }
 
-    /// What flushes and ends the readers. Its methods block.
+    /// Returns the provider, which flushes and shuts down the readers. Its methods
+    /// block.
     pub fn provider(&self) -> &SdkMeterProvider {
         &self.0.provider
     }
@@ -112,7 +114,7 @@ impl Metrics {
 }
 
 impl Default for Metrics {
-    /// Figures that only the page tells.
+    /// Creates metrics that only the page exports.
     fn default() -> Metrics {
         Metrics::new(|builder| builder)
     }
@@ -124,7 +126,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// The bound of every metric.
+/// Bounds the number of series of every metric.
 fn bounded(_: &Instrument) -> Option<Stream> {
     StreamBuilder::default().with_cardinality_limit(Metrics::MOST_SERIES).build().ok()
 }

@@ -1,6 +1,6 @@
-//! Which models are named on the metrics. Callers write the names, so they are
-//! bounded: a model has its own only when it is in the price table, or once the
-//! provider has answered for it, and only while there is room.
+//! The model names that metrics show. Callers choose model names, so the set is
+//! bounded: a model appears under its own name only if it is in the price table or
+//! the provider has answered for it, and only up to a limit.
 
 use std::{
     collections::HashSet,
@@ -9,7 +9,7 @@ use std::{
 
 use crate::telemetry::names::otel::OTHER;
 
-/// The names that have a place of their own.
+/// The model names with a series of their own.
 #[derive(Debug)]
 pub(super) struct Models {
     known: RwLock<HashSet<Arc<str>>>,
@@ -17,20 +17,22 @@ pub(super) struct Models {
 }
 
 impl Models {
-    /// Names beyond this many are told as `_OTHER`.
+    /// The limit of names; further ones are recorded as `_OTHER`.
     pub(super) const MOST: usize = 100;
 
     pub(super) fn new() -> Models {
         Models { known: RwLock::default(), other: OTHER.into() }
     }
 
-    /// The name to tell for a model, `_OTHER` where it has none of its own.
+    /// Returns the name to record for a model; `_OTHER` if it has no series of its
+    /// own.
     pub(super) fn name(&self, model: &str) -> Arc<str> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(model).unwrap_or(&self.other).clone()
     }
 
-    /// The same, for a model that is real.
+    /// Likewise for a model known to exist, which gets a series while there is
+    /// room.
     pub(super) fn name_of_real(&self, model: &str) -> Arc<str> {
         let name = self.name(model);
         if *name != *OTHER {

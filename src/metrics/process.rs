@@ -1,5 +1,5 @@
-//! The process and its release, under the names that Prometheus client libraries
-//! give them. Files that only Linux has are left out elsewhere.
+//! Metrics of the process and its release, under the names that Prometheus client
+//! libraries use. Those that need Linux's /proc are left out elsewhere.
 
 use std::{
     fs,
@@ -43,14 +43,14 @@ fn cpu_time() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// The second number of statm is in pages.
+/// Returns the resident memory in bytes: the second field of statm counts pages.
 fn resident_memory() -> Option<u64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
 }
 
-/// Without the folder that is read for it.
+/// Counts the open descriptors, without the one that reads the folder.
 fn open_files() -> u64 {
     fs::read_dir("/proc/self/fd").map_or(0, |files| files.count().saturating_sub(1) as u64)
 }

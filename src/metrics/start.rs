@@ -1,7 +1,6 @@
-//! Series that exist before their first event: a rate over a series that appears
-//! with its first event misses that event. Combinations are started where their
-//! attributes are closed sets; a reason or a model has its series from the first
-//! event on.
+//! Creates series before their first event: a rate over a series that appears with
+//! its first event misses that event. Covers the combinations of closed sets; a
+//! reason or a model gets its series with its first event.
 
 use opentelemetry::KeyValue;
 
@@ -69,8 +68,8 @@ impl Metrics {
         }
     }
 
-    /// A node type is served: its executions are counted from zero, for each of
-    /// these statuses of the cache.
+    /// Starts the execution counts of a node type at zero, for each of these cache
+    /// statuses.
     pub fn node_is_served(&self, name: &'static str, statuses: &[&'static str]) {
         for status in statuses {
             let attributes = [

@@ -1,31 +1,32 @@
-//! Every metric of the worker, defined once: a row is the instrument, its entry
-//! on the Prometheus page, and its line in docs/telemetry.md.
+//! Every metric of the worker, defined once: a row yields the instrument, its entry
+//! on the Prometheus page and its line in docs/telemetry.md.
 
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 
 use super::instrument::{Definition, Instrument, Watched, WatchedCounter, WatchedSeconds};
 use crate::telemetry::names::{otel, sparkler};
 
-/// From a hit's part of a millisecond to a stream of half an hour. (Those that
-/// the RPC conventions advise end at ten seconds.)
+/// From a cache hit of half a millisecond to a stream of half an hour. (The buckets
+/// that the RPC conventions advise end at ten seconds.)
 const CALL_SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
     60.0, 120.0, 300.0, 600.0, 1800.0,
 ];
-/// Those that the GenAI conventions advise, and on to ten minutes.
+/// The buckets that the GenAI conventions advise, extended to ten minutes.
 const MODEL_SECONDS: &[f64] = &[
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84,
     327.68, 655.36,
 ];
-/// The same from a millisecond on: a fast model tells a hundred tokens a second.
+/// Likewise from a millisecond: a fast model produces hundreds of tokens per
+/// second.
 const CHUNK_SECONDS: &[f64] = &[
     0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24,
     20.48, 40.96, 81.92,
 ];
-/// As the GenAI conventions advise, to the largest context there is.
+/// The buckets that the GenAI conventions advise, up to the largest context.
 const TOKENS: &[f64] =
     &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0];
-/// To a first token: close together where somebody waits for it.
+/// Time to first token: fine-grained in the range that a person waits.
 const FIRST_TOKEN_SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0,
     4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0,
@@ -35,15 +36,15 @@ const REDIS_SECONDS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 const NO_BUCKETS: &[f64] = &[];
 
-/// Makes the table, and the instruments with a field for each row. The text of
-/// a row is its description.
+/// Defines the table and the instruments, with a field for each row. A row's doc
+/// comment is the metric's description.
 macro_rules! instruments {
     ($(
         $(#[doc = $description:literal])+
         $field:ident: $instrument:ty = $name:literal [$unit:literal]
             by [$($attribute:expr),*] in $buckets:ident;
     )*) => {
-        /// Every metric there is, in the order of the documentation.
+        /// Every metric, in the order of the documentation.
         pub const TABLE: &[Definition] = &[$(Definition {
             name: $name,
             unit: $unit,
@@ -63,7 +64,7 @@ macro_rules! instruments {
             pub(super) fn new(meter: &Meter) -> Instruments {
                 let mut rows = TABLE.iter();
                 let mut next = move || rows.next().expect("a row for each field");
-                // The fields are made in the order they are written in.
+                // Struct fields are evaluated in the order they are written in.
                 Instruments { $( $field: Instrument::made(meter, next()), )* }
             }
         }

@@ -1,4 +1,4 @@
-//! The page says what was told, and the table keeps to its rules.
+//! Tests that the page shows what was recorded and that the table keeps its rules.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use crate::event::Usage;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Everything there is to tell, told once.
+/// Records every kind of event once.
 fn recorded() -> Metrics {
     let metrics = Metrics::default();
     metrics.rpc_ended("sparkler.worker.v1.WorkerService/ExecuteNode", "OK", SECOND);
@@ -65,7 +65,7 @@ fn recorded() -> Metrics {
     metrics
 }
 
-/// The metrics of a page, by the lines that say their types.
+/// Returns the metrics of a page, by their `# TYPE` lines.
 fn named(page: &str) -> BTreeSet<&str> {
     page.lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
@@ -169,7 +169,7 @@ fn names_of_models_are_bounded_on_the_page() {
     let page = metrics.page();
     let name = "gen_ai_client_operation_duration_seconds_count";
     let series = page.lines().filter(|line| line.starts_with(name)).count();
-    // And `_OTHER`, failed and not.
+    // Plus `_OTHER`, for success and failure.
     assert_eq!(series, Models::MOST + 2, "{page}");
 }
 
@@ -184,7 +184,7 @@ fn the_tables_names_are_its_own() {
     }
 }
 
-/// As Prometheus itself sees it.
+/// Prometheus's own linter.
 #[test]
 fn promtool_finds_nothing_wrong_with_the_page() {
     let mut promtool = Process::new("promtool")

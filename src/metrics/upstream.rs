@@ -1,4 +1,4 @@
-//! What a call of the provider tells of itself, by the GenAI conventions.
+//! The metrics of a provider request, by the GenAI conventions.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,16 +11,16 @@ use crate::{
     telemetry::names::{otel, sparkler},
 };
 
-/// The provider's name: the conventions list none for it.
+/// The provider's name; the conventions define none for Fireworks.
 const FIREWORKS: &str = "fireworks_ai";
 
-/// A call of the provider under way. Dropped before it has ended, it counts as
-/// cancelled.
+/// A provider request in progress. Counts as cancelled if dropped before it has
+/// ended.
 #[derive(Debug)]
 pub struct Call {
     metrics: Metrics,
     operation: Operation,
-    /// The model's name on the page.
+    /// The model name to record.
     model: Arc<str>,
     began: Instant,
     last_output: Option<Instant>,
@@ -28,7 +28,7 @@ pub struct Call {
 }
 
 impl Metrics {
-    /// A call of the provider begins.
+    /// Starts recording a provider request.
     pub fn call_began(&self, operation: Operation, model: &str) -> Call {
         Call {
             metrics: self.clone(),
@@ -40,18 +40,18 @@ impl Metrics {
         }
     }
 
-    /// This model is real: from now on it is told by its name, while there is
-    /// room for names.
+    /// Marks a model as real: from now on it is recorded under its own name, while
+    /// there is room.
     pub fn model_is_real(&self, model: &str) {
         self.0.models.name_of_real(model);
     }
 }
 
 impl Call {
-    /// Why a call that was dropped ended.
+    /// The reason recorded for a dropped request.
     const CANCELLED: &str = "EXECUTION_CANCELLED";
 
-    /// A network read has brought output.
+    /// Records a network read that brought output.
     pub fn brought_output(&mut self) {
         let now = Instant::now();
         let instruments = self.metrics.instruments();
@@ -62,18 +62,18 @@ impl Call {
         histogram.record(now.duration_since(since).as_secs_f64(), &self.attributes());
     }
 
-    /// It has ended well: the model is real.
+    /// Records a success, which proves that the model is real.
     pub fn succeeded(mut self, model: &str, usage: Option<&Usage>) {
         self.model = self.metrics.0.models.name_of_real(model);
         self.record(Ended::OK, usage);
     }
 
-    /// It has failed, for a reason.
+    /// Records a failure with its reason.
     pub fn failed(mut self, reason: &'static str, usage: Option<&Usage>) {
         self.record(reason, usage);
     }
 
-    /// Nobody waited for its end.
+    /// Records that the request was cancelled.
     pub fn cancelled(mut self, usage: Option<&Usage>) {
         self.record(Call::CANCELLED, usage);
     }

@@ -1,4 +1,4 @@
-//! What the worker tells of itself: its calls, its places, its Redis, its end.
+//! The metrics of the worker: its calls, slots, memory, Redis, TLS and drain.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,20 +7,20 @@ use opentelemetry::KeyValue;
 use super::{Command, Cooldown, Handshake, Limit, Metrics, Signal};
 use crate::telemetry::names::{otel, sparkler};
 
-/// What the worker's memory is divided into, in bytes.
+/// The shares that the worker's memory is divided into, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct MemoryShares {
     /// For cached answers.
     pub cache: u64,
     /// For finished executions that can be attached to.
     pub retention: u64,
-    /// For executions under way.
+    /// For running executions.
     pub executions: u64,
 }
 
 impl Metrics {
-    /// A call's stream has ended. `method` is the full name of one that is
-    /// served, or `_OTHER`; `status` is the name of a gRPC status.
+    /// Records the end of a call's stream. `method` is the full name of a served
+    /// method, or `_OTHER`; `status` is the name of a gRPC status.
     pub fn rpc_ended(&self, method: &'static str, status: &'static str, took: Duration) {
         let attributes = [
             KeyValue::new(otel::RPC_SYSTEM, "grpc"),
@@ -30,8 +30,8 @@ impl Metrics {
         self.instruments().rpc_call_duration.record(took.as_secs_f64(), &attributes);
     }
 
-    /// `limit`, `taken` and `queued` tell how many places there are, how many are
-    /// taken, and how many calls wait for one.
+    /// Registers the gauges of execution slots: their number, those in use and the
+    /// calls queued for one.
     pub fn watch_admission(
         &self,
         limit: impl Fn() -> u64 + Send + Sync + 'static,
@@ -47,8 +47,8 @@ impl Metrics {
         instruments.admission_queued.with(move || queued());
     }
 
-    /// `charged` returns what executions are charged for, of `executions` bytes;
-    /// the other shares are for cached answers and for finished executions.
+    /// Registers the gauges of memory: the size of each share, and the bytes that
+    /// running executions are charged for.
     pub fn watch_memory(
         &self,
         shares: MemoryShares,
@@ -65,26 +65,26 @@ impl Metrics {
         instruments.memory_charged.with(charged);
     }
 
-    /// A call was refused because a limit was met.
+    /// Counts a call that a limit refused.
     pub fn refused(&self, limit: Limit) {
         let attributes = [KeyValue::new(sparkler::ADMISSION_LIMIT, limit.as_str())];
         self.instruments().admission_refusals.add(1, &attributes);
     }
 
-    /// A call has waited for its place.
+    /// Records the time that a call waited for a slot.
     pub fn waited(&self, took: Duration) {
         self.instruments().admission_wait.record(took.as_secs_f64(), &[]);
     }
 
-    /// The provider is left in peace for a while.
+    /// Counts the start of a cooldown.
     pub fn cooled_down(&self, kind: Cooldown) {
         self.instruments()
             .cooldowns
             .add(1, &[KeyValue::new(sparkler::COOLDOWN_KIND, kind.as_str())]);
     }
 
-    /// A command to Redis has ended. `operation` names what it is for, in a word
-    /// of the program's own.
+    /// Records a Redis command. `operation` is one of the program's own words for
+    /// its purpose.
     pub fn redis_command(&self, operation: &'static str, ended: Command, took: Duration) {
         let instruments = self.instruments();
         instruments.redis_commands.add(1, &[KeyValue::new(sparkler::REDIS_RESULT, ended.as_str())]);
@@ -92,42 +92,41 @@ impl Metrics {
         instruments.redis_duration.record(took.as_secs_f64(), &attributes);
     }
 
-    /// Redis answered that it will not: `cause` names why, in a word of the
-    /// program's own.
+    /// Counts a refusal by Redis. `cause` is one of the program's own words.
     pub fn redis_refused(&self, cause: &'static str) {
         let attribute = KeyValue::new(sparkler::REDIS_CAUSE, cause);
         self.instruments().redis_refusals.add(1, &[attribute]);
     }
 
-    /// Redis answers, or the worker does without.
+    /// Records whether Redis is reachable.
     pub fn redis_reachable(&self, reachable: bool) {
         self.instruments().redis_reachable.record(u64::from(reachable), &[]);
     }
 
-    /// `read` tells where the worker stands, from 0 (serving) to 3 (stopping).
+    /// Registers the gauge of the drain stage, from 0 (serving) to 3 (stopping).
     pub fn watch_drain(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
         self.instruments().drain_stage.with(read);
     }
 
-    /// The drain limit is over, and so many executions are ended.
+    /// Counts the executions that were aborted at the drain limit.
     pub fn executions_cut(&self, count: u64) {
         self.instruments().drain_cut_executions.add(count, &[]);
     }
 
-    /// `read` tells how much telemetry of a kind was given up so far.
+    /// Registers the counter of dropped telemetry of one kind.
     pub fn watch_dropped(&self, signal: Signal, read: impl Fn() -> u64 + Send + Sync + 'static) {
         let attribute = KeyValue::new(sparkler::SIGNAL, signal.as_str());
         self.instruments().telemetry_dropped.with(attribute, read);
     }
 
-    /// A socket did not become a connection of a caller.
+    /// Counts a socket that did not become a connection of a caller.
     pub fn handshake_failed(&self, cause: Handshake) {
         let attributes = [KeyValue::new(sparkler::HANDSHAKE_CAUSE, cause.as_str())];
         self.instruments().handshakes_failed.add(1, &attributes);
     }
 
-    /// `ends` tells when the worker's certificate ends, in seconds since 1970, and
-    /// `days_left` how many days there are until then.
+    /// Registers the gauges of the certificate's expiry: `ends` in seconds since
+    /// 1970, `days_left` in days.
     pub fn watch_certificate(
         &self,
         ends: impl Fn() -> u64 + Send + Sync + 'static,
@@ -137,12 +136,12 @@ impl Metrics {
         self.instruments().certificate_days_left.with(days_left);
     }
 
-    /// `read` tells how many callers the operator's file names.
+    /// Registers the gauge of callers in the operator's file.
     pub fn watch_callers(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
         self.instruments().callers.with(read);
     }
 
-    /// A panic was caught.
+    /// Counts a caught panic.
     pub fn panicked(&self) {
         self.instruments().panics.add(1, &[]);
     }
