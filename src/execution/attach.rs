@@ -1,5 +1,5 @@
-//! Picks up an execution whose flight is another worker's, or was: hears it by
-//! way of the fleet, and never runs it.
+//! Resumes an execution whose flight runs, or ran, on another worker: receives it
+//! through the fleet, and never runs it.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::{
     recording::{FlightId, Recording, Subject},
 };
 
-/// A flight to be found elsewhere.
+/// A flight to be found in the fleet.
 struct Search {
     flight: FlightId,
     flight_key: Option<FlightKey>,
@@ -30,15 +30,15 @@ struct Search {
     _permit: Permit,
 }
 
-/// What was found of it.
+/// A flight found in the fleet.
 enum RemoteAnswer {
     Relayed(Box<Recording>),
     Recorded(Box<Recording>),
 }
 
 impl Executor {
-    /// Begins to look for a token's flight in the fleet, and to hear it from
-    /// after a number. `None` where the fleet cannot have it.
+    /// Looks up a token's flight in the fleet in the background, and subscribes to
+    /// it after a sequence number. `None` if the fleet cannot have it.
     pub(super) fn attach_remote(
         self: &Arc<Executor>,
         token: &ExecutionToken,
@@ -100,7 +100,7 @@ impl Search {
             .ok_or(Failure::from(Error::ExecutionNotFound))
     }
 
-    /// The flight as its worker tells it. `None` where there is none.
+    /// Relays the flight from its leader. `None` if it cannot be found.
     async fn relayed(
         &self,
         fleet: &Fleet,
@@ -121,7 +121,7 @@ impl Search {
         loop {
             match relay(publisher, fleet, &mut following).await? {
                 Relayed::Completed(end) => return Ok(Some(end)),
-                // Whoever follows to lead may take over; this one must not.
+                // A follower able to lead may take over; an attached call must not.
                 Relayed::Lost(fencing_token) => {
                     let since = lost.filter(|(known, _)| *known == fencing_token);
                     let (_, until) =
@@ -131,7 +131,7 @@ impl Search {
                     }
                     following.next_update().await;
                 }
-                // The cache may have what the flight no longer has.
+                // The cache may hold what the flight no longer has.
                 Relayed::Unavailable if !publisher.has_shown() => return Ok(None),
                 Relayed::Unavailable => return Err(Failure::from(worker_lost())),
             }

@@ -1,4 +1,5 @@
-//! CheckNode: is this node ready to run? Spends no tokens, and never guesses.
+//! CheckNode: validates a node and its credential. Spends no tokens, and never
+//! guesses.
 
 use std::time::Duration;
 
@@ -18,30 +19,30 @@ use crate::{
     },
 };
 
-/// What was found out about a node.
+/// The results of a check.
 #[derive(Debug)]
 pub struct Findings {
-    /// What is wrong with its fields.
+    /// Invalid fields.
     pub violations: Vec<Violation>,
-    /// Whether the credential is accepted.
+    /// Acceptance of the credential.
     pub credential: Verdict,
-    /// Whether the credential can use the model.
+    /// Access of the credential to the model.
     pub model: Verdict,
 }
 
-/// What a finding is about.
+/// The subject of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
     /// The node's fields.
     Config,
-    /// Whether the credential is accepted.
+    /// Acceptance of the credential.
     Credential,
-    /// Whether the credential can use the model.
+    /// Access of the credential to the model.
     Model,
 }
 
 impl Question {
-    /// The subject as the API names it.
+    /// Returns the subject's name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Question::Config => "config",
@@ -51,11 +52,11 @@ impl Question {
     }
 }
 
-/// A provider that has not answered by then is not asked any longer.
+/// Longest time a check waits for the provider.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 impl Executor {
-    /// Checks a node.
+    /// Checks a node's fields, and its credential if there is one.
     pub async fn check(&self, check: Check) -> Result<Findings, Error> {
         let node = self.registry.find(&check.node_type)?;
         let checked = match node.check(check.config) {
@@ -68,8 +69,8 @@ impl Executor {
         let configured = checked.secret_name.as_deref();
         match self.credential(check.credential, configured, &check.caller.secrets) {
             Ok(credential) => {
-                // A little before the caller's deadline, so that what is known
-                // by then still arrives.
+                // A little before the caller's deadline, so that the findings known
+                // by then still arrive.
                 let deadline = check.deadline.map(|deadline| deadline.mul_f64(0.9));
                 let limit = deadline.unwrap_or(PROBE_LIMIT).min(PROBE_LIMIT);
                 Ok(self.probe(&checked.model, &credential, limit).await)
@@ -93,8 +94,8 @@ impl Executor {
         Findings { violations: Vec::new(), credential: findings.credential, model: findings.model }
     }
 
-    /// The question's span. None of the conventions' for calls of a model: it is
-    /// no use of it.
+    /// Returns the probe's span. It has no GenAI attributes of a model call, since
+    /// it generates nothing.
     fn probe_span(&self, model: &str) -> Span {
         let span = telemetry::current().child(Kind::Client, span::PROBE);
         span.record(|span| {
@@ -106,7 +107,8 @@ impl Executor {
     }
 }
 
-/// What was found out; a refusal is an answer, none at all is a failure.
+/// Records the findings. A refusal is an answer; only a missing response fails the
+/// span.
 fn log(probe: &Probe, span: &Span) {
     let Probe { http_status, findings } = probe;
     span.record(|span| {

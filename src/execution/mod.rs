@@ -1,8 +1,8 @@
-//! The policy of an execution, readable as a list: plan → key → look up → join
-//! or lead → stream.
+//! The policy of an execution, readable as a list: plan → key → look up → join or
+//! lead → stream.
 //!
-//! Knows nothing of protobuf. The service calls it; it calls nodes, cache and
-//! flights.
+//! Knows nothing of protobuf: `grpc` converts on both sides. Depends on nodes, the
+//! cache and flights.
 
 mod attach;
 mod check;
@@ -55,53 +55,52 @@ use crate::{
     telemetry::{self, Telemetry, names},
 };
 
-/// Executes orders. One for a worker.
+/// Executes requests. One per worker.
 pub struct Executor {
     /// The node types.
     pub registry: Registry,
-    /// The provider, for checks.
+    /// The provider's client, for checks.
     pub fireworks: Client,
-    /// Finished flights.
+    /// Recordings of completed flights.
     pub memory: Memory,
-    /// Flights under way.
+    /// Flights in progress.
     pub flights: Arc<Flights>,
-    /// The workers that share them, if there are others.
+    /// The fleet that shares flights, if this worker belongs to one.
     pub fleet: Option<Fleet>,
-    /// What tokens cost.
+    /// Token prices by model.
     pub prices: Prices,
     /// Mounted credentials.
     pub secrets: Secrets,
-    /// What keyed hashes are made with.
+    /// The secret of all keyed hashes.
     pub cache_secret: CacheSecret,
-    /// What other workers of the fleet make theirs with while it is changed.
+    /// Secrets that other workers of the fleet use while the secret is rotated.
     pub other_secrets: Vec<CacheSecret>,
-    /// Who gets a place.
+    /// Capacity and the queue for it.
     pub admission: Admission,
-    /// What tenants may spend a day.
+    /// Daily quotas of tenants.
     pub quotas: Quotas,
-    /// What the provider has refused lately.
+    /// Recent refusals of the provider.
     pub cooldowns: Cooldowns,
-    /// Where the worker stands.
+    /// The worker's stage, and the owner of its tasks.
     pub lifecycle: Lifecycle,
-    /// What is counted.
+    /// Counters and histograms.
     pub metrics: Metrics,
-    /// When the provider is called again.
+    /// Retry policy for provider requests.
     pub retry: RetryPolicy,
-    /// What the operator has decided.
+    /// The operator's bounds and defaults.
     pub settings: Settings,
-    /// Where spans begin.
+    /// The source of spans.
     pub telemetry: Telemetry,
 }
 
 impl Executor {
-    /// How soon a caller may come again after this worker has stopped; it will
-    /// find another.
+    /// Retry delay while draining; a retry reaches another worker, so it is short.
     const DRAIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-    /// Begins an execution, or joins one, or finds one done. Returns before
-    /// anything has been asked of the provider.
+    /// Starts an execution, joins one in progress, or finds a completed one.
+    /// Returns before anything is sent to the provider.
     ///
-    /// Boxed, since it is moved with every event that is told.
+    /// Boxed because the session is moved with every event.
     pub fn execute(
         self: &Arc<Executor>,
         permit: Permit,
@@ -135,7 +134,7 @@ impl Executor {
         Ok(SessionStart { subscriber, clock, found, token })
     }
 
-    /// Picks an execution up again. Never runs anything.
+    /// Resumes an execution. Never starts one.
     pub fn attach(
         self: &Arc<Executor>,
         permit: Permit,
@@ -183,8 +182,9 @@ impl Executor {
         Ok(SessionStart { subscriber, clock, found, token })
     }
 
-    /// Takes a place for a call, or one in line, before anything of it is looked
-    /// at. Counted first, so that stopping waits for whoever got in just before.
+    /// Takes a slot for a call, or a position in the queue, before its content is
+    /// examined. Counted before the stage is read, so that a drain waits for a call
+    /// admitted just before it.
     pub fn admit(
         &self,
         caller: &Caller,
@@ -200,7 +200,7 @@ impl Executor {
         Ok(entry)
     }
 
-    /// Whether whoever calls may spend more today.
+    /// Checks the caller's tenant against its daily quota.
     pub async fn afford(&self, caller: &Caller, named_tenant: &str) -> Result<(), Error> {
         let tenant = self.tenant(caller.tenant.as_deref(), named_tenant).unwrap_or_default();
         let affordable = self.quotas.check(tenant).await;
@@ -211,8 +211,7 @@ impl Executor {
         Error::Draining { retry_after: Executor::DRAIN_RETRY_AFTER }
     }
 
-    /// Looks the answer up, where there is anything to look up, and tells what
-    /// it took.
+    /// Looks the answer up if the mode allows it, and records how long that took.
     fn look_up(
         &self,
         prepared: &PreparedExecution,
@@ -234,7 +233,8 @@ impl Executor {
         found
     }
 
-    /// The answer of an idempotent call made before, or of the cache.
+    /// Returns the flight of an earlier call with the same idempotency key, or a
+    /// cached answer.
     fn find(&self, prepared: &PreparedExecution) -> Result<Option<(Subscriber, Lookup)>, Error> {
         if let Some(subscriber) = self.replay(prepared)? {
             let done = subscriber.recording().is_some();
@@ -253,7 +253,8 @@ impl Executor {
         Ok(hit)
     }
 
-    /// Has an idempotency key stand for a hit, here and on all workers.
+    /// Binds an idempotency key to a cache hit, here and on every worker of the
+    /// fleet.
     fn remember(
         &self,
         prepared: &PreparedExecution,
@@ -268,7 +269,7 @@ impl Executor {
         }
     }
 
-    /// The flight of the same idempotency key.
+    /// Returns the flight of the same idempotency key.
     fn replay(&self, prepared: &PreparedExecution) -> Result<Option<Subscriber>, Error> {
         let Some(idempotency) = prepared.idempotency else {
             return Ok(None);
@@ -278,7 +279,7 @@ impl Executor {
         Ok(replayed)
     }
 
-    /// The answer in memory, where it may be used.
+    /// Returns the answer in memory, if the mode permits reading it.
     fn hit(&self, prepared: &PreparedExecution) -> Option<(Subscriber, Lookup)> {
         let recorded = self.recorded(prepared);
         if prepared.storage.is_some() && prepared.mode.reads() {
@@ -294,7 +295,7 @@ impl Executor {
         self.memory.get(&storage.key)
     }
 
-    /// Joins the flight of an identical execution under way, or begins one.
+    /// Joins the flight of an identical execution in progress, or starts one.
     fn join_or_lead(
         self: &Arc<Executor>,
         prepared: PreparedExecution,
@@ -309,7 +310,7 @@ impl Executor {
                 }
                 Join::Leader(publisher, subscriber) => (publisher, subscriber),
             };
-        // Another flight may have landed since the look-up.
+        // Another flight may have completed since the look-up.
         if let Some(Hit { recording, age }) = self.recorded(&prepared) {
             publisher.complete_with(recording, age);
             return Ok((subscriber, prepared.found(prepared.led_status())));
@@ -326,7 +327,7 @@ impl Executor {
         Ok((subscriber, found))
     }
 
-    /// A token that this worker has given, or another with a secret known here.
+    /// Opens a token sealed by this worker, or by another with a secret known here.
     fn opened(
         &self,
         text: &str,
@@ -367,7 +368,7 @@ impl fmt::Debug for Executor {
     }
 }
 
-/// Why nobody can be told what comes after a number.
+/// Explains why no event can follow the given sequence number.
 fn unknown_execution(known: Option<&Subscriber>, after_sequence: u64) -> Error {
     let Some(last) = known.map(Subscriber::last) else {
         return Error::ExecutionNotFound;

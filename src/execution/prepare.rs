@@ -1,5 +1,5 @@
-//! What an order comes to once every word of it has been understood: a plan, who
-//! pays, who shares the answer, and what it is found by.
+//! A validated request: its plan, the credential that pays, the scope that shares
+//! the answer, and the keys it is found by.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,34 +25,34 @@ use crate::{
     secrets::Grant,
 };
 
-/// An order, understood.
+/// A request that has been validated.
 pub(super) struct PreparedExecution {
-    /// What runs, should this execution lead.
+    /// The work to run if this execution leads.
     plan: Plan,
     credential: ApiKey,
     output: OutputFormat,
     connect: Duration,
     retry: RetryPolicy,
-    /// Names the credential.
+    /// Identifies the credential.
     pub(super) fingerprint: Fingerprint,
-    /// Whether only executions with this credential share the answer.
+    /// Set if only executions with this credential share the answer.
     own_credential: bool,
-    /// How the cache may be used.
+    /// The permitted use of the cache.
     pub(super) mode: CacheMode,
-    /// Where the answer is kept, if caching was asked for.
+    /// The storage of the answer, if caching was requested.
     pub(super) storage: Option<Storage>,
-    /// The idempotency key, and the request it stands for.
+    /// The idempotency key, with the hash of the request it stands for.
     pub(super) idempotency: Option<Idempotency>,
-    /// What it is found by.
+    /// The keys by which identical executions find the flight.
     pub(super) join: JoinRequest,
-    /// How it listens.
+    /// Delivery options of the subscriber.
     pub(super) subscribe_options: SubscribeOptions,
-    /// What it wants of the fleet, should it lead.
+    /// The flight's terms in the fleet, if this execution leads.
     fleet_request: Option<FleetRequest>,
 }
 
 impl Executor {
-    /// Understands an order, or says everything that is wrong with it.
+    /// Validates a request, and reports every violation it finds.
     pub(super) fn prepare(&self, request: ExecuteRequest) -> Result<PreparedExecution, Error> {
         let violations = self.violations(&request);
         let scope_of = request.scope_request();
@@ -90,7 +90,8 @@ impl Executor {
             idempotency,
             join: JoinRequest {
                 subject: subject(&plan, &output),
-                // Not before the fleet has said what the key stands for.
+                // A flight is shared only after the fleet has resolved its
+                // idempotency key.
                 shared: shared.filter(|_| !(fleet_request.is_some() && idempotency.is_some())),
                 idempotency,
                 in_fleet: fleet_request.is_some(),
@@ -108,7 +109,7 @@ impl Executor {
         })
     }
 
-    /// The key to pay with. Never a silent fallback to the worker's own
+    /// Returns the key to pay with. Never falls back silently to the worker's own
     /// environment.
     pub(super) fn credential(
         &self,
@@ -124,14 +125,14 @@ impl Executor {
                 return Err(invalid("credential", "is missing: give api_key or secret_name"));
             }
         };
-        // Without the name: a key that was pasted there must not come back.
+        // The name stays out: it may be a key pasted into the wrong field.
         self.secrets
             .read(&name, grant)
             .map_err(|error| invalid(field, &format!("names a secret that {error}")))
     }
 
-    /// What an execution wants of the fleet: nothing, where nobody else is to
-    /// find its flight.
+    /// Returns the flight's terms in the fleet; `None` if no other worker needs to
+    /// find it.
     fn fleet_request(
         &self,
         mode: CacheMode,
@@ -172,8 +173,8 @@ impl Executor {
         }
     }
 
-    /// A flight that others may join is not bound by the deadline of the
-    /// execution that leads: that one may leave, and the others stay.
+    /// A flight that others may join is not bound by the leading execution's
+    /// deadline: that execution may leave while the others stay.
     fn retry_policy(&self, limits: &Limits, may_be_joined: bool) -> RetryPolicy {
         let own = self.settings.deadlines(limits).total;
         let mut policy = self.retry.clone();
@@ -184,17 +185,17 @@ impl Executor {
 }
 
 impl PreparedExecution {
-    /// Whether anything is looked up before the provider is asked.
+    /// Returns true if a look-up precedes the request to the provider.
     pub(super) fn looks_up(&self) -> bool {
         self.idempotency.is_some() || (self.storage.is_some() && self.mode.reads())
     }
 
-    /// Whether it is answered from the cache or not at all.
+    /// Returns true if only a cached answer will do.
     pub(super) fn only_reads(&self) -> bool {
         self.mode == CacheMode::OnlyIfCached
     }
 
-    /// How this execution came by its flight.
+    /// Describes the look-up for a session with the given status.
     pub(super) fn found(&self, status: CacheStatus) -> Lookup {
         Lookup {
             age: None,
@@ -205,7 +206,7 @@ impl PreparedExecution {
         }
     }
 
-    /// What the look-up came to, should this execution lead.
+    /// Returns the cache status of an execution that leads.
     pub(super) fn led_status(&self) -> CacheStatus {
         match self.mode {
             CacheMode::Off => CacheStatus::Disabled,
@@ -216,7 +217,7 @@ impl PreparedExecution {
         }
     }
 
-    /// What the leader is to do.
+    /// Returns the leader's job.
     pub(super) fn into_job(self, permit: Permit, spans: FlightSpans) -> LeaderJob {
         LeaderJob {
             spans,

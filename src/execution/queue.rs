@@ -1,4 +1,4 @@
-//! A call in line for its place: called in time, or told why not.
+//! A call in the queue: admitted in time, or refused with a reason.
 
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::{
     metrics::{self, Metrics},
 };
 
-/// A call in line. Dropping it leaves the line.
+/// A queued call. Dropping it leaves the queue.
 #[derive(Debug)]
 pub struct Queued {
     waiting: Waiting,
@@ -25,18 +25,18 @@ pub struct Queued {
     metrics: Metrics,
 }
 
-/// What a call in line is told.
+/// An event of a queued call.
 #[derive(Debug)]
 pub enum QueueEvent {
-    /// It has its place.
+    /// A slot is free and taken.
     Admitted(Permit),
-    /// It waits on, and has done so for a while.
+    /// Still queued after the progress interval.
     Progress(Output),
 }
 
 impl Executor {
-    /// A call that waits for its place no longer than its own deadlines, which
-    /// count from its arrival.
+    /// Queues a call. It waits no longer than its own deadlines, which count from
+    /// its arrival.
     pub fn enqueue(&self, waiting: Waiting, arrived: Instant, limits: &Limits) -> Queued {
         let clock = self.clock(arrived, limits);
         let (lifecycle, metrics) = (self.lifecycle.clone(), self.metrics.clone());
@@ -45,8 +45,7 @@ impl Executor {
 }
 
 impl Queued {
-    /// What happens next; to be asked until there is a place or an error.
-    /// Cancel safe.
+    /// Returns the next event; poll until it admits the call or fails. Cancel safe.
     pub async fn next(&mut self) -> Result<QueueEvent, Error> {
         let alarm = tokio::select! {
             biased;
@@ -58,13 +57,13 @@ impl Queued {
             Alarm::Deadline(deadline, limit) => {
                 Err(Error::Deadline { deadline, limit, phase: Phase::Queued })
             }
-            // It is no session yet, and waits for a short while only.
+            // A queued call has no session to resume, and waits only briefly.
             Alarm::Aged => Err(Executor::draining()),
             Alarm::Progress => Ok(QueueEvent::Progress(self.progress())),
         }
     }
 
-    /// Waits for the place in silence. Cancel safe.
+    /// Waits for a slot without reporting progress. Cancel safe.
     pub async fn admitted(&mut self) -> Result<Permit, Error> {
         loop {
             if let QueueEvent::Admitted(permit) = self.next().await? {
@@ -73,7 +72,8 @@ impl Queued {
         }
     }
 
-    /// When the whole call ends at the latest, and why it then does.
+    /// Returns the call's overall deadline, and the error to report once it has
+    /// passed.
     pub fn deadline(&self) -> (Instant, Error) {
         let (at, limit) = self.clock.end();
         (at, Error::Deadline { deadline: Deadline::Total, limit, phase: Phase::Queued })
@@ -95,7 +95,7 @@ impl Queued {
 }
 
 impl Executor {
-    /// Counts a call that met a limit of admission.
+    /// Counts a call refused by an admission limit.
     pub fn count_refusal(&self, error: &Error) {
         count_refusal(&self.metrics, error);
     }

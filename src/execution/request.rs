@@ -1,4 +1,4 @@
-//! What a caller asks for, as plain values: the request behind the door.
+//! A caller's request as plain values, decoded and free of protobuf.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -14,32 +14,32 @@ pub struct ExecuteRequest {
     pub node_type: String,
     /// The node's fields, as the flow stores them.
     pub config: Map<String, Value>,
-    /// What the node is asked.
+    /// The input of the node.
     pub input: Input,
-    /// The size of the whole request as it came, in bytes.
+    /// The encoded size of the whole request, in bytes.
     pub input_bytes: usize,
-    /// Who pays, when the request says so.
+    /// The credential that pays, if the request names one.
     pub credential: Option<CredentialSource>,
-    /// Where in which flow this stands.
+    /// The position of the call in its flow.
     pub context: Arc<Context>,
-    /// Who calls.
+    /// The authenticated caller.
     pub caller: Caller,
-    /// How the cache may be used.
+    /// The permitted use of the cache.
     pub cache: CachePolicy,
-    /// What form the answer takes.
+    /// The required form of the answer.
     pub output: OutputFormat,
-    /// Whether the caller wants deltas; `None` leaves it to the node.
+    /// Deltas on or off; `None` leaves the choice to the node.
     pub deltas: Option<bool>,
-    /// Bounds.
+    /// Deadlines and other bounds.
     pub limits: Limits,
-    /// Names the call, so that a retry is the same call.
+    /// Identifies the call, so that a retry counts as the same call.
     pub idempotency_key: Option<String>,
-    /// When it arrived.
+    /// The time of arrival.
     pub arrived: Instant,
 }
 
 impl ExecuteRequest {
-    /// Who is to share the answer, and who asks.
+    /// Returns the requested scope, with the tenants it may refer to.
     pub(super) fn scope_request(&self) -> ScopeRequest {
         ScopeRequest {
             kind: self.cache.scope,
@@ -52,21 +52,21 @@ impl ExecuteRequest {
 /// One call of AttachExecution.
 #[derive(Debug)]
 pub struct AttachRequest {
-    /// From `started`.
+    /// The token from `started`.
     pub execution_token: String,
-    /// The last event the caller has seen.
+    /// The sequence number of the last event the caller has seen.
     pub after_sequence: u64,
-    /// The execution's own credential, when given.
+    /// The execution's own credential, if given.
     pub credential: Option<CredentialSource>,
-    /// Where in which flow this stands.
+    /// The position of the call in its flow.
     pub context: Arc<Context>,
-    /// Who calls.
+    /// The authenticated caller.
     pub caller: Caller,
-    /// Whether the caller wants deltas.
+    /// Set if the caller wants deltas.
     pub deltas: bool,
-    /// Bounds.
+    /// Deadlines and other bounds.
     pub limits: Limits,
-    /// When it arrived.
+    /// The time of arrival.
     pub arrived: Instant,
 }
 
@@ -77,72 +77,72 @@ pub struct Check {
     pub node_type: String,
     /// The node's fields, as the flow stores them.
     pub config: Map<String, Value>,
-    /// Who would pay.
+    /// The credential that would pay.
     pub credential: Option<CredentialSource>,
-    /// Who calls.
+    /// The authenticated caller.
     pub caller: Caller,
-    /// How long it may take, if the caller says.
+    /// The caller's time limit, if it sets one.
     pub deadline: Option<Duration>,
 }
 
-/// Where a key is.
+/// The source of an API key.
 #[derive(Debug, Clone)]
 pub enum CredentialSource {
-    /// In the request.
+    /// Included in the request.
     ApiKey(ApiKey),
-    /// Mounted in the worker, under this name.
+    /// Mounted in the worker under this name.
     SecretName(String),
 }
 
-/// Where an execution stands, in the orchestrator's words.
+/// The position of an execution in its flow, in the orchestrator's terms.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     /// The flow's definition.
     pub flow_id: String,
-    /// The flow's run.
+    /// The run of the flow.
     pub run_id: String,
     /// The node within the flow.
     pub node_id: String,
     /// The conversation or user session.
     pub session_id: String,
-    /// On whose behalf, as the caller says.
+    /// The tenant, as the caller names it.
     pub tenant: String,
-    /// Which attempt of the orchestrator this is.
+    /// The orchestrator's attempt number.
     pub attempt: u32,
-    /// Anything else.
+    /// Free-form labels.
     pub labels: BTreeMap<String, String>,
 }
 
-/// How an execution may use the cache.
+/// An execution's use of the cache.
 #[derive(Debug, Clone, Default)]
 pub struct CachePolicy {
-    /// What may be read and written; `None` leaves it to the node.
+    /// Permitted reads and writes; `None` leaves them to the node.
     pub mode: Option<CacheMode>,
-    /// Who shares the answer.
+    /// The executions that share the answer.
     pub scope: ScopeKind,
-    /// How long a stored answer lives.
+    /// The lifetime of a stored answer.
     pub ttl: Option<Duration>,
-    /// Separates what would otherwise be the same.
+    /// Separates otherwise identical requests.
     pub salt: String,
 }
 
-/// What may be read and written.
+/// Permitted reads and writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheMode {
-    /// Nothing is read, written or merged.
+    /// Reads nothing, writes nothing and joins no flight.
     Off,
-    /// Both.
+    /// Reads and writes.
     ReadWrite,
-    /// Answers come from the cache and do not go there.
+    /// Reads cached answers and stores none.
     ReadOnly,
-    /// Answers go to the cache and do not come from there.
+    /// Stores the answer without reading a cached one.
     Refresh,
-    /// The cache or nothing.
+    /// Answers from the cache or fails.
     OnlyIfCached,
 }
 
 impl CacheMode {
-    /// Whether a stored answer may be used.
+    /// Returns true if a stored answer may be used.
     pub fn reads(self) -> bool {
         match self {
             CacheMode::ReadWrite | CacheMode::ReadOnly | CacheMode::OnlyIfCached => true,
@@ -150,7 +150,7 @@ impl CacheMode {
         }
     }
 
-    /// Whether the answer is to be stored.
+    /// Returns true if the answer is to be stored.
     pub fn writes(self) -> bool {
         match self {
             CacheMode::ReadWrite | CacheMode::Refresh => true,
@@ -159,7 +159,7 @@ impl CacheMode {
     }
 }
 
-/// Who shares an answer, before it is known who calls.
+/// The requested sharing of an answer, before the caller is resolved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ScopeKind {
     /// Executions with the same credential.
@@ -167,35 +167,35 @@ pub enum ScopeKind {
     Credential,
     /// Executions of the same tenant.
     Tenant,
-    /// Everybody.
+    /// Everyone.
     Shared,
 }
 
-/// Who is to share an answer, and who asks for it.
+/// The requested sharing of an answer, with the tenants it may refer to.
 #[derive(Debug, Clone)]
 pub(super) struct ScopeRequest {
     pub(super) kind: ScopeKind,
-    /// The tenant the operator has bound to the caller.
+    /// The tenant bound to the caller by the operator.
     pub(super) bound_tenant: Option<String>,
     /// The tenant the caller names.
     pub(super) named_tenant: String,
 }
 
-/// Bounds, as the caller gave them.
+/// Bounds, as given by the caller.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
-    /// To an established connection.
+    /// From the start of an attempt to an established connection.
     pub connect: Option<Duration>,
-    /// To the first output.
+    /// From arrival to the first output.
     pub first_token: Option<Duration>,
     /// Between two pieces of output.
     pub idle: Option<Duration>,
     /// The whole call.
     pub total: Option<Duration>,
-    /// Calls of the provider.
+    /// Provider requests.
     pub max_attempts: Option<u32>,
-    /// Whether the execution runs on when the last listener has gone.
+    /// Set if the execution continues after its last subscriber has left.
     pub drain: bool,
-    /// Whether it may start again after deltas have been sent.
+    /// Set if it may restart after deltas were sent.
     pub allow_restart: bool,
 }

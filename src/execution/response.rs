@@ -1,4 +1,4 @@
-//! What an execution tells its caller, as plain values.
+//! An execution's events for its caller, as plain values.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,47 +13,47 @@ use crate::{
 /// One event of an execution, with its sequence number.
 #[derive(Debug)]
 pub struct Output {
-    /// The event's place in its flight's log.
+    /// The event's position in its flight's log.
     pub sequence: u64,
-    /// What happened.
+    /// The payload.
     pub event: ResponseEvent,
 }
 
-/// What happened.
+/// The payload of an event.
 #[derive(Debug)]
 pub enum ResponseEvent {
     /// Always first.
     Started(Started),
-    /// Output.
+    /// Output of the model.
     Delta(MergedDelta),
-    /// What came before is void.
+    /// All earlier output is void.
     Restarted {
         /// The attempt that begins.
         attempt: u32,
-        /// Why the one before was given up: a reason.
+        /// The machine-readable reason why the previous attempt failed.
         reason: &'static str,
     },
-    /// Nothing else happened for a while.
+    /// No other event occurred within the progress interval.
     Progress {
-        /// What is waited for.
+        /// The step in progress.
         phase: Phase,
-        /// Since the call arrived.
+        /// Time since the call arrived.
         elapsed: Duration,
     },
     /// Always last.
     Completed(Box<Completed>),
 }
 
-/// The execution is under way.
+/// The execution is in progress.
 #[derive(Debug, Clone)]
 pub struct Started {
-    /// Names the execution to AttachExecution.
+    /// Resumes the execution through AttachExecution.
     pub execution_token: String,
     /// The worker's name.
     pub worker_id: String,
-    /// The model that is asked.
+    /// The model named in the request.
     pub model: String,
-    /// What the cache has done so far.
+    /// The result of the cache look-up so far.
     pub cache_status: CacheStatus,
 }
 
@@ -64,15 +64,15 @@ pub struct Completed {
     pub choices: Vec<Choice>,
     /// Token counts.
     pub usage: Option<Usage>,
-    /// Money, where the price is known.
+    /// Cost, if the price is known.
     pub cost: Option<Cost>,
-    /// Time, as this listener saw it.
+    /// Timings, as this subscriber observed them.
     pub timing: Timing,
-    /// Calls of the provider this answer took; 0 for a hit.
+    /// Provider requests this answer took; zero for a hit.
     pub attempts: u32,
-    /// What the cache did.
+    /// The cache's part in the answer.
     pub cache: CacheOutcome,
-    /// The provider's id of the call.
+    /// The provider's id of its request.
     pub provider_request_id: Option<String>,
     /// The model that answered.
     pub model: String,
@@ -85,11 +85,11 @@ pub struct Choice {
     pub text: String,
     /// The reasoning.
     pub reasoning: String,
-    /// Where JSON was asked for: the text is it, checked.
+    /// Set if JSON was requested: `text` is that JSON, validated.
     pub is_json: bool,
     /// The tool calls, by index.
     pub tool_calls: Vec<ToolCallFragment>,
-    /// Why it ended.
+    /// The reason generation ended.
     pub finish_reason: FinishReason,
     /// The provider's `logprobs` object, as JSON text.
     pub logprobs: String,
@@ -98,77 +98,77 @@ pub struct Choice {
 /// The execution failed.
 #[derive(Debug)]
 pub struct Failed {
-    /// Why.
+    /// The cause.
     pub error: Error,
     /// Tokens used, as far as known.
     pub usage: Option<Usage>,
-    /// What they cost, where that is known.
+    /// Their cost, if the price is known.
     pub cost: Option<Cost>,
     /// Time until the failure.
     pub timing: Timing,
-    /// Calls of the provider.
+    /// Provider requests made.
     pub attempts: u32,
-    /// What it was waiting for.
+    /// The step that was in progress.
     pub phase: Phase,
-    /// Picks the execution up again, where it goes on without this call.
+    /// Resumes the execution, if it continues without this call.
     pub execution_token: Option<String>,
 }
 
-/// Money in whole nano-dollars.
+/// Cost in whole nano-dollars.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cost {
-    /// By this execution, now.
+    /// Paid by this execution.
     pub spent: Nanodollars,
-    /// By the flight that produced the answer.
+    /// Paid by the flight that produced the answer.
     pub original: Nanodollars,
-    /// The date of the prices.
+    /// The date of the price list.
     pub price_date: Arc<str>,
 }
 
-/// Durations as one listener saw them.
+/// Durations as one subscriber observed them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timing {
-    /// Waiting for admission.
+    /// Waiting for a slot.
     pub queue: Option<Duration>,
     /// Looking the answer up.
     pub cache: Option<Duration>,
-    /// Establishing the connection, where one was made.
+    /// Establishing the connection, if one was made.
     pub connect: Option<Duration>,
-    /// From the call's arrival to the first output.
+    /// From arrival to the first output.
     pub first_token: Option<Duration>,
-    /// From the call's arrival to the end.
+    /// From arrival to the end.
     pub total: Duration,
 }
 
-/// What the cache did, in full.
+/// The cache's part in an answer.
 #[derive(Debug, Clone)]
 pub struct CacheOutcome {
-    /// The look-up.
+    /// The result of the look-up.
     pub status: CacheStatus,
-    /// The store; `None` when nobody asked for it.
+    /// The result of storing; `None` if storing was not requested.
     pub stored: Option<Stored>,
-    /// The key's beginning; empty without caching.
+    /// The first characters of the cache key; empty without caching.
     pub key_fingerprint: String,
-    /// How old a hit is.
+    /// The age of a hit.
     pub age: Option<Duration>,
     /// The flight that produced the answer.
     pub source_execution: FlightId,
 }
 
-/// What the look-up came to.
+/// The result of a cache look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CacheStatus {
-    /// Nobody asked for caching.
+    /// Caching was not requested.
     Disabled,
-    /// Not looked up, because of the mode.
+    /// The mode skips the look-up.
     Bypassed,
     /// Answered from the cache, or replayed for an idempotency key.
     Hit,
     /// Not in the cache.
     Miss,
-    /// Shared the flight of an identical execution under way.
+    /// Shared the flight of an identical execution in progress.
     Joined,
-    /// The cache could not be asked.
+    /// The cache could not be reached.
     LookupFailed,
 }
 
@@ -183,17 +183,17 @@ impl CacheStatus {
         CacheStatus::LookupFailed,
     ];
 
-    /// Its number in an execution token.
+    /// Returns the number that stands for it in an execution token.
     pub fn as_u8(self) -> u8 {
         self as u8
     }
 
-    /// The status behind a number in an execution token.
+    /// Returns the status for a number in an execution token.
     pub fn from_u8(number: u8) -> Option<CacheStatus> {
         CacheStatus::ALL.into_iter().find(|status| status.as_u8() == number)
     }
 
-    /// The word for logs and metrics.
+    /// Returns the label for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             CacheStatus::Disabled => "disabled",
@@ -205,7 +205,7 @@ impl CacheStatus {
         }
     }
 
-    /// Whether this execution pays for the provider's call.
+    /// Returns true if this execution pays for the provider request.
     pub fn pays(self) -> bool {
         match self {
             CacheStatus::Disabled

@@ -1,4 +1,5 @@
-//! Who shares an answer, and what else of an order the worker itself bounds.
+//! Resolves the scope that shares an answer, and enforces the worker's own bounds
+//! on a request.
 
 use crate::execution::{
     Executor, invalid,
@@ -9,12 +10,12 @@ use crate::{
     error::{Error, Violation},
 };
 
-/// Longer ones are refused: an idempotency key, a salt.
+/// Maximum size of an idempotency key or a salt, in bytes.
 const MAX_TEXT_BYTES: usize = 256;
 
 impl Executor {
-    /// Who shares the answer. A caller cannot name itself into a scope that
-    /// the operator has not given it.
+    /// Resolves the scope that shares the answer. A caller cannot name itself into
+    /// a scope that the operator has not granted.
     pub(super) fn scope(
         &self,
         request: ScopeRequest,
@@ -42,7 +43,7 @@ impl Executor {
         }
     }
 
-    /// What the worker refuses beyond the node's own fields.
+    /// Returns the violations of the worker's own bounds, beyond the node's fields.
     pub(super) fn violations(&self, request: &ExecuteRequest) -> Vec<Violation> {
         let mut violations = Vec::new();
         let mut refuse_long = |field: &str, text: &str| {
@@ -62,8 +63,8 @@ impl Executor {
         violations
     }
 
-    /// That of the authenticated caller; or, where callers are trusted with it
-    /// and have none of their own, the one they name.
+    /// Returns the authenticated caller's tenant, or the one the caller names if
+    /// callers are trusted to name one and none is bound.
     pub(super) fn tenant<'a>(&self, bound: Option<&'a str>, named: &'a str) -> Option<&'a str> {
         let trusted = self.settings.trust_tenant && !named.is_empty();
         bound.or_else(|| trusted.then_some(named))

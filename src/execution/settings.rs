@@ -1,4 +1,4 @@
-//! What the operator has decided about executions.
+//! The operator's settings for executions.
 
 use std::time::Duration;
 
@@ -9,35 +9,34 @@ use crate::execution::request::Limits;
 pub struct Settings {
     /// The worker's name, in `started` and in logs.
     pub worker_id: String,
-    /// Deadlines where the caller gives none.
+    /// Deadlines used if the caller gives none.
     pub default_deadlines: Deadlines,
-    /// No call lasts longer, whatever the caller says.
+    /// Upper bound of every deadline, whatever the caller requests.
     pub max_total: Duration,
-    /// Calls of the provider for one execution, where the caller does not say
-    /// less.
+    /// Provider requests per execution; a caller may only lower it.
     pub max_attempts: u32,
-    /// How long an execution that drains runs on alone.
+    /// Longest time an execution in drain mode continues without subscribers.
     pub drain_limit: Duration,
-    /// How long without an event until `progress` says that all is well.
+    /// Silence after which a `progress` event is sent.
     pub progress_interval: Duration,
-    /// How long a stored answer lives, unless the caller wants it shorter.
+    /// Lifetime of a stored answer; a caller may only shorten it.
     pub cache_ttl: Duration,
-    /// The same for models behind moving names.
+    /// The same for model aliases, whose target may change.
     pub alias_cache_ttl: Duration,
-    /// A larger recording is not stored, in bytes.
+    /// Size above which a recording is not stored, in bytes.
     pub max_recording_bytes: usize,
-    /// Whether callers may name their tenant in `context.tenant`.
+    /// Set if callers may name their tenant in `context.tenant`.
     pub trust_tenant: bool,
-    /// Whether answers may be shared by everybody.
+    /// Set if answers may be shared by everyone.
     pub allow_shared_scope: bool,
-    /// Longer inputs are refused, in bytes of text.
+    /// Maximum size of a whole request, in bytes.
     pub max_input_bytes: usize,
 }
 
 /// The four deadlines of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// To an established connection.
+    /// From the start of an attempt to an established connection.
     pub connect: Duration,
     /// From the call to the first output.
     pub first_token: Duration,
@@ -48,8 +47,8 @@ pub struct Deadlines {
 }
 
 impl Settings {
-    /// The deadlines of one call. None is beyond `max_total`, which also keeps
-    /// every instant that is counted from them within what a clock can tell.
+    /// Returns the deadlines of one call. None exceeds `max_total`, which also
+    /// keeps instants computed from them within the clock's range.
     pub fn deadlines(&self, limits: &Limits) -> Deadlines {
         let Deadlines { connect, first_token, idle, total } = self.default_deadlines;
         let bounded =
@@ -62,7 +61,7 @@ impl Settings {
         }
     }
 
-    /// The calls of the provider that one execution may take.
+    /// Returns the number of provider requests one execution may make.
     pub fn attempts(&self, limits: &Limits) -> u32 {
         limits.max_attempts.unwrap_or(self.max_attempts).clamp(1, self.max_attempts)
     }

@@ -1,9 +1,9 @@
-//! A flight's way through the fleet: where it lies, who leads it, and what
-//! becomes of it when its leader is lost.
+//! A flight's path through the fleet: its key, its leader, and the takeover when
+//! the leader is lost.
 //!
-//! Only the flight's own task asks the fleet, never a caller: so a worker asks
-//! once for all who share the flight, and what can be late is the flight alone,
-//! by the time limit of Redis.
+//! Only the flight's own task talks to the fleet, never a caller: a worker asks
+//! once for all subscribers of the flight, and only the flight can be delayed, by
+//! the time limit of Redis at most.
 
 use std::sync::Arc;
 
@@ -32,35 +32,36 @@ use crate::{
     recording::{FlightId, Key, WORKER_LOST},
 };
 
-/// What a flight wants of the fleet.
+/// The terms on which a flight joins the fleet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FleetRequest {
-    /// Where it lies; at a place of its own where it is `None`.
+    /// The key others find it by; `None` for a key of its own.
     pub(crate) flight_key: Option<FlightKey>,
-    /// The idempotency key of the execution that leads here.
+    /// The idempotency key of the leading execution.
     pub(crate) claim: Option<Idempotency>,
-    /// What identical executions here find it by, once the key is its own.
+    /// The key for identical executions on this worker, once the idempotency key is
+    /// claimed.
     pub(crate) shares: Option<Key>,
-    /// Whether a recording answers it.
+    /// Set if a recording may answer it.
     pub(crate) may_read: bool,
-    /// Whether only a recording does.
+    /// Set if only a recording may answer it.
     pub(crate) only_reads: bool,
 }
 
-/// What a flight has to do with the fleet at the moment.
+/// The flight's current role in the fleet.
 #[derive(Debug, Default)]
 pub(crate) enum FleetRole {
-    /// Nothing.
+    /// Not shared.
     #[default]
     Detached,
-    /// This worker leads it.
+    /// Led by this worker.
     Leading(Box<Lease>),
-    /// Another does.
+    /// Led by another worker.
     Following(Box<Following>),
 }
 
 impl FleetRole {
-    /// The lease, if this worker has led to the end.
+    /// Returns the lease, if this worker has led to the end.
     pub(crate) fn into_lease(self) -> Option<Box<Lease>> {
         match self {
             FleetRole::Leading(lease) => Some(lease),
@@ -68,7 +69,8 @@ impl FleetRole {
         }
     }
 
-    /// Gets off before the flight has landed.
+    /// Ends the role after a failure: stops following, or publishes the failure to
+    /// the followers.
     pub(crate) async fn fail(
         self,
         executor: &Arc<Executor>,
@@ -87,11 +89,12 @@ impl FleetRole {
     }
 }
 
-/// How often a flight may come to a berth: each time a worker was lost.
+/// Limit on acquisitions of one flight: each after the first follows a lost leader.
 const MOST_BOARDINGS: usize = 16;
 
 impl LeaderJob {
-    /// Flies, here or elsewhere, until the flight has an answer.
+    /// Runs the flight, here or by following another worker, until it has an
+    /// answer.
     pub(crate) async fn run_in_fleet(
         &mut self,
         executor: &Executor,
@@ -118,7 +121,7 @@ impl LeaderJob {
             return mirror(publisher, &original).await;
         }
         let options = AcquireOptions {
-            // Whatever answers the key's execution answers its retry.
+            // Whatever answered the key's execution answers its retry.
             may_read: fleet_request.may_read || is_known,
             joins_completed: is_known,
             may_lead: true,
@@ -130,7 +133,7 @@ impl LeaderJob {
         self.acquire(executor, fleet, publisher, role, (flight_key, options)).await
     }
 
-    /// Comes to the berth, again where its leader is lost, until the flight has an
+    /// Acquires the flight, and again whenever its leader is lost, until it has an
     /// answer.
     async fn acquire(
         &mut self,
@@ -142,7 +145,7 @@ impl LeaderJob {
     ) -> Result<LeaderOutcome, Failure> {
         let mut failing_since = None;
         for _ in 0..MOST_BOARDINGS {
-            // What was shown is of one run: no recording goes on from there.
+            // Published output belongs to one run: no recording may continue it.
             options.may_read &= !publisher.has_shown();
             options.may_lead = publisher.may_restart();
             let boarding = fleet.acquire(flight_key, options, &publisher.subject()).await;
@@ -150,7 +153,7 @@ impl LeaderJob {
             match boarding {
                 Acquired::Cached(recording) => return Ok(LeaderOutcome::Found(recording)),
                 Acquired::Leader(lease) => {
-                    // Whoever stands in for a lost leader owns the key from now on.
+                    // The successor of a lost leader owns the key from now on.
                     if let Some(Idempotency { key, request }) = self.claimed(&options) {
                         fleet.take_claim_over(key, request, flight_key, options.fresh).await;
                     }
@@ -163,12 +166,13 @@ impl LeaderJob {
                     executor.metrics.joined(Role::FleetFollower);
                     match follow(fleet, publisher, role, following).await? {
                         Relayed::Completed(end) => return Ok(LeaderOutcome::Relayed(end)),
-                        // A recording of it may be there by now.
+                        // A recording of it may exist by now.
                         Relayed::Lost(fencing_token) => options.known = fencing_token,
                         Relayed::Unavailable => break,
                     }
                 }
-                // Whom it has followed may live, and has been paid.
+                // The leader it followed may be alive, and its provider request is
+                // paid.
                 Acquired::Unavailable if options.known.is_some() => {
                     let since = *failing_since.get_or_insert_with(Instant::now);
                     if !fleet.reachable_again(since).await {
@@ -181,7 +185,7 @@ impl LeaderJob {
         self.run_locally(executor, publisher, role).await
     }
 
-    /// The idempotency key that somebody else has claimed.
+    /// Returns the idempotency key if another flight has claimed it.
     fn claimed(&self, options: &AcquireOptions) -> Option<Idempotency> {
         let claim = self.fleet_request.and_then(|fleet_request| fleet_request.claim);
         claim.filter(|_| options.joins_completed || options.known.is_some())
@@ -193,7 +197,7 @@ impl LeaderJob {
             Acquired::Unavailable => LookupResult::Failed,
             _ => LookupResult::Miss,
         };
-        // A flight that comes again has been counted.
+        // A repeated acquisition has already been counted.
         if options.may_read && options.known.is_none() {
             executor.metrics.looked_up(Tier::Redis, came_to);
         }
@@ -211,7 +215,7 @@ impl LeaderJob {
             flight_key: Some(lease.flight_key().0),
             source: FlightSource::Local,
         });
-        // What was shown is of another run, whatever the flight's name.
+        // Published output belongs to another run, even under the same flight id.
         let restarts_at = lease.takes_over_at().or(publisher.has_shown().then_some(1));
         if let Some(number) = restarts_at {
             publisher.restart_at(number, WORKER_LOST);
@@ -227,7 +231,7 @@ impl LeaderJob {
         }
     }
 
-    /// Runs the flight for the listeners of this worker alone.
+    /// Runs the flight for the subscribers of this worker alone.
     async fn run_locally(
         &mut self,
         executor: &Executor,
@@ -251,7 +255,7 @@ impl LeaderJob {
     }
 }
 
-/// Tells what another flight of this worker tells.
+/// Mirrors another flight of this worker.
 async fn mirror(
     publisher: &mut Publisher,
     original: &MirroredFlight,
@@ -314,8 +318,9 @@ async fn follow(
     relayed
 }
 
-/// Whether what was shown may be followed by what is there now. The one guard of
-/// all ways to go on: nobody is told one answer from two runs.
+/// Returns true if the flight found now continues the published output. The one
+/// guard of every way to continue: no subscriber receives an answer mixed from two
+/// runs.
 fn goes_on(options: &AcquireOptions, following: &Following) -> bool {
     let (Some(shown), Some(found)) = (options.known, following.fencing_token()) else {
         return false;

@@ -1,10 +1,11 @@
-//! The leader's work: runs the node, again where that helps, and lands the
-//! flight. Its own task, owned by the lifecycle, never by a caller's future.
+//! The leader's job: runs the node, retries where that helps, and completes the
+//! flight. It is a task of its own, owned by the lifecycle, never by a caller's
+//! future.
 //!
-//! What if it is dropped? Only at shutdown, by the lifecycle: the publisher's
-//! drop then loses the flight and its listeners are told. When nobody listens
-//! any more, `run` drops the attempt under way, and with it the stream from
-//! the provider.
+//! Cancellation: only the lifecycle drops the task, at shutdown; dropping the
+//! publisher then fails the flight and notifies its subscribers. When the last
+//! subscriber leaves, `run` drops the attempt in progress, and with it the upstream
+//! stream.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -36,49 +37,50 @@ use crate::{
     recording::{FlightId, Recording},
 };
 
-/// What the leader is to do.
+/// The leader's job.
 #[derive(Debug)]
 pub(crate) struct LeaderJob {
-    /// The node's work.
+    /// The node's plan.
     pub(crate) plan: Plan,
-    /// Who pays.
+    /// The credential that pays.
     pub(crate) credential: ApiKey,
-    /// Names the credential.
+    /// Identifies the credential.
     pub(crate) fingerprint: Fingerprint,
-    /// What form the answer must have.
+    /// The required form of the answer.
     pub(crate) output: OutputFormat,
-    /// How the answer is stored, if caching was asked for.
+    /// The storage of the answer, if caching was requested.
     pub(crate) storage: Option<Storage>,
-    /// The place of the execution that leads: taken until the flight has
-    /// landed, also when its caller has gone.
+    /// The slot of the leading execution, held until the flight completes, even
+    /// after its caller has gone.
     pub(crate) permit: Permit,
-    /// To an established connection, for each attempt.
+    /// Limit for establishing a connection, per attempt.
     pub(crate) connect: Duration,
-    /// When to retry.
+    /// The retry policy.
     pub(crate) retry: RetryPolicy,
     /// The spans of the flight.
     pub(crate) spans: FlightSpans,
-    /// What the flight wants of the fleet, if others may share it.
+    /// The terms in the fleet, if others may share the flight.
     pub(crate) fleet_request: Option<FleetRequest>,
-    /// The name under which it has claimed its idempotency key, once it has.
+    /// The owner name under which the idempotency key was claimed, once it has
+    /// been.
     pub(crate) owner: Option<FlightId>,
 }
 
-/// How a flight came by its answer.
+/// The source of a flight's answer.
 #[derive(Debug)]
 pub(crate) enum LeaderOutcome {
-    /// The node has run here.
+    /// The node ran here.
     Ran(Finish),
-    /// It ran elsewhere: how it ended.
+    /// It ran on another worker; holds the relayed end.
     Relayed(Box<Recording>),
     /// It ran in another flight of this worker.
     Mirrored(Stored, Arc<Recording>),
-    /// It was recorded before.
+    /// It was recorded earlier.
     Found(Box<Recording>),
 }
 
 impl LeaderOutcome {
-    /// The word on the flight's span.
+    /// Returns the label on the flight's span.
     fn source(&self) -> &'static str {
         match self {
             LeaderOutcome::Ran(_) => "led",
@@ -89,8 +91,8 @@ impl LeaderOutcome {
 }
 
 impl LeaderJob {
-    /// Runs the flight to its landing. A panic loses it: its publisher's drop
-    /// tells the listeners.
+    /// Runs the flight to completion. A panic fails it: dropping the publisher
+    /// notifies the subscribers.
     pub(crate) async fn run(self, executor: Arc<Executor>, publisher: Publisher) {
         let outcome = AssertUnwindSafe(self.run_guarded(&executor, publisher)).catch_unwind().await;
         if outcome.is_err() {
@@ -148,7 +150,7 @@ impl LeaderJob {
         executor.quotas.settle(self.permit.tenant()).await;
     }
 
-    /// Stores the answer here and in the fleet, then tells the listeners.
+    /// Stores the answer here and in the fleet, then notifies the subscribers.
     async fn complete(
         &self,
         executor: &Arc<Executor>,
@@ -166,7 +168,8 @@ impl LeaderJob {
         publisher.complete(FlightOutcome::Completed(stored));
     }
 
-    /// Lands with what the fleet had recorded; this worker has it from then on.
+    /// Completes with a recording from the fleet, and keeps it in this worker's
+    /// memory.
     fn complete_with(&self, executor: &Executor, publisher: Publisher, recording: Recording) {
         let age = recording.recorded_at.elapsed().unwrap_or_default();
         let recording = Arc::new(recording);
@@ -184,8 +187,8 @@ impl LeaderJob {
         }
     }
 
-    /// Lets the idempotency key hold for the retention time from now on, or no
-    /// longer.
+    /// Keeps the idempotency key for the retention time if there is an answer, and
+    /// releases it otherwise.
     async fn settle(&self, executor: &Executor, has_answer: bool) {
         let claim = self.fleet_request.and_then(|fleet_request| fleet_request.claim);
         if let (Some(claim), Some(owner), Some(fleet)) = (claim, self.owner, &executor.fleet) {
@@ -241,8 +244,8 @@ impl LeaderJob {
         }
     }
 
-    /// Waits while the provider wants no calls with this credential, if that is
-    /// within reason; what it has refused a moment ago is told again instead.
+    /// Waits out a cooldown of this credential if that is soon enough. A recent
+    /// refusal is returned at once, without another request to the provider.
     async fn cool_down(
         &self,
         cooldowns: &Cooldowns,
@@ -255,7 +258,7 @@ impl LeaderJob {
                 Advice::Ask => return Ok(()),
                 Advice::Refuse(error) => return Err(error.into()),
                 Advice::Wait(left, error) => {
-                    // Not all at once when it is over.
+                    // Jittered, so that waiting flights do not retry in lockstep.
                     let wait = left + self.retry.base.mul_f64(fastrand::f64());
                     if began.elapsed() + wait >= longest {
                         return Err(error.into());
@@ -267,20 +270,21 @@ impl LeaderJob {
         }
     }
 
-    /// One that has not asked yet waits no longer than a retry of our own would,
-    /// and is told the wait beyond that: it holds a place meanwhile.
+    /// Before its first attempt a flight waits no longer than a retry would, and
+    /// returns a longer wait to the caller: it holds a slot meanwhile.
     fn patience(&self, publisher: &Publisher) -> Duration {
         let total = self.retry.total.unwrap_or(Duration::MAX);
         if publisher.attempts() == 0 { total.min(self.retry.cap) } else { total }
     }
 
-    /// An answer that is not what was asked for is a failure that was paid for.
+    /// Validates the answer. An invalid one is a failure that was paid for.
     async fn checked(&self, publisher: &mut Publisher, finish: Finish) -> Result<Finish, Failure> {
         if matches!(self.output, OutputFormat::Text) {
             return Ok(finish);
         }
         for choice in publisher.joined(finish.finish_reasons.len()) {
-            // A model that calls a tool has not answered yet, whatever it says before.
+            // A choice that calls a tool is not the final answer, whatever text
+            // precedes it.
             if !choice.tool_calls.is_empty() {
                 continue;
             }
@@ -299,17 +303,20 @@ impl From<Interrupted> for Failure {
     }
 }
 
-/// A failure that drops the attempt under way: what that has used was paid.
+/// Returns a failure that drops the attempt in progress, with the usage it has paid
+/// for.
 fn cut_short(publisher: &Publisher, error: Error) -> Failure {
     Failure { error, usage: publisher.last_usage() }
 }
 
-/// No caller's deadline is longer, but a late one's may end later.
+/// Returns the error of a flight past `max_total`. No caller's deadline is longer,
+/// but that of a late follower may end later.
 fn outlasted(publisher: &Publisher, limit: Duration) -> Error {
     Error::Deadline { deadline: Deadline::Total, limit, phase: publisher.current_phase() }
 }
 
-/// Why an abandoned flight ends: its listeners have gone, or the worker goes.
+/// Returns the error of an abandoned flight: its subscribers have left, or the
+/// worker is draining.
 pub(crate) fn stopped(executor: &Executor) -> Error {
     if executor.lifecycle.stage() >= Stage::Draining {
         Executor::draining()

@@ -1,5 +1,4 @@
-//! Passes the events of a flight that another worker leads on to the listeners
-//! here.
+//! Relays the events of a flight led by another worker to the subscribers here.
 
 use tokio::time::Instant;
 
@@ -10,22 +9,22 @@ use crate::{
     recording::{Gap, Log, Recording},
 };
 
-/// How a relayed flight goes on.
+/// The result of relaying a flight.
 #[derive(Debug)]
 pub(crate) enum Relayed {
-    /// It has an answer, and all its events are here.
+    /// Completed, and all of its events are here.
     Completed(Box<Recording>),
-    /// Its leader was lost, in this leadership where one is known.
+    /// Its leader was lost; holds the fencing token of that leadership, if known.
     Lost(Option<FencingToken>),
-    /// Redis cannot be heard, or the flight cannot be read here, or some of it is
-    /// gone for good.
+    /// Redis is unreachable, the flight is unreadable here, or some of its events
+    /// are gone.
     Unavailable,
 }
 
-/// Relays until the flight has landed, or its leader or Redis is lost.
+/// Relays until the flight completes, or its leader or Redis is lost.
 ///
-/// While Redis is away its leader goes on, and has been paid: so Redis is waited
-/// for, also where nothing was heard yet.
+/// During an outage of Redis the leader continues, and its request is paid. So this
+/// waits for Redis, even if nothing has been received yet.
 pub(crate) async fn relay(
     publisher: &mut Publisher,
     fleet: &Fleet,
@@ -43,7 +42,7 @@ pub(crate) async fn relay(
                     RemoteStatus::More => continue,
                     RemoteStatus::Running => {}
                     RemoteStatus::Completed(end, digest) => {
-                        // Events may have been evicted before they were heard.
+                        // Events may have been evicted before they were read.
                         let is_whole = publisher.log_reader().digest() == digest;
                         return Ok(if is_whole {
                             Relayed::Completed(end)
@@ -66,7 +65,7 @@ pub(crate) async fn relay(
                 continue;
             }
         }
-        // What is missing between notices is looked up.
+        // A gap between notifications is closed by the next read.
         while let FleetUpdate::Events(events) = following.next_update().await {
             if pass_on(publisher, events).is_err() {
                 break;

@@ -1,4 +1,4 @@
-//! Tells the fleet what a flight tells here, and that its leader is alive.
+//! Replicates a flight's events to the fleet, and renews its lease.
 
 use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 
@@ -12,14 +12,14 @@ use crate::{
     metrics::{Metrics, Store, Tier},
 };
 
-/// How long a worker that drains still waits for Redis to take an end.
+/// Longest time a draining worker waits for Redis to accept an ending.
 const AFTER_DRAINING: Duration = Duration::from_secs(2);
 
-/// Ships events for as long as it is polled. Dropped between any two steps, it
-/// leaves what was told as it is: what was sent twice counts once.
+/// Replicates events for as long as it is polled. Cancel safe at every await: an
+/// event sent twice counts once.
 ///
-/// While workers follow, they count as one listener here: the flight goes on for
-/// them, and may begin anew.
+/// Remote followers count as one subscriber here: the flight continues for them,
+/// and may restart.
 pub(crate) async fn replicate(
     lease: &mut Lease,
     log_reader: &LogReader,
@@ -33,7 +33,7 @@ pub(crate) async fn replicate(
             () = lease.due(has_events) => {}
             () = log_reader.wait_past(acked), if !has_events => continue,
         }
-        // A Redis that is back learns at once that the leader lives.
+        // A reachable Redis must learn at once that the leader is alive.
         while lease.append_all(|number| log_reader.after(number)).await.is_err() {
             lease.reachable().await;
         }
@@ -45,14 +45,15 @@ pub(crate) async fn replicate(
     }
     drop(remote);
     metrics.flight_deposed();
-    // Deposed: its own listeners hear it to the end, and nobody else.
+    // Deposed: only local subscribers receive the rest.
     pending().await
 }
 
 impl Executor {
-    /// Sends the end of a flight to the fleet. Where Redis cannot take it now, its
-    /// followers must not take their leader for lost: it is kept, in a task of its
-    /// own that draining waits for a moment, and sent again once Redis answers.
+    /// Sends the ending of a flight to the fleet. If Redis is unavailable,
+    /// followers must not take the leader for lost: a separate task keeps the
+    /// ending and sends it once Redis answers. Draining waits briefly for that
+    /// task.
     pub(crate) async fn send_ending(self: &Arc<Executor>, mut ending: Ending) {
         match ending.send().await {
             Ok(sent) => self.count_ending(&ending, Some(sent)),

@@ -1,4 +1,4 @@
-//! Whether and how an answer goes to the cache: only when it is whole.
+//! Decides whether an answer is stored in the cache: only a complete one is.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,21 +11,21 @@ use crate::{
     recording::{Key, Recording},
 };
 
-/// Where an execution's answer is kept, and whether it may go there.
+/// The storage of an execution's answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Storage {
-    /// Under what.
+    /// The cache key.
     pub(crate) key: Key,
-    /// Whether the caller wants it stored.
+    /// Set if the cache mode allows storing.
     pub(crate) writes: bool,
-    /// For how long.
+    /// The lifetime of the entry.
     pub(crate) ttl: Duration,
-    /// A larger recording is not stored, in bytes.
+    /// Size above which a recording is not stored, in bytes.
     pub(crate) max_bytes: usize,
 }
 
 impl Executor {
-    /// Stores a recording, or says in a word why not.
+    /// Stores a recording in memory, or returns the reason it was not stored.
     pub(crate) fn store(&self, storage: &Storage, recording: &Arc<Recording>) -> Stored {
         let stored = storage.store(&self.memory, recording);
         let told = match stored {
@@ -38,7 +38,7 @@ impl Executor {
 }
 
 impl Storage {
-    /// Why an answer is not stored: the cache mode does not ask for it.
+    /// The reason for an answer whose cache mode does not store.
     pub(crate) const NOT_WANTED: &'static str = "mode";
 
     fn store(&self, memory: &Memory, recording: &Arc<Recording>) -> Stored {
@@ -62,8 +62,8 @@ impl Storage {
     }
 }
 
-/// Whether an answer of the recording has no text, no call and no reasoning: the
-/// next attempt may well have.
+/// Returns true if a choice has no text, tool call or reasoning: the next attempt
+/// may well produce some.
 fn says_nothing(recording: &Recording) -> bool {
     (0..).zip(&recording.finish.finish_reasons).any(|(choice, _)| !recording.log.says(choice))
 }

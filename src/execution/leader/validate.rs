@@ -1,11 +1,11 @@
-//! Compiles schemas and checks answers where it holds nobody up: off the executing
-//! threads, a few at a time, and few of a tenant.
+//! Compiles schemas and validates answers off the async threads: a few at a time in
+//! all, and fewer per tenant.
 //!
-//! Each is bounded before it begins (`output` counts what it would take), so each
-//! ends by itself and gives its slot back. A tenant waits for its own share first,
-//! and so holds at most that share of the line for the slots.
+//! The work is bounded before it begins (`output` estimates its cost), so it always
+//! ends and returns its slot. A tenant waits for its own share first, and so holds
+//! at most that share of the queue for slots.
 //!
-//! Called by the service, for schemas, and by the leader, for answers.
+//! `grpc` compiles schemas; the leader validates answers.
 
 use std::{
     collections::HashMap,
@@ -27,13 +27,13 @@ use crate::{
     output::{OutputFormat, Schema},
 };
 
-/// How long a schema waits for a slot. An answer, which is paid for, waits as
-/// long as its callers do.
+/// Longest time a schema waits for a slot. An answer, which is already paid for,
+/// waits as long as its subscribers do.
 const WAIT: Duration = Duration::from_secs(5);
-/// Tenants are forgotten beyond that, where they have nothing under way.
+/// Number of tenants above which idle ones are forgotten.
 const TENANTS: usize = 1024;
 
-/// The slots: of the process, as its processors are.
+/// The slots of the process: processors are shared by all of it.
 static CHECKERS: LazyLock<Checkers> = LazyLock::new(Checkers::new);
 
 struct Checkers {
@@ -43,7 +43,7 @@ struct Checkers {
 }
 
 impl Checkers {
-    /// Half of the processors: the others go on with streams.
+    /// Takes half of the processors; the rest serve streams.
     fn new() -> Checkers {
         let slots = (available_parallelism().map_or(1, usize::from) / 2).clamp(1, 8);
         let share = slots.div_ceil(2);
@@ -64,22 +64,25 @@ impl Checkers {
     }
 
     async fn slot(&'static self, tenant: &str) -> Slot {
-        // Neither is ever closed.
+        // Neither semaphore is ever closed.
         let share = self.share(tenant).acquire_owned().await.ok();
         let slot = self.slots.acquire().await.ok();
         Slot { _slot: slot, _share: share }
     }
 }
 
-/// Held by the work itself, which goes on where nobody waits for it any more.
+/// Held by the work itself, which continues after its caller has left.
 struct Slot {
     _slot: Option<SemaphorePermit<'static>>,
     _share: Option<tokio::sync::OwnedSemaphorePermit>,
 }
 
 impl Executor {
-    /// Compiles the schema of a call, or tells why it cannot be one. Fails where no
-    /// slot was free in time, which is not the schema's fault.
+    /// Compiles the schema of a call. The inner error describes an invalid schema.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no slot was free in time, which is not the schema's fault.
     pub async fn compile(
         &self,
         caller: &Caller,
@@ -101,8 +104,8 @@ impl Executor {
     }
 }
 
-/// Whether an answer has the form. Dropped, it leaves a check that goes on for
-/// nobody, and soon ends.
+/// Validates an answer against the output format. If dropped, the check runs on and
+/// soon ends.
 pub(crate) async fn inspect(
     output: &OutputFormat,
     text: String,

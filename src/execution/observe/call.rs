@@ -1,10 +1,10 @@
-//! What is told of a call that wants an execution, or to pick one up: when it
-//! has ended, once, whatever ended it. One line of the log with the whole story,
-//! the same on the span of the call, and the worker's figures.
+//! The record of one call to execute a node or to resume an execution, written
+//! exactly once when the call ends: one log line, the attributes of the call's
+//! span, and the metrics.
 //!
-//! Opened by the service as soon as there is a message, closed by whoever ends
-//! the call; a story that nobody closed tells by its drop that the caller has
-//! gone, or that a panic ended it.
+//! Opened as soon as the message is read, closed by the code that ends the call. A
+//! record that is dropped unclosed reports that the caller left, or that a panic
+//! ended the call.
 
 use std::{sync::Arc, thread};
 
@@ -29,15 +29,15 @@ use crate::{
     },
 };
 
-/// A call, as far as telling of it goes.
+/// The record of a call.
 #[derive(Debug)]
 pub struct CallRecord {
     info: CallInfo,
-    /// Open until it is told.
+    /// Taken when the call ends.
     metrics: Option<CallMetrics>,
 }
 
-/// Whose call it is.
+/// The identity of a call.
 #[derive(Debug)]
 pub(crate) struct CallInfo {
     pub(crate) span: Span,
@@ -46,21 +46,20 @@ pub(crate) struct CallInfo {
     pub(crate) worker_id: String,
 }
 
-/// How an execution stood to its flight.
+/// The relation of an execution to its flight.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FlightRole {
-    /// Which flight.
+    /// The flight's id.
     pub(crate) flight: FlightId,
-    /// Its span, where one was recorded.
+    /// The flight's span, if one was recorded.
     pub(crate) span: Option<SpanRef>,
-    /// What the cache has done.
+    /// The result of the cache look-up.
     pub(crate) status: CacheStatus,
 }
 
 impl Executor {
-    /// The story of a call that has come in, told by the span of the work at
-    /// hand: of one that executes a node of this type, or else picks an
-    /// execution up.
+    /// Opens the record of an incoming call on the current span. `node_type` is
+    /// `None` for a call that resumes an execution.
     pub fn record(
         &self,
         node_type: Option<&str>,
@@ -84,7 +83,8 @@ impl Executor {
 }
 
 impl CallRecord {
-    /// Goes on with what a step came to; an error of it ends the story.
+    /// Passes a step's value on with the record; an error of the step ends the
+    /// record.
     pub fn after<T>(self, step: Result<T, Error>) -> Result<(T, CallRecord), Error> {
         match step {
             Ok(value) => Ok((value, self)),
@@ -92,35 +92,36 @@ impl CallRecord {
         }
     }
 
-    /// It was refused before it came to an execution. Gives the error back.
+    /// Ends the record of a call refused before it had an execution. Returns the
+    /// error.
     pub fn refused(mut self, error: Error) -> Error {
         self.cut_off(&error);
         error
     }
 
-    /// It has come to an execution, which is under way from here on.
+    /// Marks the call as an execution in progress.
     pub(crate) fn under_way(&mut self) {
         if let Some(metrics) = &mut self.metrics {
             metrics.under_way();
         }
     }
 
-    /// Where in which flow the call stands.
+    /// Returns the position of the call in its flow.
     pub fn context(&self) -> Arc<Context> {
         self.info.context.clone()
     }
 
-    /// The span of the call.
+    /// Returns the span of the call.
     pub(crate) fn span(&self) -> &Span {
         &self.info.span
     }
 
-    /// What the leader of the flight tells, whose span is this.
+    /// Returns the spans of the flight that this call leads.
     pub(crate) fn spans(&self, flight: &Span, content_bytes: Option<usize>) -> FlightSpans {
         FlightSpans::new(flight.clone(), self.info.context.session_id.clone(), content_bytes)
     }
 
-    /// It ended well.
+    /// Ends the record of a completed execution.
     pub(crate) fn completed(&mut self, flight_role: &FlightRole, completed: &Completed) {
         let Some(metrics) = self.metrics.take() else { return };
         metrics.completed(flight_role.status, completed);
@@ -135,7 +136,7 @@ impl CallRecord {
         LogEntry::completed(flight_role, completed).log(&self.info);
     }
 
-    /// It failed.
+    /// Ends the record of a failed execution.
     pub(crate) fn failed(&mut self, flight_role: &FlightRole, model: &str, failed: &Failed) {
         let Some(metrics) = self.metrics.take() else { return };
         let reason = failed.error.reason();
@@ -151,7 +152,7 @@ impl CallRecord {
         line.tell_error("execution failed", &failed.error, &self.info);
     }
 
-    /// It ended where nothing is known of its flight.
+    /// Ends the record of a call without a known flight.
     pub(crate) fn cut_off(&mut self, error: &Error) {
         let Some(metrics) = self.metrics.take() else { return };
         let took = metrics.refused(error.reason());
@@ -167,7 +168,7 @@ impl Drop for CallRecord {
 }
 
 impl CallInfo {
-    /// Who it is for, and where in which flow it stands.
+    /// Sets the identity of the call and its position in the flow.
     fn introduce(&self, span: &mut Recorder<'_>) {
         let Context { flow_id, run_id, node_id, session_id, tenant, attempt, labels } =
             &*self.context;
@@ -185,7 +186,8 @@ impl CallInfo {
         }
     }
 
-    /// Who did not run the flight points to where the answer came from.
+    /// Links a call that did not run the flight to the span that produced the
+    /// answer.
     fn link(&self, flight_role: &FlightRole) {
         if let Some(span) = flight_role.span
             && !flight_role.status.pays()
@@ -195,7 +197,7 @@ impl CallInfo {
     }
 }
 
-/// What every end has.
+/// Sets the attributes common to every outcome.
 fn end(
     span: &mut Recorder<'_>,
     flight_role: &FlightRole,

@@ -1,24 +1,24 @@
-//! Prompts and answers on spans, where the operator has opted in: by the GenAI
-//! conventions, each up to a bound, and never with the key in them.
+//! Prompts and answers on spans, if the operator has opted in: in the form of the
+//! GenAI conventions, each up to a size limit, and never with the API key in them.
 //!
-//! What is cut stays whole JSON: texts are shortened, and what comes after them
-//! is left out. Called for each call of the provider.
+//! Truncated content stays valid JSON: texts are shortened, and what follows is
+//! left out.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{credentials::ApiKey, error::shorten, event::FinishReason, recording::Joined};
 
-/// A text for a span, and whether it was cut.
+/// Content for a span, possibly truncated.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Content {
-    /// JSON.
+    /// The messages as JSON.
     pub(crate) text: String,
-    /// Whether something is missing.
+    /// Set if something was left out.
     pub(crate) cut: bool,
 }
 
-/// What is sent of a conversation.
+/// The part of a request that holds the conversation.
 #[derive(Debug, Deserialize)]
 struct Sent {
     #[serde(default)]
@@ -50,7 +50,7 @@ struct Function {
     arguments: String,
 }
 
-/// The conversation of a request, which is whole JSON.
+/// Returns the conversation of a request; `request` is a complete JSON object.
 pub(crate) fn input(request: &[u8], bytes: usize, key: &ApiKey) -> Option<Content> {
     let sent: Sent = serde_json::from_slice(request).ok()?;
     let mut room = Room { bytes, cut: false, key };
@@ -66,8 +66,8 @@ pub(crate) fn input(request: &[u8], bytes: usize, key: &ApiKey) -> Option<Conten
     Some(room.close(messages))
 }
 
-/// The answers, each with its finish reason: the conventions require one, and
-/// backends drop an answer without it.
+/// Returns the answers, each with its finish reason: the conventions require one,
+/// and backends drop an answer without it.
 pub(crate) fn output(
     choices: &[Joined],
     reasons: &[FinishReason],
@@ -91,7 +91,7 @@ pub(crate) fn output(
     room.close(messages)
 }
 
-/// What is left of the bound.
+/// The rest of the size limit.
 struct Room<'a> {
     bytes: usize,
     cut: bool,
@@ -99,10 +99,10 @@ struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// What a part takes beside its texts, about.
+    /// Approximate size of a part besides its texts, in bytes.
     const FRAME: usize = 64;
 
-    /// A message, as long as there is room.
+    /// Converts a message, if there is room for it.
     fn message(&mut self, message: &Message) -> Option<Value> {
         let mut parts = Vec::new();
         if message.tool_call_id.is_empty() {
@@ -120,7 +120,7 @@ impl Room<'_> {
         is_there.then(|| json!({ "role": message.role, "parts": parts }))
     }
 
-    /// A text, or a list of texts and images.
+    /// Appends a text, or a list of texts and images.
     fn text(&mut self, kind: &str, content: &Value, parts: &mut Vec<Value>) {
         match content {
             Value::Null => {}
@@ -148,7 +148,7 @@ impl Room<'_> {
             }
             return;
         };
-        // An image itself is no text, and the query of an address may be signed.
+        // Image data is not text, and the query of a URL may be signed.
         if url.starts_with("data:") {
             parts.push(json!({ "type": "blob", "modality": "image" }));
         } else if let Some(uri) = self.take(url.split(['?', '#']).next().unwrap_or_default()) {
@@ -166,7 +166,7 @@ impl Room<'_> {
         }
     }
 
-    /// As much of a text as there is room for, without the key.
+    /// Takes as much of a text as fits, with the key redacted.
     fn take(&mut self, text: &str) -> Option<String> {
         let Some(room) = self.bytes.checked_sub(Room::FRAME).filter(|_| !self.cut) else {
             self.cut = true;
@@ -189,7 +189,7 @@ impl Room<'_> {
     }
 }
 
-/// What a letter takes in JSON.
+/// Returns the size of a character in JSON, in bytes.
 fn encoded(letter: char) -> usize {
     match letter {
         '"' | '\\' | '\n' | '\r' | '\t' => 2,

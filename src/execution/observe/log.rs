@@ -1,9 +1,9 @@
-//! The line of the log that tells the whole story of a call, once it has ended.
+//! The log line that describes a whole call once it has ended.
 //!
-//! Each failure is logged here once; a fault that repeats is logged now and
-//! then, with how many lines were left out. Only the worker's own fault is an
-//! error; a caller's mistake is not the operator's news. What the caller asked
-//! and what the model or the provider wrote stays out.
+//! Each failure is logged here once. A recurring reason is rate limited, with a
+//! count of the suppressed lines. Only the worker's own fault is logged as an
+//! error; a caller's mistake is not the operator's concern. The caller's input and
+//! the text of the model or the provider are never logged.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::{
     telemetry::Limiter,
 };
 
-/// Callers' words are not longer in a line.
+/// Size limit for the caller's texts in a line, in bytes.
 pub(crate) const MAX_TEXT_BYTES: usize = 128;
 
-/// Lines for one reason.
+/// Rate limit per reason.
 static REPEATS: Limiter = Limiter::new(20, Duration::from_secs(10));
 
-/// What a line tells beside whose call it was.
+/// The outcome fields of a log line, beside the identity of its call.
 #[derive(Default)]
 pub(crate) struct LogEntry<'a> {
     model: &'a str,
@@ -39,7 +39,7 @@ pub(crate) struct LogEntry<'a> {
 }
 
 impl<'a> LogEntry<'a> {
-    /// An execution that ended well.
+    /// Describes a completed execution.
     pub(crate) fn completed(flight_role: &'a FlightRole, completed: &'a Completed) -> LogEntry<'a> {
         LogEntry {
             model: &completed.model,
@@ -53,7 +53,7 @@ impl<'a> LogEntry<'a> {
         }
     }
 
-    /// An execution that failed.
+    /// Describes a failed execution.
     pub(crate) fn failed(
         flight_role: &'a FlightRole,
         model: &'a str,
@@ -71,18 +71,18 @@ impl<'a> LogEntry<'a> {
         }
     }
 
-    /// A call that came to no execution.
+    /// Describes a call refused before it had an execution.
     pub(crate) fn refused(error: &Error, total: Duration) -> LogEntry<'a> {
         let timing = Timing { total, ..Timing::default() };
         LogEntry { reason: error.reason(), timing, ..LogEntry::default() }
     }
 
-    /// Tells that it went well.
+    /// Logs a success.
     pub(crate) fn log(&self, info: &CallInfo) {
         self.write(Level::INFO, "execution completed", info, None);
     }
 
-    /// Tells why it did not, unless that was told often enough lately.
+    /// Logs a failure, unless its reason is over the rate limit.
     pub(crate) fn tell_error(&self, message: &str, error: &Error, info: &CallInfo) {
         let Some(suppressed) = REPEATS.pass(self.reason) else {
             return;
@@ -99,7 +99,7 @@ impl<'a> LogEntry<'a> {
 
     fn write(&self, level: Level, message: &str, info: &CallInfo, suppressed: Option<u64>) {
         let CallInfo { node_type, context, worker_id, .. } = info;
-        /// A level is part of a line's place in the program.
+        /// `tracing` needs the level as a constant.
         macro_rules! log {
             ($level:ident) => {
                 tracing::$level!(

@@ -1,8 +1,6 @@
-//! What a call adds to the worker's figures: that an execution is under way, how
-//! it ended, and what it saved. (What a call of the provider spends is told by
-//! `measured`: it is spent whoever still listens.)
-//!
-//! Opened and closed by the call's story.
+//! The metrics of one call: executions in progress, their outcome, and their
+//! savings. `upstream` counts the cost of provider requests: it is paid even if no
+//! subscriber is left.
 
 use std::time::Duration;
 
@@ -11,7 +9,7 @@ use tokio::time::Instant;
 use crate::execution::response::{CacheStatus, Completed, Timing};
 use crate::metrics::{Active, Ended, Metrics, Spending};
 
-/// A call in the worker's figures.
+/// The metrics of a call that has not ended.
 #[derive(Debug)]
 pub(crate) struct CallMetrics {
     metrics: Metrics,
@@ -21,7 +19,7 @@ pub(crate) struct CallMetrics {
 }
 
 impl CallMetrics {
-    /// A call has come in that executes a node.
+    /// Starts measuring a call that executes a node.
     pub(crate) fn open(
         metrics: &Metrics,
         node_type: &'static str,
@@ -30,25 +28,25 @@ impl CallMetrics {
         CallMetrics { metrics: metrics.clone(), node_type, arrived, active: None }
     }
 
-    /// A call has come in that picks an execution up again.
+    /// Starts measuring a call that resumes an execution.
     pub(crate) fn open_again(metrics: &Metrics, arrived: Instant) -> CallMetrics {
         CallMetrics::open(metrics, Ended::ATTACHED, arrived)
     }
 
-    /// It is an execution from here on.
+    /// Counts the call as an execution in progress.
     pub(crate) fn under_way(&mut self) {
         self.active = Some(self.metrics.execution_began());
     }
 
-    /// It was refused before it had a flight; says when.
+    /// Records a refusal before there was a flight. Returns the call's duration.
     pub(crate) fn refused(mut self, reason: &'static str) -> Duration {
         let took = self.arrived.elapsed();
         self.close(Ended::NOT_LOOKED_UP, reason, took, None);
         took
     }
 
-    /// It ended well. Who does not pay for the answer has saved what it cost;
-    /// an execution that was picked up again has saved it once.
+    /// Records a completed execution. One that does not pay for the answer saves
+    /// its cost; a resumed execution has already counted its savings.
     pub(crate) fn completed(mut self, status: CacheStatus, completed: &Completed) {
         let Timing { total, first_token, .. } = completed.timing;
         self.close(status.as_str(), Ended::OK, total, first_token);
@@ -63,7 +61,7 @@ impl CallMetrics {
         }
     }
 
-    /// It ended in a failure, or its caller has left.
+    /// Records an execution that failed, or whose caller has left.
     pub(crate) fn failed(mut self, status: CacheStatus, reason: &'static str, timing: &Timing) {
         self.close(status.as_str(), reason, timing.total, timing.first_token);
     }

@@ -1,7 +1,7 @@
-//! The spans of a flight: one for the whole, and below it one for each call of
-//! the provider, by the GenAI conventions. Called by the leader.
+//! The spans of a flight: one for the whole, and below it one for each provider
+//! request, by the GenAI semantic conventions.
 //!
-//! Where nobody records them, nothing is worked out.
+//! Attributes of a span that is not recorded are not computed.
 
 use std::{thread, time::Instant};
 
@@ -24,36 +24,36 @@ use crate::{
     },
 };
 
-/// The provider as the conventions would call it; they do not list it.
+/// The provider's name in the form of the conventions, which do not list it.
 pub(crate) const PROVIDER: &str = "fireworks_ai";
 
-/// A call of the provider under way.
+/// A provider request in progress.
 #[derive(Debug)]
 struct Call {
     span: Span,
     began: Instant,
-    /// Answers that were requested.
+    /// Number of answers requested.
     choices: usize,
-    /// Whether any output has arrived.
+    /// Set once any output has arrived.
     streaming: bool,
 }
 
-/// The spans of one flight. Dropped before [`end`](FlightSpans::end), the flight was
-/// lost: by a panic, or because the worker stopped.
+/// The spans of one flight. If dropped before [`end`](FlightSpans::end), the flight
+/// was lost to a panic or to the worker's shutdown.
 #[derive(Debug)]
 pub(crate) struct FlightSpans {
     flight: Span,
-    /// The call of the provider that is under way.
+    /// The provider request in progress.
     call: Option<Call>,
-    /// The conversation, where the caller names one.
+    /// The conversation id, if the caller gives one.
     conversation: String,
-    /// How much of prompts and answers goes onto spans, where it may.
+    /// Size limit for prompts and answers on spans, if they are recorded.
     content_bytes: Option<usize>,
     ended: bool,
 }
 
 impl FlightSpans {
-    /// A trail with its flight's span, which has begun.
+    /// Wraps the flight's span, which has already started.
     pub(crate) fn new(
         flight: Span,
         conversation: String,
@@ -62,7 +62,7 @@ impl FlightSpans {
         FlightSpans { flight, call: None, conversation, content_bytes, ended: false }
     }
 
-    /// A call of the provider begins.
+    /// Starts the span of a provider request.
     pub(crate) fn call(&mut self, plan: &Plan, key: &ApiKey, attempt: u32) {
         if !self.flight.is_recorded() {
             return;
@@ -100,7 +100,7 @@ impl FlightSpans {
         }
     }
 
-    /// Output has arrived; of it, the first is noted.
+    /// Records the arrival of the first output.
     fn output(&mut self) {
         if let Some(call) = self.call.as_mut().filter(|call| !call.streaming) {
             call.streaming = true;
@@ -110,8 +110,8 @@ impl FlightSpans {
         }
     }
 
-    /// The call of the provider has ended well. `choices` is asked where the
-    /// answer goes onto the span.
+    /// Ends the span of a successful provider request. `choices` is evaluated only
+    /// if the answer is recorded on the span.
     pub(crate) fn answered(
         &mut self,
         finish: &Finish,
@@ -136,12 +136,12 @@ impl FlightSpans {
         call.span.end();
     }
 
-    /// The call of the provider has failed.
+    /// Ends the span of a failed provider request.
     pub(crate) fn interrupted(&mut self, interrupted: &Interrupted) {
         self.broken(&interrupted.error, interrupted.usage.as_ref());
     }
 
-    /// Another call follows after a wait.
+    /// Records that a retry follows after `wait`.
     pub(crate) fn retries(&self, attempt: u32, error: &Error, wait: std::time::Duration) {
         self.flight.event(event::RETRY, |event| {
             event.set(sparkler::ATTEMPT, i64::from(attempt));
@@ -150,7 +150,7 @@ impl FlightSpans {
         });
     }
 
-    /// What was told is void.
+    /// Records that published output became void.
     pub(crate) fn restarted(&self, attempt: u32, reason: &'static str) {
         self.flight.event(event::RESTARTED, |event| {
             event.set(sparkler::ATTEMPT, i64::from(attempt));
@@ -158,12 +158,12 @@ impl FlightSpans {
         });
     }
 
-    /// How the flight came by its answer: by running the node is the rule.
+    /// Records the source of the flight's answer.
     pub(crate) fn came_by(&self, source: &'static str) {
         self.flight.record(|span| span.set(sparkler::FLIGHT_SOURCE, source));
     }
 
-    /// The flight has ended, and with it a call that was still under way.
+    /// Ends the flight's span, and that of a provider request still in progress.
     pub(crate) fn end(&mut self, failure: Option<&Failure>) {
         self.ended = true;
         match failure {
@@ -191,8 +191,8 @@ impl FlightSpans {
 }
 
 impl Call {
-    /// Ends it as failed. A stream that has begun ends without a finish reason of
-    /// its own: the conventions put `error` in the place of each.
+    /// Ends the span as failed. The conventions put `error` in place of each finish
+    /// reason that a broken stream lacks.
     fn fail(self, reason: &'static str) {
         if self.streaming {
             let reasons = std::iter::repeat_n("error", self.choices);
@@ -215,7 +215,7 @@ impl Drop for FlightSpans {
     }
 }
 
-/// What a call of the provider tells, watched for what its span notes.
+/// An [`Emit`] that observes a provider request for its span.
 pub(crate) struct SpanEmit<'a> {
     emit: &'a mut dyn Emit,
     spans: &'a mut FlightSpans,
@@ -223,7 +223,7 @@ pub(crate) struct SpanEmit<'a> {
 }
 
 impl<'a> SpanEmit<'a> {
-    /// Watches the call that is under way.
+    /// Observes the request in progress.
     pub(crate) fn new(emit: &'a mut dyn Emit, spans: &'a mut FlightSpans) -> SpanEmit<'a> {
         SpanEmit { emit, spans, connecting: false }
     }
@@ -251,8 +251,8 @@ impl Emit for SpanEmit<'_> {
     }
 }
 
-/// What a call is named by: the conventions' word for an endpoint of the
-/// provider; the node's own word for anything else.
+/// Returns the conventions' operation name for an endpoint of the provider; any
+/// other endpoint keeps its own name.
 fn operation(endpoint: &'static str) -> &'static str {
     match endpoint {
         "chat/completions" => "chat",
@@ -261,7 +261,7 @@ fn operation(endpoint: &'static str) -> &'static str {
     }
 }
 
-/// Who is asked.
+/// Sets the server's address and port.
 pub(crate) fn server(url: &Url, span: &mut Recorder<'_>) {
     span.set_some(otel::SERVER_ADDRESS, url.host_str().map(str::to_owned));
     span.set_some(otel::SERVER_PORT, url.port_or_known_default().map(i64::from));
@@ -277,7 +277,7 @@ fn usage(usage: Option<&Usage>, span: &mut Recorder<'_>) {
     span.set_count(otel::REASONING_TOKENS, usage.reasoning_tokens);
 }
 
-/// The head of a request is an object that is not closed yet.
+/// Closes the JSON object that the head of a request leaves open.
 fn whole(canonical: &[u8]) -> Vec<u8> {
     [canonical, b"}"].concat()
 }
@@ -288,8 +288,8 @@ fn cut(is_cut: bool, key: &'static str, span: &mut Recorder<'_>) {
     }
 }
 
-/// What of a request the conventions have names for. Read from the request
-/// itself, so that the span tells what was sent.
+/// The request parameters that the conventions name. Parsed from the request
+/// itself, so that the span records exactly what was sent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Asked {

@@ -1,6 +1,5 @@
-//! One call of the provider as the worker's figures see it: how long it took,
-//! when output came, and what it spent. Called by the leader, around its
-//! publisher.
+//! The metrics of one provider request: its duration, the times of its output, and
+//! its cost.
 
 use crate::execution::Executor;
 use crate::{
@@ -13,24 +12,24 @@ use crate::{
     quota::Spend,
 };
 
-/// A publisher whose flushes are timed. Dropped before the call has ended, the
-/// call counts as cancelled, and what the provider has said by then as paid.
+/// A publisher whose flushes are timed. If dropped before the request has ended,
+/// the request counts as cancelled, and the usage reported so far as paid.
 pub(crate) struct UpstreamMetrics<'a> {
     executor: &'a Executor,
     plan: &'a Plan,
     /// The tenant that pays.
     tenant: &'a str,
     publisher: &'a mut Publisher,
-    /// Until it has ended.
+    /// Taken when the request ends.
     call: Option<Call>,
-    /// What the provider has said of its use so far.
+    /// The last usage reported by the provider.
     used: Option<Usage>,
-    /// Whether there was output since the last flush.
+    /// Set if there was output since the last flush.
     told: bool,
 }
 
 impl<'a> UpstreamMetrics<'a> {
-    /// A call of the provider begins, which a tenant pays for.
+    /// Starts measuring a provider request that `tenant` pays for.
     pub(crate) fn begin(
         executor: &'a Executor,
         plan: &'a Plan,
@@ -45,7 +44,7 @@ impl<'a> UpstreamMetrics<'a> {
         UpstreamMetrics { executor, plan, tenant, publisher, call, used: None, told: false }
     }
 
-    /// It has ended, well or not. What it used was paid either way.
+    /// Records the end of the request. Its usage was paid for, whatever the result.
     pub(crate) fn ended(mut self, result: &Result<Finish, Interrupted>) {
         let Some(call) = self.call.take() else { return };
         match result {

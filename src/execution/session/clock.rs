@@ -1,8 +1,8 @@
-//! One listener's time: its deadlines, its keepalive, what it measured.
+//! One subscriber's time: its deadlines, its keepalive and its measurements.
 //!
-//! Deadlines are ours, over the whole stream: those of the gRPC stack stop at
-//! the response head. One timer serves them all. It is moved only when it goes
-//! off or would go off too late, never for a token.
+//! Deadlines are our own and cover the whole stream: those of the gRPC stack stop
+//! at the response head. One timer serves them all. It is reset only when it fires
+//! or would fire too late, never for each token.
 
 use std::{pin::Pin, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::error::Deadline;
 use crate::execution::{response::Timing, settings::Deadlines};
 
-/// A listener's clock.
+/// A subscriber's clock.
 #[derive(Debug)]
 pub(crate) struct Clock {
     arrived: Instant,
@@ -26,19 +26,19 @@ pub(crate) struct Clock {
     timer: Pin<Box<Sleep>>,
 }
 
-/// Why a clock rings.
+/// The reason an alarm fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alarm {
-    /// A deadline is over; this long it was.
+    /// A deadline has passed; holds its length.
     Deadline(Deadline, Duration),
-    /// The connection is as old as it gets.
+    /// The connection has reached its maximum age.
     Aged,
-    /// Nothing was sent for a while.
+    /// Nothing was sent for the progress interval.
     Progress,
 }
 
 impl Clock {
-    /// The clock of a call that arrived at `arrived`.
+    /// Starts the clock of a call that arrived at `arrived`.
     pub(crate) fn new(
         arrived: Instant,
         deadlines: Deadlines,
@@ -61,50 +61,50 @@ impl Clock {
         clock
     }
 
-    /// Notes when the connection ends.
+    /// Sets the end of the connection.
     pub(crate) fn end_before(&mut self, until: Instant) {
         self.until = Some(until);
     }
 
-    /// When the connection ends, if that is known.
+    /// Returns the end of the connection, if it has one.
     pub(crate) fn until(&self) -> Option<Instant> {
         self.until
     }
 
-    /// Notes how long the place was waited for.
+    /// Records the time spent in the queue.
     pub(crate) fn queued(&mut self, waited: Option<Duration>) {
         self.queued = waited;
     }
 
-    /// Notes how long the look-up took.
+    /// Records the duration of the look-up.
     pub(crate) fn looked_up(&mut self, took: Duration) {
         self.looked_up = Some(took);
     }
 
-    /// Notes that there was output.
+    /// Records output.
     pub(crate) fn output(&mut self) {
         let now = Instant::now();
         self.first_output.get_or_insert(now);
         self.last_output = now;
     }
 
-    /// Notes that something was sent.
+    /// Records that an event was sent.
     pub(crate) fn event(&mut self) {
         self.last_event = Instant::now();
     }
 
-    /// When the whole call is over, and how long that is.
+    /// Returns the overall deadline, as an instant and as a length.
     pub(crate) fn end(&self) -> (Instant, Duration) {
         let total = self.deadlines.total;
         (self.arrived + total, total)
     }
 
-    /// Since the call arrived.
+    /// Returns the time since the call arrived.
     pub(crate) fn elapsed(&self) -> Duration {
         self.arrived.elapsed()
     }
 
-    /// What was measured so far.
+    /// Returns the measurements so far.
     pub(crate) fn timing(&self, connect: Option<Duration>) -> Timing {
         Timing {
             queue: self.queued,
@@ -129,8 +129,8 @@ impl Clock {
         }
     }
 
-    /// The alarm that is due first. At the same instant a deadline counts more
-    /// than a keepalive, and the whole more than a part.
+    /// Returns the alarm that is due first. At the same instant a deadline takes
+    /// precedence over a keepalive, and the overall deadline over a partial one.
     fn next_alarm(&self) -> (Instant, Alarm) {
         let Deadlines { first_token, idle, total, connect: _ } = self.deadlines;
         let part = match self.first_output {

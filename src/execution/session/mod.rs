@@ -1,5 +1,5 @@
-//! One caller's view of a flight: the last mile that hit, follower, leader and
-//! attachment all take.
+//! One caller's view of a flight: the last mile that a hit, a follower, a leader
+//! and an attachment share.
 
 pub(super) mod clock;
 pub(super) mod token;
@@ -28,10 +28,10 @@ use crate::{
     recording::{Joined, Recording, Subject},
 };
 
-/// An execution as its caller sees it: events, then exactly one of `Completed`
-/// or an error, then nothing.
+/// An execution as its caller sees it: events, then exactly one of `Completed` or
+/// an error, then nothing.
 ///
-/// Dropping it leaves the flight and gives the place back.
+/// Dropping it leaves the flight and releases the slot.
 #[derive(Debug)]
 pub struct Session {
     executor: Arc<Executor>,
@@ -45,50 +45,51 @@ pub struct Session {
     permit: Permit,
 }
 
-/// What an execution begins with.
+/// The parts a session starts from.
 pub(crate) struct SessionStart {
-    /// What it hears.
+    /// The subscriber of its flight.
     pub(crate) subscriber: Subscriber,
     /// Its deadlines.
     pub(crate) clock: Clock,
-    /// How it came by its flight.
+    /// The result of the look-up.
     pub(crate) found: Lookup,
-    /// What names it to whoever picks it up again.
+    /// The token that resumes the execution.
     pub(crate) token: SessionToken,
 }
 
-/// How an execution came by its flight.
+/// The result of an execution's look-up.
 #[derive(Debug, Clone)]
 pub(crate) struct Lookup {
-    /// What the look-up here came to; see [`Session::status`] for the whole.
+    /// The local result; [`Session::status`] includes the fleet's.
     pub(crate) status: CacheStatus,
-    /// How old a hit is.
+    /// The age of a hit.
     pub(crate) age: Option<Duration>,
-    /// How the answer is to be stored, if caching was asked for.
+    /// The storage of the answer, if caching was requested.
     pub(crate) storage: Option<Storage>,
-    /// Whether the flight is paid with the credential of this execution.
+    /// Set if this execution's own credential pays for the flight.
     pub(crate) own_credential: bool,
-    /// Whether it began with this call. One that is listened to again was paid
-    /// or not when it began.
+    /// Set if this call started the execution. A resumed execution keeps the status
+    /// it was given when it started.
     pub(crate) is_new: bool,
 }
 
 impl Lookup {
-    /// An execution that is listened to again.
+    /// Describes an execution that is resumed.
     pub(crate) fn again(status: CacheStatus) -> Lookup {
         Lookup { status, age: None, storage: None, own_credential: true, is_new: false }
     }
 }
 
 impl Session {
-    /// How long `started` waits for news to go with: one write less for whatever
-    /// is quick, and no time that a person would notice.
+    /// Longest time `started` waits for a first event to travel with: it saves
+    /// quick executions a write, and is too short to be noticed.
     const NEWS_WITHIN: Duration = Duration::from_millis(20);
 
-    /// Told twice, as deltas and in `completed`, this is under 64 KiB.
+    /// Size up to which an answer, sent as deltas and again in `completed`, stays
+    /// under 64 KiB.
     const BRIEF_BYTES: usize = 24 * 1024;
 
-    /// A new connection takes no longer.
+    /// Reconnecting takes no longer than this delay.
     const AGED: Error = Error::ConnectionMaxAge { retry_after: Duration::from_millis(100) };
 
     pub(crate) fn new(
@@ -112,14 +113,14 @@ impl Session {
         }
     }
 
-    /// Whether all that is to come is there, and fits into the window that an
-    /// HTTP/2 stream begins with: nobody can hold it up.
+    /// Returns true if everything to come is available and fits into the initial
+    /// window of an HTTP/2 stream, so that a slow reader cannot delay it.
     pub fn is_at_hand(&self) -> bool {
         let brief = |recording: Arc<Recording>| recording.bytes() <= Session::BRIEF_BYTES;
         self.subscriber.recording().is_some_and(brief)
     }
 
-    /// When it ends at the latest, and why it then does.
+    /// Returns the latest end of the session, and the error to report then.
     pub fn deadline(&self) -> (Instant, Error) {
         let (at, limit) = self.clock.end();
         if let Some(until) = self.clock.until().filter(|until| *until < at) {
@@ -129,8 +130,8 @@ impl Session {
         (at, Error::Deadline { deadline: Deadline::Total, limit, phase })
     }
 
-    /// The next event; `None` after the end. Cancel safe: what was not
-    /// returned is returned next time.
+    /// Returns the next event; `None` after the end. Cancel safe: an event that was
+    /// not returned is returned by the next call.
     pub async fn next(&mut self) -> Option<Result<Output, Box<Failed>>> {
         if self.ended {
             return None;
@@ -163,26 +164,26 @@ impl Session {
         }
     }
 
-    /// Its connection is cut at `until`: it ends in time to say so, and its
-    /// flight goes on for whoever picks it up again.
+    /// Ends the session before its connection is cut at `until`, so that it can
+    /// report why; its flight continues for a resumed call.
     pub fn end_before(&mut self, until: Instant) {
         self.clock.end_before(until);
     }
 
-    /// Ends it here after a panic, whatever its flight does; `error` is what its
-    /// caller is told.
+    /// Ends the session after a panic, whatever its flight does. `error` is the
+    /// error its caller receives.
     pub fn end(&mut self, error: &Error) {
         self.ended = true;
         self.executor.metrics.panicked();
         self.record.cut_off(error);
     }
 
-    /// `started` goes out once the flight has its name, together with the first
-    /// news, or after a moment without any. Where the first news is that nothing
-    /// will come, it does not go out at all.
+    /// Sends `started` once the flight has its id, together with the first event or
+    /// after a moment without one. A flight that fails before any output sends no
+    /// `started`.
     async fn start(&mut self) -> Result<Output, Box<Failed>> {
         self.subscriber.named().await;
-        // In time or not, what is there now decides.
+        // In time or not, the state now decides.
         let _ = timeout(Session::NEWS_WITHIN, self.subscriber.changed()).await;
         self.started = true;
         if let Some(failure) = self.subscriber.failure_before_output() {
@@ -210,7 +211,7 @@ impl Session {
         }
     }
 
-    /// What the look-up came to, here and in the fleet.
+    /// Returns the result of the look-up, here and in the fleet.
     fn status(&self) -> CacheStatus {
         let found = self.found.status;
         match self.subscriber.source() {
@@ -222,7 +223,7 @@ impl Session {
         }
     }
 
-    /// How old a hit is.
+    /// Returns the age of a hit.
     fn age(&self) -> Option<Duration> {
         match self.subscriber.source() {
             FlightSource::Recorded { age } if self.found.is_new => Some(age),
@@ -230,7 +231,8 @@ impl Session {
         }
     }
 
-    /// Output counts as such also where the caller wants no deltas.
+    /// Receives the next event. Output counts as such even if the caller wants no
+    /// deltas.
     fn recv(&mut self) -> Result<Option<Received>, Error> {
         let before = self.subscriber.cursor();
         let heard = self.subscriber.recv();
@@ -270,7 +272,7 @@ impl Session {
                 .fail(Failure::from(Error::Internal("a flight landed without a recording")));
         };
         if self.subscriber.cursor() > recording.log.last() {
-            // It was heard up to there, as it ran on after this worker's part.
+            // The caller has seen events beyond this worker's part of the flight.
             return self.fail(Failure::from(Error::ExecutionNotFound));
         }
         // It is about to be joined and sent.
@@ -321,8 +323,8 @@ impl Session {
         }
     }
 
-    /// Why it ends where nobody asks for more: its caller has gone, or reads no
-    /// more, or the worker goes.
+    /// Returns the error of a session that is dropped before its end: a passed
+    /// deadline, a stopping worker, or a caller that has left.
     fn left(&self) -> Error {
         let (deadline, error) = self.deadline();
         if Instant::now() >= deadline {
@@ -334,8 +336,8 @@ impl Session {
         }
     }
 
-    /// What another's credential is refused for is not this caller's news, nor
-    /// does it mean that its own would be.
+    /// Hides a refusal of another caller's credential: it is not this caller's
+    /// concern, and does not mean that its own would be refused.
     fn told(&self, error: Error) -> Error {
         let of_another = self.status() == CacheStatus::Joined && !self.found.own_credential;
         match error {
@@ -349,7 +351,8 @@ impl Session {
         }
     }
 
-    /// A connection counts for the execution that had it made.
+    /// Returns the connect time; it belongs to the execution that caused the
+    /// connection.
     fn connect(&self) -> Option<Duration> {
         self.status().pays().then(|| self.subscriber.status().connect).flatten()
     }
@@ -361,13 +364,14 @@ impl Session {
         Some(Cost { spent, original, price_date: prices.date().clone() })
     }
 
-    /// A hit is stored already; without caching there is nothing to store.
+    /// Returns true if storing applies: a hit is stored already, and without
+    /// caching there is nothing to store.
     fn wants_storing(&self) -> bool {
         self.found.storage.is_some() && self.status() != CacheStatus::Hit
     }
 
-    /// A follower that wants the answer stored sees to it where its leader did
-    /// not want it.
+    /// Returns the outcome for the cache. A follower that wants the answer stored
+    /// stores it if its leader did not.
     fn cache_outcome(&self, recording: &Arc<Recording>, stored: Stored) -> CacheOutcome {
         let stored = match (&self.found.storage, stored) {
             (Some(own), Stored::NotStored(Storage::NOT_WANTED)) => {
@@ -390,7 +394,7 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// Nobody hears it any more; its story is told all the same.
+    /// Records the end of a session that nobody polls any more.
     fn drop(&mut self) {
         if !self.ended {
             let left = self.left();

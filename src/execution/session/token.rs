@@ -1,9 +1,9 @@
-//! Execution tokens: what AttachExecution is called with.
+//! Execution tokens, the argument of AttachExecution.
 //!
-//! A token names a flight, on whatever worker it runs, what the fleet finds it
-//! by, and the recording it may have become. It proves itself with a keyed hash over its content, the caller
-//! and the tenant it was given to; so it cannot be guessed, changed, or used by
-//! somebody else, and no worker has to remember it.
+//! A token names a flight on any worker, the key the fleet finds it by, and the key
+//! of the recording it may have become. A keyed hash over its content, the caller
+//! and the tenant authenticates it: it cannot be guessed, altered or used by
+//! another caller, and no worker has to remember it.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
@@ -14,30 +14,29 @@ use crate::{
     recording::{FlightId, Key},
 };
 
-/// What a token says.
+/// The content of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ExecutionToken {
     /// The flight.
     pub(crate) flight: FlightId,
-    /// What the fleet finds it by, if it does.
+    /// The key the fleet finds it by, if it is shared.
     pub(crate) flight_key: Option<Key>,
-    /// Where its recording is kept, if it is.
+    /// The key of its recording, if it is stored.
     pub(crate) recording: Option<Key>,
-    /// How the execution came by the flight.
+    /// The execution's result of the look-up.
     pub(crate) status: CacheStatus,
 }
 
-/// A session's token: the one it came with, or one to be made once the flight
-/// has its name.
+/// A session's token: given by the caller, or created once the flight has its id.
 #[derive(Debug)]
 pub(crate) enum SessionToken {
-    /// As the caller gave it.
+    /// As given by the caller.
     Given(String),
-    /// To be made for this holder, bound to this credential.
+    /// To be sealed for this owner, bound to this credential.
     New(TokenOwner, Fingerprint),
 }
 
-/// Whom a token is for.
+/// The caller and tenant a token belongs to.
 #[derive(Debug, Clone)]
 pub(crate) struct TokenOwner {
     name: String,
@@ -51,7 +50,7 @@ const BODY_BYTES: usize = 2 + 16 + 32 + 32 + FINGERPRINT_BYTES;
 const NO_KEY: Key = [0; 32];
 
 impl ExecutionToken {
-    /// The token's text for one holder, bound to the credential that paid.
+    /// Seals the token for one owner, bound to the credential that paid.
     pub(crate) fn seal(
         &self,
         secret: &CacheSecret,
@@ -70,8 +69,8 @@ impl ExecutionToken {
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// What a text says, if it is a token of this holder and, when one is
-    /// given, of this credential.
+    /// Opens a token. `None` unless it belongs to this owner and, if one is given,
+    /// to this credential.
     pub(crate) fn open(
         text: &str,
         secret: &CacheSecret,
@@ -101,7 +100,7 @@ impl ExecutionToken {
 }
 
 impl TokenOwner {
-    /// The holder behind a call.
+    /// Returns the owner behind a call.
     pub(crate) fn of(caller: &Caller, context: &Context) -> TokenOwner {
         TokenOwner {
             name: caller.name.clone().unwrap_or_default(),
@@ -114,7 +113,7 @@ impl TokenOwner {
         std::array::from_fn(|index| hash.as_bytes()[index])
     }
 
-    /// Compared as hashes, which takes the same time whatever differs.
+    /// Compares hashes, which takes the same time wherever they differ.
     fn vouches(&self, secret: &CacheSecret, body: &[u8], mac: [u8; MAC_BYTES]) -> bool {
         let expected = self.authenticate(secret, body);
         blake3::hash(&expected) == blake3::hash(&mac)
