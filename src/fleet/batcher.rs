@@ -1,12 +1,12 @@
-//! Takes what this worker's leaders have to tell to Redis: all that is due at the
-//! same time with one command, so that the commands a second do not grow with the
+//! Sends the appends of this worker's leaders to Redis: all that are due at the same time
+//! in one command, so that the number of commands does not grow with the number of
 //! flights.
 //!
-//! One command is on its way at a time; what becomes due meanwhile goes with the
-//! next. So a slow Redis is asked less often, by itself. In a Cluster, where the
-//! flights lie on several servers, each goes with a command of its own.
+//! One command is in progress at a time; appends that become due meanwhile join the next,
+//! so a slow Redis receives fewer commands. In a Cluster, where flights are spread over
+//! several servers, each append has its own command.
 //!
-//! Used by the leases; knows nothing of what the steps mean.
+//! The batcher does not interpret the steps.
 
 use futures_util::future::join_all;
 use tokio::{
@@ -23,11 +23,11 @@ use crate::{
     redis::{Cause, Connection, Unavailable},
 };
 
-/// Where leaders hand over what they tell. Cheap to clone.
+/// A handle to the batching task. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct AppendBatcher(mpsc::UnboundedSender<PendingAppend>);
 
-/// What one leader tells.
+/// One leader's append and its reply channel.
 #[derive(Debug)]
 struct PendingAppend {
     keys: RedisKeys,
@@ -35,23 +35,22 @@ struct PendingAppend {
     answer: oneshot::Sender<Result<Answer, Unavailable>>,
 }
 
-/// Flights that are told of with one command: the server does nothing else
-/// meanwhile.
+/// Maximum number of appends in one command: the server does nothing else meanwhile.
 const MAX_APPENDS: usize = 64;
-/// What they may weigh together, in bytes.
+/// A command takes no more appends once its events reach this size, in bytes.
 const MOST_BYTES: usize = 256 << 10;
-/// How often those who are due at the same time are given a chance to be there.
+/// Number of yields that let other leaders due at the same tick join a batch.
 const PATIENCE: usize = 8;
 
 impl AppendBatcher {
-    /// Begins to carry.
+    /// Spawns the batching task.
     pub(super) fn new(redis: Connection, lifecycle: &Lifecycle) -> AppendBatcher {
         let (sender, appends) = mpsc::unbounded_channel();
         lifecycle.spawn(run(redis, appends));
         AppendBatcher(sender)
     }
 
-    /// Has a step done soon. Dropped, it may still be done.
+    /// Queues a step and waits for its answer. If dropped, the step may still run.
     pub(super) async fn take(&self, keys: RedisKeys, step: Step) -> Result<Answer, Unavailable> {
         let (answer, answered) = oneshot::channel();
         let stopped = || Unavailable(Cause::NotAsked);
@@ -71,7 +70,7 @@ async fn run(redis: Connection, mut appends: mpsc::UnboundedReceiver<PendingAppe
     }
 }
 
-/// The letters that are there, and those of the same moment.
+/// Collects the queued appends and those that arrive during a few yields.
 async fn collect(
     first: PendingAppend,
     appends: &mut mpsc::UnboundedReceiver<PendingAppend>,
@@ -96,7 +95,7 @@ async fn deliver(redis: &Connection, round: Vec<PendingAppend>) {
             Ok(answers) => Ok(answers[index].clone()),
             Err(unavailable) => Err(*unavailable),
         };
-        // Whoever asked may have gone.
+        // The requester may be gone.
         let _ = append.answer.send(answer);
     }
 }

@@ -1,4 +1,4 @@
-//! A follower's end of a flight that another worker leads: hears its events.
+//! A follower's end of a flight that another worker leads: reads its events.
 
 use std::sync::Arc;
 
@@ -19,67 +19,68 @@ use crate::{
     redis::Unavailable,
 };
 
-/// An ear on a flight of another worker.
+/// A subscription to a flight of another worker.
 #[derive(Debug)]
 pub struct Following {
     fleet: Fleet,
     keys: RedisKeys,
     subscription: Subscription,
     flight: FlightId,
-    /// Whose events are heard; unknown before the first look at a flight that is
-    /// known by its name only.
+    /// The leadership whose events are read; unknown until the first read of a flight
+    /// that was found by its id.
     fencing_token: Option<FencingToken>,
-    /// Whether the leader is suspected: it is looked for more often.
+    /// True if the leader is suspected: it is then checked more often.
     suspected: bool,
-    /// The parts of an event that is too large for one look, and the last of them.
+    /// The parts so far of an event that is too large for one read, and the last part's
+    /// position.
     parts: Parts,
     partly: Option<LogPosition>,
-    /// When the leader was last looked for, and when it was last heard.
+    /// The last read of the flight, and the last events received by notification.
     last_look: Instant,
     last_received: Instant,
 }
 
-/// What a bell rang for.
+/// The next thing to do for a follower.
 #[derive(Debug)]
 pub enum FleetUpdate {
-    /// More events, as far as they can be gone on with.
+    /// Events arrived with a notification.
     Events(Log),
-    /// It is time to [hear](Following::hear) how the flight stands.
+    /// It is time to [read](Following::read) the flight's events and status.
     Look,
 }
 
-/// What was heard.
+/// The result of one read.
 #[derive(Debug)]
 pub struct FleetRead {
     /// Events, in order.
     pub parts: Vec<Log>,
-    /// How the flight stands after them.
+    /// The flight's status after these events.
     pub status: RemoteStatus,
 }
 
-/// How a flight of another worker stands.
+/// The status of another worker's flight.
 #[derive(Debug)]
 pub enum RemoteStatus {
-    /// More is there already.
+    /// More events can be read at once.
     More,
-    /// More is to come.
+    /// The flight is running.
     Running,
-    /// Its leader is gone, or has given it up.
+    /// The leader is lost, or has released the flight.
     Lost,
-    /// It has an answer: all but its events, and their digest.
+    /// The flight completed: its recording without events, and the digest of its events.
     Completed(Box<Recording>, [u8; 32]),
-    /// It failed.
+    /// The flight failed.
     Failed(Error, Option<Usage>),
-    /// It is not there, or another run has taken its place.
+    /// The flight does not exist, or another run has replaced it.
     Gone,
-    /// It is of another release or secret, and cannot be read here.
+    /// Written by another release or under another secret, and unreadable here.
     Unreadable,
 }
 
 impl Following {
-    /// Batches that are taken at once.
+    /// Maximum number of batches in one read.
     const MOST_BATCHES: usize = 64;
-    /// What they may weigh, but for one that is larger by itself.
+    /// Maximum size of these batches, in bytes, unless a single one is larger.
     const MOST_BYTES: usize = 512 << 10;
 
     pub(super) fn new(
@@ -104,36 +105,39 @@ impl Following {
         }
     }
 
-    /// The flight.
+    /// Returns the flight's id.
     pub fn flight(&self) -> FlightId {
         self.flight
     }
 
-    /// The leadership whose events were heard last.
+    /// Returns the leadership whose events were read last.
     pub fn fencing_token(&self) -> Option<FencingToken> {
         self.fencing_token
     }
 
-    /// Where it lies.
+    /// Returns the key under which the fleet finds the flight.
     pub fn flight_key(&self) -> super::FlightKey {
         self.keys.flight_key
     }
 
-    /// What the flight executes; `None` where there is no such flight.
+    /// Returns the flight's subject; `None` if there is no such flight.
     pub(super) async fn look(&mut self) -> Result<Option<Arc<Subject>>, Unavailable> {
         let received = self.ask(false, LogPosition::after(u64::MAX >> 16)).await?;
         Ok(received.and_then(|received| self.fleet.subject_of(&self.keys, &received.about)))
     }
 
-    /// The events after number `after`, as far as they are there, and how the
-    /// flight stands.
+    /// Reads the events after number `after` and the flight's status.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`] if Redis did not answer.
     pub async fn read(&mut self, after: u64) -> Result<FleetRead, Unavailable> {
         let nothing = |status| FleetRead { parts: Vec::new(), status };
         let after = self.partly.take().unwrap_or(LogPosition::after(after));
         let Some(received) = self.ask(true, after).await? else {
             return Ok(nothing(RemoteStatus::Gone));
         };
-        // Nothing of another run may follow what was heard of this one.
+        // Events of another run must not follow those already read.
         if self
             .fencing_token
             .is_some_and(|fencing_token| !fencing_token.continues_in(&received.fencing_token))
@@ -158,7 +162,7 @@ impl Following {
         Ok(FleetRead { parts, status })
     }
 
-    /// Resolves when there is something new, or may be. Cancel safe.
+    /// Resolves when there may be something new. Cancel safe.
     pub async fn next_update(&mut self) -> FleetUpdate {
         tokio::select! {
             biased;
@@ -170,8 +174,8 @@ impl Following {
         }
     }
 
-    /// A leader that is heard is alive; but it must know from time to time that
-    /// somebody follows.
+    /// Returns the time of the next read. Events prove that the leader is alive, but it
+    /// must also learn from time to time that it has followers.
     fn look_due(&self) -> Instant {
         if self.suspected {
             return self.last_look + self.fleet.grace() / 4;
@@ -183,21 +187,22 @@ impl Following {
         (self.last_received.max(self.last_look) + apart).min(self.last_look + 2 * apart)
     }
 
-    /// The events that came with a notice, unless they are another flight's.
+    /// Decodes the events of a notification; falls back to a read if they are another
+    /// run's.
     fn carried(&mut self, sealed: &[u8]) -> FleetUpdate {
         let Some(content) = self.opened(sealed) else { return FleetUpdate::Look };
         self.last_received = Instant::now();
         codec::decode_events(&content).map_or(FleetUpdate::Look, FleetUpdate::Events)
     }
 
-    /// Follows no more, and lets the leader know.
+    /// Stops following, and notifies the leader.
     pub async fn leave(self) {
         let step = Step::Leave { worker: self.fleet.worker(), flight: self.flight };
-        // Where Redis cannot be told, the leader finds out within the lease.
+        // If Redis is unavailable, the leader notices within one lease.
         let _ = self.fleet.take(&self.keys, step).await;
     }
 
-    /// When a leader that was heard of just now counts as lost.
+    /// Returns the time at which a leader heard from just now counts as lost.
     pub fn patience(&self) -> Instant {
         Instant::now() + self.fleet.config.lease
     }
@@ -223,8 +228,8 @@ impl Following {
         }
     }
 
-    /// The events of batches, as far as they are whole; `None` where they cannot
-    /// be read here.
+    /// Decodes batches into events, as far as these are complete; `None` if a batch
+    /// cannot be read here.
     fn taken(&mut self, batches: &[Vec<u8>]) -> Option<Vec<Log>> {
         let mut taken = Vec::new();
         for sealed in batches {

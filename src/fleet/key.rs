@@ -1,17 +1,17 @@
-//! Where a flight lies in the shared memory: its berth, and the keys there.
+//! The key of a flight in Redis, and the Redis keys derived from it.
 
 use std::fmt;
 
 use super::protocol::FencingToken;
 use crate::recording::{FlightId, Key};
 
-/// What a flight is found by in the fleet: the key of the answer it brings; where
-/// nothing is cached its idempotency key; else its own name.
+/// Identifies a flight in the fleet: the cache key of its answer; without caching, its
+/// idempotency key; otherwise a key derived from its id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FlightKey(pub Key);
 
-/// The names under which a berth's things are kept. All carry one hash tag, so
-/// that a Cluster has them on one server and a script can use them together.
+/// The Redis keys of one flight. All share one hash tag, so that a Cluster keeps them on
+/// one server and a script can use them together.
 #[derive(Debug, Clone)]
 pub struct RedisKeys {
     pub(super) flight_key: FlightKey,
@@ -23,17 +23,17 @@ pub struct RedisKeys {
 }
 
 impl FlightKey {
-    /// The berth of a flight that nobody finds but by its name.
+    /// Returns the key of a flight that can be found only by its id.
     pub fn unshared(flight: FlightId) -> FlightKey {
         FlightKey(blake3::derive_key("sparkler 2026-11 unshared flight key", flight.as_bytes()))
     }
 }
 
 impl RedisKeys {
-    /// A worker's mailbox is this and the name of its run.
+    /// Prefix of a worker's notification channel; its instance name follows.
     pub const NOTIFICATIONS: &str = "sparkler:1:notify:";
 
-    /// The place of a berth.
+    /// Returns the Redis keys of a flight.
     pub fn of(flight_key: FlightKey) -> RedisKeys {
         let name = |what: &str| format!("sparkler:1:{{{flight_key}}}:{what}").into_bytes();
         RedisKeys {
@@ -46,13 +46,14 @@ impl RedisKeys {
         }
     }
 
-    /// What a sealed value is bound to, so that none can stand in for another.
+    /// Returns the context that a value is sealed under, so that no value can replace
+    /// another.
     pub(super) fn seal_of(&self, what: &str) -> Vec<u8> {
         [self.flight_key.0.as_slice(), what.as_bytes()].concat()
     }
 
-    /// The same for events, which are of one run of one flight and of no other that
-    /// lies here.
+    /// Returns the context that events are sealed under: one run of one flight, no other
+    /// that has had the same flight key.
     pub(super) fn seal_of_events(&self, fencing_token: &FencingToken) -> Vec<u8> {
         let FencingToken { flight, run, .. } = fencing_token;
         [self.flight_key.0.as_slice(), b"events", flight.as_bytes(), &run.as_bytes()].concat()

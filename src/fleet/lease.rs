@@ -1,5 +1,5 @@
-//! The leader's end of a flight in the fleet: tells events, shows that the leader
-//! is alive, and ends the flight.
+//! The leader's end of a flight in the fleet: appends events, renews the lease, and ends
+//! the flight.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,26 +17,27 @@ use crate::{
     redis::{Cause, Connection, Unavailable},
 };
 
-/// How far apart events are told at least.
+/// Minimum intervals between appends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace;
 
 impl Pace {
-    /// While somebody follows: no reader notices. All flights of a worker are
-    /// told of at the same ticks, and so with the same commands.
+    /// With followers: too short to notice. All of a worker's flights append at the same
+    /// ticks, and so in the same commands.
     pub const FOLLOWED: Duration = Duration::from_millis(18);
-    /// While nobody does and nobody's coming would be heard. Where it would, the
-    /// signs of life are enough: whoever comes rings, and is then told at once.
+    /// Without followers while notifications do not arrive. If they do, appending with
+    /// each lease renewal suffices: a new follower wakes the leader, which then appends
+    /// at once.
     pub const UNFOLLOWED: Duration = Duration::from_millis(250);
 }
 
-/// What is told with one command, in bytes. Larger events go in several parts.
+/// Maximum size of one append, in bytes. Larger events are sent in several parts.
 const MOST_BYTES: usize = 256 << 10;
-/// How often something is sent at once while Redis turns out to lack more of it.
+/// Maximum rounds of one send while Redis keeps turning out to lack more events.
 const MOST_ROUNDS: usize = 1024;
 
-/// The right to lead a flight, until it is landed or lost. Dropping it without
-/// landing leaves the flight to whoever finds the lease run out.
+/// The right to lead a flight until it has ended or is lost. Dropping it without
+/// completing leaves the flight to the follower that finds the lease expired.
 #[derive(Debug)]
 pub struct Lease {
     fleet: Fleet,
@@ -44,15 +45,15 @@ pub struct Lease {
     subscription: Subscription,
     fencing_token: FencingToken,
     subject: Arc<Subject>,
-    /// The last event that is known to be there.
+    /// The last event known to be in Redis.
     acked: u64,
     followers: u64,
-    /// When something was last told, or tried to.
+    /// The last append or lease renewal, successful or not.
     last_sign: Instant,
-    /// When events were; the beginning, where none were yet.
+    /// The last append with events; initially the time of creation.
     last_events: Instant,
     has_appended: bool,
-    /// Whether somebody waits to be told at once.
+    /// True if a follower is waiting for an immediate append.
     woken: bool,
     over: bool,
 }
@@ -81,38 +82,39 @@ impl Lease {
         }
     }
 
-    /// The flight.
+    /// Returns the flight's id.
     pub fn flight(&self) -> FlightId {
         self.fencing_token.flight
     }
 
-    /// Where it lies.
+    /// Returns the key under which the fleet finds the flight.
     pub fn flight_key(&self) -> super::FlightKey {
         self.keys.flight_key
     }
 
-    /// Where it was taken over: the number that its events go on from.
+    /// Returns the number of the first event of this epoch, if the flight was taken over.
     pub fn takes_over_at(&self) -> Option<u64> {
         (self.fencing_token.epoch > 1).then(|| first_of(self.fencing_token.epoch))
     }
 
-    /// The last event that the fleet has.
+    /// Returns the number of the last event known to be in Redis.
     pub fn acked(&self) -> u64 {
         self.acked
     }
 
-    /// Workers that follow, as of the last sign.
+    /// Returns the number of following workers, as of the last append.
     pub fn followers(&self) -> u64 {
         self.followers
     }
 
-    /// Whether this worker has been deposed: nothing it tells counts any more.
+    /// Returns true if this worker has been deposed: its appends no longer have any
+    /// effect.
     pub fn is_over(&self) -> bool {
         self.over
     }
 
-    /// Resolves when the fleet is to be told: events soon, and that the leader
-    /// is alive every now and then. Cancel safe.
+    /// Resolves when an append is due: soon for events, otherwise at the next lease
+    /// renewal. Cancel safe.
     pub async fn due(&mut self, has_events: bool) {
         if has_events && self.woken {
             return;
@@ -125,18 +127,22 @@ impl Lease {
         }
     }
 
-    /// Resolves when Redis may answer again, after it has failed. Cancel safe.
+    /// Resolves when Redis may answer again after a failure. Cancel safe.
     pub async fn reachable(&self) {
         if self.fleet.is_reachable() {
-            // It refuses, and may well go on to.
+            // Redis is reachable but refused, and may refuse again.
             sleep(Fleet::AFTER_REFUSAL).await;
         }
         self.fleet.reachable().await;
     }
 
-    /// Tells the events that the fleet does not have, of those `after` a number;
-    /// where it has all, that the leader is there. What could not be told is told
-    /// again with the next.
+    /// Appends the events that Redis lacks, of those `after` a number; renews the lease
+    /// if it lacks none. Events that could not be appended are sent again with the next
+    /// call.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`] if Redis did not take an append.
     pub async fn append_all(&mut self, after: impl Fn(u64) -> Log) -> Result<(), Unavailable> {
         self.woken = false;
         let mut events = after(self.acked);
@@ -144,7 +150,7 @@ impl Lease {
             return self.append(None).await.map(drop);
         }
         (self.last_events, self.has_appended) = (Instant::now(), true);
-        // Bounded: whoever is behind again and again tells the rest with the next.
+        // Bounded: a leader that keeps falling behind sends the rest with the next call.
         for _ in 0..MOST_ROUNDS {
             if self.acked >= events.last() || self.over {
                 break;
@@ -163,7 +169,7 @@ impl Lease {
         Ok(())
     }
 
-    /// Whether the fleet has the batch; where not, what is missing comes first.
+    /// Returns true if Redis has the batch; otherwise earlier events must be sent first.
     async fn append(&mut self, batch: Option<Batch>) -> Result<bool, Unavailable> {
         if self.over {
             return Ok(false);
@@ -180,8 +186,8 @@ impl Lease {
         self.learn(answer).await
     }
 
-    /// Whether a step had its effect. Else the leader is deposed; or Redis has lost
-    /// some of the flight, and the leader knows from where on to send it again.
+    /// Returns true if the step took effect. If not, the leader is deposed, or Redis has
+    /// lost part of the flight and `acked` says where to resume.
     async fn learn(&mut self, answer: Answer) -> Result<bool, Unavailable> {
         match answer {
             Answer::Kept(followers) => {
@@ -215,12 +221,12 @@ impl Lease {
         self.followers = 0;
     }
 
-    /// The last event that the fleet has, as the scripts count: 0 before the first.
+    /// Returns the last acked event as the scripts count it: 0 before the first.
     fn acknowledged(&self) -> u64 {
         if self.acked < first_of(self.fencing_token.epoch) { 0 } else { self.acked }
     }
 
-    /// Ends the flight with its answer; `kept` says for how long the cache keeps it.
+    /// Ends the flight with its answer, which the cache keeps for `kept`, if given.
     pub fn complete(self, recording: Arc<Recording>, kept: Option<Duration>) -> Ending {
         let without_events = Recording {
             flight: recording.flight,
@@ -242,8 +248,8 @@ impl Lease {
         }
     }
 
-    /// Ends the flight for everybody who follows. Where the failure is only this
-    /// worker's, it gives the flight up: whoever follows may take over at once.
+    /// Ends the flight for all followers. If the failure concerns only this worker,
+    /// releases the flight instead, so that a follower can take over at once.
     pub fn fail(self, events: Log, error: &Error, usage: Option<&Usage>) -> Ending {
         let (state, outcome) = match codec::encode_failure(error, usage) {
             Some(outcome) => (State::Failed, outcome),
@@ -252,7 +258,7 @@ impl Lease {
         Ending { lease: self, state, outcome, acked: Told::Events(events), kept: None }
     }
 
-    /// The events as one batch, or as the parts of one.
+    /// Returns the events as one sealed batch, or as the parts of one.
     fn batches(&self, events: &Log) -> Vec<Batch> {
         if events.is_empty() {
             return Vec::new();
@@ -269,7 +275,8 @@ impl Lease {
             .collect()
     }
 
-    /// When events are to be told: the first that somebody waits for at once.
+    /// Returns the time of the next append: now for the first events that a follower
+    /// awaits.
     fn events_due(&self) -> Instant {
         match (self.followers > 0, self.has_appended) {
             (true, false) => Instant::now(),
@@ -280,8 +287,8 @@ impl Lease {
     }
 }
 
-/// The end of a flight that this worker has led, until the fleet has it. It may be
-/// sent any number of times.
+/// The end of a flight that this worker led, until Redis has it. Can be sent any number
+/// of times.
 #[derive(Debug)]
 pub struct Ending {
     lease: Lease,
@@ -291,33 +298,37 @@ pub struct Ending {
     kept: Option<Duration>,
 }
 
-/// What the flight has told.
+/// The flight's events, from which the missing ones are sent.
 #[derive(Debug)]
 enum Told {
     Answer(Arc<Recording>),
     Events(Log),
 }
 
-/// What became of an end that was sent.
+/// The result of sending an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
-    /// The fleet has it; whether with the recording, where one was to be kept.
+    /// Redis has the end, and the recording if one was to be cached.
     Kept {
-        /// False where the recording is too large for Redis.
+        /// False if there is none, or it is too large for Redis.
         recording: bool,
     },
-    /// Another worker leads: it ends the flight.
+    /// Another worker leads, and ends the flight.
     Deposed,
 }
 
 impl Ending {
-    /// Whether the cache was to keep the answer.
+    /// Returns true if the cache was to keep the answer.
     pub fn is_recorded(&self) -> bool {
         self.kept.is_some()
     }
 
-    /// Sends the end, and first what the fleet lacks. Dropped, or failed, it can be
-    /// sent again.
+    /// Sends the events that Redis lacks, then the end. Can be sent again after a failure
+    /// or when dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`] if Redis did not take it.
     pub async fn send(&mut self) -> Result<Sent, Unavailable> {
         for _ in 0..MOST_ROUNDS {
             if let Some(sent) = self.send_once().await? {
@@ -327,7 +338,7 @@ impl Ending {
         Err(Cause::Unforeseen.into())
     }
 
-    /// Sends the end until the fleet has it; waits for Redis meanwhile. Cancel safe.
+    /// Sends the end until Redis has it, waiting while Redis is unavailable. Cancel safe.
     pub async fn send_until_kept(&mut self) -> Sent {
         loop {
             self.lease.reachable().await;
@@ -337,7 +348,7 @@ impl Ending {
         }
     }
 
-    /// How long it is worth being sent: as long as an ended flight can be heard.
+    /// Time for which sending is worthwhile: as long as an ended flight can be read.
     pub fn lasts(&self) -> Duration {
         self.lease.fleet.config.retention
     }
@@ -353,7 +364,7 @@ impl Ending {
         };
         let mut batches = lease.batches(&events);
         if batches.len() > 1 || events.bytes() > MOST_BYTES {
-            // What is too large for the last command goes before it.
+            // Events too large for the final command are sent before it.
             lease.append_all(|number| acked.after(number)).await?;
             return Ok(None);
         }
@@ -383,7 +394,7 @@ impl Told {
 }
 
 impl Lease {
-    /// What the cache is to keep; `None` where it is too large for Redis.
+    /// Returns the sealed recording for the cache; `None` if it is too large for Redis.
     fn recorded(&self, acked: &Told, time_to_live: Duration) -> Option<(Vec<u8>, Duration)> {
         let Told::Answer(recording) = acked else { return None };
         let content = codec::encode_recording(recording);
@@ -392,11 +403,11 @@ impl Lease {
     }
 }
 
-/// A larger recording is not kept: it would hold everybody else up.
+/// Maximum size of a recording in Redis, in bytes: a larger one would delay every worker.
 const MOST_RECORDED: usize = Connection::MAX_VALUE_BYTES - MOST_BYTES - (64 << 10);
 
-/// The number of the first event of an epoch: above all that the epochs before
-/// can have told.
+/// Returns the number of an epoch's first event: above any that earlier epochs can have
+/// published.
 fn first_of(epoch: u64) -> u64 {
     ((epoch - 1) << 32) + 1
 }

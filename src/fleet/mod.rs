@@ -1,17 +1,17 @@
-//! The fleet half of flights: workers that share a Redis share the flights under
-//! way, too.
+//! Flights shared by a fleet: workers that use the same Redis also share the flights in
+//! progress.
 //!
-//! A flight lies at a [`FlightKey`]. The worker that comes first leads it: it holds a
-//! [`Lease`] and tells the flight's events to a stream in Redis. Workers that come
-//! later are [`Following`]: they hear the stream from its first event, then live.
-//! When a leader is lost, one follower takes over, in the next *epoch*. Every step
-//! is one script, and every step of a leader carries its [`FencingToken`](step::FencingToken): one
-//! that was deposed while it slept changes nothing. (`tests/fleet_protocol` proves
-//! that.)
+//! A flight is found by its [`FlightKey`]. The first worker to acquire the key leads: it
+//! holds a [`Lease`] and appends the flight's events to a stream in Redis. Later workers
+//! are [`Following`]: they read the stream from its first event, then live. When a leader
+//! is lost, one follower takes over in the next *epoch*. Every step is one script, and
+//! every step of a leader carries its [`FencingToken`](protocol::FencingToken): a leader
+//! that was deposed while it was paused changes nothing (`tests/fleet_protocol` checks
+//! that).
 //!
 //! ```text
-//!               acquire                 complete, fail
-//! (nothing) ───────────────► running ───────────────────► landed, failed
+//!               acquire                  complete, fail
+//! (nothing) ───────────────► running ───────────────────► completed, failed
 //!    ▲  │                   ▲  │  ▲ │
 //!    │  │           renewed │  │  │ └─ give up ─► released ─┐
 //!    │  │                   │  ▼  │                         │ take over:
@@ -21,25 +21,26 @@
 //!    └ evicted         └────┴── no answer in the grace ─► lost ─► running
 //! ```
 //!
-//! *Suspected*: the lease has run out as Redis counts it. That alone proves nothing:
-//! Redis may have stood still, or its clock stepped. So the leader is notified, and
-//! taken for lost only when it has not answered within a grace that starts then.
-//! *Vacant*: Redis has lost the flight, and a follower knows it. Its place is held
-//! for as long a grace. A leader never stops because Redis is away: it renews its
-//! lease as soon as it can, restores a flight that was lost under the same fence,
-//! sends again what is missing, and keeps its completion until Redis has it. Among
-//! two that both restore one flight the later epoch wins.
+//! *Suspected*: the lease has expired by Redis's clock. That alone proves nothing: Redis
+//! may have stalled, or its clock stepped. So the leader is notified, and counts as lost
+//! only if it has not answered within a grace period that starts then. *Vacant*: Redis
+//! has lost the flight, but a follower knows it. The flight key is reserved for the same
+//! grace period. A leader never stops because Redis is unreachable: it renews its lease
+//! as soon as it can, restores a lost flight under the same fencing token, sends missing
+//! events again, and retries its completion until Redis has it. If two leaders restore
+//! the same flight, the later epoch wins.
 //!
-//! Numbers of events begin anew in each epoch, above all that the one before can
-//! have told, also to those who heard it from the deposed leader itself. A server
-//! that loses its memory may grant an epoch twice: so each leadership also has a
-//! random *run*, under which its events are sealed, and nobody who has shown events
-//! of one run goes on with another of the same epoch. At the end, a digest of what
-//! the leader published is compared with what the follower has.
+//! Each epoch numbers its events from above anything that the previous one can have
+//! published, including events that followers received from a deposed leader. A server
+//! that loses its memory may grant an epoch twice, so each leadership also has a random
+//! *run* that its events are sealed under, and a worker that has published events of one
+//! run never continues with another run of the same epoch. At the end, a digest of the
+//! leader's events is compared with the follower's.
 //!
-//! Knows nothing of nodes, nor of the flights of this worker: `execution` carries
-//! events between those and here. Redis trouble is a [`Acquired::Unavailable`] or an
-//! [`Unavailable`], after a bounded time; nothing here retries.
+//! This module knows neither nodes nor this worker's flights: `execution` carries events
+//! between them and here. Redis failures surface as [`Acquired::Unavailable`] or
+//! [`Unavailable`] after a bounded time; nothing here retries except
+//! [`Ending::send_until_kept`].
 
 mod batcher;
 mod follower;
@@ -70,18 +71,18 @@ use crate::{
     seal::Sealer,
 };
 
-/// Bounds of what the fleet remembers.
+/// Limits of the fleet's shared state.
 #[derive(Debug, Clone, Copy)]
 pub struct FleetConfig {
-    /// How long a leader may be silent before another takes over.
+    /// Maximum silence of a leader before another worker takes over.
     pub lease: Duration,
-    /// How long a flight can be heard after its end.
+    /// Time for which a flight can be read after its end.
     pub retention: Duration,
-    /// No flight lasts longer.
+    /// Maximum duration of any flight.
     pub max_flight: Duration,
 }
 
-/// This worker's part in the fleet. Cheap to clone; all clones are one.
+/// This worker's membership in the fleet. Cheap to clone; clones share one state.
 #[derive(Clone)]
 pub struct Fleet {
     redis: Connection,
@@ -89,45 +90,45 @@ pub struct Fleet {
     config: FleetConfig,
     notifier: Arc<Notifier>,
     batcher: AppendBatcher,
-    /// What the ticks are counted from.
+    /// The origin of the append ticks.
     began: Instant,
 }
 
-/// What a worker finds at a berth.
+/// The result of acquiring a flight key.
 #[derive(Debug)]
 pub enum Acquired {
-    /// The answer.
+    /// The recorded answer.
     Cached(Box<Recording>),
-    /// A flight that another worker leads.
+    /// Another worker leads the flight.
     Follower(Following),
-    /// Nobody: this worker leads.
+    /// This worker leads the flight.
     Leader(Lease),
-    /// Nobody, and this worker may not lead.
+    /// There is no flight, and this worker may not lead one.
     Absent,
-    /// Redis could not be asked.
+    /// Redis is unavailable.
     Unavailable,
 }
 
-/// What an idempotency key stands for.
+/// The result of claiming an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// Nothing until now.
+    /// The key was unused.
     New,
-    /// The same request, whose flight lies there.
+    /// The key stands for the same request, whose flight has this key.
     Known(FlightKey),
-    /// Another request.
+    /// The key stands for another request.
     Mismatch,
-    /// Redis could not be asked.
+    /// Redis is unavailable.
     Unknown,
 }
 
 impl Fleet {
-    /// How long followers wait for a Redis that is away, in leases.
+    /// Time for which followers wait for an unreachable Redis, in leases.
     const LEASES_WITHOUT_REDIS: u32 = 9;
-    /// How soon a Redis that has refused is asked again.
+    /// Delay before retrying a Redis that refused a command.
     const AFTER_REFUSAL: Duration = Duration::from_millis(250);
 
-    /// Takes part from now on.
+    /// Joins the fleet, and spawns the tasks that receive notifications and send appends.
     pub fn new(
         redis: Connection,
         sealer: Sealer,
@@ -140,21 +141,21 @@ impl Fleet {
         Fleet { redis, sealer, config, notifier, batcher, began: Instant::now() }
     }
 
-    /// Whether Redis would be asked now.
+    /// Returns true if a command would be sent to Redis now.
     pub fn is_reachable(&self) -> bool {
         self.redis.is_reachable()
     }
 
-    /// Resolves when Redis would be asked. Cancel safe.
+    /// Resolves when a command would be sent to Redis. Cancel safe.
     pub async fn reachable(&self) {
         self.redis.reachable().await;
     }
 
-    /// Waits, for a follower, until Redis may answer again; false once it has
-    /// not for so long that the flight is given up. `since` is when it began to fail.
+    /// Waits, for a follower, until Redis may answer again. Returns false once it has
+    /// failed for so long that the flight is given up; `since` is the first failure.
     ///
-    /// Its leader may well live meanwhile, and has been paid: so a Redis that is
-    /// away is waited for longer than one that refuses. Cancel safe.
+    /// The leader may still be running, and its tokens are paid for, so an unreachable
+    /// Redis is waited for longer than one that refuses commands. Cancel safe.
     pub async fn reachable_again(&self, since: Instant) -> bool {
         if self.is_reachable() {
             sleep(Fleet::AFTER_REFUSAL).await;
@@ -164,7 +165,7 @@ impl Fleet {
         timeout_at(until, self.reachable()).await.is_ok()
     }
 
-    /// Comes to a berth. One round trip, two where a recording cannot be read.
+    /// Acquires a flight key: one round trip, two if a recording cannot be read.
     pub async fn acquire(
         &self,
         flight_key: FlightKey,
@@ -172,13 +173,13 @@ impl Fleet {
         subject: &Arc<Subject>,
     ) -> Acquired {
         let keys = RedisKeys::of(flight_key);
-        // Before the question, so that no notice is missed.
+        // Subscribed before the request, so that no notification is missed.
         let subscription = self.notifier.subscribe(flight_key);
         let about = self.about(&keys, options.fresh, subject);
         match self.take(&keys, self.acquire_step(options, about)).await {
             Ok(Answer::Recorded(sealed)) => match self.recording_of(&keys, &sealed) {
                 Some(recording) => Acquired::Cached(Box::new(recording)),
-                // Of another release, or another secret: as good as not there.
+                // Written by another release or under another secret: treated as absent.
                 None => {
                     let options = AcquireOptions { may_read: false, ..options };
                     Box::pin(self.acquire(flight_key, options, subject)).await
@@ -209,8 +210,8 @@ impl Fleet {
         }
     }
 
-    /// Looks for a flight by its name, to hear it and never to lead it: what it
-    /// executes, and its end to listen at.
+    /// Finds a flight by its id, to read it and never to lead it. Returns its subject and
+    /// a reader of its events.
     pub async fn find(
         &self,
         flight_key: FlightKey,
@@ -223,15 +224,15 @@ impl Fleet {
         Some((subject, following))
     }
 
-    /// The recording at a berth, if there is one and it can be read.
+    /// Returns the recording under a flight key, if there is a readable one.
     pub async fn recording(&self, flight_key: FlightKey) -> Result<Option<Recording>, Unavailable> {
         let keys = RedisKeys::of(flight_key);
         let sealed = self.redis.get(&keys.recording).await?;
         Ok(sealed.and_then(|sealed| self.recording_of(&keys, &sealed)))
     }
 
-    /// Uses an idempotency key for a request whose flight lies at `berth`. `owner`
-    /// settles it, unless another has used it before.
+    /// Claims an idempotency key for a request whose flight is at `flight_key`. The claim
+    /// is `owner`'s to settle, unless the key was claimed before.
     pub async fn claim(
         &self,
         key: Key,
@@ -242,7 +243,7 @@ impl Fleet {
         self.claim_as(key, request, flight_key, owner, false).await
     }
 
-    /// Takes an idempotency key over from a worker that was lost.
+    /// Takes a claimed idempotency key over from a lost worker.
     pub async fn take_claim_over(
         &self,
         key: Key,
@@ -270,8 +271,8 @@ impl Fleet {
         }
     }
 
-    /// An idempotency key was used where the answer was known already. Nobody waits
-    /// for that: where Redis cannot be told, a retry elsewhere runs again.
+    /// Claims and settles an idempotency key whose answer is already known. Best effort:
+    /// if Redis is unavailable, a retry on another worker runs again.
     pub async fn remember(&self, key: Key, request: Key, flight_key: FlightKey) {
         let owner = FlightId::random();
         if self.claim(key, request, flight_key, owner).await == Claim::New {
@@ -279,8 +280,8 @@ impl Fleet {
         }
     }
 
-    /// What an idempotency key stood for has ended, for the one who owns it. Where
-    /// Redis cannot be told, the key holds a while longer.
+    /// Settles `owner`'s claim on an idempotency key once its flight has ended. Best
+    /// effort: if Redis is unavailable, the claim lasts until it expires.
     pub async fn settle(&self, key: Key, owner: FlightId, has_answer: bool) {
         let retention = has_answer.then_some(self.config.retention);
         let _ = self.take(&RedisKeys::of(FlightKey(key)), Step::Settle { owner, retention }).await;
@@ -307,32 +308,33 @@ impl Fleet {
         self.redis.instance().to_owned()
     }
 
-    /// How long Redis takes a silent leader for alive: so long that followers, who
-    /// look every fifth of the lease, and then give it the grace, have one that
-    /// takes over within about the lease.
+    /// The lease as Redis counts it: shorter than the configured one, so that followers,
+    /// which check every fifth of the lease and then wait for the grace period, take over
+    /// within about one lease.
     fn held(&self) -> Duration {
         self.config.lease * 2 / 5
     }
 
-    /// How long a suspected leader has to answer: longer than it takes a worker to
-    /// find a Redis that is back, whatever the lease.
+    /// Time for a suspected leader to answer: longer than a worker takes to notice that
+    /// Redis is back, whatever the lease.
     fn grace(&self) -> Duration {
         (self.config.lease / 5).max(Duration::from_millis(1500))
     }
 
-    /// How often each end of a flight looks, should no notice come.
+    /// Interval at which both ends of a flight check Redis without a notification.
     fn look_every(&self) -> Duration {
         self.config.lease / 5
     }
 
-    /// The next of the moments at which all flights are told of together.
+    /// Returns the next tick: at ticks the events of all followed flights are sent
+    /// together.
     fn tick_after(&self, instant: Instant) -> Instant {
         let since = instant.saturating_duration_since(self.began).as_micros();
         let ticks = since / Pace::FOLLOWED.as_micros() + 1;
         self.began + Pace::FOLLOWED * u32::try_from(ticks).unwrap_or(u32::MAX)
     }
 
-    /// Whether notices of other workers arrive.
+    /// Returns true if notifications of other workers arrive.
     fn is_notified(&self) -> bool {
         self.redis.notifications().is_healthy()
     }

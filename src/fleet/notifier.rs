@@ -1,8 +1,8 @@
-//! Rings for a berth when a notice about it comes into the worker's mailbox.
+//! Wakes the readers of a flight when a notification about it arrives on the worker's
+//! channel.
 //!
-//! A notice is the berth's key and, where they are few, the events it is about,
-//! sealed. What does not come with it is looked up. Whoever hangs up a bell takes
-//! it down by dropping it.
+//! A notification is the flight key and, if they are small, the sealed events it
+//! announces; anything else is read from Redis. Dropping a [`Subscription`] ends it.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,11 +18,11 @@ use tokio::sync::{
 use super::FlightKey;
 use crate::{recording::Key, redis::Notification};
 
-/// The bells of a worker.
+/// A worker's subscriptions, by flight key.
 #[derive(Debug, Default)]
 pub(super) struct Notifier(Mutex<HashMap<FlightKey, Vec<Arc<Inbox>>>>);
 
-/// A bell that hangs.
+/// A subscription to the notifications about one flight.
 #[derive(Debug)]
 pub(super) struct Subscription {
     notifier: Arc<Notifier>,
@@ -30,7 +30,7 @@ pub(super) struct Subscription {
     inbox: Arc<Inbox>,
 }
 
-/// What a bell has rung for since it was last heard.
+/// Notifications that the subscription has not received yet.
 #[derive(Debug, Default)]
 struct Inbox {
     woken: Notify,
@@ -39,30 +39,30 @@ struct Inbox {
 
 #[derive(Debug, Default)]
 struct Unread {
-    /// Batches of events, as they came.
+    /// Batches of events, in order of arrival.
     batches: VecDeque<Bytes>,
-    /// Whether there is more to be known than they say.
+    /// True if Redis holds news that the batches do not.
     is_more: bool,
 }
 
-/// What a bell rings for.
+/// One item received from a subscription.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wakeup {
-    /// These events, sealed.
+    /// Sealed events.
     Events(Bytes),
-    /// Something that is to be looked up.
+    /// News without content: read it from Redis.
     Something,
 }
 
 impl Notifier {
-    /// Hangs up a bell.
+    /// Subscribes to notifications about a flight.
     pub(super) fn subscribe(self: &Arc<Notifier>, flight_key: FlightKey) -> Subscription {
         let inbox = Arc::new(Inbox::default());
         self.lock().entry(flight_key).or_default().push(inbox.clone());
         Subscription { notifier: self.clone(), flight_key, inbox }
     }
 
-    /// Rings as notices come, until the mailbox closes.
+    /// Dispatches notifications until the channel closes.
     pub(super) async fn run(self: Arc<Notifier>, mut notifications: Receiver<Notification>) {
         loop {
             match notifications.recv().await {
@@ -92,7 +92,8 @@ impl Notifier {
 }
 
 impl Inbox {
-    /// Batches that wait to be heard; whoever is slower looks them up.
+    /// Maximum number of unread batches; beyond it a slow reader reads from Redis
+    /// instead.
     const MAX_UNREAD: usize = 64;
 
     fn push(&self, events: Bytes) {
@@ -117,11 +118,10 @@ impl Inbox {
 }
 
 impl Subscription {
-    /// What it was rung for since it was last heard, one after the other.
-    /// Cancel safe.
+    /// Resolves with the next item, in order of arrival. Cancel safe.
     pub(super) async fn received(&self) -> Wakeup {
         loop {
-            // Registered before the look, so that what comes between is not missed.
+            // Registered before the check, so that no notification in between is missed.
             let woken = self.inbox.woken.notified();
             if let Some(run) = self.inbox.take() {
                 return run;

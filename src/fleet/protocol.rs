@@ -1,10 +1,8 @@
-//! The steps of the protocol: what a worker asks of the shared memory, each one
-//! script and so one indivisible step, and what it is answered.
+//! The steps of the fleet protocol, each one script and so atomic, and their answers.
 //!
-//! What the steps mean is written twice: in `scripts/*.lua`, which Redis runs,
-//! and as a pure state machine in `tests/fleet_protocol`, where all orders of
-//! steps are tried and both are compared. Used by the ends of a flight in this
-//! room, and by those tests.
+//! The protocol is written twice: in `scripts/*.lua`, which Redis runs, and as a pure
+//! state machine in `tests/fleet_protocol`, which tries all orders of steps and compares
+//! the two.
 
 use std::{fmt, time::Duration};
 
@@ -14,7 +12,7 @@ use crate::{
     redis::{Cause, Script, Unavailable, Value},
 };
 
-/// A script, behind the functions that it shares with others.
+/// A script, preceded by the functions that it shares with others.
 macro_rules! script {
     ($name:literal $(, $shared:literal)*) => {
         Script::new(
@@ -36,43 +34,43 @@ static LEAVE: Script = script!("leave");
 static CLAIM: Script = script!("claim");
 static SETTLE: Script = script!("settle");
 
-/// One leadership of a flight. Every step of a leader carries it, and has no
-/// effect once another leads; followers know by it whose events they have.
+/// Identifies one leadership of a flight. Every step of a leader carries it, and has no
+/// effect once another worker leads; followers use it to tell whose events they have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FencingToken {
-    /// The flight.
+    /// The flight's id.
     pub flight: FlightId,
-    /// How often the flight has changed hands, from 1.
+    /// Number of leaderships of the flight so far, from 1; takeovers may skip numbers.
     pub epoch: u64,
-    /// The run of the node that this leader leads.
+    /// This leader's run of the node.
     pub run: RunId,
 }
 
 impl FencingToken {
-    /// Whether events of `next` may follow those of this run: they are of the same
-    /// run, or of a later epoch, which begins by voiding them. Epochs alone do not
-    /// tell: a server that lost its memory may grant one twice.
+    /// Returns true if events of `next` may follow those of this run: the run is the
+    /// same, or the epoch is later and so begins by voiding them. The epoch alone is not
+    /// enough: a server that lost its memory may grant one twice.
     pub fn continues_in(&self, next: &FencingToken) -> bool {
         self.flight == next.flight && (self.run == next.run || self.epoch < next.epoch)
     }
 }
 
-/// Names one run of a node: 64 random bits, drawn anew for each leader.
+/// Identifies one run of a node: 64 random bits, drawn by each leader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunId(u64);
 
 impl RunId {
-    /// A new one.
+    /// Returns a random id.
     pub fn random() -> RunId {
         RunId(fastrand::u64(..))
     }
 
-    /// The id behind its number.
+    /// Returns the id with this number.
     pub fn from_number(number: u64) -> RunId {
         RunId(number)
     }
 
-    /// Its bytes.
+    /// Returns the id's bytes, big-endian.
     pub fn as_bytes(self) -> [u8; 8] {
         self.0.to_be_bytes()
     }
@@ -84,37 +82,37 @@ impl fmt::Display for RunId {
     }
 }
 
-/// What a worker that comes to a berth may do there.
+/// The outcomes that a worker accepts when it acquires a flight key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AcquireOptions {
-    /// Be answered from a recording.
+    /// Accept a recording.
     pub may_read: bool,
-    /// Be answered from a flight that has landed, recorded or not.
+    /// Accept a completed flight, recorded or not.
     pub joins_completed: bool,
-    /// Lead.
+    /// Accept to lead.
     pub may_lead: bool,
-    /// The name of the flight, should a new one begin.
+    /// The flight's id, if a new one starts.
     pub fresh: FlightId,
-    /// The run, should it lead.
+    /// The run's id, if the worker leads.
     pub run: RunId,
-    /// The leadership that it has followed.
+    /// The leadership that the worker has followed.
     pub known: Option<FencingToken>,
-    /// How many epochs it goes on by, should it take over: random, so that where
-    /// memory was lost no two leaders are granted the same.
+    /// The number of epochs to advance by on a takeover: random, so that no two leaders
+    /// get the same epoch from a server that lost its memory.
     pub skip: u64,
 }
 
-/// A place among a flight's batches of events.
+/// A position among a flight's batches of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogPosition {
-    /// The number of a batch's last event.
+    /// The number of the batch's last event.
     pub last: u64,
-    /// Which part of the batch, from 0: one event may be too large for one.
+    /// The part of the batch, from 0: an event may be too large for one part.
     pub part: u32,
 }
 
 impl LogPosition {
-    /// After all of the event of this number.
+    /// Returns the position after all parts of event `number`.
     pub fn after(number: u64) -> LogPosition {
         LogPosition { last: number, part: u32::MAX }
     }
@@ -126,194 +124,195 @@ impl fmt::Display for LogPosition {
     }
 }
 
-/// Events to be added to a flight's.
+/// A batch of events to append to a flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Where they belong.
+    /// The position of the batch.
     pub position: LogPosition,
-    /// Whether they begin anew: what came before is void.
+    /// True if the batch restarts the flight and voids all earlier events.
     pub voids: bool,
-    /// The events, sealed.
+    /// The sealed events.
     pub events: Vec<u8>,
 }
 
-/// How a flight stands.
+/// The status of a flight in Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Its leader is there.
+    /// A leader holds the lease.
     Running,
-    /// Its leader is silent, or the shared memory was lost: it has been rung.
+    /// The lease expired or Redis lost the flight; the leader has been notified.
     Suspected,
-    /// Its leader has not answered to that.
+    /// A suspected leader did not answer within the grace period.
     Lost,
-    /// Its leader has given it up: whoever follows may take over.
+    /// The leader gave the flight up; a follower may take over.
     Released,
-    /// It has an answer.
+    /// The flight has an answer.
     Completed,
-    /// It has none, and everybody is to know why.
+    /// The flight failed, and its followers receive the error.
     Failed,
 }
 
-/// One step.
+/// One atomic step of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// A worker comes to a berth.
+    /// A worker acquires a flight key.
     Acquire {
-        /// The worker.
+        /// The worker's instance name.
         worker: String,
-        /// What it may do.
+        /// The outcomes that it accepts.
         options: AcquireOptions,
-        /// How long it leads without a sign of life.
+        /// Time for which it leads without renewal.
         lease: Duration,
-        /// How long the flight is remembered should its leader vanish.
+        /// Time for which Redis keeps the flight if its leader vanishes.
         keep: Duration,
-        /// How long a suspected leader has to answer.
+        /// Time for a suspected leader to answer.
         grace: Duration,
-        /// What is executed, sealed.
+        /// The flight's subject, sealed.
         about: Vec<u8>,
     },
-    /// The leader tells more, or that it is still there.
+    /// The leader appends events, or only renews its lease.
     Append {
-        /// Who it takes itself for.
+        /// The leadership that the worker believes it holds.
         fencing_token: FencingToken,
-        /// As in `Board`.
+        /// As in `Acquire`.
         lease: Duration,
-        /// As in `Board`.
+        /// As in `Acquire`.
         keep: Duration,
-        /// The last event that is known to be there.
+        /// The last event known to be in Redis.
         after: u64,
         /// The events, if any.
         batch: Option<Batch>,
     },
-    /// The leader has a flight kept again that the shared memory has lost.
+    /// The leader restores a flight that Redis has lost.
     Restore {
-        /// Who it takes itself for.
+        /// The leadership that the worker believes it holds.
         fencing_token: FencingToken,
-        /// The worker.
+        /// The worker's instance name.
         worker: String,
-        /// As in `Board`.
+        /// As in `Acquire`.
         lease: Duration,
-        /// As in `Board`.
+        /// As in `Acquire`.
         keep: Duration,
-        /// What is executed, sealed.
+        /// The flight's subject, sealed.
         about: Vec<u8>,
     },
-    /// The leader ends the flight, or gives it up.
+    /// The leader ends the flight, or releases it.
     Complete {
-        /// Who it takes itself for.
+        /// The leadership that the worker believes it holds.
         fencing_token: FencingToken,
-        /// How long the flight is remembered.
+        /// Time for which Redis keeps the ended flight.
         retention: Duration,
-        /// The last event that is known to be there.
+        /// The last event known to be in Redis.
         after: u64,
-        /// The last events, if any are left.
+        /// The last events, if any are missing.
         batch: Option<Batch>,
-        /// How it ends: released, landed or failed.
+        /// The final state: released, completed or failed.
         state: State,
         /// The answer's end or the failure, sealed.
         outcome: Vec<u8>,
-        /// What the cache is to keep, sealed, and for how long.
+        /// The sealed recording for the cache, and its time to live.
         recording: Option<(Vec<u8>, Duration)>,
     },
-    /// A worker hears events.
+    /// A worker reads events.
     Read {
-        /// The worker.
+        /// The worker's instance name.
         worker: String,
-        /// The flight.
+        /// The flight's id.
         flight: FlightId,
-        /// Whether it follows, and says so; or only looks.
+        /// True to be counted as a follower; false only to read.
         follows: bool,
-        /// What it has.
+        /// The last position that the worker has.
         after: LogPosition,
-        /// How many batches it takes at most.
+        /// Maximum number of batches.
         most: usize,
-        /// About how many bytes of them, and one batch at least.
+        /// Approximate maximum size of the batches, in bytes; one is always returned.
         most_bytes: usize,
-        /// As in `Board`.
+        /// As in `Acquire`.
         grace: Duration,
     },
-    /// A worker follows no more.
+    /// A worker stops following.
     Leave {
-        /// The worker.
+        /// The worker's instance name.
         worker: String,
-        /// The flight.
+        /// The flight's id.
         flight: FlightId,
     },
-    /// An idempotency key is used; the place is the key's.
+    /// A flight claims an idempotency key, which is then the step's flight key.
     Claim {
-        /// What it is used for.
+        /// The digest of the request.
         request: Key,
-        /// Where its flight is found.
+        /// The key under which the request's flight is found.
         flight_key: FlightKey,
-        /// Who settles it: the flight that uses it.
+        /// The flight that claims the key, and the only one that settles it.
         owner: FlightId,
-        /// Whether it takes the key over from another owner.
+        /// True to take the key over from another owner.
         takes_over: bool,
-        /// How long it holds unless settled.
+        /// Time for which the claim lasts unless settled.
         keep: Duration,
     },
-    /// What an idempotency key stood for has ended.
+    /// The owner settles an idempotency key once its flight has ended.
     Settle {
-        /// Who has used it; nobody else settles it.
+        /// The flight that claimed the key.
         owner: FlightId,
-        /// How long it still holds; not at all where it failed.
+        /// Time for which the key stays valid; `None` frees it, because the flight
+        /// failed.
         retention: Option<Duration>,
     },
 }
 
-/// What a step comes to.
+/// The answer to a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// There is a recording, sealed.
+    /// There is a sealed recording.
     Recorded(Vec<u8>),
     /// The worker leads the flight, in this epoch.
     Lead(FlightId, u64),
-    /// Another does, as this leadership says.
+    /// Another worker leads, under this fencing token.
     Follow(FencingToken),
-    /// Nothing is there, and the worker may not lead.
+    /// There is no flight, and the worker may not lead.
     Nothing,
-    /// It was done; so many workers follow.
+    /// The step took effect; this many workers follow.
     Kept(u64),
-    /// It was not: another leads.
+    /// No effect: another worker leads.
     Deposed,
-    /// It was not: the memory was lost, and the leader is to restore the flight.
+    /// No effect: Redis lost the flight, and the leader must restore it.
     Forgotten,
-    /// It was not: what comes after this event is missing, and to be sent again.
+    /// No effect: the events after this one are missing and must be sent again.
     Behind(u64),
-    /// The flight is kept again.
+    /// The flight has been restored.
     Restored,
-    /// What was heard.
+    /// The events and the flight's status.
     ReadBatch(ReadBatch),
-    /// No such flight.
+    /// There is no such flight.
     Gone,
-    /// The idempotency key was free.
+    /// The idempotency key was free and is now claimed.
     Claimed,
-    /// It stands for the same request, whose flight is found there.
+    /// The key stands for the same request, whose flight has this key.
     Known(FlightKey),
-    /// It stands for another request.
+    /// The key stands for another request.
     Mismatch,
-    /// It is settled.
+    /// The key is settled.
     Settled,
 }
 
-/// What a worker hears of a flight.
+/// The answer to a read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadBatch {
-    /// How it stands.
+    /// The flight's status.
     pub state: State,
-    /// Who leads or led it.
+    /// The current or last leadership.
     pub fencing_token: FencingToken,
-    /// The number of its last event.
+    /// The number of the flight's last event.
     pub last: u64,
-    /// How it ended, sealed; empty until then.
+    /// The flight's outcome, sealed; empty until it ends.
     pub outcome: Vec<u8>,
-    /// What is executed, sealed.
+    /// The flight's subject, sealed.
     pub about: Vec<u8>,
-    /// Whether there are more batches.
+    /// True if there are more batches.
     pub more: bool,
-    /// The last batch that was heard; what was asked for, where there is none.
+    /// The position of the last batch; the requested position if there is none.
     pub position: LogPosition,
-    /// Batches of events, sealed, in order.
+    /// Batches of sealed events, in order.
     pub batches: Vec<Vec<u8>>,
 }
 
@@ -340,7 +339,7 @@ impl State {
 }
 
 impl Step {
-    /// The script that does it.
+    /// Returns the script that performs the step.
     pub fn script(&self) -> &'static Script {
         match self {
             Step::Acquire { .. } => &ACQUIRE,
@@ -354,7 +353,7 @@ impl Step {
         }
     }
 
-    /// The keys of the script.
+    /// Returns the Redis keys that the script uses.
     pub fn keys<'a>(&self, keys: &'a RedisKeys) -> Vec<&'a [u8]> {
         match self {
             Step::Acquire { .. } | Step::Complete { .. } => {
@@ -369,7 +368,7 @@ impl Step {
         }
     }
 
-    /// The arguments of the script.
+    /// Returns the script's arguments, in order.
     pub fn arguments(&self, keys: &RedisKeys) -> Vec<Vec<u8>> {
         let mut given = Arguments::default();
         match self {
@@ -439,7 +438,7 @@ impl Step {
     }
 }
 
-/// A script's arguments, one after the other.
+/// A script's arguments, in order.
 #[derive(Default)]
 struct Arguments(Vec<Vec<u8>>);
 
@@ -475,7 +474,7 @@ impl Arguments {
             .text(&fencing_token.run.to_string())
     }
 
-    /// How the workers that have to do with the flight are told.
+    /// Appends the prefix of the notification channels and the notification itself.
     fn address(&mut self, keys: &RedisKeys) -> &mut Arguments {
         self.text(RedisKeys::NOTIFICATIONS).bytes(&keys.flight_key.0)
     }
@@ -491,7 +490,7 @@ impl Arguments {
 }
 
 impl Answer {
-    /// What a script has answered.
+    /// Parses a script's answer.
     pub fn read(value: Value) -> Result<Answer, Unavailable> {
         let Value::Array(items) = value else {
             return Err(Cause::Unforeseen.into());
@@ -499,7 +498,7 @@ impl Answer {
         Answer::of(&mut items.into_iter()).ok_or(Cause::Unforeseen.into())
     }
 
-    /// What a script has answered to this many steps that it did together.
+    /// Parses a script's answers to `steps` steps that it performed together.
     pub fn read_each(value: Value, steps: usize) -> Result<Vec<Answer>, Unavailable> {
         match value {
             Value::Array(each) if steps > 1 && each.len() == steps => {

@@ -1,11 +1,10 @@
--- A worker comes to a flight key: is there a recording, a flight to follow, or is it
--- to lead? At most one worker leads; whoever takes over has a higher epoch.
+-- A worker acquires a flight key: it reads a recording, follows a flight, or leads one.
+-- At most one worker leads; a takeover gets a higher epoch.
 --
 -- KEYS: flight, events, followers, recording
 -- ARGV: worker, channels, notification, lease, keep, grace, may read (1), joins
---       landed (1), may lead (1), fresh flight, its run should it lead, about,
---       known flight or '', its epoch, its run, how many epochs it goes on by
---       should it take over
+--       completed (1), may lead (1), new flight, new run, about, known flight or '',
+--       its epoch, its run, epochs to advance by on a takeover
 local worker, channels, notification = ARGV[1], ARGV[2], ARGV[3]
 local lease, keep, grace = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local may_read, joins_completed, may_lead = ARGV[7] == '1', ARGV[8] == '1', ARGV[9] == '1'
@@ -13,7 +12,7 @@ local fresh, fresh_run, about = ARGV[10], ARGV[11], ARGV[12]
 local known, known_epoch, known_run, skip = ARGV[13], tonumber(ARGV[14]), ARGV[15], tonumber(ARGV[16])
 
 local function lead(flight, epoch)
-  -- First what a full memory refuses: after any other write Redis lets it pass.
+  -- The write that a full memory refuses goes first: after any other, Redis allows it.
   redis.call('HSET', KEYS[1], 'flight', flight, 'owner', worker, 'epoch', epoch, 'run', fresh_run,
     'state', 'running', 'lease', now + lease, 'suspected', '', 'last', 0, 'part', 0,
     'about', about, 'outcome', '')
@@ -42,7 +41,7 @@ if not flight then
   if known == '' then
     return may_lead and lead(fresh, 1) or {'nothing'}
   end
-  -- The memory was lost. Its leader may live: the place is held for it.
+  -- Redis lost the flight. Its leader may be alive: the flight key is reserved for it.
   redis.call('HSET', KEYS[1], 'flight', known, 'owner', '', 'epoch', known_epoch, 'run', known_run,
     'state', 'vacant', 'lease', 0, 'suspected', now, 'last', 0, 'part', 0, 'about', about,
     'outcome', '')
@@ -65,9 +64,9 @@ if state == 'lost' or state == 'released' then
     return {'nothing'}
   end
   local followers = redis.call('ZRANGE', KEYS[3], 0, -1)
-  -- Above all that were, and not what another is granted where memory was lost.
+  -- Above all earlier epochs, and unlike one that a server that lost its memory grants.
   local led = lead(flight, (later and known_epoch or epoch) + skip)
-  -- They need not wait until they look again.
+  -- Spares the followers the wait for their next check.
   for _, follower in ipairs(followers) do
     redis.call('PUBLISH', channels .. follower, notification)
   end

@@ -1,5 +1,5 @@
--- Adds a batch of events that come after event `after`. Returns the last event
--- that is there where some before it are missing: evicted, or lost in a failover.
+-- Adds a batch of events that come after event `after`. If events before it are missing
+-- (evicted, or lost in a failover), returns the last event that Redis has.
 local function add(key, events_of, keep, kept, after, last, part, voids, events)
   local kept_last, kept_part = tonumber(kept[5]), tonumber(kept[6])
   if not voids then
@@ -11,7 +11,7 @@ local function add(key, events_of, keep, kept, after, last, part, voids, events)
       return kept_last
     end
   end
-  -- What was sent again, since its answer was lost, is there already.
+  -- A batch that was sent again because its answer was lost is already there.
   if events ~= '' and (last > kept_last or (last == kept_last and part > kept_part)) then
     if voids then
       redis.call('DEL', events_of)

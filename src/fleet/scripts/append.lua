@@ -1,10 +1,9 @@
--- Leaders tell more of their flights, or only that they are still there: one
--- flight or several, each for itself. A worker that no longer leads changes
--- nothing.
+-- Leaders append events to their flights, or only renew their leases: one flight or
+-- several, each independently. A worker that no longer leads changes nothing.
 --
 -- KEYS, for each: flight, events, followers
 -- ARGV, for each: flight, epoch, run, channels, notification, lease, keep, after,
---       last, part, voids what came before (1), events or ''
+--       last, part, voids earlier events (1), events or ''
 local GIVEN, CARRIED = 12, 65536
 
 local time = redis.call('TIME')
@@ -32,11 +31,11 @@ local function tell(flight, events_of, followers_of, given)
     return {'behind', string.format('%d', reached)}
   end
 
-  -- They look twice within a lease at most, and are missed after two.
+  -- Followers check at least twice per lease; after two leases they count as gone.
   redis.call('ZREMRANGEBYSCORE', followers_of, '-inf', now - 2 * lease)
   local followers = redis.call('ZRANGE', followers_of, 0, -1)
   if events ~= '' then
-    -- Few bytes come with the notification, so that nobody has to ask for them.
+    -- Small events travel with the notification, so that no follower has to read them.
     local told = #events <= CARRIED and notification .. events or notification
     for _, follower in ipairs(followers) do
       redis.call('PUBLISH', channels .. follower, told)
@@ -50,7 +49,7 @@ for index = 0, #KEYS / 3 - 1 do
   local key = 3 * index
   answers[index + 1] = tell(KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], GIVEN * index)
 end
--- One alone is answered as any other step.
+-- A single step has the same answer format as any other script.
 if #answers == 1 then
   return answers[1]
 end

@@ -1,8 +1,8 @@
--- An idempotency key is used: for the first time, again, or for another request.
--- Only its owner settles it later; whoever stands in for a lost one takes it over.
+-- Claims an idempotency key: new, known for the same request, or a mismatch. Only the
+-- owner settles it later; a takeover replaces a lost owner.
 --
 -- KEYS: claim
--- ARGV: request, berth, owner, takes over (1), time to live
+-- ARGV: request, flight key, owner, takes over (1), time to live
 local kept = redis.call('HMGET', KEYS[1], 'request', 'berth')
 if kept[1] and kept[1] ~= ARGV[1] then
   return {'mismatch'}

@@ -1,10 +1,10 @@
--- The leader ends its flight, or gives it up to whoever takes over: the last
--- events, how it ended and the recording in one step. A worker that no longer
--- leads changes nothing; one that says it again is answered as before.
+-- The leader ends its flight, or releases it for a takeover: the last events, the outcome
+-- and the recording in one step. A worker that no longer leads changes nothing; a
+-- repeated step gets the same answer.
 --
 -- KEYS: flight, events, followers, recording
 -- ARGV: flight, epoch, run, channels, notification, retention, after, last, part,
---       voids what came before (1), events or '', state, outcome,
+--       voids earlier events (1), events or '', state, outcome,
 --       recording or '', its time to live
 local channels, notification, retention = ARGV[4], ARGV[5], tonumber(ARGV[6])
 local state, outcome, recording = ARGV[12], ARGV[13], ARGV[14]

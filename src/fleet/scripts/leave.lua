@@ -1,4 +1,4 @@
--- A worker follows no more; the leader is told, who may be alone now.
+-- A worker stops following; the leader is notified, since it may have no follower left.
 --
 -- KEYS: flight, followers
 -- ARGV: flight, worker, channels, notification

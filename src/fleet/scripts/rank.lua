@@ -1,6 +1,6 @@
--- Whether a run leads a flight: it 'leads'; it is 'forgotten' where Redis has lost
--- what it knew, so that the leader is to restore it; or it is 'deposed'.
--- `kept` begins with the flight, the epoch, the run and the state.
+-- Returns a run's rank in a flight: 'leads'; 'forgotten' if Redis lost the leadership, so
+-- that the leader must restore it; or 'deposed'. `kept` starts with the flight, the
+-- epoch, the run and the state.
 local function rank(kept, flight, epoch, run)
   local kept_epoch, vacant = tonumber(kept[2] or '0'), kept[4] == 'vacant'
   if not kept[1] then

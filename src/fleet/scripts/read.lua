@@ -1,10 +1,9 @@
--- A worker hears the events of a flight after a mark, and how it stands. One
--- that follows also says that it is still there; the leader is told when one is
--- new.
+-- A worker reads the events after a position, and the flight's status. A follower also
+-- renews its registration; the leader is notified of a new one.
 --
 -- KEYS: flight, events, followers
--- ARGV: flight, worker, follows (1), after which mark, most batches, about how
---       many bytes of them, grace, channels, notification
+-- ARGV: flight, worker, follows (1), position to read after, most batches, approximate
+--       most bytes, grace, channels, notification
 local kept = redis.call('HMGET', KEYS[1], 'flight', 'epoch', 'run', 'state', 'lease', 'suspected',
   'owner', 'last', 'outcome', 'about')
 if kept[1] ~= ARGV[1] then

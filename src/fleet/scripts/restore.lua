@@ -1,5 +1,5 @@
--- A leader whose flight Redis has forgotten, or knows as it was in an earlier
--- epoch, has it kept again. Its events are then sent again from the first.
+-- A leader restores a flight that Redis has lost, or has in the state of an earlier
+-- epoch. It then sends all events again from the first.
 --
 -- KEYS: flight, events
 -- ARGV: flight, epoch, run, worker, lease, keep, about

@@ -1,5 +1,5 @@
--- What an idempotency key stood for has ended: it holds for the retention time,
--- or no longer, where it failed. Whoever does not own it changes nothing.
+-- Settles an idempotency key once its flight has ended: keeps it for the retention time,
+-- or frees it if the flight failed. Has no effect for any other than the owner.
 --
 -- KEYS: claim
 -- ARGV: owner, time to live or 0

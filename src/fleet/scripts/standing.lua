@@ -1,9 +1,9 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- How a flight stands. A silent leader is suspected first, and rung; it is lost
--- only when it has not answered to that within the grace: Redis itself may have
--- been away. A vacant flight is one that Redis has forgotten and followers know.
+-- Returns the status of a flight. A silent leader is first suspected and notified; it is
+-- lost only if it has not answered within the grace period, because Redis itself may have
+-- stalled. A vacant flight is one that Redis has lost and a follower knows.
 local function standing(key, state, lease, suspected, owner, grace, channels, notification)
   if state ~= 'vacant' and (state ~= 'running' or lease > now) then
     return state
