@@ -1,7 +1,7 @@
-//! What is kept of a flight: everything it told, and how it ended.
+//! A flight's recording: every event it published, and its end.
 //!
-//! Flights write recordings, the cache keeps them, listeners read them. Plain
-//! values, no I/O; [`codec`] makes bytes of them for other workers.
+//! Flights write recordings, the cache keeps them, subscribers read them. Plain values,
+//! no I/O; [`codec`] encodes them for other workers.
 
 pub mod codec;
 mod log;
@@ -11,31 +11,30 @@ use std::{fmt, sync::Arc, time::SystemTime};
 pub use self::log::{Gap, Joined, Log, MergedDelta, Reading};
 use crate::{event::Finish, price::Tier, telemetry::SpanRef};
 
-/// A 256-bit keyed hash that names what is executed, and so its recording.
+/// A 256-bit keyed hash that identifies an execution, and so its recording.
 pub type Key = [u8; 32];
 
-/// Why a flight was restarted: the worker that led it is gone, and another has
-/// taken over.
+/// Reason for a restart: the worker that led the flight is gone, and another took over.
 pub const WORKER_LOST: &str = "WORKER_LOST";
 
-/// Names a flight, on every worker: 128 random bits.
+/// Identifies a flight, on every worker: 128 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FlightId([u8; 16]);
 
 impl FlightId {
-    /// A new one.
+    /// Returns a random id.
     pub fn random() -> FlightId {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).expect("the system has randomness");
         FlightId(bytes)
     }
 
-    /// The id behind its bytes.
+    /// Returns the id with these bytes.
     pub fn from_bytes(bytes: [u8; 16]) -> FlightId {
         FlightId(bytes)
     }
 
-    /// Its bytes.
+    /// Returns the id's bytes.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -53,40 +52,39 @@ impl fmt::Debug for FlightId {
     }
 }
 
-/// What is executed, as far as money and people go.
+/// The facts about a request that pricing, metrics and logs need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
-    /// The model that is asked.
+    /// The requested model.
     pub model: String,
-    /// Which price counts.
+    /// The service tier, which sets the price.
     pub tier: Tier,
-    /// Whether the answer is to be JSON.
+    /// True if the answer must be JSON.
     pub json: bool,
 }
 
-/// What the cache keeps of a flight that completed: all that was told, and how
-/// it ended. Never changes.
+/// A completed flight as the cache keeps it: every event, and its end. Immutable.
 #[derive(Debug)]
 pub struct Recording {
-    /// The flight that told it.
+    /// The id of the recorded flight.
     pub flight: FlightId,
-    /// What was executed.
+    /// The request that it executed.
     pub subject: Arc<Subject>,
-    /// What was told.
+    /// Its events.
     pub log: Log,
-    /// How it ended.
+    /// Its end.
     pub finish: Finish,
-    /// The calls of the provider it took.
+    /// The upstream requests it took.
     pub attempts: u32,
-    /// When it ended.
+    /// The time of its end.
     pub recorded_at: SystemTime,
-    /// The span of the flight, where one was recorded: what those who are
-    /// answered from here link to.
+    /// The flight's span, if one was recorded: spans of executions answered from this
+    /// recording link to it.
     pub span: Option<SpanRef>,
 }
 
 impl Recording {
-    /// What it takes in memory, roughly.
+    /// Returns its approximate memory use in bytes.
     pub fn bytes(&self) -> usize {
         size_of::<Recording>() + self.log.bytes()
     }

@@ -1,5 +1,5 @@
-//! Failures as they travel: those that are the flight's, and so everybody's. One
-//! that belongs to a caller, or to the worker that ran the flight, stays there.
+//! Encodes failures that belong to a flight and so to all its subscribers. A failure of
+//! one caller, or of the worker that ran the flight, is not encoded.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn fault(error: &Error) -> Option<wire::Fault> {
             wire::Fault::OutputSchemaMismatch(output(problem, text))
         }
         Error::OutputTooLarge { limit_bytes } => wire::Fault::OutputTooLarge(*limit_bytes as u64),
-        // No flight ends in these, or another worker may do better.
+        // These do not end a flight, or another worker may succeed.
         Error::InvalidNodeConfig(_)
         | Error::UnknownNodeType { .. }
         | Error::NotCached
@@ -65,8 +65,8 @@ fn output(problem: &str, text: &str) -> wire::Output {
 
 impl From<&ProviderError> for wire::Provider {
     fn from(error: &ProviderError) -> wire::Provider {
-        // Whom else it is about, and whether to remember it, is for the worker
-        // that asked.
+        // The affected accounts and the caching of refusals are decided by the worker
+        // that sent the upstream request.
         let ProviderError {
             kind,
             http_status,

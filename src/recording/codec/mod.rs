@@ -1,10 +1,10 @@
-//! Recordings, events and failures as bytes, for workers of the same fleet, which
-//! may be of different releases.
+//! Encodes recordings, events and failures for workers of the same fleet, which may run
+//! different releases.
 //!
-//! The first byte is the format's version, the second says what it is, the third
-//! how it is packed. A version, a kind or a content that is not known is
-//! [`Unreadable`], which is as good as not there: a worker never guesses. Reading
-//! never panics, and never takes much more memory than the bytes given.
+//! The first byte is the format's version, the second the kind of content, the third the
+//! packing. An unknown version, kind or content is [`Unreadable`] and treated as absent:
+//! a worker never guesses. Decoding never panics, and never takes much more memory than
+//! the bytes given.
 
 mod failure;
 mod packing;
@@ -29,18 +29,18 @@ use crate::{
     telemetry::SpanRef,
 };
 
-/// Why bytes are not what they were taken for.
+/// The reason why bytes cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// They are of a release that writes otherwise.
+    /// Another release wrote them, in another version of the format.
     #[error("the format is of another version")]
     Version,
-    /// They are damaged, or something else.
+    /// They are damaged, or of another kind.
     #[error("the content is not what it should be")]
     Content,
 }
 
-/// Raised when readers of the format before would misunderstand this one.
+/// Raised when readers of the previous format would misunderstand this one.
 const VERSION: u8 = 1;
 
 #[derive(Clone, Copy)]
@@ -51,7 +51,7 @@ enum Kind {
     Part = 4,
 }
 
-/// A recording as bytes.
+/// Encodes a recording.
 pub fn encode_recording(recording: &Recording) -> Vec<u8> {
     let since_1970 = recording.recorded_at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let message = wire::Recording {
@@ -70,7 +70,11 @@ pub fn encode_recording(recording: &Recording) -> Vec<u8> {
     write(Kind::Recording, &message)
 }
 
-/// The recording behind bytes.
+/// Decodes a recording.
+///
+/// # Errors
+///
+/// [`Unreadable`] if the bytes are damaged or of another version.
 pub fn decode_recording(bytes: &[u8]) -> Result<Recording, Unreadable> {
     let message: wire::Recording = read(Kind::Recording, bytes)?;
     let flight: [u8; 16] = message.flight.try_into().map_err(|_| Unreadable::Content)?;
@@ -88,23 +92,31 @@ pub fn decode_recording(bytes: &[u8]) -> Result<Recording, Unreadable> {
     })
 }
 
-/// The events of a log, or of a part of one, as bytes.
+/// Encodes the events of a log, or of a part of one.
 pub fn encode_events(events: &Log) -> Vec<u8> {
     write(Kind::Events, &events.to_wire())
 }
 
-/// The events behind bytes, with their numbers: for [`Log::follow`].
+/// Decodes events with their numbers, for [`Log::follow`].
+///
+/// # Errors
+///
+/// [`Unreadable`] if the bytes are damaged or of another version.
 pub fn decode_events(bytes: &[u8]) -> Result<Log, Unreadable> {
     Log::from_wire(read(Kind::Events, bytes)?)
 }
 
-/// How a flight failed, as bytes; `None` where that is the news of one caller or
-/// worker alone, so that another may run the flight.
+/// Encodes a flight's failure; `None` if it concerns only one caller or worker, so that
+/// another worker may run the flight.
 pub fn encode_failure(error: &Error, usage: Option<&Usage>) -> Option<Vec<u8>> {
     failure::to_wire(error, usage).map(|failure| write(Kind::Failure, &failure))
 }
 
-/// The failure behind bytes, and the tokens that were used.
+/// Decodes a failure and the tokens that were used.
+///
+/// # Errors
+///
+/// [`Unreadable`] if the bytes are damaged or of another version.
 pub fn decode_failure(bytes: &[u8]) -> Result<(Error, Option<Usage>), Unreadable> {
     failure::from_wire(read(Kind::Failure, bytes)?)
 }

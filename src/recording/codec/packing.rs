@@ -1,14 +1,14 @@
-//! How a content is packed: as it is, or compressed where that is worth while.
+//! Packs content: plain, or compressed if that makes it smaller.
 
 use std::borrow::Cow;
 
 use super::Unreadable;
 
-/// Less is not worth a look.
+/// Smaller content is not compressed.
 const MIN_BYTES: usize = 512;
-/// Quick: a recording is packed once and a look-up must not wait.
+/// The fastest level: lookups wait for packing.
 const LEVEL: i32 = 1;
-/// Few bytes may not ask for much memory, whoever wrote them.
+/// Limits the memory that a few bytes can claim when unpacked, whoever wrote them.
 const MAX_RATIO: usize = 64;
 
 const PLAIN: u8 = 0;

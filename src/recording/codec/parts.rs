@@ -1,5 +1,5 @@
-//! Events that take more than may be sent at a time, such as the one long text of
-//! a provider that does not stream: as several parts, and back.
+//! Splits events that exceed the size of one message, such as the single long text of a
+//! provider that does not stream, and joins the parts again.
 
 use super::{Kind, Unreadable, VERSION, decode_events, encode_events};
 use crate::recording::Log;
@@ -7,7 +7,7 @@ use crate::recording::Log;
 const FIRST: u8 = 1;
 const LAST: u8 = 2;
 
-/// Events as bytes: one value where they fit, otherwise parts that do.
+/// Encodes events: as one value if it fits `most_bytes`, otherwise as parts that do.
 pub fn encode_events_in_parts(events: &Log, most_bytes: usize) -> Vec<Vec<u8>> {
     let whole = encode_events(events);
     if whole.len() <= most_bytes {
@@ -22,18 +22,22 @@ pub fn encode_events_in_parts(events: &Log, most_bytes: usize) -> Vec<Vec<u8>> {
     whole.chunks(most_bytes).enumerate().map(part).collect()
 }
 
-/// Puts parts together, as they come.
+/// Joins parts in order of arrival.
 #[derive(Debug, Default)]
 pub struct Parts(Vec<u8>);
 
 impl Parts {
-    /// Whether parts have come that are not whole yet.
+    /// Returns true if parts have arrived and the last one is missing.
     pub fn is_waiting(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// Takes what comes next; the events, once they are whole. A beginning voids
-    /// what was begun before.
+    /// Takes the next part or whole value, and returns the events once they are complete.
+    /// A first part discards an earlier incomplete value.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`] if the bytes cannot be decoded, or a first part is missing.
     pub fn take(&mut self, bytes: &[u8]) -> Result<Option<Log>, Unreadable> {
         let [VERSION, kind, place, part @ ..] = bytes else {
             return decode_events(bytes).map(Some);

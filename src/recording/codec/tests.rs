@@ -7,7 +7,7 @@ use crate::{
     recording::{Reading, WORKER_LOST},
 };
 
-/// What may happen to a log.
+/// An operation on a log.
 #[derive(Debug, Clone)]
 enum Event {
     Text(u32, String),
@@ -17,8 +17,8 @@ enum Event {
     Restart(&'static str),
 }
 
-/// A few letters of one, three and four bytes. Patterns would do as well, and are
-/// read anew for every value: that takes seconds.
+/// Characters of one, three and four bytes. A regex strategy is parsed again for every
+/// value, which takes seconds.
 fn text() -> impl Strategy<Value = String> + Clone {
     let letter = prop::sample::select(&['a', '한', '\u{1f600}'][..]);
     prop::collection::vec(letter, 0..5).prop_map(String::from_iter)
@@ -62,7 +62,7 @@ fn log_of(events: &[Event]) -> Log {
     log
 }
 
-/// Every event of a log by itself, with its number.
+/// Returns every event of a log by itself, with its number.
 fn recorded(log: &Log) -> Vec<(u64, Reading)> {
     let mut cursor = 0;
     let mut recorded = Vec::new();
@@ -105,7 +105,7 @@ proptest! {
         prop_assert_eq!((after.attempts, after.recorded_at), (before.attempts, before.recorded_at));
     }
 
-    /// Batches taken as a log grows, read late, twice and overlapping.
+    /// Batches are read as the log grows: late, repeated and overlapping.
     #[test]
     fn a_follower_of_batches_tells_what_its_leader_told(
         events in events(),
@@ -142,7 +142,7 @@ proptest! {
         prop_assert_eq!((gap.from, follower.last()), (1, 0));
     }
 
-    /// However small the batches and the parts of one, and whatever is sent again.
+    /// Holds for any batch and part size, and if batches are sent again.
     #[test]
     fn events_that_travel_in_pieces_are_told_as_they_were(
         events in events(),

@@ -1,10 +1,10 @@
-//! The messages that recordings, events and failures travel in. Their numbers
-//! are the format: a field is never given another meaning, and one that readers
-//! cannot do without raises the format's version.
+//! The protobuf messages of recordings, events and failures. Field numbers are the
+//! format: a field never changes its meaning, and one that readers need raises the
+//! format's version.
 
 use prost::{Message, Oneof};
 
-/// A finished flight.
+/// A completed flight.
 #[derive(Clone, PartialEq, Message)]
 pub(in crate::recording) struct Recording {
     #[prost(bytes = "vec", tag = "1")]
@@ -44,7 +44,7 @@ pub(in crate::recording) struct Subject {
 
 #[derive(Clone, PartialEq, Message)]
 pub(in crate::recording) struct Finish {
-    /// Each by its word in the OpenAI-compatible API.
+    /// Each as its word in the OpenAI-compatible API.
     #[prost(string, repeated, tag = "1")]
     pub(in crate::recording) finish_reasons: Vec<String>,
     #[prost(message, optional, tag = "2")]
@@ -69,7 +69,7 @@ pub(in crate::recording) struct Usage {
     pub(in crate::recording) reasoning_tokens: Option<u64>,
 }
 
-/// Consecutive events, or all there are.
+/// Consecutive events of a log, or all of them.
 #[derive(Clone, PartialEq, Message)]
 pub(in crate::recording) struct Log {
     #[prost(message, repeated, tag = "1")]
@@ -81,7 +81,7 @@ pub(in crate::recording) struct Log {
 
 #[derive(Clone, PartialEq, Message)]
 pub(in crate::recording) struct Entry {
-    /// The number of its first event.
+    /// The number of the first event.
     #[prost(uint64, tag = "1")]
     pub(in crate::recording) first: u64,
     #[prost(uint32, tag = "2")]
@@ -109,7 +109,7 @@ pub(in crate::recording) enum Content {
 pub(in crate::recording) struct Run {
     #[prost(string, tag = "1")]
     pub(in crate::recording) text: String,
-    /// The bytes of each piece.
+    /// The length of each piece, in bytes.
     #[prost(uint32, repeated, tag = "2")]
     pub(in crate::recording) lengths: Vec<u32>,
 }
@@ -134,7 +134,7 @@ pub(in crate::recording) struct Restarted {
     pub(in crate::recording) reason: String,
 }
 
-/// How a flight ended without an answer.
+/// A flight's end without an answer.
 #[derive(Clone, PartialEq, Message)]
 pub(in crate::recording) struct Failure {
     #[prost(message, optional, tag = "1")]
@@ -153,14 +153,14 @@ pub(in crate::recording) enum Fault {
     OutputNotJson(Output),
     #[prost(message, tag = "5")]
     OutputSchemaMismatch(Output),
-    /// The bound.
+    /// The limit, in bytes.
     #[prost(uint64, tag = "6")]
     OutputTooLarge(u64),
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(in crate::recording) struct Provider {
-    /// By its reason, such as `MODEL_NOT_FOUND`.
+    /// The kind's reason, such as `MODEL_NOT_FOUND`.
     #[prost(string, tag = "1")]
     pub(in crate::recording) kind: String,
     #[prost(uint32, optional, tag = "2")]
@@ -180,7 +180,7 @@ pub(in crate::recording) struct Provider {
 
 #[derive(Clone, PartialEq, Message)]
 pub(in crate::recording) struct Deadline {
-    /// By its reason, such as `IDLE_TIMEOUT`.
+    /// The deadline's reason, such as `IDLE_TIMEOUT`.
     #[prost(string, tag = "1")]
     pub(in crate::recording) deadline: String,
     /// Milliseconds.

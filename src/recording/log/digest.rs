@@ -1,10 +1,10 @@
-//! A digest of all that a log says, however it was put together: two workers that
-//! have the same events have the same digest.
+//! A digest of a log's content, independent of how its events were batched: two workers
+//! with the same events get the same digest.
 
 use super::{Joined, Log};
 
 impl Log {
-    /// The digest of the choices as joined, and of the number of the last event.
+    /// Returns the digest of the joined choices and of the last event's number.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.last.to_le_bytes());
@@ -18,7 +18,7 @@ impl Log {
 fn hash_choice(hasher: &mut blake3::Hasher, choice: &Joined) {
     let Joined { text, reasoning, tool_calls, logprobs } = choice;
     let mut part = |bytes: &[u8]| {
-        // The length first, so that no two choices read the same.
+        // The length comes first, so that different choices never hash the same bytes.
         hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
     };
     part(text.as_bytes());

@@ -1,11 +1,9 @@
-//! What a flight has told so far: an append-only, bounded list of events, each
-//! with its sequence number.
+//! A flight's events: an append-only list of bounded size, numbered in sequence.
 //!
-//! Nearly every event is a few characters of text, so the log does not keep
-//! events but *runs*: consecutive pieces of one kind and choice, as one text
-//! with a mark where each piece ended. A piece costs its bytes and four more,
-//! and whoever reads late gets many pieces with one copy. Sequence numbers stay
-//! exact: a reader may stop and resume after any single piece.
+//! Most events are a few characters of text, so the log stores *runs* instead of events:
+//! consecutive pieces of one kind and choice, as one text with the end of each piece. A
+//! piece costs its bytes and four more, and a late reader gets many pieces with one copy.
+//! Sequence numbers stay exact: a reader can stop and resume after any piece.
 
 mod digest;
 mod slice;
@@ -27,14 +25,14 @@ pub struct Log {
     /// The sequence number of the last event; 0 before the first.
     last: u64,
     bytes: usize,
-    /// The buffers of a run that was absorbed, for the next one.
+    /// The buffers of an absorbed run, reused by the next one.
     spare: Option<Run>,
 }
 
-/// Consecutive events of one choice that can be told as one.
+/// Consecutive events of one choice that can be merged into one delta.
 #[derive(Debug)]
 struct Entry {
-    /// The sequence number of its first event.
+    /// The sequence number of the first event.
     first: u64,
     content: Content,
 }
@@ -52,7 +50,7 @@ struct Run {
     choice: u32,
     kind: RunKind,
     text: String,
-    /// Where each piece ended in `text`.
+    /// The end of each piece in `text`, as a byte offset.
     ends: Vec<u32>,
 }
 
@@ -63,61 +61,61 @@ enum RunKind {
     Reasoning,
 }
 
-/// What a reader gets: one or more events, told as one.
+/// One or more events, merged for a reader.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reading {
     /// Output.
     Delta(MergedDelta),
-    /// What came before is void.
+    /// All earlier output is void.
     Restarted {
-        /// The attempt that begins.
+        /// The number of the attempt that starts.
         attempt: u32,
-        /// Why the one before was given up.
+        /// The reason for giving up the previous attempt.
         reason: &'static str,
     },
 }
 
-/// Consecutive deltas of one choice, as one.
+/// Consecutive deltas of one choice, merged.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MergedDelta {
     /// The choice, from 0.
     pub choice: u32,
-    /// More text.
+    /// The added text.
     pub text: String,
-    /// More reasoning.
+    /// The added reasoning.
     pub reasoning: String,
-    /// Fragments of tool calls in order, at most one of each call: LangChain adds
-    /// fragments up across deltas, not within one.
+    /// Fragments of tool calls in order, at most one per call: LangChain adds fragments
+    /// up across deltas, not within one.
     pub tool_calls: Vec<ToolCallFragment>,
     /// The provider's `logprobs` object; a delta never spans two of them.
     pub logprobs: String,
 }
 
-/// One choice, joined.
+/// One choice with all its deltas joined.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Joined {
-    /// The text.
+    /// The complete text.
     pub text: String,
-    /// The reasoning.
+    /// The complete reasoning.
     pub reasoning: String,
-    /// The tool calls, by index, each as one fragment.
+    /// The tool calls by index, each as one fragment.
     pub tool_calls: Vec<ToolCallFragment>,
-    /// The `logprobs` objects as one JSON text; empty when there were none.
+    /// The `logprobs` objects as one JSON text; empty if there were none.
     pub logprobs: String,
 }
 
 impl Log {
-    /// The sequence number of the last event; 0 before the first.
+    /// Returns the sequence number of the last event; 0 before the first.
     pub fn last(&self) -> u64 {
         self.last
     }
 
-    /// What the log takes in memory, roughly.
+    /// Returns the log's approximate memory use in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether there is nothing in it.
+    /// Returns true if the log holds no events.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -133,13 +131,14 @@ impl Log {
         }
     }
 
-    /// Voids what is there: the next event says so, and what follows is a new
-    /// beginning. Numbers go on.
+    /// Voids all output: the next event is a restart, and the new attempt's output
+    /// follows. Numbers continue.
     pub fn restart(&mut self, attempt: u32, reason: &'static str) {
         self.restart_at(self.last + 1, attempt, reason);
     }
 
-    /// The same, and numbers go on from `number`, which is beyond the last.
+    /// Restarts like [`restart`](Log::restart), but numbers continue from `number`, which
+    /// must be above the last.
     pub fn restart_at(&mut self, number: u64, attempt: u32, reason: &'static str) {
         self.entries.clear();
         self.bytes = 0;
@@ -147,13 +146,13 @@ impl Log {
         self.push(Content::Restarted { attempt, reason });
     }
 
-    /// Whether it begins with a restart: what came before it is void.
+    /// Returns true if the log begins with a restart, which voids everything before it.
     pub fn voids(&self) -> bool {
         matches!(self.entries.first(), Some(Entry { content: Content::Restarted { .. }, .. }))
     }
 
-    /// Moves the events of `staged` to the end of this log and empties it;
-    /// its buffers stay for the next time.
+    /// Moves the events of `staged` to the end of this log, and keeps its buffers for
+    /// reuse.
     pub fn absorb(&mut self, staged: &mut Log) {
         let mut spare = None;
         for entry in staged.entries.drain(..) {
@@ -172,9 +171,9 @@ impl Log {
         staged.spare = spare;
     }
 
-    /// The events after number `cursor`, told as one, with the number of the
-    /// last of them; `None` when there are none yet. Stops after about
-    /// `max_bytes`, at the end of an event.
+    /// Returns the events after number `cursor`, merged, with the number of the last of
+    /// them; `None` if there are none yet. Stops after about `max_bytes`, at the end of
+    /// an event.
     pub fn read(&self, cursor: u64, max_bytes: usize) -> Option<(u64, Reading)> {
         let start = self.entries.partition_point(|entry| entry.last() <= cursor);
         let first = self.entries.get(start)?;
@@ -198,7 +197,7 @@ impl Log {
         Some((reached, Reading::Delta(merged)))
     }
 
-    /// Whether a choice has text, reasoning or a tool call; white space is none.
+    /// Returns true if a choice has text other than white space, or a tool call.
     pub fn says(&self, choice: u32) -> bool {
         let entries = self.entries.iter().filter(|entry| entry.choice() == choice);
         entries.map(|entry| &entry.content).any(|content| match content {
@@ -208,7 +207,7 @@ impl Log {
         })
     }
 
-    /// The choices, joined; `count` of them at least, by index.
+    /// Returns the joined choices by index, at least `count` of them.
     pub fn join(&self, count: usize) -> Vec<Joined> {
         let mut choices = vec![Joined::default(); count];
         let mut logprobs: Vec<Vec<&str>> = vec![Vec::new(); count];
@@ -270,7 +269,7 @@ impl Entry {
         }
     }
 
-    /// Whether it can be told in the same delta as what is merged already.
+    /// Returns true if it can be merged into the same delta.
     fn joins(&self, merged: &MergedDelta) -> bool {
         !matches!(self.content, Content::Restarted { .. })
             && self.choice() == merged.choice
@@ -278,7 +277,7 @@ impl Entry {
             && !self.is_of_a_call_in(merged)
     }
 
-    /// Whether it goes on with a tool call that the delta has a fragment of.
+    /// Returns true if it continues a tool call that the delta already has a fragment of.
     fn is_of_a_call_in(&self, merged: &MergedDelta) -> bool {
         let Content::ToolCall(_, fragment) = &self.content else {
             return false;
@@ -286,8 +285,7 @@ impl Entry {
         merged.tool_calls.iter().any(|call| call.index == fragment.index)
     }
 
-    /// Copies the events after `cursor`; returns the number reached and the
-    /// bytes copied.
+    /// Copies the events after `cursor`; returns the last number and the bytes copied.
     fn copy_into(&self, merged: &mut MergedDelta, cursor: u64, room: usize) -> (u64, usize) {
         match &self.content {
             Content::Run(run) => {
@@ -363,8 +361,8 @@ impl Run {
         self.ends.extend(other.ends.iter().map(|end| offset + end));
     }
 
-    /// The pieces after the first `done`, about `room` bytes of them and one
-    /// piece at least: how many pieces are then done, and their text.
+    /// Returns the pieces after the first `done` as one text of about `room` bytes, at
+    /// least one piece, with the number of pieces done then.
     fn slice(&self, done: usize, room: usize) -> (usize, &str) {
         let from = done.checked_sub(1).map_or(0, |previous| self.ends[previous] as usize);
         let fitting = self.ends.partition_point(|end| *end as usize <= from.saturating_add(room));
@@ -395,9 +393,8 @@ impl Joined {
     }
 }
 
-/// Joins `logprobs` objects: lists are chained (both of the provider's forms
-/// are objects of lists), anything else is as the last object says, `null` not
-/// counting.
+/// Joins `logprobs` objects: lists are concatenated (both of the provider's forms are
+/// objects of lists); otherwise the last value other than `null` wins.
 fn join_logprobs(parts: &[&str]) -> String {
     if let [] | [_] = parts {
         return parts.concat();

@@ -1,26 +1,26 @@
-//! Parts of a log, and a log that follows another by its parts: how events
-//! travel between workers without one being lost or told twice.
+//! Slices of a log, and a log that follows another by its slices, so that events reach
+//! other workers without loss or duplication.
 
 use super::{Content, Entry, Log, Run};
 
-/// Events between those a log has and those it was given are missing.
+/// Events are missing between a log and the events to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the events from {from} to {until} are missing")]
 pub struct Gap {
-    /// The first event that is missing.
+    /// The first missing event.
     pub from: u64,
-    /// The last one.
+    /// The last missing event.
     pub until: u64,
 }
 
 impl Log {
-    /// The sequence number of the first event that is there; 0 when there is
-    /// none. What came before it is void.
+    /// Returns the sequence number of the first event; 0 if there is none. Anything
+    /// before it is void.
     pub fn first(&self) -> u64 {
         self.entries.first().map_or(0, |entry| entry.first)
     }
 
-    /// A copy of the events after number `cursor`, with their numbers.
+    /// Returns a copy of the events after number `cursor`, with their numbers.
     pub fn after(&self, cursor: u64) -> Log {
         let start = self.entries.partition_point(|entry| entry.last() <= cursor);
         let mut part = Log { last: self.last, ..Log::default() };
@@ -30,8 +30,8 @@ impl Log {
         part
     }
 
-    /// A copy of the first events, with their numbers: about `room` bytes of them,
-    /// and one at least. One that needs more comes by itself.
+    /// Returns a copy of the first events, with their numbers: about `room` bytes, at
+    /// least one event. An event larger than that is returned alone.
     pub fn up_to(&self, room: usize) -> Log {
         let mut part = Log::default();
         for entry in &self.entries {
@@ -49,10 +49,12 @@ impl Log {
         part
     }
 
-    /// Appends those events of `part` that this log has not yet. A restart voids
-    /// what is there, as it did where `part` comes from, and may follow anything.
+    /// Appends the events of `part` that this log does not have yet. A restart voids what
+    /// is there, as it did in the log `part` comes from, and may follow anything.
     ///
-    /// On a [`Gap`] what comes before it has been appended.
+    /// # Errors
+    ///
+    /// [`Gap`] if events are missing; the events before the gap have been appended.
     pub fn follow(&mut self, part: Log) -> Result<(), Gap> {
         for entry in part.entries {
             if entry.last() <= self.last {
@@ -72,8 +74,7 @@ impl Log {
         Ok(())
     }
 
-    /// Merges an entry that comes next with the one before it, where they can be
-    /// told as one.
+    /// Appends the next entry, merged into the last one if they are of one run.
     fn join_or_keep(&mut self, entry: Entry) {
         match (&entry.content, self.entries.last_mut().map(|last| &mut last.content)) {
             (Content::Run(run), Some(Content::Run(last))) if last.continues(run) => {
@@ -84,7 +85,7 @@ impl Log {
         }
     }
 
-    /// Keeps an entry as it is; its number is the caller's affair.
+    /// Appends an entry unmerged; the caller maintains `last`.
     pub(super) fn keep(&mut self, entry: Entry) {
         self.bytes += size_of::<Entry>() + entry.content.bytes();
         self.entries.push(entry);
@@ -94,7 +95,7 @@ impl Log {
 // === impl Entry ===
 
 impl Entry {
-    /// What its first event takes.
+    /// Returns the size of its first event in bytes.
     fn first_bytes(&self) -> usize {
         match &self.content {
             Content::Run(run) => run.ends[0] as usize,
@@ -102,8 +103,8 @@ impl Entry {
         }
     }
 
-    /// Its first events, as many as there is room for and one at least; whether
-    /// these are all.
+    /// Returns its first events, as many as fit `room` and at least one; true if these
+    /// are all.
     fn up_to(&self, room: usize) -> (Entry, bool) {
         let Content::Run(run) = &self.content else {
             return (self.after(self.first - 1), true);
@@ -113,7 +114,7 @@ impl Entry {
         (Entry { first: self.first, content: Content::Run(first) }, until == run.ends.len())
     }
 
-    /// The events after number `cursor`, which is not beyond the last.
+    /// Returns the events after number `cursor`, which must be below the last.
     fn after(&self, cursor: u64) -> Entry {
         let done = cursor.saturating_sub(self.first - 1);
         let content = match &self.content {

@@ -147,8 +147,8 @@ fn logprobs_are_chained() {
 }
 
 proptest! {
-    /// However a log is staged, read and resumed, every reader ends with
-    /// the same text for each choice, and numbers only rise.
+    /// However a log is staged, read and resumed, every reader gets the same text for
+    /// each choice, and numbers only rise.
     #[test]
     fn whoever_reads_gets_everything_once(
         pieces in prop::collection::vec((0u32..3, any::<bool>(), "[a-zé]{0,5}"), 0..60),

@@ -1,5 +1,5 @@
-//! A log as it travels: [`wire`](crate::recording::codec::wire) messages, and
-//! back with everything checked.
+//! Converts a log to [`wire`](crate::recording::codec::wire) messages, and back with
+//! every field validated.
 
 use super::{Content, Entry, Log, Run, RunKind};
 use crate::{
@@ -11,10 +11,10 @@ use crate::{
     },
 };
 
-/// No provider gives more choices; a log that speaks of a later one is none.
+/// Above any provider's number of choices; a log with a later one is invalid.
 const MAX_CHOICES: u32 = 1024;
 
-/// No flight tells more events.
+/// Above any flight's number of events.
 const MAX_SEQUENCE: u64 = 1 << 48;
 
 impl Log {
@@ -111,8 +111,8 @@ impl Run {
     }
 }
 
-/// The reason by its own name: why an attempt was given up, or that its worker
-/// was lost.
+/// Returns the static text of a restart's reason: a provider error's, or the loss of a
+/// worker.
 fn restart_reason(text: &str) -> Option<&'static str> {
     if text == WORKER_LOST {
         return Some(WORKER_LOST);
