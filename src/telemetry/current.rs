@@ -1,5 +1,5 @@
-//! The span that the work at hand belongs to: set by who runs the work, for as
-//! long as it is polled, and asked by whoever has something to tell of it.
+//! The span of the current work: set while a future is polled or a closure runs,
+//! and read by whatever adds to it.
 
 use std::future::Future;
 
@@ -9,18 +9,18 @@ tokio::task_local! {
     static CURRENT: Span;
 }
 
-/// The span of the work at hand; one that nobody records where there is none.
+/// Returns the span of the current work, or one that records nothing.
 pub fn current() -> Span {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
 
 impl Span {
-    /// Runs a future as work of this span.
+    /// Runs a future with this span as the current one.
     pub fn scope<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(self, work)
     }
 
-    /// Does something as work of this span.
+    /// Runs a closure with this span as the current one.
     pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
         CURRENT.sync_scope(self.clone(), work)
     }

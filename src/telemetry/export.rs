@@ -1,4 +1,4 @@
-//! The ways to a collector: OTLP over gRPC or HTTP, with headers, TLS and
+//! The exporters to a collector: OTLP over gRPC or HTTP, with headers, TLS and
 //! compression as configured.
 
 use std::{collections::HashMap, thread};
@@ -17,8 +17,8 @@ use tonic::{
 
 use super::settings::{Collector, Protocol};
 
-/// The way for spans. To be called where a runtime can be found that lives as
-/// long as the exporter.
+/// Builds the exporter of spans. Must be called within a runtime that outlives the
+/// exporter.
 pub(super) fn spans(collector: &Collector) -> anyhow::Result<SpanExporter> {
     let builder = SpanExporter::builder();
     let exporter = match collector.protocol {
@@ -28,7 +28,7 @@ pub(super) fn spans(collector: &Collector) -> anyhow::Result<SpanExporter> {
     exporter.context("the way to the collector cannot be set up")
 }
 
-/// The way for metrics, likewise.
+/// Builds the exporter of metrics, likewise.
 pub(super) fn metrics(collector: &Collector) -> anyhow::Result<MetricExporter> {
     let builder = MetricExporter::builder();
     let exporter = match collector.protocol {
@@ -53,7 +53,7 @@ fn http<B: WithHttpConfig + WithExportConfig>(
     builder: B,
     collector: &Collector,
 ) -> anyhow::Result<B> {
-    // Checked like those of gRPC, and then given as texts.
+    // Validated as gRPC's headers are, then passed on as text.
     headers(collector)?;
     let headers = collector.headers.iter();
     let headers: HashMap<String, String> =
@@ -67,7 +67,7 @@ fn http<B: WithHttpConfig + WithExportConfig>(
     Ok(if collector.gzip { builder.with_compression(Compression::Gzip) } else { builder })
 }
 
-/// Connects when it is first used, and again when it has to.
+/// Creates a channel that connects on first use and reconnects as needed.
 fn channel(collector: &Collector) -> anyhow::Result<Channel> {
     let endpoint = Endpoint::from_shared(collector.url.as_str().to_owned())?
         .timeout(collector.timeout)
@@ -86,8 +86,8 @@ fn channel(collector: &Collector) -> anyhow::Result<Channel> {
     Ok(endpoint.connect_lazy())
 }
 
-/// The exporter's thread has no runtime, so the client brings its own; it must
-/// not be made where there is one.
+/// Builds the HTTP client on a thread of its own: a blocking client brings its own
+/// runtime and must not be built inside another.
 fn client(collector: &Collector) -> anyhow::Result<reqwest::blocking::Client> {
     let mut builder = reqwest::blocking::Client::builder()
         .timeout(collector.timeout)

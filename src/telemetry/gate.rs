@@ -1,8 +1,8 @@
-//! The queue that spans wait in for their way out: bounded, and what finds no
-//! room in it, or is not taken by the collector, is counted.
+//! The bounded queue of spans before their export. Counts the spans that find the
+//! queue full or that the collector does not accept.
 //!
-//! The SDK's batch processor drops too, but does not tell how much. This gate
-//! stands before it, so that it never has to.
+//! The SDK's batch processor also drops spans, but does not report how many. The
+//! gate in front of it admits no more than the processor can hold.
 
 use std::{
     fmt,
@@ -22,12 +22,12 @@ use opentelemetry_sdk::{
 
 use super::{limiter::Limiter, settings::Queue};
 
-/// What was dropped, so far. Clones count the same.
+/// The number of dropped spans. Clones share the count.
 #[derive(Debug, Clone, Default)]
 pub struct Dropped(Arc<AtomicU64>);
 
 impl Dropped {
-    /// Spans that never reached the collector, as far as is known.
+    /// Returns the number of spans known not to have reached the collector.
     pub fn spans(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -37,14 +37,14 @@ impl Dropped {
     }
 }
 
-/// The queue's entrance.
+/// The entrance of the queue.
 #[derive(Debug)]
 pub(super) struct Gate {
     queue: BatchSpanProcessor,
     room: Arc<Room>,
 }
 
-/// The queue's exit.
+/// The exit of the queue.
 #[derive(Debug)]
 struct Exit<E> {
     exporter: E,
@@ -58,11 +58,11 @@ struct Room {
     dropped: Dropped,
 }
 
-/// A collector that stays away is mentioned now and then.
+/// Limits the warnings about an unreachable collector to one a minute.
 static COMPLAINTS: Limiter = Limiter::new(1, Duration::from_secs(60));
 
 impl Gate {
-    /// A queue before an exporter, which is called on a thread of its own.
+    /// Creates a queue in front of an exporter, which runs on a thread of its own.
     pub(super) fn new(
         exporter: impl SpanExporter + 'static,
         queue: Queue,
@@ -144,8 +144,8 @@ impl Room {
     }
 }
 
-/// The SDK's words name the cause; they may also name the address, which is for
-/// those who look closely.
+/// The SDK's error names the cause and possibly the address, so it is logged at a
+/// finer level.
 fn complain(error: &impl fmt::Display, dropped: &Dropped) {
     if COMPLAINTS.pass("spans").is_some() {
         let dropped = dropped.spans();
@@ -163,7 +163,8 @@ mod tests {
 
     use super::*;
 
-    /// Takes a batch whenever it is told to, and says whether it went well.
+    /// An exporter that waits for a signal before it takes a batch and returns the
+    /// result it is given.
     #[derive(Debug)]
     struct Waiting(Mutex<mpsc::Receiver<bool>>);
 

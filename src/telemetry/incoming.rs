@@ -1,5 +1,5 @@
-//! Whose child the span of a call is: W3C `traceparent` and `tracestate`, and
-//! what of the caller's `baggage` the operator lets in.
+//! Extracts a call's trace context: W3C `traceparent` and `tracestate`, and the
+//! entries of the caller's `baggage` that the operator allows.
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -12,11 +12,11 @@ use opentelemetry_sdk::propagation::BaggagePropagator;
 
 use super::{names::sparkler, span::Recorder};
 
-/// A longer value of the baggage is not taken.
+/// Longer baggage values are ignored.
 const MAX_BAGGAGE_BYTES: usize = 256;
 
-/// The caller's span, where there is one, by the W3C's Trace Context: one
-/// `traceparent` that is valid; `tracestate` counts only with it, and as a whole.
+/// Returns the caller's span, by W3C Trace Context: exactly one valid
+/// `traceparent`. `tracestate` counts only with it, and only as a whole.
 pub(super) fn parent(headers: &HeaderMap) -> Option<SpanContext> {
     let mut values = headers.get_all("traceparent").iter();
     let (Some(text), None) = (values.next(), values.next()) else {
@@ -28,8 +28,8 @@ pub(super) fn parent(headers: &HeaderMap) -> Option<SpanContext> {
     parent.is_valid().then_some(parent)
 }
 
-/// `version-trace-span-flags`, each of its length and in lower case. Later
-/// versions may have more after that; version `ff` is none.
+/// Parses `version-trace-span-flags`, each of fixed length and in lower case. Later
+/// versions may append fields; version `ff` is invalid.
 fn ids(text: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
     let (version, rest) = (hex(text.get(..2)?)?, text.get(2..)?);
     let parts = [(1, 33), (34, 50), (51, 53)].map(|(from, to)| rest.get(from..to));
@@ -43,25 +43,26 @@ fn ids(text: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
     }
     let trace = TraceId::from(hex(trace)?);
     let span = SpanId::from(u64::try_from(hex(span)?).ok()?);
-    // Of the flags this version knows one.
+    // This version defines one flag.
     let flags = TraceFlags::new(u8::try_from(hex(flags)?).ok()?) & TraceFlags::SAMPLED;
     Some((trace, span, flags))
 }
 
-/// A number in lower-case hexadecimal digits, and nothing else.
+/// Parses a number in lower-case hexadecimal digits.
 fn hex(text: &str) -> Option<u128> {
     let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     u128::from_str_radix(text, 16).ok().filter(|_| digits)
 }
 
-/// The values of a header that may come several times, in their order.
+/// Joins the values of a repeated header in their order.
 fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
     let values = headers.get_all(name).iter().map(|value| value.to_str().ok());
     let values: Vec<&str> = values.collect::<Option<_>>()?;
     (!values.is_empty()).then(|| values.join(","))
 }
 
-/// A list of at most so many members, each key once; else it is given up.
+/// Parses a list of at most 32 members with unique keys; anything else is
+/// discarded.
 fn trace_state(text: &str) -> Option<TraceState> {
     const MOST_MEMBERS: usize = 32;
     const MOST_BYTES: usize = 8192;
@@ -78,7 +79,7 @@ fn trace_state(text: &str) -> Option<TraceState> {
     if is_twice { None } else { text.parse().ok() }
 }
 
-/// The entries of the baggage that are on the list.
+/// Records the baggage entries that are on the list.
 pub(super) fn baggage(headers: &HeaderMap, list: &[String], recorder: &mut Recorder<'_>) {
     if list.is_empty() {
         return;
@@ -96,7 +97,7 @@ pub(super) fn baggage(headers: &HeaderMap, list: &[String], recorder: &mut Recor
     }
 }
 
-/// The baggage as its propagator reads it, which takes the first header only.
+/// Adapts joined baggage for the propagator, which reads only the first header.
 struct Baggage<'a>(&'a str);
 
 impl Extractor for Baggage<'_> {

@@ -1,5 +1,5 @@
-//! Lets a few of the same thing through in a while, and counts the others: for
-//! log lines where a fault repeats.
+//! Rate-limits repeated log lines: lets a few of a kind through per window and
+//! counts the rest.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A limit for each kind on its own. There are few kinds.
+/// A separate limit for each kind. There are few kinds.
 pub struct Limiter {
     most: u32,
     window: Duration,
@@ -21,13 +21,13 @@ struct Window {
 }
 
 impl Limiter {
-    /// Lets `most` of a kind through within `window`.
+    /// Creates a limiter that lets `most` of each kind through per `window`.
     pub const fn new(most: u32, window: Duration) -> Limiter {
         Limiter { most, window, kinds: Mutex::new(Vec::new()) }
     }
 
-    /// Whether one more of a kind may pass; if so, how many have not since the
-    /// last that did.
+    /// Asks to let one more of a kind through. Returns the number suppressed since
+    /// the last one, or `None` to suppress this one too.
     pub fn pass(&self, kind: &'static str) -> Option<u64> {
         self.pass_at(kind, Instant::now())
     }

@@ -1,19 +1,19 @@
-//! What the worker tells an OpenTelemetry collector: traces, and the way on
-//! which metrics go. (Log lines are `report`'s, figures are `metrics`'.)
+//! Traces for an OpenTelemetry collector, and the export of metrics. (Log lines
+//! belong to `execution::observe`, metrics to `metrics`.)
 //!
-//! Stands beside everything and knows nothing of it: who has something to tell
-//! brings plain values. Whatever a collector does costs nothing but telemetry.
+//! Depends on nothing of the worker: callers pass plain values. A slow or absent
+//! collector costs nothing but telemetry.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `names` | spans, events and attributes, each written once |
-//! | `span` | a span under way: one that nobody records costs next to nothing |
-//! | `current` | the span that the work at hand belongs to |
-//! | `incoming` | whose child it is, by the headers of a call |
-//! | `rpc` | the span of a call, which lasts until its stream has ended |
-//! | `pipeline` → `sampler`, `gate`, `export` | providers, and the way out |
-//! | `settings` | what the operator has decided |
-//! | `limiter` | few lines where a fault repeats |
+//! | `names` | names of spans, events and attributes, each written once |
+//! | `span` | an open span; one that is not recorded costs next to nothing |
+//! | `current` | the span of the current work |
+//! | `incoming` | the parent of a call's span, from the call's headers |
+//! | `rpc` | the span of a call, open until its stream has ended |
+//! | `pipeline` → `sampler`, `gate`, `export` | the providers and their export |
+//! | `settings` | the operator's settings |
+//! | `limiter` | limits log lines when a fault repeats |
 
 mod current;
 mod export;
@@ -48,7 +48,7 @@ pub use self::{
     span::{Ids, Kind, Recorder, Span, SpanRef},
 };
 
-/// The worker's telemetry. Clones are one.
+/// The worker's telemetry. Clones share their state.
 #[derive(Clone)]
 pub struct Telemetry(Arc<Inner>);
 
@@ -60,8 +60,9 @@ struct Inner {
 }
 
 impl Telemetry {
-    /// What spans go through the pipeline; `meters` is the provider that the
-    /// pipeline has [completed](Pipeline::complete), and ends with it.
+    /// Creates telemetry that exports through `pipeline`. `meters` is the provider
+    /// that the pipeline has [completed](Pipeline::complete); the pipeline shuts it
+    /// down.
     pub fn new(mut pipeline: Pipeline, meters: SdkMeterProvider, settings: &Settings) -> Telemetry {
         pipeline.meter_provider = Some(meters);
         Telemetry(Arc::new(Inner {
@@ -72,18 +73,18 @@ impl Telemetry {
         }))
     }
 
-    /// The providers.
+    /// Returns the pipeline.
     pub fn pipeline(&self) -> &Pipeline {
         &self.0.pipeline
     }
 
-    /// Up to how many bytes of a prompt or an answer go onto a span; none where
+    /// Returns the limit in bytes of a prompt or an answer on a span; `None` where
     /// the operator has not opted in.
     pub fn content_bytes(&self) -> Option<usize> {
         self.0.content_bytes
     }
 
-    /// Begins a span that has no parent in this process.
+    /// Begins a span without a parent in this process.
     fn begin(&self, kind: Kind, name: &'static str, parent: Option<SpanContext>) -> Span {
         Span::begin(&self.0.tracer, kind, name, parent)
     }

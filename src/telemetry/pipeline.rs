@@ -1,9 +1,8 @@
-//! The providers of spans and metrics, and how their last words get out.
+//! The providers of spans and metrics, and their final flush.
 //!
-//! Whatever the collector does costs nothing but telemetry: deliveries happen
-//! on threads of their own, and the connection lives on a runtime of its own,
-//! so that neither a worker with one thread nor one that has stopped holds
-//! them up.
+//! A slow or absent collector costs nothing but telemetry: exports run on threads
+//! of their own and the connection on a runtime of its own, so that neither a
+//! single-threaded worker nor a stopped one delays them.
 
 use std::{thread, time::Duration};
 
@@ -29,26 +28,31 @@ use super::{
     settings::Settings,
 };
 
-/// Where spans and metrics go. Dropped without [`shut_down`](Pipeline::shut_down),
-/// it delivers what it can behind the scenes.
+/// The providers and exporters of spans and metrics. Flushes in the background if
+/// dropped without [`shut_down`](Pipeline::shut_down).
 #[derive(Debug)]
 pub struct Pipeline {
-    /// Where spans begin.
+    /// The provider of tracers.
     pub tracer_provider: SdkTracerProvider,
-    /// Where instruments are made, once there is one.
+    /// The provider of meters, once it has been built.
     pub meter_provider: Option<SdkMeterProvider>,
-    /// What did not get out.
+    /// The count of spans that were not exported.
     pub dropped: Dropped,
     resource: Resource,
-    /// The way of the metrics, until it is given to their provider.
+    /// The exporter of metrics, until their provider takes it.
     reader: Option<PeriodicReader<MetricExporter>>,
     flush_limit: Duration,
-    /// Carries the connection with the collector, where there is one.
+    /// Drives the connection to the collector, if there is one.
     runtime: Option<Runtime>,
 }
 
 impl Pipeline {
-    /// Sets everything up; nothing is connected yet.
+    /// Builds the providers and exporters; connects later.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the collector's certificates or headers are unusable or
+    /// a runtime cannot be started.
     pub fn start(settings: &Settings) -> anyhow::Result<Pipeline> {
         let exports = settings.traces.is_some() || settings.metrics.is_some();
         let runtime = exports.then(runtime).transpose()?;
@@ -66,8 +70,8 @@ impl Pipeline {
         })
     }
 
-    /// A meter provider under construction gets the resource, and another
-    /// reader where metrics go to a collector. To be called once.
+    /// Adds the resource to a meter provider under construction, and a reader if
+    /// metrics go to a collector. Call it once.
     pub fn complete(&mut self, meters: MeterProviderBuilder) -> MeterProviderBuilder {
         let meters = meters.with_resource(self.resource.clone());
         match self.reader.take() {
@@ -76,12 +80,12 @@ impl Pipeline {
         }
     }
 
-    /// Delivers what is there, within the limit; what comes later is lost.
+    /// Flushes and shuts down within the flush limit; later telemetry is lost.
     pub async fn shut_down(&self) {
         if self.runtime.is_none() {
             return;
         }
-        // They wait for the exporters' threads: not for where futures run.
+        // On blocking threads, since the shutdown waits for the exporters' threads.
         let (spans, metrics) = self.endings();
         let ending = async { tokio::join!(spawn_blocking(spans), spawn_blocking(metrics)) };
         if timeout(self.flush_limit, ending).await.is_err() {
@@ -89,7 +93,8 @@ impl Pipeline {
         }
     }
 
-    /// That they have ended before, or end late, is no news there.
+    /// Errors are ignored: a provider may have been shut down already, or run out
+    /// of time.
     fn endings(&self) -> (impl FnOnce() + Send + use<>, impl FnOnce() + Send + use<>) {
         let (tracers, meters) = (self.tracer_provider.clone(), self.meter_provider.clone());
         let limit = self.flush_limit;
@@ -145,7 +150,7 @@ fn runtime() -> anyhow::Result<Runtime> {
         .context("no thread for telemetry can be started")
 }
 
-/// What tells this worker from others; what the operator says counts more.
+/// Describes this worker; the operator's attributes take precedence.
 fn resource(settings: &Settings) -> Resource {
     let own = [
         KeyValue::new(otel::SERVICE_NAME, "sparkler"),

@@ -1,9 +1,9 @@
-//! The SERVER span of a call, by the conventions for RPC. It begins before
-//! anything of the call is looked at and lasts until its stream has ended: with
-//! a status, or with the caller gone.
+//! The SERVER span of a call, by the conventions for RPC. It begins before anything
+//! of the call is read and lasts until its stream has ended, with a status or
+//! because the caller disconnected.
 //!
-//! Called by `server`, as a layer around everything that answers calls. What
-//! answers does so as [work of the span](super::current()).
+//! A layer around every handler: handlers run as [work of the
+//! span](super::current()).
 
 use std::{
     fmt,
@@ -27,21 +27,21 @@ use tokio::time::Instant;
 
 use super::{Kind, Recorder, Span, Telemetry, incoming, names::otel};
 
-/// The methods that there are; any other name would be the caller's to choose.
+/// The known methods; callers could choose any other name.
 const METHODS: [&str; 4] = [
     "sparkler.worker.v1.WorkerService/ExecuteNode",
     "sparkler.worker.v1.WorkerService/AttachExecution",
     "sparkler.worker.v1.WorkerService/ListNodeTypes",
     "sparkler.worker.v1.WorkerService/CheckNode",
 ];
-/// Services whose calls have no spans: they would be noise.
+/// Services without spans, which would be noise.
 const QUIET: [&str; 2] = ["/grpc.health.", "/grpc.reflection."];
 
-/// Who sees calls end.
+/// Observes calls and their ends.
 #[derive(Clone)]
 pub struct Observer {
     telemetry: Telemetry,
-    /// Where a caller is, by what its connection left with the request.
+    /// Returns the caller's address from what its connection left with the request.
     caller_of: fn(&Extensions) -> Option<SocketAddr>,
     recorded: Arc<dyn Fn(Ended) + Send + Sync>,
 }
@@ -49,21 +49,21 @@ pub struct Observer {
 /// A call that has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
-    /// Its method's full name, or `_OTHER`.
+    /// The method's full name, or `_OTHER`.
     pub method: &'static str,
-    /// The name of its gRPC status; CANCELLED where the caller has gone.
+    /// The name of the gRPC status; CANCELLED if the caller disconnected.
     pub status: &'static str,
-    /// Why it failed, where that was noted.
+    /// The reason of a failure, where one was noted.
     pub reason: Option<&'static str>,
-    /// Whether who answered it tells what became of it.
+    /// True if the handler records the outcome itself.
     pub has_owner: bool,
-    /// From its arrival to the end of its stream.
+    /// Time from arrival to the end of the stream.
     pub took: Duration,
 }
 
 impl Observer {
-    /// Spans are begun with `telemetry`; every call's end is `told`, whether or
-    /// not anybody records its span.
+    /// Creates an observer that begins spans with `telemetry` and passes the end of
+    /// every call to `recorded`, even if its span is not recorded.
     pub fn new(
         telemetry: Telemetry,
         caller_of: fn(&Extensions) -> Option<SocketAddr>,
@@ -79,7 +79,7 @@ impl fmt::Debug for Observer {
     }
 }
 
-/// Answers a call with a span around it.
+/// Runs the handler of a call inside its span.
 pub async fn traced(State(observer): State<Observer>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if QUIET.iter().any(|quiet| path.starts_with(quiet)) {
@@ -112,13 +112,13 @@ fn begin(observer: &Observer, method: &'static str, request: &Request) -> Span {
     span
 }
 
-/// The method's full name, if there is such a method.
+/// Returns the method's full name, or `_OTHER` for an unknown method.
 fn method(path: &str) -> &'static str {
     let asked = path.strip_prefix('/').unwrap_or(path);
     METHODS.into_iter().find(|known| *known == asked).unwrap_or(otel::OTHER)
 }
 
-/// What the caller calls the worker.
+/// Records the address by which the caller reached the worker.
 fn address(request: &Request, recorder: &mut Recorder<'_>) {
     let authority = request.uri().authority();
     if let Some(authority) = authority {
@@ -134,7 +134,7 @@ fn peer(caller: Option<SocketAddr>, recorder: &mut Recorder<'_>) {
     }
 }
 
-/// A call under way. Dropped before it has ended, its caller has gone.
+/// A call in progress. If dropped before it has ended, its caller has disconnected.
 struct Call {
     span: Span,
     method: &'static str,
@@ -144,7 +144,7 @@ struct Call {
 }
 
 impl Call {
-    /// A status in the head is the end; otherwise it is in the trailers.
+    /// Ends the call if the head carries a status; otherwise the trailers do.
     fn answer(mut self, response: Response) -> Response {
         if response.headers().contains_key(STATUS_HEADER) {
             self.end(response.headers());
@@ -168,7 +168,7 @@ impl Call {
         self.span.within(|| (self.recorded)(ended));
         self.span.record(|span| span.set(otel::RPC_STATUS, status.name));
         if status.name != "OK" {
-            // Where what answered has not said it in more detail.
+            // Ignored if the handler has already noted a more specific reason.
             self.span.reason(status.name);
         }
         self.span.end_with(status.is_servers_error);
@@ -183,11 +183,11 @@ impl Drop for Call {
 
 const STATUS_HEADER: &str = "grpc-status";
 
-/// A gRPC status as the conventions have it.
+/// A gRPC status as the conventions classify it.
 #[derive(Debug, Clone, Copy)]
 struct Status {
     name: &'static str,
-    /// Whether a server has failed by it.
+    /// True if the status counts as a failure of the server.
     is_servers_error: bool,
 }
 
@@ -217,8 +217,8 @@ impl Status {
     }
 }
 
-/// A body that tells its call how it ended. The body goes first when both are
-/// dropped, so that what made it can still say why.
+/// A body that reports its end to its call. Declared and so dropped before the
+/// call, so that the handler's stream can still note a reason.
 struct Watched {
     body: Body,
     call: Call,

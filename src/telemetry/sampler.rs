@@ -1,11 +1,12 @@
-//! Which traces are recorded: the operator's share of those that begin here,
-//! and of those that callers have sampled, no more than the operator's cap.
+//! Trace sampling: the operator's ratio for traces that begin here, and a cap on
+//! those that callers have sampled.
 
 use opentelemetry_sdk::trace::{Sampler, ShouldSample};
 
 use super::settings::Sampling;
 
-/// The decision, by trace id: every worker with the same shares decides alike.
+/// Builds the sampler. It decides by trace id, so workers with equal ratios decide
+/// alike.
 pub(super) fn sampler(sampling: Sampling) -> Box<dyn ShouldSample> {
     let root = share(sampling.ratio);
     if !sampling.parent_based {
@@ -37,7 +38,7 @@ mod tests {
 
     const COUNT: u128 = 2000;
 
-    /// How many of many traces are sampled, with parents of this kind.
+    /// Counts the sampled traces of many, given a kind of parent.
     fn sampled(sampling: Sampling, parent: Option<(TraceFlags, bool)>) -> u128 {
         let sampler = sampler(sampling);
         let is_sampled = |number: u128| {

@@ -1,63 +1,64 @@
-//! What the operator has decided about telemetry, as plain values. `config`
-//! makes them of the standard `OTEL_…` variables and of our own flags.
+//! The operator's telemetry settings as plain values. `config` builds them from the
+//! standard `OTEL_…` variables and Sparkler's own flags.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
 use url::Url;
 
-/// The operator's decisions about telemetry.
+/// The operator's telemetry settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where traces go; nowhere by default.
+    /// The collector of traces; none by default.
     pub traces: Option<Collector>,
-    /// Where metrics go besides the Prometheus page; nowhere by default.
+    /// The collector of metrics besides the Prometheus page; none by default.
     pub metrics: Option<Collector>,
-    /// How often metrics go there.
+    /// The export interval of metrics.
     pub metrics_interval: Duration,
-    /// Which traces are recorded.
+    /// The sampling of traces.
     pub sampling: Sampling,
-    /// How spans wait for their way out.
+    /// The queue of spans before their export.
     pub queue: Queue,
-    /// What tells this worker from others: attributes of the resource.
+    /// Attributes of the resource, which identify this worker.
     pub resource: Vec<(String, String)>,
-    /// Entries of the callers' baggage that go onto spans; no others do.
+    /// The baggage entries of callers that are copied onto spans; no others are.
     pub baggage: Vec<String>,
-    /// Prompts and answers on spans, each up to so many bytes; without it none.
+    /// The limit in bytes of a prompt or an answer on a span; `None` records
+    /// neither.
     pub content_bytes: Option<usize>,
-    /// How long the worker's end may wait for the last spans to be delivered.
+    /// The time that shutdown may wait for the last spans.
     pub flush_limit: Duration,
 }
 
-/// A collector, by OTLP.
+/// An OTLP collector.
 #[derive(Debug, Clone)]
 pub struct Collector {
-    /// Where, in full: with the path where it is HTTP.
+    /// The full URL: with the path for HTTP.
     pub url: Url,
-    /// How it is spoken to.
+    /// The transport.
     pub protocol: Protocol,
-    /// What every request carries; values may be secrets.
+    /// The headers of every request; values may be secrets.
     pub headers: Vec<(String, SecretString)>,
-    /// Whether requests are compressed with gzip.
+    /// True to compress requests with gzip.
     pub gzip: bool,
-    /// How long one delivery may take, with its repeats.
+    /// The time limit of one export, retries included.
     pub timeout: Duration,
-    /// Certificates to trust instead of the system's, as PEM.
+    /// CA certificates that replace the system's, as PEM.
     pub ca: Option<Vec<u8>>,
-    /// Who the worker is to the collector.
+    /// The worker's client certificate.
     pub identity: Option<Identity>,
 }
 
-/// A certificate and its key, as PEM.
+/// A certificate and its private key, as PEM.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// The certificates, the worker's own first.
+    /// The certificate chain, the worker's own first.
     pub certificate: Vec<u8>,
-    /// Its key.
+    /// The private key.
     pub key: SecretString,
 }
 
-/// How a collector is spoken to.
+/// The transports of OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// gRPC.
@@ -66,31 +67,30 @@ pub enum Protocol {
     Http,
 }
 
-/// Which traces are recorded.
+/// The sampling of traces.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// The share of the traces that begin here.
+    /// The ratio of sampled traces among those that begin here, from 0 to 1.
     pub ratio: f64,
-    /// Whether a caller's own decision counts for its traces.
+    /// True to follow a caller's own sampling decision.
     pub parent_based: bool,
-    /// The share of the traces that callers have sampled which are recorded
-    /// here too.
+    /// The ratio of traces recorded here among those that callers have sampled.
     pub remote_ratio: f64,
 }
 
-/// How spans wait for their way out.
+/// The bounds of the span queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Queue {
-    /// Spans that may wait; what comes beyond is dropped and counted.
+    /// The spans that may wait; those beyond are dropped and counted.
     pub spans: usize,
-    /// Spans in one delivery, at most.
+    /// The most spans in one export.
     pub batch: usize,
-    /// How long a span waits for others to go with.
+    /// The time that a span waits for others to be exported with.
     pub delay: Duration,
 }
 
 impl Default for Settings {
-    /// Nothing goes anywhere.
+    /// Exports nothing.
     fn default() -> Settings {
         Settings {
             traces: None,
@@ -113,7 +113,7 @@ impl Default for Queue {
 }
 
 impl Collector {
-    /// A collector in the clear, without headers.
+    /// Creates a collector without headers or TLS settings.
     pub fn new(protocol: Protocol, url: Url) -> Collector {
         Collector {
             url,

@@ -1,5 +1,5 @@
-//! A span under way. One that nobody records is two numbers, and nothing is
-//! worked out for it.
+//! An open span. One that is not recorded is two ids, and no attribute is computed
+//! for it.
 
 use std::{
     borrow::Cow,
@@ -21,49 +21,48 @@ use opentelemetry_sdk::trace::{SdkTracer, Span as SdkSpan};
 
 use super::names::{otel, sparkler};
 
-/// Names a span, on every worker: what a link to it needs.
+/// Identifies a span across workers, for links to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpanRef {
-    /// The trace it belongs to.
+    /// The id of its trace.
     pub trace_id: [u8; 16],
-    /// The span.
+    /// The id of the span.
     pub span_id: [u8; 8],
 }
 
-/// The ids of a span as log lines have them: also where nobody records it.
+/// A span's ids for log lines, present even if the span is not recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ids {
-    /// 32 hexadecimal digits.
+    /// Shown as 32 hexadecimal digits.
     pub trace: TraceId,
-    /// 16 hexadecimal digits.
+    /// Shown as 16 hexadecimal digits.
     pub span: SpanId,
 }
 
-/// What a span stands for.
+/// The kinds of spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A call that is answered.
+    /// A call that the worker answers.
     Server,
-    /// A call that is made.
+    /// A call that the worker makes.
     Client,
-    /// Work in between.
+    /// Internal work.
     Internal,
 }
 
-/// A span under way. Clones are one. It ends when it is told to, at the latest
-/// with its last clone.
+/// An open span. Clones share it. It ends explicitly, or with its last clone.
 #[derive(Clone, Default)]
 pub struct Span {
     ids: Option<Ids>,
-    /// There for a call that is answered, and for whatever is recorded.
+    /// Present for a server span and for every recorded span.
     noted: Option<Arc<Noted>>,
 }
 
-/// What is noted of what a span stands for.
+/// The outcome noted for a span.
 struct Noted {
-    /// Why it failed: the first that said so knows best.
+    /// The reason of a failure. The first one noted wins: it is the most specific.
     reason: OnceLock<&'static str>,
-    /// Whether who answers tells what became of it.
+    /// True if the handler records the outcome itself.
     set_recorded: AtomicBool,
     recorded: Option<Recorded>,
 }
@@ -75,7 +74,7 @@ struct Recorded {
 }
 
 impl Span {
-    /// A span that is recorded nowhere.
+    /// Returns a span that records nothing.
     pub fn none() -> Span {
         Span::default()
     }
@@ -86,7 +85,7 @@ impl Span {
         name: impl Into<Cow<'static, str>>,
         parent: Option<SpanContext>,
     ) -> Span {
-        // What a call has in the end, at once: growing would copy it again and again.
+        // Room for all attributes of the span at once, to avoid reallocation.
         let room = Vec::with_capacity(if kind == Kind::Internal { 4 } else { 24 });
         let builder = SpanBuilder::from_name(name).with_kind(kind.into()).with_attributes(room);
         let context = match parent {
@@ -109,13 +108,13 @@ impl Span {
         Span { ids: Some(ids), noted }
     }
 
-    /// A span below this one.
+    /// Begins a child span.
     pub fn child(&self, kind: Kind, name: impl Into<Cow<'static, str>>) -> Span {
         match self.recorded() {
             Some(recorded) => {
                 Span::begin(&recorded.tracer, kind, name, Some(recorded.context.clone()))
             }
-            // Log lines below still tell whose they are.
+            // Keeps the ids, so that log lines below still name their trace.
             None => Span { ids: self.ids, noted: None },
         }
     }
@@ -125,17 +124,17 @@ impl Span {
         Span { ids: Some(ids), noted: None }
     }
 
-    /// Whether it is recorded.
+    /// Returns true if the span is recorded.
     pub fn is_recorded(&self) -> bool {
         self.recorded().is_some()
     }
 
-    /// Its ids, where it has some.
+    /// Returns the span's ids, if it has any.
     pub fn ids(&self) -> Option<Ids> {
         self.ids
     }
 
-    /// Names it for links, where it is recorded.
+    /// Returns a reference for links, if the span is recorded.
     pub fn name(&self) -> Option<SpanRef> {
         let context = &self.recorded()?.context;
         Some(SpanRef {
@@ -144,68 +143,67 @@ impl Span {
         })
     }
 
-    /// Adds attributes; `describe` is called where it is recorded.
+    /// Adds attributes; `describe` runs only if the span is recorded.
     ///
-    /// The span is held meanwhile: `describe` must not turn to it.
+    /// The span is locked meanwhile: `describe` must not use it.
     pub fn record(&self, describe: impl FnOnce(&mut Recorder<'_>)) {
         if let Some(recorded) = self.recorded() {
             describe(&mut Recorder(Onto::Span(&mut recorded.span())));
         }
     }
 
-    /// Notes that something happened, now.
+    /// Adds an event at the current time.
     pub fn event(&self, name: &'static str, describe: impl FnOnce(&mut Recorder<'_>)) {
         if let Some(recorded) = self.recorded() {
             recorded.span().add_event(name, described(describe));
         }
     }
 
-    /// Points to another span, of this or another trace.
+    /// Adds a link to another span, of this or another trace.
     pub fn link(&self, to: SpanRef, describe: impl FnOnce(&mut Recorder<'_>)) {
         if let Some(recorded) = self.recorded() {
             recorded.span().add_link(to.context(), described(describe));
         }
     }
 
-    /// Notes why it failed. What was noted first stands.
+    /// Notes the reason of a failure; a reason noted earlier is kept.
     pub fn reason(&self, reason: &'static str) {
         if let Some(noted) = &self.noted {
             let _ = noted.reason.set(reason);
         }
     }
 
-    /// Why it failed, as far as that was noted.
+    /// Returns the noted reason, if any.
     pub(super) fn noted_reason(&self) -> Option<&'static str> {
         self.noted.as_ref()?.reason.get().copied()
     }
 
-    /// Who answers the call tells what becomes of it, from here on.
+    /// Declares that the handler records the outcome of the call itself.
     pub fn set_recorded(&self) {
         if let Some(noted) = &self.noted {
             noted.set_recorded.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether somebody tells what becomes of the call.
+    /// Returns true if the handler records the outcome of the call itself.
     pub(super) fn has_owner(&self) -> bool {
         self.noted.as_ref().is_some_and(|noted| noted.set_recorded.load(Ordering::Relaxed))
     }
 
-    /// Ends it as failed.
+    /// Ends the span as failed.
     pub fn fail(&self, reason: &'static str) {
         self.reason(reason);
         self.end_with(true);
     }
 
-    /// Ends it, well unless a reason was noted. What comes later is not
-    /// recorded.
+    /// Ends the span, successfully unless a reason was noted. Anything recorded
+    /// later is lost.
     pub fn end(&self) {
         self.end_with(self.noted_reason().is_some());
     }
 
-    /// Ends it. Whether that is an error of what it stands for is not always
-    /// whether there was a reason: a server does not fail by its caller's
-    /// mistake.
+    /// Ends the span. A noted reason does not always make an error: a caller's
+    /// mistake is not a server's failure.
     pub(super) fn end_with(&self, is_error: bool) {
         let Some(recorded) = self.recorded() else {
             return;
@@ -245,18 +243,18 @@ impl SpanRef {
     }
 }
 
-/// Takes attributes.
+/// Collects attributes.
 #[derive(Debug)]
 pub struct Recorder<'a>(Onto<'a>);
 
-/// What they go onto.
+/// The target of attributes.
 #[derive(Debug)]
 enum Onto<'a> {
     Span(&'a mut SdkSpan),
     Apart(&'a mut Vec<KeyValue>),
 }
 
-/// The attributes of something that is not the span itself.
+/// Collects the attributes of an event or a link.
 pub(super) fn described(describe: impl FnOnce(&mut Recorder<'_>)) -> Vec<KeyValue> {
     let mut attributes = Vec::new();
     describe(&mut Recorder(Onto::Apart(&mut attributes)));
@@ -264,7 +262,7 @@ pub(super) fn described(describe: impl FnOnce(&mut Recorder<'_>)) -> Vec<KeyValu
 }
 
 impl Recorder<'_> {
-    /// An attribute. Each key is set once on a span.
+    /// Sets an attribute. Set each key once per span.
     pub fn set(&mut self, key: impl Into<opentelemetry::Key>, value: impl Into<Value>) {
         let attribute = KeyValue::new(key, value);
         match &mut self.0 {
@@ -273,26 +271,26 @@ impl Recorder<'_> {
         }
     }
 
-    /// An attribute where it is known.
+    /// Sets an attribute if it has a value.
     pub fn set_some(&mut self, key: &'static str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             self.set(key, value);
         }
     }
 
-    /// A text, unless it is empty.
+    /// Sets a text, unless it is empty.
     pub fn set_text(&mut self, key: &'static str, text: &str) {
         if !text.is_empty() {
             self.set(key, text.to_owned());
         }
     }
 
-    /// A count.
+    /// Sets a count, if it is known.
     pub fn set_count(&mut self, key: &'static str, count: Option<u64>) {
         self.set_some(key, count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)));
     }
 
-    /// Several words.
+    /// Sets a list of words.
     pub fn set_words(
         &mut self,
         key: &'static str,
