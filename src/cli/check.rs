@@ -1,5 +1,5 @@
-//! `sparkler check`: asks a worker about a node before it runs, and shows what
-//! it found out, what it did not, and what each answer rests on.
+//! `sparkler check`: checks a node before it runs and shows what the worker found,
+//! what it could not find out, and the evidence for each answer.
 
 use std::{
     io::{self, Write},
@@ -24,7 +24,7 @@ Examples:
 Without a credential only the fields are checked. No tokens are spent. The exit code is 1 if any
 answer is no; unknown is not no.";
 
-/// One node to check.
+/// The arguments of `sparkler check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArgs {
     #[command(flatten)]

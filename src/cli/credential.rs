@@ -1,6 +1,6 @@
-//! Where a caller's credential comes from: a file, the name of one that the
-//! worker has, or `FIREWORKS_API_KEY`. Never an argument, which every user of
-//! the machine could read. Called by `execute` and `check`.
+//! The source of a caller's credential: a file, the name of a credential mounted in
+//! the worker, or `FIREWORKS_API_KEY`. Never an argument, which every user of the
+//! machine could read.
 
 use std::{env, path::PathBuf};
 
@@ -14,11 +14,11 @@ use crate::{
     proto::{Credential, credential::Source},
 };
 
-/// The variable that holds a key where no flag names another source: the one
-/// of the provider's own tools.
+/// The variable that holds a key if no flag names another source: the same as for
+/// the provider's own tools.
 const VARIABLE: &str = "FIREWORKS_API_KEY";
 
-/// Who pays.
+/// The arguments that select a credential.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Credential (else FIREWORKS_API_KEY from the environment)")]
 pub(super) struct CredentialArgs {
@@ -37,7 +37,7 @@ pub(super) struct CredentialArgs {
 }
 
 impl CredentialArgs {
-    /// The credential, if there is one.
+    /// Returns the credential, if there is one.
     pub(super) fn read(&self) -> Result<Option<Credential>, Failure> {
         let source = if let Some(name) = &self.secret_name {
             Some(Source::SecretName(name.clone()))
@@ -59,8 +59,8 @@ impl CredentialArgs {
     }
 }
 
-/// The key in a text. What no key can be is told here, with its origin, rather
-/// than by a worker, which cannot know it.
+/// Validates the key in a text. Checked here because only the command knows the
+/// key's origin.
 fn key(text: &str, origin: &str) -> Result<Source, Failure> {
     let key = text.trim_end_matches(['\r', '\n']);
     ApiKey::new(key.to_owned())

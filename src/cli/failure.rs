@@ -1,8 +1,8 @@
-//! How a command ends when it does not end well, and what it says then.
+//! The ways a command fails, and its error messages.
 //!
-//! A call that failed is told as `REASON: message` with the wait, whether a
-//! repeat is safe, every wrong field and the text that was not what was asked
-//! for: all that the worker put into the status. Nothing is guessed here.
+//! A failed call is shown as `REASON: message` with the retry delay, whether a
+//! retry is safe, every invalid field and any rejected output: everything in the
+//! worker's status. Nothing is guessed.
 
 use std::{
     fmt,
@@ -21,33 +21,33 @@ use super::{
 };
 use crate::proto::FailureDetail;
 
-/// How a command ends when it does not end well.
+/// The reasons a command fails.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The command line, or a file it names, is wrong.
+    /// The command line, or a file that it names, is wrong.
     Usage(anyhow::Error),
-    /// The call of the worker ended in this status.
+    /// The call to the worker ended with this status.
     Call(Box<Status>),
     /// The worker cannot be reached.
     Unreachable(anyhow::Error),
-    /// Anything else.
+    /// Any other error.
     Other(anyhow::Error),
-    /// Ctrl-C.
+    /// Interrupted by Ctrl-C.
     Interrupted,
-    /// Nobody reads what is printed any more.
+    /// The reader of stdout has gone.
     OutputClosed,
 }
 
 impl Failure {
-    /// Tells what happened on stderr; the exit code says the same to a script.
+    /// Prints the failure to stderr and returns its exit code for scripts.
     pub(super) fn report(self) -> ExitCode {
         let mut stderr = anstream::stderr().lock();
-        // Where stderr is closed, the exit code still tells.
+        // If stderr is closed, the exit code still reports the failure.
         let _ = self.write(&mut stderr);
         self.exit_code()
     }
 
-    /// Records it in the log of a worker.
+    /// Writes the failure to a worker's log.
     pub(super) fn log(&self) -> ExitCode {
         tracing::error!("{self}");
         self.exit_code()
@@ -58,7 +58,7 @@ impl Failure {
             Failure::OutputClosed => ExitCode::SUCCESS,
             Failure::Call(_) | Failure::Unreachable(_) | Failure::Other(_) => ExitCode::FAILURE,
             Failure::Usage(_) => ExitCode::from(2),
-            // 128 + SIGINT, as shells have it.
+            // 128 + SIGINT, as in shells.
             Failure::Interrupted => ExitCode::from(130),
         }
     }
@@ -76,7 +76,7 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
-    /// Without the word that a terminal has before it.
+    /// Formats the failure without the `error:` that a terminal shows before it.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Usage(problem) | Failure::Other(problem) | Failure::Unreachable(problem) => {
@@ -101,7 +101,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// For what is printed: files are read elsewhere, and are [`Failure::Usage`].
+/// For output errors only: errors from reading files are [`Failure::Usage`].
 impl From<io::Error> for Failure {
     fn from(problem: io::Error) -> Failure {
         match problem.kind() {
@@ -113,7 +113,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Writes a status as a person needs it.
+/// Writes a status for a person.
 pub(super) fn write_status(status: &Status, out: &mut impl Write) -> io::Result<()> {
     let details = status.get_error_details();
     let failure = failure_detail(status).unwrap_or_default();
@@ -142,8 +142,8 @@ pub(super) fn write_status(status: &Status, out: &mut impl Write) -> io::Result<
     Ok(())
 }
 
-/// The reason the worker gives; what was not answered by a worker (a proxy, a
-/// lost connection) has only gRPC's own word.
+/// Returns the worker's reason. A status from elsewhere (a proxy, a lost
+/// connection) has only gRPC's code.
 fn reason(status: &Status, details: &ErrorDetails) -> String {
     match details.error_info() {
         Some(info) => info.reason.clone(),
@@ -161,7 +161,7 @@ fn reason(status: &Status, details: &ErrorDetails) -> String {
     }
 }
 
-/// The message, without the fields that follow it one by one.
+/// Returns the message without the field errors, which are listed separately.
 fn message(status: &Status, details: &ErrorDetails) -> String {
     let message = status.message();
     violations(details)
@@ -189,7 +189,7 @@ fn safe_to_repeat(safe: bool, wait: Option<Duration>) -> String {
     }
 }
 
-/// Sparkler's own detail, among those that `google.rpc` defines.
+/// Returns Sparkler's own detail, which stands among those of `google.rpc`.
 fn failure_detail(status: &Status) -> Option<FailureDetail> {
     let status = tonic_types::Status::decode(status.details()).ok()?;
     let detail = status
@@ -199,8 +199,8 @@ fn failure_detail(status: &Status) -> Option<FailureDetail> {
     FailureDetail::decode(detail.value.as_slice()).ok()
 }
 
-/// What happened, and why, and why that; without a cause that the one before it
-/// has already quoted.
+/// Joins an error and its causes, leaving out a cause that the error before it
+/// already quotes.
 fn chain(problem: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in problem.chain().map(ToString::to_string) {

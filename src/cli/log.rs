@@ -1,9 +1,8 @@
-//! The program's log, on stderr: for people or for machines, each line with the
-//! ids of the span that it belongs to. Called by `serve`.
+//! The worker's log on stderr, for people or for machines, each line with the ids
+//! of its span.
 //!
-//! Lines are written by a thread of their own, from a bounded queue: whoever
-//! reads them and stops reading costs lines, which are counted, and never an
-//! execution.
+//! A separate thread writes the lines from a bounded queue: a reader that stops
+//! reading costs lines, which are counted, but never delays an execution.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -34,20 +33,20 @@ use crate::{
     telemetry::{self, Ids},
 };
 
-/// Lines that wait for their reader; what comes beyond is lost and counted.
+/// The capacity of the queue in lines; further ones are lost and counted.
 const LINES_WAITING: usize = 8192;
 
-/// How long the end of the program waits for the lines to be read.
+/// The time that the process's end waits for the queue to be written.
 const END_LIMIT: Duration = Duration::from_millis(1500);
 
-/// The log under way. Its drop writes what waits, within a time limit.
+/// The active log. Dropping it flushes the queue, within a time limit.
 #[derive(Debug)]
 pub(super) struct Log {
     guard: Option<WorkerGuard>,
     lost: ErrorCounter,
 }
 
-/// Log lines go to stderr from here on, and panics with them.
+/// Starts the log on stderr, panics included.
 pub(super) fn begin(args: &ServeArgs) -> anyhow::Result<Log> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| {
         format!("--log {:?} is not a filter, such as info or sparkler=debug", args.log)
@@ -61,7 +60,8 @@ pub(super) fn begin(args: &ServeArgs) -> anyhow::Result<Log> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
-        // It would be told on stderr, and panic where nobody reads that any more.
+        // An internal error would be printed to stderr, which panics if that is
+        // closed.
         .log_internal_errors(false);
     match args.log_format {
         LogFormat::Json => {
@@ -81,7 +81,7 @@ pub(super) fn begin(args: &ServeArgs) -> anyhow::Result<Log> {
 }
 
 impl Log {
-    /// Lines that were lost so far.
+    /// Returns a reader of the number of lost lines.
     pub(super) fn lost(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
         let lost = self.lost.clone();
         move || lost.dropped_lines() as u64
@@ -89,21 +89,21 @@ impl Log {
 }
 
 impl Drop for Log {
-    /// On a thread of its own: where the queue is full, the guard prints that to
-    /// stdout, which may have the same reader that stands still.
+    /// Flushes on another thread: if the queue is full, the guard prints a message
+    /// to stdout, whose reader may be the one that is stuck.
     fn drop(&mut self) {
         let guard = self.guard.take();
         let (done, ended) = mpsc::sync_channel(1);
         thread::spawn(move || {
             drop(guard);
-            // Nobody waits any more once the limit is over.
+            // The receiver has gone once the limit has passed.
             let _ = done.send(());
         });
         let _ = ended.recv_timeout(END_LIMIT);
     }
 }
 
-/// A panic as a line of the log.
+/// Logs a panic.
 fn panicked(panic: &panic::PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string);
     let message = panic.payload();
@@ -123,8 +123,7 @@ fn panicked(panic: &panic::PanicHookInfo<'_>) {
     );
 }
 
-/// Whether lines are to be JSON, as far as a command line says that could not be
-/// parsed.
+/// Returns true if a command line that could not be parsed asks for a JSON log.
 pub(super) fn is_json(argv: &[OsString]) -> bool {
     let mut words = argv.iter().map(|word| word.to_string_lossy());
     if words.nth(1).as_deref() != Some("serve") {
@@ -138,24 +137,24 @@ pub(super) fn is_json(argv: &[OsString]) -> bool {
     flag.or_else(|| std::env::var("SPARKLER_LOG_FORMAT").ok()).as_deref() == Some("json")
 }
 
-/// The line of a worker that could not even begin its log.
+/// Returns the JSON line of a worker that could not start its log.
 pub(super) fn json_failure(message: &str) -> String {
     let mut timestamp = String::new();
-    // A clock that cannot be read leaves it empty.
+    // An unreadable clock leaves it empty.
     let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
     serde_json::json!({ "timestamp": timestamp, "level": "ERROR", "message": message, "target": "sparkler::cli" })
         .to_string()
 }
 
-/// A format whose lines end with the ids of their span, where they have one.
+/// A format that appends the ids of the span to each line.
 struct Lines<F> {
     format: F,
-    /// Whether [`SETTINGS`] become an object of the line's.
+    /// True to turn [`SETTINGS`] into an object.
     nests: bool,
     with_ids: End,
 }
 
-/// Writes a line's end after what there is of it.
+/// Writes a line with the ids at its end.
 type End = fn(&mut Writer<'_>, &str, Ids) -> fmt::Result;
 
 /// The field that holds JSON.
@@ -190,8 +189,8 @@ where
     }
 }
 
-/// A line whose settings, a text that holds JSON, are an object of its own.
-/// (Fields of the tracing library cannot be objects.)
+/// Replaces the settings, a string of JSON, by the object it holds. (Fields of the
+/// tracing library cannot be objects.)
 fn nested(line: &str) -> Option<String> {
     let mut object: Map<String, Value> = serde_json::from_str(line).ok()?;
     let settings = object.get_mut(SETTINGS)?;
@@ -199,13 +198,13 @@ fn nested(line: &str) -> Option<String> {
     serde_json::to_string(&object).ok()
 }
 
-/// As two more members of the object.
+/// Appends the ids as members of the object.
 fn json(writer: &mut Writer<'_>, line: &str, Ids { trace, span }: Ids) -> fmt::Result {
     let open = line.strip_suffix('}').unwrap_or(line);
     writeln!(writer, r#"{open},"trace_id":"{trace}","span_id":"{span}"}}"#)
 }
 
-/// As two more fields.
+/// Appends the ids as fields.
 fn text(writer: &mut Writer<'_>, line: &str, Ids { trace, span }: Ids) -> fmt::Result {
     writeln!(writer, "{line} trace_id={trace} span_id={span}")
 }

@@ -1,15 +1,18 @@
-//! OpenAI's `messages` JSON, as files hold it, into the API's conversation.
+//! Converts OpenAI's `messages` JSON from a file to the API's conversation.
 //!
-//! Every problem is found, each with its path. What the API has no place for is
-//! refused rather than dropped: an answer to half a question misleads. Called by
-//! `execute --messages`.
+//! Reports every problem with its path. Content that the API cannot express is
+//! rejected rather than dropped: an answer to half a question misleads.
 
 use serde_json::{Map, Value};
 
 use crate::proto::{Chat, ChatMessage, ContentPart, ImageUrl, ToolCall, content_part::Part};
 
-/// The conversation in a JSON text: an array of messages, or an object with
-/// `messages` in it. Otherwise all that is wrong, one a line.
+/// Parses a conversation: a JSON array of messages, or an object that contains
+/// `messages`.
+///
+/// # Errors
+///
+/// Returns all problems, one per line.
 pub(super) fn parse(text: &str) -> Result<Chat, String> {
     let value: Value = serde_json::from_str(text).map_err(|problem| problem.to_string())?;
     let value = match value {
@@ -29,7 +32,7 @@ pub(super) fn parse(text: &str) -> Result<Chat, String> {
     }
 }
 
-/// Reads on after a problem, to find them all.
+/// Collects problems and reads on, so as to find them all.
 #[derive(Default)]
 struct Reader {
     problems: Vec<String>,
@@ -161,7 +164,7 @@ impl Reader {
         }
     }
 
-    /// A text that may be left out or null.
+    /// Takes a text that may be missing or null.
     fn text(&mut self, path: &str, name: &str, fields: &mut Map<String, Value>) -> String {
         match fields.remove(name) {
             None | Some(Value::Null) => String::new(),
@@ -173,7 +176,7 @@ impl Reader {
         }
     }
 
-    /// What says nothing is not dropped by being left out.
+    /// Rejects the remaining fields, except for those that carry no content.
     fn nothing_else(&mut self, path: &str, fields: &Map<String, Value>) {
         for (name, value) in fields {
             if says_something(value) {

@@ -1,8 +1,7 @@
-//! The command line: parse, dispatch, exit code. One file a command; called by
-//! `main` only.
+//! The command line: parsing, dispatch, exit codes. One file per command.
 //!
-//! `execute`, `check`, `nodes` and `demo` are callers like any other: what they
-//! know of a worker is its gRPC API.
+//! `execute`, `check`, `nodes` and `demo` are ordinary clients: they use a worker
+//! only through its gRPC API.
 
 mod check;
 mod core_dumps;
@@ -49,7 +48,7 @@ struct Program {
     command: Command,
 }
 
-/// What the program can do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the worker until it is told to stop.
@@ -83,8 +82,8 @@ Examples:
 Exit codes: 0 fine, 1 the run failed, 2 bad usage, 130 interrupted, 143 ended at once.
 Every flag can be given as the environment variable named beside it; a flag wins.";
 
-/// Runs the program; the exit code is 0 when all is fine, 1 when the run
-/// failed, 2 for bad usage, 130 after Ctrl-C and 143 after a second SIGTERM.
+/// Runs the program. The exit code is 0 for success, 1 for a failed run, 2 for bad
+/// usage, 130 after Ctrl-C and 143 after a second SIGTERM.
 pub fn main() -> ExitCode {
     let argv: Vec<OsString> = env::args_os().collect();
     let json = log::is_json(&argv);
@@ -93,9 +92,9 @@ pub fn main() -> ExitCode {
         Err(answer) if json && answer.use_stderr() => {
             return failed(&answer.to_string(), usage_code(&answer));
         }
-        // clap decides between stdout (help) and stderr (mistakes).
+        // clap chooses between stdout (help) and stderr (mistakes).
         Err(answer) => {
-            // Where even that cannot be written, the code still tells.
+            // If even that cannot be written, the exit code still reports it.
             let _ = answer.print();
             return usage_code(&answer);
         }
@@ -111,9 +110,9 @@ fn usage_code(answer: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2))
 }
 
-/// A worker that fails before it has a log, where lines are to be JSON.
+/// Reports the failure of a worker that has no log yet, as JSON if requested.
 fn failed(message: &str, code: ExitCode) -> ExitCode {
-    // Where stderr is closed, the exit code still tells.
+    // If stderr is closed, the exit code still reports the failure.
     let _ = writeln!(io::stderr(), "{}", log::json_failure(message.trim_end()));
     code
 }
@@ -133,14 +132,13 @@ impl Command {
     }
 }
 
-/// The runtime of a caller: a second thread lets a worker in this process go on
-/// while the command waits for a slow reader of its output.
+/// Builds a client's runtime: a second thread lets a worker in this process
+/// continue while the command waits for a slow reader of its output.
 fn caller() -> io::Result<Runtime> {
     runtime(2)
 }
 
-/// A runtime with this many threads; with one, everything happens on the
-/// calling thread.
+/// Builds a runtime. With one thread, everything runs on the calling thread.
 fn runtime(threads: usize) -> io::Result<Runtime> {
     let mut builder = match threads {
         0 | 1 => Builder::new_current_thread(),

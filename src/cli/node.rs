@@ -1,5 +1,5 @@
-//! Which node a command is about: its type and its fields. Shared by `execute`
-//! and `check`; whether the fields are right is for the worker to say.
+//! The node that a command is about: its type and its fields. The worker validates
+//! the fields.
 
 use anyhow::{Context, anyhow, bail};
 use prost_types::{ListValue, Struct, value::Kind};
@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use super::failure::Failure;
 
-/// The node.
+/// The arguments that describe a node.
 #[derive(Debug, clap::Args)]
 pub(super) struct NodeArgs {
     /// The node type; `sparkler nodes` lists them.
@@ -25,12 +25,12 @@ pub(super) struct NodeArgs {
 }
 
 impl NodeArgs {
-    /// The node's fields.
+    /// Returns the node's fields.
     pub(super) fn config(&self) -> Result<Struct, Failure> {
         self.fields().and_then(|fields| proto_struct("config", fields)).map_err(Failure::Usage)
     }
 
-    /// A number among the fields of `--config`, also where it is text.
+    /// Returns a numeric field of `--config`, even if it is given as text.
     pub(super) fn number(&self, name: &str) -> Option<f64> {
         let fields: Map<String, Value> = serde_json::from_str(self.config.as_deref()?).ok()?;
         match fields.get(name)? {
@@ -81,8 +81,8 @@ fn proto_value(path: &str, value: Value) -> anyhow::Result<prost_types::Value> {
     }))
 }
 
-/// A `google.protobuf.Value` holds doubles. An integer that would be rounded is
-/// refused: as text it arrives whole.
+/// Converts a number to a double, as `google.protobuf.Value` requires. Rejects an
+/// integer that would be rounded; as text it would arrive exactly.
 fn exact(path: &str, number: &Number) -> anyhow::Result<f64> {
     const LIMIT: u64 = 1 << f64::MANTISSA_DIGITS;
     let magnitude = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));

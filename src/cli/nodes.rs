@@ -1,5 +1,5 @@
-//! `sparkler nodes`: the node types of a worker and their fields, as a person
-//! or (with `--json`) a program reads them.
+//! `sparkler nodes`: lists the node types of a worker and their fields, as tables
+//! or (with `--json`) for programs.
 
 use std::{
     io::{self, Write},
@@ -26,7 +26,7 @@ Examples:
 --json prints the API's ListNodeTypesResponse as proto JSON: labels in English and Korean, and
 the JSON Schema of each node's config.";
 
-/// The list.
+/// The arguments of `sparkler nodes`.
 #[derive(Debug, clap::Args)]
 pub(super) struct NodesArgs {
     /// Only this node type.
@@ -110,8 +110,8 @@ fn row(field: &NodeField) -> [Cell; 5] {
     ]
 }
 
-/// What the field does and what it may be, in one column: a list of options
-/// would push everything after it off the screen.
+/// Describes a field and its allowed values in one column: a separate list of
+/// options would push the rest off the screen.
 fn help(field: &NodeField) -> String {
     let allowed = match (field.minimum, field.maximum) {
         (Some(minimum), Some(maximum)) => format!("{minimum} to {maximum}."),

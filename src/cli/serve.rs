@@ -1,6 +1,5 @@
-//! `sparkler serve`: the worker as a process. What it does is in `server`, how
-//! it is set up in `config`; here is only what makes it a process: a runtime,
-//! and the signals that tell it to stop.
+//! `sparkler serve`: runs the worker as a process. Sets up the runtime, the log and
+//! the signal handlers; `config` holds the settings and `server` does the work.
 
 use std::{
     io,
@@ -40,7 +39,7 @@ Examples:
 SIGTERM or Ctrl-C: no new calls are taken, those under way are given time to end;
 a second one ends the worker at once (143 or 130). SIGHUP: followed files are read again.";
 
-/// The worker's settings.
+/// The arguments of `sparkler serve`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeCommand {
     #[command(flatten)]
@@ -48,7 +47,7 @@ pub(super) struct ServeCommand {
 }
 
 impl ServeCommand {
-    /// Once there is a log, what goes wrong goes there.
+    /// Runs the worker. Once the log has started, failures go there.
     pub(super) fn run(self, typed: &Typed) -> Result<ExitCode, Failure> {
         let log = log::begin(&self.args).map_err(Failure::Usage)?;
         Ok(match self.work(typed, &log) {
@@ -74,14 +73,14 @@ impl ServeCommand {
         tracing::info!(%settings, "effective settings");
         let runtime = super::runtime(config.worker_threads)?;
         let served = runtime.block_on(serve(config, log));
-        // What was to end in order has ended; a check that never ends must not
-        // keep the process.
+        // Orderly work has ended by now. A check that never returns must not keep
+        // the process alive.
         runtime.shutdown_background();
         Ok(served?)
     }
 }
 
-/// The settings, or everything that is wrong with them.
+/// Builds the settings, or reports everything that is wrong with them.
 fn config(args: ServeArgs, typed: &Typed) -> anyhow::Result<Config> {
     let mut problems = typed.problems.clone();
     let config = Config::try_from(args).map_err(|error| {
@@ -93,8 +92,8 @@ fn config(args: ServeArgs, typed: &Typed) -> anyhow::Result<Config> {
     }
 }
 
-/// What was typed names files that hold secrets, and holds none itself; what was
-/// refused is not repeated.
+/// Returns the settings for the log. They name files with secrets, but contain no
+/// secrets.
 fn settings(config: &Config, typed: &Typed) -> Map<String, Value> {
     let telemetry = &config.telemetry;
     let url = |collector: &Collector| Value::from(collector.url.as_str());
@@ -111,8 +110,8 @@ fn settings(config: &Config, typed: &Typed) -> Map<String, Value> {
 }
 
 async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
-    // Before the ports are bound: from then on whoever sends a signal expects
-    // an orderly end.
+    // Before the ports are bound: from then on a signal must lead to an orderly
+    // stop.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -149,12 +148,14 @@ async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From the handler itself: also a worker whose threads are all held up ends.
+/// Exits from the signal handler itself, so that even a worker whose threads are
+/// all blocked ends.
 fn end_at_the_second_signal() -> io::Result<()> {
     let is_second = Arc::new(AtomicBool::new(false));
-    // 128 + the signal, as shells have it.
+    // 128 + the signal, as in shells.
     for (signal, code) in [(SIGTERM, 143), (SIGINT, 130)] {
-        // In this order: the first signal sets what the second one finds.
+        // In this order, so that the first signal sets the flag only after it was
+        // checked.
         flag::register_conditional_shutdown(signal, code, is_second.clone())?;
         flag::register(signal, is_second.clone())?;
     }

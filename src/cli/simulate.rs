@@ -1,5 +1,5 @@
-//! `sparkler simulate`: the local stand-in for Fireworks as a process, set up by
-//! flags. What it does is in `simulator`.
+//! `sparkler simulate`: runs the simulated Fireworks as a process, configured by
+//! flags.
 
 use std::{
     io::{self, Write},
@@ -39,7 +39,7 @@ answer, not_json, no_usage, usage. A call takes the first rule that fits and is 
 
 No model runs: the words are made from the request, and the same request gets the same words.";
 
-/// The stand-in's settings.
+/// The arguments of `sparkler simulate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct SimulateArgs {
     /// Where to listen; port 0 is any free one.
@@ -103,7 +103,7 @@ impl SimulateArgs {
         let simulator = Simulator::bind(listen, options)
             .await
             .with_context(|| format!("{listen} cannot be listened on"))?;
-        // A server goes on serving when nobody reads what it says of itself.
+        // The server keeps running even if its banner cannot be printed.
         let _ = printed.write(&simulator, &mut anstream::stdout().lock());
         simulator
             .run(async move {
@@ -156,7 +156,7 @@ fn keys(path: &Path) -> Result<Keys, Failure> {
     Ok(Keys::Only(keys.map(str::to_owned).collect()))
 }
 
-/// What a person has to know to use the simulator.
+/// The banner of the simulator: what a person needs to use it.
 struct Printed {
     keys: String,
     model: String,

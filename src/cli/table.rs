@@ -1,5 +1,5 @@
-//! Texts in columns, for a person. The last column may be long: it is broken
-//! between words, and its lines stand below each other.
+//! Tables for people. A long last column is wrapped between words, its lines
+//! aligned.
 
 use std::io::{self, Write};
 
@@ -7,10 +7,10 @@ use anstyle::Style;
 
 use super::terminal::{DIM, printable};
 
-/// The width that tables keep to where the columns before the last allow it.
+/// The width of a table, if the columns before the last allow it.
 const WIDTH: usize = 100;
 
-/// However far right it begins, the last column has this width.
+/// The minimum width of the last column, however far right it begins.
 const LEAST_LAST_WIDTH: usize = 40;
 
 /// Rows under a heading.
@@ -20,7 +20,7 @@ pub(super) struct Table<const COLUMNS: usize> {
     rows: Vec<[Cell; COLUMNS]>,
 }
 
-/// One text in a table.
+/// One cell of a table.
 #[derive(Debug)]
 pub(super) struct Cell {
     text: String,
@@ -28,12 +28,12 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    /// A text of a worker or of ours, made safe to show.
+    /// Creates a cell whose text is made safe to print.
     pub(super) fn new(text: &str) -> Cell {
         Cell::styled(text, Style::new())
     }
 
-    /// The same, in a style; in the last column it is ignored.
+    /// Likewise with a style, which the last column ignores.
     pub(super) fn styled(text: &str, style: Style) -> Cell {
         Cell { text: printable(text).replace(['\n', '\t'], " "), style }
     }
@@ -49,7 +49,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         self.rows.push(row);
     }
 
-    /// Writes the table, each line after `indent` spaces.
+    /// Writes the table, each line indented by `indent` spaces.
     pub(super) fn write(&self, indent: usize, out: &mut impl Write) -> io::Result<()> {
         let widths = self.widths();
         write!(out, "{:indent$}{DIM}", "")?;
@@ -71,8 +71,8 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         Ok(())
     }
 
-    /// In characters: the names and types of nodes are ASCII. The last column
-    /// has none.
+    /// Returns the column widths in characters: names and types of nodes are ASCII.
+    /// The last column has none.
     fn widths(&self) -> [usize; COLUMNS] {
         const GAP: usize = 2;
         std::array::from_fn(|column| {
@@ -85,7 +85,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 }
 
-/// Breaks a text between words; a longer word keeps its line.
+/// Wraps a text between words; a longer word gets a line of its own.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {

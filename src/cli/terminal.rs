@@ -1,5 +1,5 @@
-//! What a person sees: colours, texts made safe to show, and the line that says
-//! what is waited for. Used by every command; knows nothing of what it shows.
+//! Terminal output: colours, text made safe to print, and the progress line. Used
+//! by every command.
 
 use std::{
     borrow::Cow,
@@ -12,17 +12,17 @@ use anstyle::{AnsiColor, Style};
 
 /// A title.
 pub(super) const HEADING: Style = Style::new().bold();
-/// What is beside the point: reasoning, figures, comments.
+/// Secondary text: reasoning, measurements, comments.
 pub(super) const DIM: Style = Style::new().dimmed();
-/// Something that went as it should.
+/// A success.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
-/// Something to know about.
+/// A warning.
 pub(super) const WARNING: Style = AnsiColor::Yellow.on_default();
-/// Something that failed.
+/// A failure.
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// A text of somebody else, safe for a terminal: its control characters, which
-/// could move the cursor or worse, become visible. Lines and tabs stay.
+/// Makes foreign text safe for a terminal: control characters, which could move the
+/// cursor or worse, become visible. Line ends and tabs are kept.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
     let harmless = |character: char| !character.is_control() || matches!(character, '\n' | '\t');
     if text.chars().all(harmless) {
@@ -39,8 +39,8 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// The last line of a terminal while nothing else is there: what is waited for,
-/// and since when. On anything but a terminal it does not exist.
+/// The progress line of a terminal: the current phase and its duration. Never shown
+/// on anything but a terminal.
 #[derive(Debug)]
 pub(super) struct PhaseLine {
     shown: bool,
@@ -54,7 +54,8 @@ impl PhaseLine {
     const FRAMES: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
     const TICK: Duration = Duration::from_millis(80);
 
-    /// A line on stderr, if `wanted` and stderr is a terminal.
+    /// Creates the line, which is shown on stderr if `wanted` and stderr is a
+    /// terminal.
     pub(super) fn new(phase: &'static str, wanted: bool) -> PhaseLine {
         PhaseLine {
             shown: false,
@@ -65,13 +66,13 @@ impl PhaseLine {
         }
     }
 
-    /// What is waited for from now on.
+    /// Sets the phase to show.
     pub(super) fn set(&mut self, phase: &'static str) {
         self.phase = phase;
     }
 
-    /// Waits for `future` and shows the line meanwhile. Dropping it drops
-    /// `future`; the line goes with the `PhaseLine`.
+    /// Awaits `future` and shows the line meanwhile. Dropping this drops `future`;
+    /// the line is cleared with the `PhaseLine`.
     pub(super) async fn during<T>(&mut self, future: impl Future<Output = T>) -> T {
         if !self.wanted {
             return future.await;
@@ -85,15 +86,15 @@ impl PhaseLine {
         }
     }
 
-    /// Takes the line away, for something else to be printed there.
+    /// Clears the line so that something else can be printed there.
     pub(super) fn clear(&mut self) {
         if std::mem::take(&mut self.shown) {
-            // A line that cannot be cleared is no reason to fail.
+            // Failing to clear the line must not fail the command.
             let _ = io::stderr().write_all(b"\r\x1b[2K");
         }
     }
 
-    /// Takes the line away for good.
+    /// Clears the line for good.
     pub(super) fn end(&mut self) {
         self.clear();
         self.wanted = false;
@@ -105,8 +106,8 @@ impl PhaseLine {
         let phase = self.phase;
         self.frame += 1;
         self.shown = true;
-        // The cursor's moves are needed without colours too, and `anstream`
-        // would take them out with the colours.
+        // Cursor movement is needed even without colours, and `anstream` would
+        // strip it along with them.
         let dim = match anstream::AutoStream::choice(&io::stderr()) {
             anstream::ColorChoice::Never => Style::new(),
             _ => DIM,

@@ -1,8 +1,8 @@
-//! The command line and the environment behind it, as typed: parsed, with every
-//! wrong value of `serve` at once, and with the place that each value came from.
+//! Parses the command line and the environment: reports every invalid value of
+//! `serve` at once, and records where each value came from.
 //!
-//! clap stops at the first wrong value. Here its definitions stay, and the parse
-//! is repeated without that value until nothing more is wrong.
+//! clap stops at the first invalid value, so the parse is repeated without it until
+//! no value is invalid.
 
 use std::{collections::BTreeMap, env, ffi::OsString};
 
@@ -16,30 +16,34 @@ use serde_json::{Map, Value};
 
 use super::Program;
 
-/// What was typed, beside the program it asks for.
+/// The values given on the command line and in the environment.
 #[derive(Debug, Default)]
 pub(super) struct Typed {
-    /// The values in force, defaults included. Names of files with secrets are
-    /// among them, secrets are not.
+    /// The values in effect, defaults included. They may name files with secrets,
+    /// but contain no secrets.
     pub(super) values: Map<String, Value>,
-    /// Everything that is wrong with the values.
+    /// The problems of the values.
     pub(super) problems: Vec<String>,
-    /// Variables that look like settings and are none, in a sentence each.
+    /// Variables that look like settings but are not, one sentence each.
     pub(super) strangers: Vec<String>,
-    /// The variables that values came from, by their flags.
+    /// The variables that supplied values, by flag.
     variables: BTreeMap<String, String>,
 }
 
-/// The variables that no flag stands for.
+/// The variables without a flag.
 const VARIABLES_ONLY: &[&str] = &["SPARKLER_REDIS_PASSWORD"];
 const PREFIX: &str = "SPARKLER_";
-/// As many wrong values as there can be flags, and more.
+/// Bounds the repeated parses; there are fewer flags than this.
 const MOST_PROBLEMS: usize = 200;
-/// A wrong value is quoted up to here.
+/// The length in characters up to which an invalid value is quoted.
 const QUOTED: usize = 80;
 
-/// Parses the command line; fails with what clap says where that is help, or
-/// not about the values of a worker.
+/// Parses the command line.
+///
+/// # Errors
+///
+/// Returns clap's error if it is a request for help or is not about a value of
+/// `serve`.
 pub(super) fn parse(mut argv: Vec<OsString>) -> Result<(Program, Typed), Error> {
     let mut command = Program::command().mut_subcommands(without_empty_variables);
     let mut problems = Vec::new();
@@ -59,7 +63,7 @@ pub(super) fn parse(mut argv: Vec<OsString>) -> Result<(Program, Typed), Error> 
 }
 
 impl Typed {
-    /// A sentence that names the variable where the value of a flag came from one.
+    /// Adds the variable's name to a problem if the flag's value came from one.
     pub(super) fn named(&self, problem: &str) -> String {
         let mut named = String::with_capacity(problem.len());
         let mut rest = problem;
@@ -108,7 +112,7 @@ fn read(command: &Command, matches: &ArgMatches, typed: &mut Typed) {
     }
 }
 
-/// Numbers and booleans as such, the rest as text.
+/// Parses numbers and booleans; anything else is text.
 fn value(text: &str) -> Value {
     match serde_json::from_str(text) {
         Ok(value @ (Value::Bool(_) | Value::Number(_))) => value,
@@ -120,14 +124,14 @@ fn is_serve(argv: &[OsString]) -> bool {
     argv.get(1).is_some_and(|command| command == "serve")
 }
 
-/// The flag that an error is about, where the parse can go on without it.
+/// Returns the flag that an error is about, if the parse can continue without it.
 fn flag_of(error: &Error) -> Option<String> {
     let without = [ErrorKind::ValueValidation, ErrorKind::InvalidValue, ErrorKind::UnknownArgument];
     let text = text_of(error, ContextKind::InvalidArg).filter(|_| without.contains(&error.kind()));
     text?.split([' ', '=']).next().map(str::to_owned)
 }
 
-/// What clap says, after what was wrong before it; help is help.
+/// Puts the earlier problems before clap's error, unless that is help.
 fn with(mut problems: Vec<String>, error: Error) -> Error {
     if problems.is_empty() || !error.use_stderr() {
         return error;
@@ -184,7 +188,7 @@ fn is_flag(word: &OsString, flag: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
 }
 
-/// Takes a flag and its value out; whether it was there. `serve` has no
+/// Removes a flag and its value, and returns true if it was there. `serve` has no
 /// positional arguments: a word after a flag is its value.
 fn take_out(argv: &mut Vec<OsString>, flag: &str) -> bool {
     let Some(at) = argv.iter().position(|word| is_flag(word, flag)) else {
@@ -198,7 +202,7 @@ fn take_out(argv: &mut Vec<OsString>, flag: &str) -> bool {
     true
 }
 
-/// An empty variable counts as unset.
+/// Treats an empty variable as unset.
 fn without_empty_variables(command: Command) -> Command {
     command.mut_args(|arg| {
         let is_empty = |name| env::var_os(name).is_some_and(|value| value.is_empty());
@@ -213,7 +217,7 @@ fn without_variable(command: Command, flag: &str) -> Command {
     })
 }
 
-/// Sentences about the variables with our prefix that no command reads.
+/// Describes the variables with Sparkler's prefix that no command reads.
 fn strangers(command: &Command) -> Vec<String> {
     let known: Vec<String> = command
         .get_subcommands()
@@ -241,7 +245,8 @@ fn stranger(name: &str, known: &[String]) -> Option<String> {
     Some(format!("{name} is not a setting and is ignored{nearest}"))
 }
 
-/// Kubernetes sets these for a Service by the name of `sparkler`.
+/// Returns true for the variables that Kubernetes sets for a Service named
+/// `sparkler`.
 fn is_service_link(name: &str) -> bool {
     let name = &name[PREFIX.len()..];
     name.contains("SERVICE_HOST")

@@ -1,9 +1,10 @@
-//! Quantities as a person reads them: money, durations. For the callers'
-//! output only; the API speaks nano-dollars and protobuf durations.
+//! Formats amounts and durations for people. The API uses nano-dollars and protobuf
+//! durations.
 
 use std::time::Duration;
 
-/// `$0.000021`: exact, without needless zeros beyond the cents.
+/// Formats dollars exactly, such as `$0.000021`, without trailing zeros beyond the
+/// cents.
 pub(super) fn dollars(nanodollars: i64) -> String {
     const NANODOLLARS_PER_DOLLAR: u64 = 1_000_000_000;
     let sign = if nanodollars < 0 { "-" } else { "" };
@@ -14,7 +15,7 @@ pub(super) fn dollars(nanodollars: i64) -> String {
     format!("{sign}${}.{cents}{rest}", amount / NANODOLLARS_PER_DOLLAR)
 }
 
-/// `850ms`, `1.25s`, `3m 20s`: three digits or so.
+/// Formats a duration to about three digits: `850ms`, `1.25s`, `3m 20s`.
 pub(super) fn span(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     match duration.as_millis() {
@@ -25,13 +26,13 @@ pub(super) fn span(duration: Duration) -> String {
     }
 }
 
-/// A protobuf duration as a span; a negative one is none.
+/// Formats a protobuf duration; a negative one yields `None`.
 pub(super) fn proto_span(duration: prost_types::Duration) -> Option<String> {
     Duration::try_from(duration).ok().map(span)
 }
 
-/// A duration as the API takes it. Beyond what protobuf can say is the largest
-/// it can say, which every worker lowers to its own bound.
+/// Converts a duration for the API, limited to the largest that protobuf allows;
+/// every worker applies its own bound anyway.
 pub(super) fn proto_duration(duration: Duration) -> prost_types::Duration {
     prost_types::Duration::try_from(duration)
         .unwrap_or(prost_types::Duration { seconds: 315_576_000_000, nanos: 0 })

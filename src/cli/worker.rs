@@ -1,6 +1,5 @@
-//! How a command reaches a worker: one that runs somewhere (`--worker URL`), or
-//! one started in this process for the length of the command. Either way over
-//! real gRPC. Called by `execute`, `check`, `nodes` and `demo`.
+//! Connects a command to a worker: a running one (`--worker URL`) or one started in
+//! this process for the duration of the command, in both cases over real gRPC.
 
 use std::{
     future::pending,
@@ -23,10 +22,10 @@ use crate::{
     config::Config, files, proto::worker_service_client::WorkerServiceClient, server::Server,
 };
 
-/// The generated client, with what makes this caller known to the worker.
+/// The generated client, which sends the caller's token with each call.
 pub(super) type Client = WorkerServiceClient<InterceptedService<Channel, CallerToken>>;
 
-/// Where the worker is.
+/// The arguments that select a worker.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Worker (else one is started in this process)")]
 pub(super) struct WorkerArgs {
@@ -62,10 +61,10 @@ pub(super) struct WorkerArgs {
     fireworks_base_url: Url,
 }
 
-/// To an established connection with the worker, TLS included.
+/// The time limit for connecting to the worker, TLS included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// One answer: beyond any bound that a worker sets itself.
+/// The limit of one answer, larger than any limit that a worker sets.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
 
 fn read(flag: &str, path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
@@ -73,7 +72,7 @@ fn read(flag: &str, path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
 }
 
 impl WorkerArgs {
-    /// Does `work` with a worker. Ctrl-C drops it, which cancels its calls.
+    /// Runs `work` with a client. Ctrl-C drops it, which cancels its calls.
     pub(super) async fn call<T>(
         &self,
         work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
@@ -146,8 +145,8 @@ impl WorkerArgs {
     }
 }
 
-/// Does `work` with a worker of this process, on a port of its own on loopback.
-/// The worker goes with the work: nobody else waits for it to stop in order.
+/// Runs `work` with a worker in this process, on a free loopback port. The worker
+/// is dropped with the work, without a graceful stop: it has no other callers.
 pub(super) async fn in_process<T>(
     config: Config,
     work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
@@ -160,7 +159,7 @@ pub(super) async fn in_process<T>(
     beside(serving, interruptible(work(client))).await
 }
 
-/// Does `work` while a server of this process runs beside it.
+/// Runs `work` while a server runs in this process.
 pub(super) async fn beside<T>(
     serving: impl Future<Output = Result<(), Failure>>,
     work: impl Future<Output = Result<T, Failure>>,
@@ -174,7 +173,7 @@ pub(super) async fn beside<T>(
     }
 }
 
-/// Does `work` unless Ctrl-C comes first, which drops it.
+/// Runs `work` unless Ctrl-C comes first, which drops it.
 pub(super) async fn interruptible<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {

@@ -1,7 +1,7 @@
-//! `sparkler demo`: a worker and a simulated Fireworks in this process, and four
-//! calls that show what the worker is for. Every figure is read from the
-//! worker's answers or the simulator's report; where one is not what is claimed
-//! beside it, the demo fails.
+//! `sparkler demo`: runs a worker and a simulated Fireworks in this process, and
+//! makes four calls that show what the worker does. Every number is read from the
+//! worker's answers or the simulator's report; the demo fails if one contradicts
+//! its caption.
 
 mod script;
 
@@ -44,7 +44,7 @@ Examples:
 No key is needed, nothing leaves this machine, and nothing is paid. Anywhere but on a terminal it
 does not wait for a reader.";
 
-/// The demo.
+/// The arguments of `sparkler demo`.
 #[derive(Debug, clap::Args)]
 pub(super) struct DemoArgs {}
 
@@ -92,7 +92,7 @@ fn request(prompt: &str, key: &str, mode: Mode) -> ExecuteNodeRequest {
     }
 }
 
-/// Where the demo is played.
+/// The environment of the demo.
 struct Stage {
     client: Client,
     simulator: Handle,
@@ -154,7 +154,7 @@ impl Stage {
         let pair = line.during(async { tokio::join!(one, other) }).await;
         line.end();
         let mut pair = [pair.0?, pair.1?];
-        // Either may have come first: tell of the one that did.
+        // Either may have come first; describe the one that did as first.
         pair.sort_by_key(status);
         let statuses = pair.each_ref().map(status);
         for (name, completed) in ["first", "second"].iter().zip(&pair) {
@@ -196,7 +196,7 @@ impl Stage {
         Ok(self.out.flush()?)
     }
 
-    /// Executes, and prints as it comes.
+    /// Executes a request and prints its answer as it arrives.
     async fn execute(&mut self, prompt: &str, key: &str) -> Result<(Completed, Seen), Failure> {
         let request = request(prompt, key, Mode::ReadWrite);
         let mut view = self.view();
@@ -208,7 +208,7 @@ impl Stage {
         Ok((completed, seen))
     }
 
-    /// Executes, and prints nothing.
+    /// Executes a request without printing.
     async fn silently(&self, prompt: &str) -> Result<Completed, Failure> {
         let request = request(prompt, ACCEPTED_KEY, Mode::ReadWrite);
         let layout = Layout { terminal: false, held: true };
@@ -224,7 +224,8 @@ impl Stage {
         View::Answer(Transcript::new(Box::new(anstream::stdout()), layout))
     }
 
-    /// Says how often Fireworks was called so far, by its own account.
+    /// Prints the number of calls that the simulated Fireworks counted, which must
+    /// be `expected`.
     fn upstream_calls(&mut self, expected: u64) -> Result<(), Failure> {
         let calls = self.simulator.report().calls;
         if calls != expected {

@@ -1,4 +1,4 @@
-//! What is asked in the demo, what the simulated model says to it, and how fast.
+//! The demo's prompts, the simulated model's answers, and their pace.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ pub(super) const SHARED_QUESTION: &str = "What happens when two ask the same at 
 const SHARED_ANSWER: &str = "They share one flight: the second hears everything from the first \
                              word on, and the provider is asked once.";
 
-/// Slow enough to be read as it comes, where somebody reads. The wait for the
-/// first token also gives the second of two callers time to join the first.
+/// Slow enough on a terminal to be read as it arrives. The delay before the first
+/// token also gives the second of two callers time to join the first.
 pub(super) fn options(terminal: bool) -> Options {
     let pace = Pace {
         first_token: Duration::from_millis(if terminal { 400 } else { 150 }),
@@ -37,7 +37,7 @@ pub(super) fn options(terminal: bool) -> Options {
     }
 }
 
-/// One delta a word, the space before it included.
+/// Splits a text into one delta per word, with the space before it.
 fn words(text: &str) -> Vec<String> {
     text.split(' ')
         .enumerate()

@@ -1,5 +1,4 @@
-//! The flags of `sparkler execute`, and what in them can be wrong before a
-//! worker is asked.
+//! The arguments of `sparkler execute`, and the checks that need no worker.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,7 +13,7 @@ use crate::{
     },
 };
 
-/// One execution.
+/// The arguments of `sparkler execute`.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("input").required(true).args(["prompt", "messages"]))]
 pub(in crate::cli) struct ExecuteArgs {
@@ -80,11 +79,11 @@ pub(in crate::cli) struct ExecuteArgs {
 }
 
 impl ExecuteArgs {
-    /// `--json-output` without a file, or as the variable says it.
+    /// The value of `--json-output` without a file.
     pub(super) const ANY_JSON: &'static str = "any";
 }
 
-/// What the cache may do.
+/// The arguments about the cache.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache")]
 pub(super) struct CacheArgs {
@@ -139,7 +138,7 @@ pub(super) enum CacheScope {
     Shared,
 }
 
-/// Bounds; what is left out is the worker's default.
+/// The arguments that set limits; those left out default to the worker's.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits (such as 90s, 1m30s; else the worker's)")]
 pub(super) struct LimitArgs {
@@ -182,7 +181,7 @@ pub(super) enum OnCancelAction {
     Drain,
 }
 
-/// Where in which flow the execution stands; reaches the worker's logs.
+/// The arguments that name the execution's place in a flow, for the worker's logs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Context (for the worker's logs)")]
 pub(super) struct ContextArgs {

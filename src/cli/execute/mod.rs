@@ -1,5 +1,5 @@
-//! `sparkler execute`: one node, its answer on stdout as it comes, everything
-//! else on stderr.
+//! `sparkler execute`: runs one node. Prints its answer to stdout as it arrives,
+//! and everything else to stderr.
 
 mod arguments;
 mod request;
@@ -41,11 +41,11 @@ failure go to stderr.
 --events prints proto JSON instead: one event a line, names in camelCase, enums by name, 64-bit
 integers and durations (\"1.500s\") as strings; what is empty, 0 or false is left out.";
 
-/// How a run shows what happens.
+/// The output format of a run.
 pub(super) enum View {
     /// The answer.
     Answer(Transcript<Box<dyn Write>>),
-    /// Every event, a line each.
+    /// Every event, one per line.
     Events(io::Stdout),
 }
 
@@ -78,7 +78,7 @@ impl ExecuteArgs {
         if self.events {
             return View::Events(io::stdout());
         }
-        // What a model writes reaches a file or a pipe unchanged.
+        // Output to a file or a pipe is passed through unchanged.
         let out: Box<dyn Write> = match layout.terminal {
             true => Box::new(anstream::stdout()),
             false => Box::new(io::stdout()),
@@ -87,9 +87,9 @@ impl ExecuteArgs {
     }
 }
 
-/// Follows one execution to its end, and tells what was seen of it.
+/// Follows one execution to its end and returns the result with the times seen.
 ///
-/// Dropped at any point, it drops the stream, and the worker stops the provider.
+/// Dropping it drops the stream, which cancels the provider request.
 pub(super) async fn follow(
     client: &mut Client,
     request: ExecuteNodeRequest,
@@ -110,7 +110,7 @@ pub(super) async fn follow(
             seen.output();
         }
         if view.show(&event, line)? && io::stdout().is_terminal() {
-            // The answer is on the line's terminal now.
+            // The answer occupies the progress line's terminal from here on.
             line.end();
         }
         if let Some(Event::Completed(completed)) = event.event {
@@ -120,7 +120,7 @@ pub(super) async fn follow(
 }
 
 impl View {
-    /// Shows an event; whether anything was printed.
+    /// Shows an event. Returns true if anything was printed.
     fn show(
         &mut self,
         response: &ExecuteNodeResponse,
@@ -161,10 +161,10 @@ impl View {
         }
     }
 
-    /// The answer ends here, unfinished: the failure gets a line of its own.
+    /// Ends the line of an unfinished answer, so that the failure gets its own.
     fn broken_off(&mut self) {
         if let View::Answer(transcript) = self {
-            // The failure is told on stderr, whatever becomes of stdout.
+            // The failure is printed to stderr whether or not stdout works.
             let _ = transcript.end_line();
         }
     }

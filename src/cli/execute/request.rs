@@ -1,5 +1,6 @@
-//! From the flags of `sparkler execute` to the request, reading the files they
-//! name. What the worker can say better, it is left to say.
+//! Builds the request from the arguments of `sparkler execute` and the files they
+//! name. Leaves validation to the worker where the worker can report problems
+//! better.
 
 use std::{
     fs::File,
@@ -21,12 +22,12 @@ use crate::proto::{
     output_options::Format,
 };
 
-/// Longer inputs are refused: no model reads them, and no worker takes them.
+/// Larger inputs are rejected: no model reads them, and no worker accepts them.
 const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
 
 impl ExecuteArgs {
-    /// The request; with an answer that is `held`, no deltas are asked for, and
-    /// the worker may retry until the last moment.
+    /// Builds the request. With a `held` answer no deltas are requested, so the
+    /// worker may retry until the end.
     pub(super) fn request(&self, held: bool) -> Result<ExecuteNodeRequest, Failure> {
         let config = self.node.config()?;
         let credential = self.credential.read()?;
@@ -48,8 +49,8 @@ impl ExecuteArgs {
         })
     }
 
-    /// Whether the answer is printed only when all of it is there: where a part
-    /// of it is of no use, or cannot be taken back.
+    /// Returns true if the answer is printed only once complete: where a part of it
+    /// is useless, or could not be taken back.
     pub(super) fn is_held(&self, terminal: bool) -> bool {
         self.no_deltas
             || self.json_output.is_some()
@@ -67,7 +68,7 @@ impl ExecuteArgs {
         match self.prompt.as_deref() {
             Some("-") => {
                 let text = read(Path::new("-")).context("the prompt from stdin")?;
-                // A shell adds it; the same prompt as an argument has none.
+                // The shell adds it; the same prompt as an argument has none.
                 let text = text.strip_suffix('\n').unwrap_or(&text);
                 Ok(Input::Prompt(text.to_owned()))
             }
@@ -79,7 +80,7 @@ impl ExecuteArgs {
     fn output(&self, held: bool) -> anyhow::Result<OutputOptions> {
         let unwanted = self.no_deltas || (held && !self.events);
         let mut output = OutputOptions {
-            // Where they are wanted, the node's own `streaming` decides.
+            // Where deltas are wanted, the node's own `streaming` decides.
             deltas: unwanted.then_some(false),
             ..OutputOptions::default()
         };
@@ -133,7 +134,7 @@ impl ExecuteArgs {
     }
 }
 
-/// The text of a file, or of stdin for `-`.
+/// Reads a file, or stdin for `-`.
 fn read(path: &Path) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     let source: &mut dyn Read = match path.to_str() {

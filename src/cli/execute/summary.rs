@@ -1,5 +1,5 @@
-//! The line of figures after an answer: what it took, what it cost, where it
-//! came from. What the worker did not say is left out, never guessed.
+//! The summary line after an answer: its duration, its cost and its source. Values
+//! that the worker did not report are left out, never guessed.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use super::super::{
 };
 use crate::proto::{CacheOutcome, CacheStatus, Completed, Cost, StoreStatus, Timing, Usage};
 
-/// Writes the figures, and a line before them where the answer is cut.
+/// Writes the summary, preceded by a line for each truncated choice.
 pub(in crate::cli) fn write(completed: &Completed, out: &mut impl Write) -> io::Result<()> {
     for choice in &completed.choices {
         if choice.finish_reason == "length" {

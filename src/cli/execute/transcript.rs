@@ -1,8 +1,8 @@
-//! An answer as a person or a pipe reads it, piece by piece.
+//! Prints an answer piece by piece.
 //!
-//! On a terminal: reasoning, dimmed, then the text, with control characters made
-//! visible. Anywhere else: the text as the model wrote it. Tool calls and
-//! further choices follow when the answer is complete.
+//! On a terminal: dimmed reasoning, then the text, with control characters made
+//! visible. Elsewhere: the text as the model wrote it. Tool calls and further
+//! choices follow when the answer is complete.
 
 use std::{
     borrow::Cow,
@@ -12,16 +12,16 @@ use std::{
 use super::super::terminal::{DIM, HEADING, WARNING, printable};
 use crate::proto::{Choice, Completed, Delta, Restarted, ToolCall};
 
-/// How the answer is laid out.
+/// The layout of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cli) struct Layout {
-    /// For a person, rather than a file or a pipe.
+    /// True for a terminal, rather than a file or a pipe.
     pub(in crate::cli) terminal: bool,
-    /// Nothing is printed before the answer is complete.
+    /// True to print nothing before the answer is complete.
     pub(in crate::cli) held: bool,
 }
 
-/// What was printed last.
+/// The kind of output printed last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Section {
     Nothing,
@@ -29,7 +29,7 @@ enum Section {
     Text,
 }
 
-/// Prints an answer. Every call ends in a flush, so that what came is seen.
+/// Prints an answer. Every method flushes, so that output appears as it arrives.
 #[derive(Debug)]
 pub(in crate::cli) struct Transcript<W> {
     out: W,
@@ -43,8 +43,8 @@ impl<W: Write> Transcript<W> {
         Transcript { out, layout, section: Section::Nothing, at_line_start: true }
     }
 
-    /// Whether [`delta`](Transcript::delta) would print anything: only the first
-    /// choice streams, since two cannot share a line.
+    /// Returns true if [`delta`](Transcript::delta) would print anything. Only the
+    /// first choice streams: two cannot share a line.
     pub(in crate::cli) fn prints(&self, delta: &Delta) -> bool {
         let reasoning = self.layout.terminal && !delta.reasoning.is_empty();
         !self.layout.held && delta.choice == 0 && (reasoning || !delta.text.is_empty())
@@ -59,7 +59,8 @@ impl<W: Write> Transcript<W> {
         self.out.flush()
     }
 
-    /// Says that what came before is void, where it was printed; whether so.
+    /// Marks the output so far as void, if there is any. Returns true if it
+    /// printed.
     pub(in crate::cli) fn restarted(&mut self, restarted: &Restarted) -> io::Result<bool> {
         if self.section == Section::Nothing {
             return Ok(false);
@@ -75,7 +76,7 @@ impl<W: Write> Transcript<W> {
         Ok(true)
     }
 
-    /// Prints what is still missing of the answer.
+    /// Prints the rest of the answer.
     pub(in crate::cli) fn completed(&mut self, completed: &Completed) -> io::Result<()> {
         let streamed = self.section != Section::Nothing;
         let several = completed.choices.len() > 1;
@@ -98,7 +99,7 @@ impl<W: Write> Transcript<W> {
         self.out.flush()
     }
 
-    /// Ends a line that was begun.
+    /// Ends the current line, if it has text.
     pub(in crate::cli) fn end_line(&mut self) -> io::Result<()> {
         if !self.at_line_start {
             writeln!(self.out)?;
@@ -155,8 +156,8 @@ impl<W: Write> Transcript<W> {
     }
 }
 
-/// With JSON output, the JSON that was checked: without a fence or anything
-/// around it.
+/// Returns a choice's answer: with JSON output, the checked JSON without fences or
+/// surrounding text.
 fn answer(choice: &Choice) -> &str {
     match choice.json.is_empty() {
         true => &choice.text,

@@ -1,6 +1,6 @@
-//! Where the time of an execution went, as a waterfall in the terminal: what
-//! the worker measured in each of its phases, and what of it this caller saw.
-//! What the worker did not say is left out.
+//! Shows the phases of an execution as a waterfall in the terminal: the worker's
+//! own timing, and the times that this caller saw. Phases that the worker did not
+//! report are left out.
 //!
 //! ```text
 //! cache        ▏                                   58µs
@@ -8,8 +8,6 @@
 //! first token  ██████████████████████████████▌    161ms
 //! stream                                     █     40ms
 //! ```
-//!
-//! Called by `execute --trace` and `demo`.
 
 use std::{
     io::{self, Write},
@@ -21,7 +19,7 @@ use anstyle::{AnsiColor, Style};
 use super::super::{terminal::DIM, units};
 use crate::proto::{Completed, Timing};
 
-/// What a caller sees of an execution, from its call on.
+/// The times that a caller sees, from its call on.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cli) struct Seen {
     called: Instant,
@@ -29,12 +27,12 @@ pub(in crate::cli) struct Seen {
 }
 
 impl Seen {
-    /// The call is made now.
+    /// Starts the clock as the call is made.
     pub(super) fn from_now() -> Seen {
         Seen { called: Instant::now(), first_output: None }
     }
 
-    /// Output has come.
+    /// Notes the first output; later ones change nothing.
     pub(super) fn output(&mut self) {
         self.first_output.get_or_insert(self.called.elapsed());
     }
@@ -51,21 +49,21 @@ struct Bar {
 
 const NAME_WIDTH: usize = 13;
 const TIME_WIDTH: usize = 8;
-/// A waterfall is no wider, however wide the terminal.
+/// The most cells of a waterfall, however wide the terminal.
 const MOST_CELLS: usize = 60;
-/// With less room there are no bars, only times.
+/// With fewer cells, only times are shown.
 const LEAST_CELLS: usize = 8;
-/// The width of what is no terminal.
+/// The width assumed without a terminal.
 const USUAL_WIDTH: usize = 80;
 
-/// How wide a waterfall on stderr may be.
+/// Returns the width available to a waterfall on stderr.
 pub(in crate::cli) fn width() -> usize {
     let size = terminal_size::terminal_size_of(io::stderr());
     size.map_or(USUAL_WIDTH, |(width, _)| usize::from(width.0))
 }
 
-/// Writes the waterfall, at most `width` wide. The worker's times are told as
-/// bars, and the caller's below them.
+/// Writes the waterfall, at most `width` columns wide: the worker's times as bars,
+/// the caller's below them.
 pub(in crate::cli) fn write(
     completed: &Completed,
     seen: Seen,
@@ -85,14 +83,14 @@ pub(in crate::cli) fn write(
     writeln!(out, "{DIM}{}{DIM:#}", seen_here(seen, total))
 }
 
-/// What the caller saw, in few words: it may be all that fits.
+/// Formats the caller's times, kept short: they may be all that fits.
 fn seen_here(seen: Seen, total: Duration) -> String {
     let first = seen.first_output.map(|first| format!("first token {}, ", units::span(first)));
     format!("seen here: {}all {}", first.unwrap_or_default(), units::span(total))
 }
 
-/// The phases in their order. Each begins where the one before ended; the first
-/// token came when the worker says that it did.
+/// Returns the bars in order. Each phase begins where the previous one ended; the
+/// first token is placed by the worker's own time.
 fn bars(timing: &Timing) -> Vec<Bar> {
     let known = |time: Option<prost_types::Duration>| Duration::try_from(time?).ok();
     let total = known(timing.total).unwrap_or_default();
@@ -115,8 +113,8 @@ fn bars(timing: &Timing) -> Vec<Bar> {
 }
 
 impl Bar {
-    /// The bar in its place on a line of so many cells that stands for `whole`.
-    /// Its end is exact to an eighth of a cell; the shortest is still seen.
+    /// Draws the bar on a line of `cells` cells that stands for `whole`. Exact to
+    /// an eighth of a cell; the shortest bar is still visible.
     fn drawn(self, whole: Duration, cells: usize) -> String {
         const PARTS: [char; 8] = ['█', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
         let eighths = |time: Duration| {

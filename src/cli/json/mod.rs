@@ -1,10 +1,10 @@
-//! Messages of the API as proto JSON: names in camelCase, enums by name, 64-bit
-//! integers and durations as strings, what was not set left out
+//! The API's messages as proto JSON: names in camelCase, enums by name, 64-bit
+//! integers and durations as strings, unset fields left out
 //! (<https://protobuf.dev/programming-guides/json/>).
 //!
-//! It follows the schema that is compiled into the program, so that a new field
-//! cannot be forgotten here. Only what the API's answers use is covered: no
-//! maps, no groups, no `Any`. Called by `execute --events` and `nodes --json`.
+//! Follows the schema that is compiled into the program, so that no new field can
+//! be forgotten. Covers only what the API's answers use: no maps, no groups, no
+//! `Any`.
 
 mod value;
 
@@ -29,7 +29,7 @@ use value::{double, duration};
 /// The package of the API's messages.
 const PACKAGE: &str = ".sparkler.worker.v1";
 
-/// A message of the API, by its name in the package.
+/// Converts a message of the API, given its name in the package.
 pub(super) fn of(name: &str, message: &impl Message) -> anyhow::Result<Value> {
     let bytes = Bytes::from(message.encode_to_vec());
     SCHEMA
@@ -45,7 +45,7 @@ struct Schema {
     enums: HashMap<String, EnumDescriptorProto>,
 }
 
-/// One field's value as it is on the wire.
+/// The value of a field as encoded on the wire.
 enum Raw {
     Number(u64),
     Bytes(Bytes),
@@ -94,7 +94,7 @@ impl Schema {
         }
     }
 
-    /// The fields in the order of the schema.
+    /// Returns the fields in the order of the schema.
     fn object(&self, message: &DescriptorProto, raws: &[(i32, Raw)]) -> anyhow::Result<Value> {
         let mut object = Map::new();
         for field in &message.field {
@@ -130,7 +130,8 @@ impl Schema {
         })
     }
 
-    /// The name; an unknown number, from a newer worker, stays a number.
+    /// Returns the enum value's name; an unknown number, from a newer worker, stays
+    /// a number.
     fn enumerator(&self, name: &str, number: u64) -> Value {
         let values = self.enums.get(name).map(|known| known.value.as_slice());
         values
@@ -141,7 +142,7 @@ impl Schema {
     }
 }
 
-/// Takes a message apart into its fields.
+/// Splits a message into its fields.
 fn fields(mut bytes: Bytes) -> anyhow::Result<Vec<(i32, Raw)>> {
     let mut raws = Vec::new();
     while bytes.has_remaining() {

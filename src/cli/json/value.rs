@@ -1,10 +1,11 @@
-//! Single values as proto JSON: durations, numbers, and the values that hold any
-//! JSON. Called by the walk over the schema beside it, and by `nodes`.
+//! Single values as proto JSON: durations, numbers, and values that hold arbitrary
+//! JSON.
 
 use prost_types::value::Kind;
 use serde_json::Value;
 
-/// `1s`, `1.500s`, `0.000120s`: three, six or nine digits, as proto JSON has it.
+/// Formats a duration as proto JSON does, with zero, three, six or nine decimals:
+/// `1s`, `1.500s`, `0.000120s`.
 pub(super) fn duration(span: prost_types::Duration) -> String {
     let span = span.normalized();
     let sign = if span.seconds < 0 || span.nanos < 0 { "-" } else { "" };
@@ -17,7 +18,7 @@ pub(super) fn duration(span: prost_types::Duration) -> String {
     }
 }
 
-/// A `google.protobuf.Value` is the JSON it holds.
+/// Returns the JSON that a `google.protobuf.Value` holds.
 pub(in crate::cli) fn of_value(value: prost_types::Value) -> Value {
     match value.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
@@ -31,7 +32,8 @@ pub(in crate::cli) fn of_value(value: prost_types::Value) -> Value {
     }
 }
 
-/// Whole numbers without a fraction; what JSON has no number for by its name.
+/// Formats whole numbers without a fraction, and those that JSON cannot express by
+/// name.
 pub(super) fn double(number: f64) -> Value {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if number.fract() == 0.0 && number.abs() <= EXACT {
