@@ -1,4 +1,4 @@
-//! How many executions there may be: what is typed, and what it means.
+//! The settings of admission: concurrent executions, the queue and quotas.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     quota::{self, Limits},
 };
 
-/// Places and lines, as typed.
+/// The admission arguments.
 #[derive(Debug, Clone, Args)]
 pub struct AdmissionArgs {
     /// Executions at a time; more wait in line, and beyond that are refused
@@ -61,14 +61,21 @@ pub struct AdmissionArgs {
 }
 
 impl AdmissionArgs {
-    /// What tenants may spend a day, if that is limited, or all that is wrong with
-    /// the file.
+    /// Reads the quotas, if there are any.
+    ///
+    /// # Errors
+    ///
+    /// Returns everything that is wrong with the file.
     pub(super) fn limits(&self) -> Result<Option<Limits>, String> {
         let limits = self.limits_file.as_deref().map(quota::limits).transpose();
         limits.map_err(|problem| format!("--limits-file: {problem}"))
     }
 
-    /// The settings that were typed, or all that is wrong with them.
+    /// Validates the admission settings.
+    ///
+    /// # Errors
+    ///
+    /// Returns everything that is wrong with them.
     pub(super) fn config(&self) -> Result<AdmissionConfig, String> {
         let executions = self.max_executions;
         let executions_per_tenant = self.max_executions_per_tenant.unwrap_or(executions);

@@ -1,4 +1,5 @@
-//! The operator's settings as typed: flags, and the environment behind them.
+//! The arguments of `sparkler serve`: flags, and the environment variables behind
+//! them.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -10,8 +11,8 @@ use super::{
     duration::{duration, duration_or_none},
 };
 
-/// `sparkler serve`, as typed. Sizes are in bytes and take `KiB`, `MiB`, `GiB`;
-/// durations are such as `500ms`, `30s`, `10m`.
+/// The arguments of `sparkler serve`, unvalidated. Sizes are in bytes or take
+/// `KiB`, `MiB`, `GiB`; durations are written as `500ms`, `30s`, `10m`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
     /// Where gRPC listens.
@@ -27,7 +28,7 @@ pub struct ServeArgs {
     )]
     pub admin_listen: SocketAddr,
 
-    /// Who may call, and over what.
+    /// The ingress arguments.
     #[command(flatten)]
     pub ingress: IngressArgs,
 
@@ -77,7 +78,7 @@ pub struct ServeArgs {
     #[arg(long, env = "SPARKLER_CACHE_SECRET_FILE", value_name = "FILE")]
     pub cache_secret_file: Option<PathBuf>,
 
-    /// How memory is shared out.
+    /// The memory arguments.
     #[command(flatten)]
     pub memory: MemoryArgs,
 
@@ -121,11 +122,11 @@ pub struct ServeArgs {
     #[arg(long, env = "SPARKLER_ALLOW_SHARED_CACHE", value_parser = BoolishValueParser::new())]
     pub allow_shared_cache: bool,
 
-    /// The fleet that it belongs to.
+    /// The fleet arguments.
     #[command(flatten)]
     pub fleet: FleetArgs,
 
-    /// How many may execute, and wait.
+    /// The admission arguments.
     #[command(flatten)]
     pub admission: AdmissionArgs,
 
@@ -265,12 +266,12 @@ pub struct ServeArgs {
     )]
     pub log: String,
 
-    /// Traces and metrics.
+    /// The telemetry arguments.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
 }
 
-/// How the provider is spoken to, as typed.
+/// The HTTP versions to use with the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProtocolArg {
     /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
@@ -281,7 +282,7 @@ pub enum ProtocolArg {
     Http2,
 }
 
-/// How log lines look.
+/// The formats of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -290,13 +291,13 @@ pub enum LogFormat {
     Json,
 }
 
-/// A filter of log lines, checked.
+/// Validates a log filter.
 fn filter(text: &str) -> Result<String, String> {
     EnvFilter::try_new(text).map_err(|_| "is not a filter, such as info or sparkler=debug")?;
     Ok(text.to_owned())
 }
 
-/// A size such as `64MiB`, in bytes.
+/// Parses a size such as `64MiB` into bytes.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {

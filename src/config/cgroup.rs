@@ -1,20 +1,18 @@
-//! How much memory this process may use, as the system says: the limit of its
-//! control group, of either version, or else what the machine has.
-//!
-//! Called by `memory`, which shares it out.
+//! The memory available to this process: the limit of its control group (version 1
+//! or 2), or the memory of the machine.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// The smallest limit of the groups that this process is in; `None` where there
-/// is none.
+/// Returns the smallest limit in bytes of the process's control groups; `None`
+/// without a limit.
 pub(super) fn limit() -> Option<u64> {
     limit_of(&read("/proc/self/cgroup")?, Path::new("/sys/fs/cgroup"))
 }
 
-/// What the machine has.
+/// Returns the memory of the machine in bytes.
 pub(super) fn of_machine() -> Option<u64> {
     let information = read("/proc/meminfo")?;
     let line = information.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
@@ -22,14 +20,14 @@ pub(super) fn of_machine() -> Option<u64> {
     Some(kib << 10)
 }
 
-/// `groups` is what `/proc/self/cgroup` says, `root` where the groups are
-/// mounted.
+/// Returns the smallest limit of `groups`, the contents of `/proc/self/cgroup`,
+/// with control groups mounted at `root`.
 fn limit_of(groups: &str, root: &Path) -> Option<u64> {
     groups.lines().flat_map(|line| files(line, root)).filter_map(|file| read_limit(&file)).min()
 }
 
-/// Where the limits of one line's group are, its own and its parents'. In a
-/// container the path may be that of the host, and only the root be there.
+/// Returns the limit files of one line's group and its parents. In a container the
+/// path may be the host's while only the root exists.
 fn files(line: &str, root: &Path) -> Vec<PathBuf> {
     let mut parts = line.splitn(3, ':').skip(1);
     let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
@@ -46,8 +44,8 @@ fn files(line: &str, root: &Path) -> Vec<PathBuf> {
     path.ancestors().map(|group| folder.join(group).join(name)).collect()
 }
 
-/// Without a limit the file says `max`, or in the first version a number that
-/// no machine has.
+/// Reads a limit. Without one the file contains `max`, or in version 1 a number
+/// larger than any machine's memory.
 fn read_limit(file: &Path) -> Option<u64> {
     const NO_MACHINE_HAS: u64 = 1 << 50;
     let limit: u64 = read(file)?.trim().parse().ok()?;
@@ -62,7 +60,7 @@ fn read(file: impl AsRef<Path>) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// A folder like `/sys/fs/cgroup`, with these files in it.
+    /// Creates a folder like `/sys/fs/cgroup` that contains these files.
     fn mounted(files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("a folder");
         for (name, text) in files {

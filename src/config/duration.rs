@@ -1,12 +1,12 @@
-//! Durations as typed, for every flag: bounded, so that no arithmetic with one
-//! overflows, and with one meaning of `0s`.
+//! Durations in flags: bounded, so that arithmetic with them cannot overflow, and
+//! with one meaning of `0s`.
 
 use std::time::Duration;
 
-/// Longer ones are refused.
+/// The longest duration: 365 days.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A duration of some length, such as `500ms`, `90s` or `1m30s`.
+/// Parses a positive duration such as `500ms`, `90s` or `1m30s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     match duration_or_none(text)? {
         Duration::ZERO => Err("must be more than 0s".to_owned()),
@@ -14,7 +14,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The same where `0s` turns off what the duration is for.
+/// Parses a duration of which `0s` disables the feature.
 pub fn duration_or_none(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|problem| format!("is not a duration such as 500ms, 90s or 1m30s: {problem}"))?;

@@ -1,5 +1,5 @@
-//! The settings of a fleet: the Redis that its workers share, and the secret that
-//! what is kept there is sealed with.
+//! The fleet settings: the Redis that the workers share, and the secret that seals
+//! what they store there.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     redis::{Address, Credential, RedisConfig},
 };
 
-/// A fleet, as typed.
+/// The fleet arguments.
 #[derive(Debug, Clone, Args)]
 pub struct FleetArgs {
     /// The Redis or Valkey that the workers of a fleet share:
@@ -69,22 +69,24 @@ pub struct FleetArgs {
     pub additional_cache_secret_file: Vec<PathBuf>,
 }
 
-/// How a worker takes part in a fleet.
+/// The validated fleet settings.
 #[derive(Debug, Clone)]
 pub struct FleetConfig {
-    /// How Redis is reached.
+    /// The connection to Redis.
     pub redis: RedisConfig,
-    /// How long a flight's leader may be silent before another takes over.
+    /// The time that a flight's leader may be silent before another takes over.
     pub lease: Duration,
-    /// Secrets that other workers may have sealed with and given tokens under.
+    /// Further secrets under which other workers may have sealed data and issued
+    /// tokens.
     pub other_secrets: Vec<CacheSecret>,
 }
 
 impl FleetConfig {
-    /// Shorter leases are lost by workers that are merely busy.
+    /// A worker that is merely busy would lose a shorter lease.
     const SHORTEST_LEASE: Duration = Duration::from_millis(500);
 
-    /// The fleet as wanted, if one is. `environment` is where the password may be.
+    /// Validates the fleet settings; `None` without a Redis URL. The password may
+    /// come from `environment`.
     pub(super) fn read(
         args: &FleetArgs,
         has_cache_secret: bool,
@@ -118,8 +120,8 @@ impl FleetConfig {
     }
 }
 
-/// Without it each worker would have a secret of its own: none would find, nor be
-/// able to read, what another has kept.
+/// Requires a shared secret: with random ones, no worker could find or read what
+/// another has stored.
 fn secret_is_there(has_cache_secret: bool) -> Result<(), String> {
     if has_cache_secret {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The settings of the door: who may call, and over what.
+//! The ingress settings: authentication, TLS and the limits of connections.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     tls::{Tls, TlsFiles},
 };
 
-/// The door, as typed.
+/// The ingress arguments.
 #[derive(Debug, Clone, Args)]
 pub struct IngressArgs {
     /// The worker's certificate (PEM), with those between it and its authority.
@@ -89,34 +89,34 @@ pub struct IngressArgs {
     pub insecure: bool,
 }
 
-/// The door, as validated.
+/// The validated ingress settings.
 #[derive(Debug, Clone)]
 pub struct IngressConfig {
-    /// Who may call.
+    /// The callers allowed.
     pub callers: Callers,
-    /// What is spoken; `None` is plain text.
+    /// The TLS configuration; `None` is plain text.
     pub tls: Option<Tls>,
-    /// Where health alone is answered.
+    /// The address of the health-only listener.
     pub health_listen: Option<SocketAddr>,
-    /// How old connections get; `None` is for ever.
+    /// The maximum age of connections; `None` is unlimited.
     pub age: Option<ConnectionAge>,
-    /// How long a request may take to arrive whole.
+    /// The time limit for a request to arrive in full.
     pub request_timeout: Duration,
-    /// Calls under way on one connection.
+    /// The concurrent calls per connection.
     pub streams_per_connection: u32,
 }
 
-/// How old a connection gets.
+/// The maximum age of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionAge {
-    /// Before its caller is told to open another.
+    /// The age at which the caller is asked to reconnect.
     pub limit: Duration,
-    /// How long its calls may then go on.
+    /// The time that open calls then have to finish.
     pub grace: Duration,
 }
 
 impl IngressConfig {
-    /// The door of a worker that only its own program reaches.
+    /// Returns the settings of a worker that only its own program can reach.
     pub fn local() -> IngressConfig {
         IngressConfig {
             callers: Callers::Anyone,
@@ -128,7 +128,8 @@ impl IngressConfig {
         }
     }
 
-    /// `longest_call` is what any call may last.
+    /// Validates the ingress settings. `longest_call` bounds the duration of any
+    /// call.
     pub(super) fn read(
         args: &IngressArgs,
         listen: SocketAddr,
@@ -154,8 +155,8 @@ impl IngressConfig {
     }
 }
 
-/// Give or take a tenth: workers that began together do not lose all their
-/// connections at the same moment.
+/// Varies the age by a tenth either way, so that workers that started together do
+/// not lose all their connections at once.
 fn jittered(age: Duration) -> Duration {
     age.mul_f64(0.9 + 0.2 * fastrand::f64())
 }
@@ -191,8 +192,8 @@ fn positive(args: &IngressArgs) -> Result<(), String> {
     more_than_zero(&[("--max-streams-per-connection", args.max_streams_per_connection == 0)])
 }
 
-/// Credentials come with the calls: they must not cross a network in the open by
-/// an oversight.
+/// Refuses plain text beyond loopback unless requested: calls carry credentials,
+/// which must not cross a network in the clear by mistake.
 fn plain_text(args: &IngressArgs, listen: SocketAddr) -> Result<(), String> {
     if listen.ip().is_loopback() || args.insecure || args.tls_cert_file.is_some() {
         return Ok(());

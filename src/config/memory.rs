@@ -1,8 +1,8 @@
-//! How the worker's memory is shared out: what is typed, and what it means.
+//! The memory settings: the limit and its division into shares.
 //!
 //! | share | of the limit |
 //! |---|---|
-//! | the program: code, connections, what an allocator keeps | an eighth, 32 MiB at least |
+//! | the program: code, connections, the allocator's overhead | an eighth, at least 32 MiB |
 //! | cached answers | a quarter, or `--cache-bytes` |
 //! | finished executions that can be attached to | a sixteenth, or `--retention-bytes` |
 //! | executions: requests, answers, streams | the rest |
@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::{args::bytes, cgroup};
 
-/// Memory, as typed.
+/// The memory arguments.
 #[derive(Debug, Clone, Args)]
 pub struct MemoryArgs {
     /// Memory that the worker may use; by default what its control group
@@ -39,7 +39,7 @@ pub struct MemoryArgs {
     pub max_answer_bytes: Option<u64>,
 }
 
-/// Memory, shared out: in bytes.
+/// The shares of the memory, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shares {
     pub(super) cache: u64,
@@ -50,19 +50,23 @@ pub(super) struct Shares {
 }
 
 const MIB: u64 = 1 << 20;
-/// The program itself, at least.
+/// The minimum share of the program itself.
 const LEAST_FOR_PROGRAM: u64 = 32 * MIB;
-/// Executions with less are not worth a worker.
+/// The minimum share of executions; a worker with less is not worth running.
 const LEAST_FOR_EXECUTIONS: u64 = 16 * MIB;
-/// The largest text that is taken, where nothing else is said.
+/// The default limit of a text.
 const USUAL_TEXT: u64 = 16 * MIB;
-/// The bytes of an answer are counted in 32 bits.
+/// An answer's bytes are counted in 32 bits.
 const LARGEST_ANSWER: u64 = 1 << 30;
-/// Where the system does not say what there is.
+/// The memory assumed if the system reports none.
 const ASSUMED: u64 = 1 << 30;
 
 impl MemoryArgs {
-    /// The shares of what there is, or why they do not go into it.
+    /// Divides the memory into shares.
+    ///
+    /// # Errors
+    ///
+    /// Returns the problem if the shares do not fit into the limit.
     pub(super) fn shares(&self) -> Result<Shares, String> {
         let found = || cgroup::limit().or_else(|| cgroup::of_machine().map(|all| all / 2));
         self.shares_of(self.memory_limit.or_else(found).unwrap_or(ASSUMED))
@@ -91,7 +95,7 @@ impl MemoryArgs {
     }
 }
 
-/// The largest text must fit beside others, in all its copies.
+/// Checks that the largest text, with all its copies, leaves room for others.
 fn fits(name: &str, bytes: u64, most: u64, executions: u64) -> Result<(), String> {
     match bytes {
         0 => Err(format!("{name} must be more than 0")),

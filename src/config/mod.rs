@@ -1,6 +1,6 @@
-//! The operator's settings: [`ServeArgs`] as typed, [`Config`] as validated.
-//! The only reader of the worker's environment (through clap). Every problem is
-//! reported at once, before any port is bound.
+//! The operator's settings: [`ServeArgs`] as given, [`Config`] as validated. The
+//! only reader of the worker's environment. Every problem is reported at once,
+//! before any port is bound.
 
 mod admission;
 mod args;
@@ -48,52 +48,52 @@ use crate::{
 /// The settings of a worker, valid by construction.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where gRPC listens.
+    /// The address of the gRPC listener.
     pub listen: SocketAddr,
-    /// Where the admin pages listen.
+    /// The address of the admin pages.
     pub admin_listen: SocketAddr,
-    /// Who may call, and over what.
+    /// Authentication, TLS and the limits of connections.
     pub ingress: IngressConfig,
-    /// Threads that execute.
+    /// The number of threads that execute.
     pub worker_threads: usize,
-    /// The provider's client.
+    /// The settings of the provider's client.
     pub fireworks: ClientConfig,
-    /// When the provider is called again.
+    /// The policy for retrying provider requests.
     pub retry: RetryPolicy,
-    /// What tokens cost.
+    /// The prices of tokens.
     pub prices: Prices,
     /// The folder of mounted credentials.
     pub secrets_dir: Option<PathBuf>,
-    /// What keyed hashes are made with.
+    /// The key of keyed hashes, such as cache keys.
     pub cache_secret: CacheSecret,
-    /// The memory tier.
+    /// The settings of the memory tier.
     pub memory: MemoryConfig,
-    /// The registry of flights.
+    /// The settings of the registry of flights.
     pub flights: FlightsConfig,
-    /// How many may execute, and wait.
+    /// The limits of executions and of the queue.
     pub admission: AdmissionConfig,
-    /// What tenants may spend a day, if there are such limits.
+    /// The daily quotas of tenants, if there are any.
     pub limits: Option<Limits>,
-    /// How long the provider's refusals of keys and models are remembered.
+    /// The time for which rejected keys and models are remembered.
     pub refusals_for: Duration,
-    /// What is decided about executions.
+    /// The settings of executions.
     pub execution: Settings,
-    /// The fleet it belongs to, if it belongs to one.
+    /// The fleet that the worker belongs to, if any.
     pub fleet: Option<FleetConfig>,
-    /// How the worker stops.
+    /// The time limits of a graceful stop.
     pub drain: DrainLimits,
-    /// Whether the service describes itself.
+    /// True to serve gRPC reflection.
     pub reflection: bool,
-    /// Where traces and metrics go.
+    /// The telemetry settings.
     pub telemetry: TelemetrySettings,
 }
 
-/// Everything that is wrong with the settings.
+/// All problems of the settings.
 #[derive(Debug)]
 pub struct ConfigError(Vec<String>);
 
 impl ConfigError {
-    /// Each problem, as a sentence that begins with its flag.
+    /// Returns the problems, each a sentence that begins with its flag.
     pub fn problems(&self) -> &[String] {
         &self.0
     }
@@ -108,7 +108,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// The worker's memory by purpose.
+    /// Returns the worker's memory by purpose.
     pub fn memory_shares(&self) -> MemoryShares {
         MemoryShares {
             cache: self.memory.max_bytes,
@@ -117,8 +117,8 @@ impl Config {
         }
     }
 
-    /// The settings of a worker inside another program: loopback, free ports,
-    /// everything else as `serve` has it.
+    /// Returns the settings of an embedded worker: loopback, free ports, and the
+    /// defaults of `serve` otherwise.
     pub fn local(base_url: Url) -> Config {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         Config {
@@ -150,8 +150,7 @@ impl Config {
 }
 
 impl Config {
-    /// Returns the proxy that the environment names for the provider, if it
-    /// names one.
+    /// Returns the proxy that the environment names for the provider, if any.
     pub fn fireworks_proxy(&self) -> Option<String> {
         fireworks::proxy(&self.fireworks.base_url)
     }
@@ -227,7 +226,7 @@ impl TryFrom<ServeArgs> for Config {
     }
 }
 
-/// Problems as they are found.
+/// Collects problems.
 #[derive(Default)]
 struct Problems {
     found: Vec<String>,
@@ -235,8 +234,8 @@ struct Problems {
 }
 
 impl Problems {
-    /// What was found, or nothing and its problem noted: once, also where two
-    /// settings share what they read.
+    /// Returns the value, or notes the problem: once, even if two settings share
+    /// it.
     fn take<T>(&mut self, found: Result<T, String>) -> Option<T> {
         found.map_err(|problem| self.add(problem)).ok()
     }
@@ -247,7 +246,7 @@ impl Problems {
         }
     }
 
-    /// What is no problem, but worth a line of the log.
+    /// Returns the notices that are not errors but belong in the log.
     fn warnings(&mut self) -> &mut Ignored {
         &mut self.ignored
     }
@@ -262,7 +261,8 @@ fn client(args: &ServeArgs, base_url: Url) -> ClientConfig {
             ProtocolArg::Http2 => Protocol::Http2,
         },
         connections: args.fireworks_connections,
-        // The bound of what callers may ask for, not the default.
+        // The client's limit is the most that callers may ask for, not their
+        // default.
         connect_timeout: args.max_total_timeout,
         ..ClientConfig::default()
     }
@@ -351,7 +351,7 @@ fn positive_limits(args: &ServeArgs) -> Result<(), String> {
     more_than_zero(&zero)
 }
 
-/// Refuses the settings that are zero and may not be.
+/// Rejects settings that must not be zero.
 fn more_than_zero(settings: &[(&str, bool)]) -> Result<(), String> {
     let zero: Vec<&str> =
         settings.iter().filter(|(_, is_zero)| *is_zero).map(|(name, _)| *name).collect();
@@ -361,7 +361,7 @@ fn more_than_zero(settings: &[(&str, bool)]) -> Result<(), String> {
     Err(format!("{} must be more than 0", zero.join(", ")))
 }
 
-/// What the process may use, as the cgroup says.
+/// Returns the cores that the process may use, control group limits included.
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

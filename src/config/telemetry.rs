@@ -1,8 +1,8 @@
-//! Telemetry as the operator asks for it: the standard `OTEL_…` variables of
-//! OpenTelemetry, and our own flags for what those do not cover.
+//! The telemetry settings: OpenTelemetry's standard `OTEL_…` variables, and
+//! Sparkler's own flags for what those do not cover.
 //!
-//! Nothing is exported unless an endpoint is named, or an exporter is asked for
-//! by `OTEL_TRACES_EXPORTER=otlp` or `OTEL_METRICS_EXPORTER=otlp`.
+//! Nothing is exported unless an endpoint is named, or an exporter is requested by
+//! `OTEL_TRACES_EXPORTER=otlp` or `OTEL_METRICS_EXPORTER=otlp`.
 
 use std::{path::Path, str::FromStr, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     telemetry::{Collector, Identity, Protocol, Queue, Sampling, Settings},
 };
 
-/// What the standard variables do not cover.
+/// The telemetry arguments, for what the standard variables do not cover.
 #[derive(Debug, Clone, Args)]
 #[command(
     next_help_heading = "Telemetry (collector, headers, sampling: the standard OTEL_… variables)"
@@ -48,17 +48,17 @@ pub struct TelemetryArgs {
     pub baggage: Vec<String>,
 }
 
-/// Reads a variable of the environment; an empty one counts as unset.
+/// Reads an environment variable; an empty one counts as unset.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The environment of this process.
+/// Reads the process's environment.
 pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// All of it, validated. Our own flags are refused where they are wrong. The
-/// standard variables never are: what makes no sense is warned of and counts as
-/// unset, as OpenTelemetry's specification has it.
+/// Validates the telemetry settings. Invalid flags are errors. Invalid standard
+/// variables only cause a warning and count as unset, as OpenTelemetry's
+/// specification requires.
 pub(super) fn settings(
     args: &TelemetryArgs,
     worker_id: &str,
@@ -82,19 +82,19 @@ pub(super) fn settings(
         settings.metrics = read.collector("METRICS", problems.warnings());
     }
     read.rest(&mut settings, worker_id, &mut ignored);
-    // Of what counts for an export, nothing where there is none.
+    // Warnings about exports are noise if nothing is exported.
     if settings.traces.is_some() || settings.metrics.is_some() {
         problems.warnings().extend(ignored);
     }
     settings
 }
 
-/// Sentences about standard variables that count as unset.
+/// The standard variables that were ignored, each with a sentence about why.
 #[derive(Debug, Default)]
 pub(super) struct Ignored(Vec<String>);
 
 impl Ignored {
-    /// What was read; where it makes no sense, `usual`, and a sentence about it.
+    /// Returns the value, or `usual` with a notice if it is invalid.
     fn or<T>(&mut self, read: Result<T, String>, usual: T) -> T {
         read.unwrap_or_else(|problem| {
             self.add(format!("{problem}; it is ignored"));
@@ -102,7 +102,7 @@ impl Ignored {
         })
     }
 
-    /// Once, also where two signals share a variable.
+    /// Adds a notice once, even if two signals share a variable.
     fn add(&mut self, sentence: String) {
         if !self.0.contains(&sentence) {
             self.0.push(sentence);
@@ -113,7 +113,7 @@ impl Ignored {
         other.0.into_iter().for_each(|sentence| self.add(sentence));
     }
 
-    /// The sentences.
+    /// Returns the notices.
     pub(super) fn sentences(&self) -> &[String] {
         &self.0
     }
@@ -122,7 +122,7 @@ impl Ignored {
 /// The standard variables.
 struct Variables<'a>(Environment<'a>);
 
-/// More spans than this do not wait.
+/// The largest span queue.
 const MOST_SPANS: usize = 1 << 20;
 
 impl Variables<'_> {
@@ -130,13 +130,13 @@ impl Variables<'_> {
         (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// One of several words, whatever their case.
+    /// Returns a variable's value in lower case.
     fn word(&self, name: &str) -> Option<String> {
         self.get(name).map(|word| word.to_ascii_lowercase())
     }
 
-    /// A variable of OTLP: the signal's own, or that for all signals; its name,
-    /// and its value.
+    /// Returns the name and value of an OTLP variable: the signal's own, or the one
+    /// for all signals.
     fn otlp(&self, signal: &str, name: &str) -> Option<(String, String)> {
         [format!("OTEL_EXPORTER_OTLP_{signal}_{name}"), format!("OTEL_EXPORTER_OTLP_{name}")]
             .into_iter()
@@ -153,7 +153,7 @@ impl Variables<'_> {
             .and_then(|url| Ok((url, self.file(signal, "CERTIFICATE")?, self.identity(signal)?)));
         let (url, ca, identity) = match parts {
             Ok(parts) => parts,
-            // Without these the wrong collector would be reached, or none.
+            // Without these, the wrong collector would be reached, or none.
             Err(problem) => {
                 ignored.add(format!("{problem}; {} are not exported", signal.to_lowercase()));
                 return None;
@@ -166,8 +166,8 @@ impl Variables<'_> {
         Some(Collector { ca, identity, ..collector })
     }
 
-    /// Whether a signal goes to a collector: by the list of its exporters, or
-    /// where that says nothing, because an endpoint is named.
+    /// Returns true if a signal is exported: its list of exporters decides, or else
+    /// an endpoint enables it.
     fn exports(&self, signal: &str, ignored: &mut Ignored) -> bool {
         let variable = format!("OTEL_{signal}_EXPORTER");
         let list = self.word(&variable).unwrap_or_default();
@@ -176,7 +176,7 @@ impl Variables<'_> {
             match name {
                 "otlp" => says_otlp = true,
                 "none" => says_none = true,
-                // The page is there anyway.
+                // The Prometheus page is always served.
                 "prometheus" if signal == "METRICS" => says_none = true,
                 _ => ignored.add(format!(
                     "{variable} names an exporter that there is not: otlp and none are; \
@@ -198,8 +198,8 @@ impl Variables<'_> {
         }
     }
 
-    /// A signal's own endpoint is taken as it is; that for all signals gets the
-    /// path of the signal where it is HTTP.
+    /// Returns a signal's endpoint. Its own variable is used unchanged; over HTTP,
+    /// the one for all signals gets the signal's path appended.
     fn url(&self, signal: &str, protocol: Protocol) -> Result<Url, String> {
         let own = format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT");
         let path = format!("v1/{}", signal.to_lowercase());
@@ -217,7 +217,8 @@ impl Variables<'_> {
         }
     }
 
-    /// Without a scheme it is TLS, unless the variable for that says otherwise.
+    /// Parses an endpoint. Without a scheme it uses TLS, unless the INSECURE
+    /// variable says otherwise.
     fn endpoint(&self, signal: &str, variable: &str, text: &str) -> Result<Url, String> {
         let insecure = self
             .otlp(signal, "INSECURE")
@@ -296,7 +297,7 @@ impl Variables<'_> {
         }
     }
 
-    /// What counts once something is exported.
+    /// Reads the settings that matter only if something is exported.
     fn rest(&self, settings: &mut Settings, worker_id: &str, ignored: &mut Ignored) {
         let usual = settings.metrics_interval;
         settings.metrics_interval =
@@ -340,8 +341,8 @@ impl Variables<'_> {
         Queue { spans, batch: ignored.or(given, batch), delay: ignored.or(delay, usual.delay) }
     }
 
-    /// The service's name given by its own variable counts more than one among
-    /// the attributes.
+    /// Reads the resource's attributes. OTEL_SERVICE_NAME takes precedence over a
+    /// name among the attributes.
     fn resource(&self, worker_id: &str, ignored: &mut Ignored) -> Vec<(String, String)> {
         let variable = "OTEL_RESOURCE_ATTRIBUTES";
         let given = pairs(&self.get(variable).unwrap_or_default())
@@ -363,7 +364,7 @@ impl Variables<'_> {
     }
 
     fn milliseconds(&self, name: &str, usual: Duration) -> Result<Duration, String> {
-        // A year, as for our own flags.
+        // One year, as for Sparkler's own flags.
         const LONGEST: u64 = 365 * 24 * 60 * 60 * 1000;
         if self.get(name).is_none() {
             return Ok(usual);
@@ -397,7 +398,7 @@ fn share(ratio: f64, name: &str) -> Result<f64, String> {
     }
 }
 
-/// `key=value,…` with percent-encoded values; `None` where it is not that.
+/// Parses `key=value,…` with percent-encoded values; `None` if malformed.
 fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     entries
@@ -440,7 +441,7 @@ mod tests {
         args: TelemetryArgs,
     }
 
-    /// The settings, and what was warned of; or what was refused.
+    /// Returns the settings and the warnings, or the error.
     fn warned(
         flags: &[&str],
         variables: &[(&str, &str)],
