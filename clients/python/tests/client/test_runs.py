@@ -23,6 +23,7 @@ from sparkler_client import (
 )
 
 MODEL = "accounts/fireworks/models/glm-5p3"
+SEEING = "accounts/fireworks/models/glm-5p3-flash"
 WORDS = ["Short waves", " are scattered", " more."]
 ENDLESS = {"faults": [says("one ", "two ", "three"), {"stall": {"after_deltas": 2}}]}
 
@@ -219,7 +220,7 @@ def test_a_conversation_arrives_as_it_is(client: Sparkler, simulator: Simulator)
         {"role": "assistant", "content": None, "tool_calls": [call], "reasoning_content": "Hm."},
         {"role": "tool", "tool_call_id": "1", "content": "A cat."},
     ]
-    client.execute(messages=messages).answer()
+    client.execute(messages=messages, model=SEEING).answer()
     sent = simulator.report()["requests"][0]["body"]["messages"]
     assert [message["role"] for message in sent] == ["system", "user", "assistant", "tool"]
     assert sent[1]["content"][1]["image_url"]["url"] == "https://example.com/a.png"

@@ -11,7 +11,9 @@ from langchain_sparkler import ChatSparkler
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-MODEL = "accounts/fireworks/models/glm-5p3"
+# One that sees images, and one without eyes to be put in its place.
+MODEL = "accounts/fireworks/models/glm-5p3-flash"
+OTHER = "accounts/fireworks/models/glm-5p3"
 
 # The simulator is no model: what needs a model's sense is said here, by a part of the prompt.
 SENSE = {
@@ -99,4 +101,4 @@ class TestIntegration(ChatModelIntegrationTests):
 
     @property
     def model_override_value(self) -> str:
-        return "accounts/fireworks/models/glm-5p3-flash"
+        return OTHER
