@@ -1,40 +1,43 @@
-//! What a running node tells, and what becomes of it: plain values, no I/O.
+//! The events of a running node, and how a run ends: plain values, no I/O.
 //!
-//! A node tells piece by piece through [`Emit`]; the flight keeps what was told;
-//! the service turns it into protobuf. Everybody here speaks of a *choice* by
-//! its index, as the provider does.
+//! A node emits piece by piece through [`Emit`]; the flight keeps the events;
+//! `grpc` converts them to protobuf. A *choice* is identified everywhere by its
+//! index, as the provider does.
 
 use std::borrow::Cow;
 
 use crate::error::Error;
 
-/// Where a node's run tells what happens, as it happens.
+/// The receiver of a run's events, as they happen.
 ///
-/// The flight's publisher is one; tests collect into a vector. Nothing is
-/// shown to anybody before [`flush`](Emit::flush), so that all that one network
-/// read brought goes out together.
+/// The flight's publisher implements it; tests collect into a vector. Nothing
+/// is visible to subscribers before [`flush`](Emit::flush), so that the output
+/// of one network read goes out together.
 pub trait Emit: Send {
-    /// The run now waits for something else.
+    /// Records that the run now waits for something else.
     fn phase(&mut self, phase: Phase);
 
-    /// A piece of output. Fails with [`Error::OutputTooLarge`] beyond the
-    /// worker's bound; the run must then end with that error.
+    /// Emits a piece of output.
+    ///
+    /// # Errors
+    /// [`Error::OutputTooLarge`] beyond the worker's limit; the run must then
+    /// end with that error.
     fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error>;
 
-    /// Shows what was told since the last flush.
+    /// Publishes everything emitted since the last flush.
     fn flush(&mut self);
 
-    /// What the provider says was used so far; the last word counts. It is told
-    /// as it comes, since a run may be dropped at any time.
+    /// Records the usage that the provider reports; the last report counts. It
+    /// is sent as it arrives, since a run may be dropped at any time.
     fn used(&mut self, _usage: &Usage) {}
 }
 
-/// What an execution is waiting for.
+/// The thing an execution is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// A place among the executions under way.
+    /// A slot among the concurrent executions.
     Queued,
-    /// A connection with the provider.
+    /// A connection to the provider.
     Connecting,
     /// The model's first token.
     Waiting,
@@ -49,12 +52,12 @@ impl Phase {
     pub const ALL: [Phase; 5] =
         [Phase::Queued, Phase::Connecting, Phase::Waiting, Phase::Streaming, Phase::Retrying];
 
-    /// The phase with this name.
+    /// Returns the phase with this name.
     pub fn named(name: &str) -> Option<Phase> {
         Phase::ALL.into_iter().find(|phase| phase.as_str() == name)
     }
 
-    /// The phase as errors, logs and the API name it.
+    /// Returns the name used in errors, logs and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Queued => "queued",
@@ -66,16 +69,16 @@ impl Phase {
     }
 }
 
-/// A piece of output of one choice. Borrowed from the network read it came in.
+/// A piece of output of one choice, borrowed from the network read it came in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delta<'a> {
     /// The choice, from 0.
     pub choice: u32,
-    /// What the piece is.
+    /// The contents.
     pub piece: Piece<'a>,
 }
 
-/// What a piece of output is.
+/// The contents of a piece of output.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Piece<'a> {
     /// More text.
@@ -84,19 +87,19 @@ pub enum Piece<'a> {
     Reasoning(Cow<'a, str>),
     /// More of a tool call.
     ToolCall(ToolCallFragment),
-    /// The provider's `logprobs` object for the text before it: JSON text.
+    /// The provider's `logprobs` object for the preceding text: JSON text.
     Logprobs(Cow<'a, str>),
 }
 
-/// A fragment of a tool call. Fragments are joined by `index`; id and name are on
-/// the first fragment of a call and on no other.
+/// A fragment of a tool call. Fragments are joined by `index`; id and name are
+/// on the first fragment of a call only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ToolCallFragment {
-    /// Which call of the choice, from 0.
+    /// The call's index within the choice, from 0.
     pub index: u32,
-    /// On the first fragment.
+    /// The id, on the first fragment only.
     pub id: Option<String>,
-    /// On the first fragment.
+    /// The function's name, on the first fragment only.
     pub name: Option<String>,
     /// More of the arguments, possibly empty.
     pub arguments: String,
@@ -111,38 +114,39 @@ impl ToolCallFragment {
     }
 }
 
-/// How a run ended well: everything about the answer that is not in its deltas.
+/// The result of a successful run: everything about the answer that is not in
+/// its deltas.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Finish {
-    /// Why each choice ended, by index.
+    /// The finish reason of each choice, by index.
     pub finish_reasons: Vec<FinishReason>,
-    /// Token counts, where the provider gave them.
+    /// Token counts, if the provider gave them.
     pub usage: Option<Usage>,
     /// The model that answered, as the provider names it.
     pub model: Option<String>,
-    /// The provider's id of the call.
+    /// The provider's request id.
     pub provider_request_id: Option<String>,
 }
 
-/// Why a choice ended, where that is no failure.
+/// The reason a choice ended without a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FinishReason {
-    /// The model was done, or met a stop sequence.
+    /// The model finished, or reached a stop sequence.
     Stop,
-    /// The token limit was met: the answer is cut.
+    /// The token limit was reached: the answer is cut.
     Length,
-    /// The model asks for tools.
+    /// The model calls tools.
     ToolCalls,
-    /// The model asks for a function, in the old form.
+    /// The model calls a function, in the legacy form.
     FunctionCall,
-    /// A filter of the provider cut the answer, or kept it back.
+    /// A filter of the provider cut or withheld the answer.
     ContentFilter,
     /// The model refused.
     Refusal,
 }
 
 impl FinishReason {
-    /// The word of the OpenAI-compatible API.
+    /// Returns the word of the OpenAI-compatible API.
     pub fn as_str(self) -> &'static str {
         match self {
             FinishReason::Stop => "stop",
@@ -154,7 +158,7 @@ impl FinishReason {
         }
     }
 
-    /// The reason that is so named, by [`as_str`](FinishReason::as_str).
+    /// Parses the word that [`as_str`](FinishReason::as_str) returns.
     pub fn parse(word: &str) -> Option<FinishReason> {
         match word {
             "stop" => Some(FinishReason::Stop),
@@ -167,8 +171,8 @@ impl FinishReason {
         }
     }
 
-    /// The reason behind a provider's word, in the spellings of servers and
-    /// gateways; none where it is a failure, or not known.
+    /// Parses a provider's word, in the spellings of servers and gateways;
+    /// `None` if it is a failure or unknown.
     pub fn from_provider(word: &str) -> Option<FinishReason> {
         let word = word.to_ascii_lowercase();
         match word.as_str() {
@@ -185,7 +189,7 @@ impl FinishReason {
         }
     }
 
-    /// Whether the answer is whole, and so may be stored.
+    /// Returns true if the answer is complete, and so may be stored.
     pub fn is_whole(self) -> bool {
         match self {
             FinishReason::Stop | FinishReason::ToolCalls => true,
@@ -197,17 +201,17 @@ impl FinishReason {
     }
 }
 
-/// Token counts. What the provider did not say is absent, never 0.
+/// Token counts. A count the provider did not give is absent, never 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// In the prompt, cached ones included.
+    /// Tokens of the prompt, cached ones included.
     pub prompt_tokens: Option<u64>,
-    /// In the answer, reasoning included.
+    /// Tokens of the answer, reasoning included.
     pub completion_tokens: Option<u64>,
-    /// Both.
+    /// The sum of both.
     pub total_tokens: Option<u64>,
-    /// Of the prompt, read from the provider's own prompt cache.
+    /// Prompt tokens read from the provider's own prompt cache.
     pub cached_tokens: Option<u64>,
-    /// Of the answer, reasoning.
+    /// Answer tokens spent on reasoning.
     pub reasoning_tokens: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! The deadlines of an execution, and what to say when one fires.
+//! The deadlines of an execution, and the messages for when they expire.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::event::Phase;
 /// The four deadlines of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Deadline {
-    /// To an established connection.
+    /// Establishing a connection.
     Connect,
     /// From the call to the first output.
     FirstToken,
@@ -22,12 +22,13 @@ impl Deadline {
     pub const ALL: [Deadline; 4] =
         [Deadline::Connect, Deadline::FirstToken, Deadline::Idle, Deadline::Total];
 
-    /// The deadline with this reason.
+    /// Returns the deadline with this reason.
     pub fn named(reason: &str) -> Option<Deadline> {
         Deadline::ALL.into_iter().find(|deadline| deadline.reason() == reason)
     }
 
-    /// What happened when it fires, in one word: see [`Error::reason`](super::Error::reason).
+    /// Returns the reason of its error, in one word: see
+    /// [`Error::reason`](super::Error::reason).
     pub fn reason(self) -> &'static str {
         match self {
             Deadline::Connect => "CONNECT_TIMEOUT",

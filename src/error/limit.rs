@@ -1,65 +1,66 @@
-//! The limits of the worker that a call can meet, and what to say then.
+//! The worker's limits that a call can reach, and their messages.
 
 use std::time::Duration;
 
-/// A limit that was met.
+/// A limit that was reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Limit {
-    /// Executions at a time, of all callers.
+    /// Concurrent executions, of all callers.
     Executions,
-    /// Executions at a time, of one tenant.
+    /// Concurrent executions, of one tenant.
     Tenant {
-        /// Whose.
+        /// The tenant.
         tenant: String,
-        /// How many it may have.
+        /// The number it may have.
         executions: usize,
     },
-    /// The time in line for a place.
+    /// The time a call may be queued.
     Queue {
-        /// How long that was.
+        /// The time it was queued.
         waited: Duration,
     },
     /// Memory for requests and answers.
     Bytes,
-    /// Schemas and answers checked at a time.
+    /// Concurrent checks of schemas and answers.
     Checkers,
-    /// Streams of reflection and of health, of one connection or of all.
+    /// Streams of reflection and health checks, per connection or in total.
     Watches,
-    /// File descriptors for connections with the provider.
+    /// File descriptors for connections to the provider.
     Descriptors,
-    /// The tokens that a tenant may spend a day.
+    /// The daily token quota of a tenant.
     TokensPerDay {
-        /// Whose.
+        /// The tenant.
         tenant: String,
-        /// How many it may spend.
+        /// The tokens it may spend.
         tokens: u64,
     },
-    /// The money that a tenant may spend a day.
+    /// The daily spending quota of a tenant.
     DollarsPerDay {
-        /// Whose.
+        /// The tenant.
         tenant: String,
-        /// How much it may spend, in nano-dollars.
+        /// The amount it may spend, in nano-dollars.
         nanodollars: i64,
     },
 }
 
-/// Whose quota is used up, and what it is: `google.rpc.QuotaFailure`.
+/// The subject and description of an exhausted quota:
+/// `google.rpc.QuotaFailure`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quota {
-    /// Such as `tenant:acme`.
+    /// The subject, such as `tenant:acme`.
     pub subject: String,
-    /// What the quota is, as a sentence without its end.
+    /// A description of the quota, as a sentence without its full stop.
     pub description: String,
 }
 
 impl Limit {
-    /// What happened when it is met, in one word: see
+    /// Returns the reason of its error, in one word: see
     /// [`Error::reason`](super::Error::reason).
     pub fn reason(&self) -> &'static str {
         if self.is_daily() { "QUOTA_EXHAUSTED" } else { "WORKER_SATURATED" }
     }
 
-    /// Whether it is one of a day, and not of a moment.
+    /// Returns true if the limit resets daily.
     pub fn is_daily(&self) -> bool {
         match self {
             Limit::TokensPerDay { .. } | Limit::DollarsPerDay { .. } => true,
@@ -73,7 +74,8 @@ impl Limit {
         }
     }
 
-    /// The quota behind it, where it is one caller's and not the worker's own.
+    /// Returns the quota behind the limit, if it is one tenant's and not the
+    /// worker's own.
     pub fn quota(&self) -> Option<Quota> {
         let (tenant, description) = match self {
             Limit::Tenant { tenant, executions } => {

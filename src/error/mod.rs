@@ -1,11 +1,11 @@
 //! Everything that can go wrong with an execution: one enum that answers, by
 //! exhaustive match, what happened ([`Error::reason`]), whose mistake it is
-//! ([`Error::fault`]), whether a repeat helps ([`Error::retry`]) and what to
-//! tell the caller ([`Error::public_message`]).
+//! ([`Error::fault`]), whether a retry helps ([`Error::retry`]) and what the
+//! caller sees ([`Error::public_message`]).
 //!
-//! No variant holds a secret. Texts of the provider are in here only after
-//! `fireworks` has read, cut and redacted them. The mapping to a gRPC status is
-//! in `proto`.
+//! No variant holds a secret. Provider text is included only after `fireworks`
+//! has checked, truncated and redacted it. The mapping to a gRPC status is in
+//! `grpc`.
 
 mod deadline;
 mod limit;
@@ -21,20 +21,20 @@ pub use self::{
 
 use crate::event::Phase;
 
-/// Why an execution failed.
+/// The reason an execution failed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Error {
-    /// The node's configuration, input or output options are wrong: every
-    /// field that is, at once.
+    /// The node's configuration, input or output options are wrong: lists every
+    /// such field at once.
     InvalidNodeConfig(Vec<Violation>),
-    /// No such node type on this worker.
+    /// This worker has no such node type.
     UnknownNodeType {
-        /// What was asked for.
+        /// The requested type.
         given: String,
-        /// What there is.
+        /// The types this worker has.
         known: Vec<&'static str>,
     },
-    /// `ONLY_IF_CACHED`, and not cached.
+    /// `ONLY_IF_CACHED` was requested and nothing is cached.
     NotCached,
     /// The execution token is unknown, expired, or another caller's.
     ExecutionNotFound,
@@ -44,131 +44,134 @@ pub enum Error {
     CallerUnauthenticated,
     /// The request is compressed.
     RequestCompressed,
-    /// The request did not arrive whole in time.
+    /// The request did not arrive in full in time.
     RequestOverdue {
-        /// In which time.
+        /// The time limit.
         limit: Duration,
     },
     /// The provider refused or failed.
     Provider(Box<ProviderError>),
-    /// A deadline fired.
+    /// A deadline expired.
     Deadline {
-        /// Which.
+        /// The deadline.
         deadline: Deadline,
-        /// How long it was.
+        /// The length of the deadline.
         limit: Duration,
-        /// What the execution was waiting for.
+        /// The phase in which it expired.
         phase: Phase,
     },
-    /// A limit of the worker is met.
+    /// A limit of the worker was reached.
     Saturated {
-        /// Which.
+        /// The limit.
         limit: Limit,
-        /// When to try again.
+        /// The delay before a retry.
         retry_after: Duration,
     },
-    /// The worker is stopping.
+    /// The worker is shutting down.
     Draining {
-        /// When to try again, elsewhere.
+        /// The delay before a retry, on another worker.
         retry_after: Duration,
     },
-    /// The call's connection has become as old as the operator lets it.
+    /// The call's connection reached its maximum age.
     ConnectionMaxAge {
-        /// When to try again, over another.
+        /// The delay before a retry, over a new connection.
         retry_after: Duration,
     },
-    /// The answer is not JSON although JSON was asked for.
+    /// JSON was requested, and the answer is not JSON.
     OutputNotJson {
-        /// Where and why parsing stopped.
+        /// The position and the cause of the parse error.
         problem: String,
         /// The answer, up to [`Error::MAX_TEXT_BYTES`].
         text: String,
     },
-    /// The answer is JSON, and does not meet the schema.
+    /// The answer is JSON but does not match the schema.
     OutputSchemaMismatch {
-        /// What does not meet it, and where.
+        /// The mismatches and their locations.
         problem: String,
         /// The answer, up to [`Error::MAX_TEXT_BYTES`].
         text: String,
     },
-    /// The answer is larger than the worker's bound.
+    /// The answer exceeds the worker's limit.
     OutputTooLarge {
-        /// The bound.
+        /// The limit, in bytes.
         limit_bytes: usize,
     },
-    /// The flight was stopped because its last listener left.
+    /// The flight was stopped because its last subscriber left.
     Cancelled,
-    /// The worker failed: a panic, or a state that should not be.
+    /// The worker failed: a panic, or a state that should be impossible.
     Internal(&'static str),
 }
 
-/// One field that is wrong.
+/// One invalid field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Where, such as `config.temperature` or `chat.messages[2].role`.
+    /// The path of the field, such as `config.temperature` or
+    /// `chat.messages[2].role`.
     pub field: String,
-    /// What is wrong and what to do, as a sentence without its subject.
+    /// The problem and its remedy, as a sentence without its subject.
     pub description: String,
-    /// How many problems it stands for: more than one where the rest were only
-    /// counted.
+    /// The number of problems it represents: more than one if the rest were
+    /// only counted.
     count: usize,
 }
 
 impl Violation {
-    /// A violation.
+    /// Creates a violation that represents one problem.
     pub fn new(field: impl Into<String>, description: impl Into<String>) -> Violation {
         Violation { field: field.into(), description: description.into(), count: 1 }
     }
 
-    /// Stands for so many more that are not described one by one.
+    /// Creates a violation that represents `count` problems, not described
+    /// individually.
     pub fn more(count: usize) -> Violation {
         let description = format!("has these problems and {count} more");
         Violation { count, ..Violation::new("request", description) }
     }
 
-    /// Returns how many problems it stands for.
+    /// Returns the number of problems it represents.
     pub fn count(&self) -> usize {
         self.count
     }
 }
 
-/// Whose mistake an error is.
+/// The party whose mistake an error is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// The caller's, or the flow's author's.
+    /// The caller, or the author of the flow.
     Caller,
-    /// The provider's, or the way to it.
+    /// The provider, or the network in between.
     Provider,
-    /// The model's: the answer is not what was asked for.
+    /// The model: the answer is not as requested.
     Model,
-    /// Nobody's: a limit was met, as it was set.
+    /// Nobody: a configured limit was reached.
     Limit,
-    /// The worker's own.
+    /// The worker itself.
     Worker,
 }
 
-/// Whether a repeat of the same call helps.
+/// Advice on retrying the same call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// No: it ends the same way, or would be paid twice for nothing new.
+    /// Do not retry: it ends the same way, or would be paid twice for nothing
+    /// new.
     No,
-    /// Yes, after a while.
+    /// Retry after a delay of the caller's choice.
     Yes,
-    /// Yes, not before this time has passed.
+    /// Retry, not before this time has passed.
     After(Duration),
 }
 
 impl Error {
-    /// What a caller is told of a panic; its words stay inside.
+    /// The error a caller gets for a panic; its message stays inside.
     pub const PANICKED: Error = Error::Internal("it panicked; its log has the place");
 
-    /// Longer answers are cut in [`Error::OutputNotJson`] and
-    /// [`Error::OutputSchemaMismatch`]; a status, which travels in headers, takes
-    /// less still.
+    /// Maximum bytes of the answer in [`Error::OutputNotJson`] and
+    /// [`Error::OutputSchemaMismatch`]; a status, which travels in headers,
+    /// carries even less.
     pub const MAX_TEXT_BYTES: usize = 2 * 1024;
 
-    /// What happened: the `reason` of `ErrorInfo`, the metric label, the log
-    /// field.
+    /// Returns the reason in one word: the `reason` of `ErrorInfo`, the metric
+    /// label and the log field.
     pub fn reason(&self) -> &'static str {
         match self {
             Error::InvalidNodeConfig(_) => "INVALID_NODE_CONFIG",
@@ -192,7 +195,7 @@ impl Error {
         }
     }
 
-    /// Whose mistake it is.
+    /// Returns the party whose mistake it is.
     pub fn fault(&self) -> Fault {
         match self {
             Error::InvalidNodeConfig(_)
@@ -216,8 +219,8 @@ impl Error {
         }
     }
 
-    /// Whether a repeat of the same call helps. It is `safe_to_retry` in
-    /// `ErrorInfo`, and the wait is `RetryInfo`.
+    /// Returns advice on retrying the same call: `safe_to_retry` in
+    /// `ErrorInfo`, with the wait in `RetryInfo`.
     pub fn retry(&self) -> Retry {
         match self {
             Error::InvalidNodeConfig(_)
@@ -239,7 +242,7 @@ impl Error {
         }
     }
 
-    /// Whose quota is used up, where that is why.
+    /// Returns the exhausted quota, if that is the cause.
     pub fn quota(&self) -> Option<Quota> {
         match self {
             Error::Saturated { limit, .. } => limit.quota(),
@@ -247,7 +250,8 @@ impl Error {
         }
     }
 
-    /// What to tell the caller: what happened, to what, and what to do.
+    /// Returns the message for the caller: what happened, to what, and what to
+    /// do.
     pub fn public_message(&self) -> String {
         match self {
             Error::InvalidNodeConfig(violations) => invalid_config_message(violations),
@@ -332,7 +336,7 @@ fn invalid_config_message(violations: &[Violation]) -> String {
     format!("the node cannot run as configured: {}", fields.join("; "))
 }
 
-/// The beginning of a text, at most `max_bytes` long, for messages.
+/// Returns the beginning of a text, at most `max_bytes` long, for messages.
 pub fn shorten(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {
         return Cow::Borrowed(text);

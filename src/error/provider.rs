@@ -1,62 +1,63 @@
-//! Failures of the provider: what they amount to, and what to do.
+//! Failures of the provider, classified, with advice on each.
 
 use std::time::Duration;
 
 use super::{Error, Fault, Retry};
 use crate::event::Phase;
 
-/// A failure of the provider, or of the way to it.
+/// A failure of the provider, or of the network in between.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProviderError {
-    /// What it amounts to.
+    /// The kind of failure.
     pub kind: ProviderErrorKind,
     /// The HTTP status, or the one inside a failed stream.
     pub http_status: Option<u16>,
     /// The provider's own code, such as `NOT_FOUND`.
     pub code: Option<String>,
-    /// The provider's words: read, cut and redacted.
+    /// The provider's message: checked, truncated and redacted.
     pub message: Option<String>,
-    /// The provider's id of the call.
+    /// The provider's request id.
     pub request_id: Option<String>,
-    /// How long the provider asks to wait.
+    /// The wait the provider asks for.
     pub retry_after: Option<Duration>,
-    /// Whether it is about whatever the account asks for, and not about this
-    /// model alone: a rate limit of all its requests.
+    /// True if it affects every request of the account, not only this model: a
+    /// rate limit on all requests.
     pub account_wide: bool,
-    /// Whether it came in the form of an API's failure. Anything else may be
-    /// the word of whoever stands in between, and is not remembered.
+    /// True if it came in the form of an API error. Anything else may come from
+    /// an intermediary, and is not remembered.
     pub is_known_form: bool,
-    /// What the execution was waiting for.
+    /// The phase in which it happened.
     pub phase: Phase,
 }
 
-/// What a failure of the provider amounts to.
+/// The kinds of provider failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProviderErrorKind {
-    /// 401: the key is not accepted.
+    /// 401: the key is rejected.
     CredentialRejected,
     /// 403: the key may not use this model.
     ModelForbidden,
-    /// 404: missing, not deployed, or no access; the provider does not tell.
+    /// 404: missing, not deployed, or no access; the provider does not say
+    /// which.
     ModelNotFound,
-    /// 402: no paid plan, or beyond it.
+    /// 402: no paid plan, or its limits are exceeded.
     BillingRequired,
     /// 412: the account is suspended.
     AccountSuspended,
     /// 400, 413, 422 and other refusals of the request itself.
     RequestRejected,
-    /// 400: the prompt is longer than the model's window.
+    /// 400: the prompt is longer than the model's context window.
     ContextTooLong,
-    /// 429.
+    /// 429: a rate limit was reached.
     RateLimited,
     /// 5xx, or no connection.
     Unavailable,
-    /// 503: a deployment that was scaled to zero is waking.
+    /// 503: a deployment is scaling up from zero.
     DeploymentScalingUp,
-    /// The stream was cut, malformed, or said itself that it failed.
+    /// The stream was cut, malformed, or reported a failure itself.
     StreamInterrupted,
-    /// What came is whole, and not an answer that can be used: another attempt
-    /// brings the same.
+    /// The response is complete but not a usable answer: another attempt would
+    /// return the same.
     AnswerInvalid,
 }
 
@@ -83,12 +84,12 @@ impl ProviderErrorKind {
         ProviderErrorKind::AnswerInvalid,
     ];
 
-    /// The kind with this reason.
+    /// Returns the kind with this reason.
     pub fn named(reason: &str) -> Option<ProviderErrorKind> {
         ProviderErrorKind::ALL.into_iter().find(|kind| kind.reason() == reason)
     }
 
-    /// What happened, in one word: see [`Error::reason`].
+    /// Returns the reason in one word: see [`Error::reason`].
     pub fn reason(self) -> &'static str {
         match self {
             ProviderErrorKind::CredentialRejected => "CREDENTIAL_REJECTED",
@@ -123,7 +124,7 @@ impl ProviderErrorKind {
         }
     }
 
-    /// Whether another credential might fare better.
+    /// Returns true if another credential might succeed.
     pub fn is_about_the_credential(self) -> bool {
         match self {
             ProviderErrorKind::CredentialRejected
@@ -141,7 +142,7 @@ impl ProviderErrorKind {
         }
     }
 
-    /// Whether the worker itself may call the provider again.
+    /// Returns true if the worker itself may retry the request.
     pub fn is_transient(self) -> bool {
         self.fault() == Fault::Provider && self != ProviderErrorKind::AnswerInvalid
     }
@@ -190,7 +191,7 @@ impl ProviderErrorKind {
 }
 
 impl ProviderError {
-    /// A stream that broke off, with nothing known of why.
+    /// Creates the error for a stream that broke off for an unknown reason.
     pub fn interrupted(phase: Phase) -> ProviderError {
         ProviderError {
             kind: ProviderErrorKind::StreamInterrupted,

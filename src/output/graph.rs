@@ -1,10 +1,10 @@
-//! A schema as a graph: what each of its subschemas has checked, at the same
+//! A schema as a graph: for each subschema, the checks it adds at the same
 //! place of the answer and below it.
 //!
-//! The validator follows references wherever they lead and cannot be stopped. So
-//! what it would do is counted first, here for one place of an answer, in
+//! The validator follows references wherever they lead and cannot be stopped.
+//! So its work is counted beforehand, here for one place of an answer, in
 //! [`steps`](super::steps) for a whole one. Both overestimate: every branch is
-//! taken to be followed.
+//! assumed to be followed.
 
 use std::{
     borrow::Cow,
@@ -16,25 +16,26 @@ use serde_json::Value;
 
 use super::pattern;
 
-/// How many branches a schema may have for one place of the answer.
+/// Maximum branches of a schema for one place of the answer.
 const MOST_BRANCHES: u64 = 4096;
-/// How deep references and combinators may go at one place of the answer: the
-/// validator goes as deep in its stack.
+/// Maximum depth of references and combinators at one place of the answer: the
+/// validator's stack grows as deep.
 const DEEPEST: usize = 64;
-/// How many branches `unevaluated…` may make the validator write out.
+/// Maximum branches that `unevaluated…` may make the validator write out.
 const MOST_WRITTEN_OUT: u64 = 16_384;
-/// Resources within the schema: the validator compiles what they refer to once
-/// for each way there.
+/// Maximum resources within the schema: the validator compiles their targets
+/// once for every path to them.
 const MOST_RESOURCES: usize = 4;
-/// The model's text as a regular expression is compiled.
+/// Steps of the `regex` format, which compiles the model's text as a regular
+/// expression.
 const REGEX_FORMAT_STEPS: u64 = 100_000;
 
-/// A schema, as far as its cost goes.
+/// A schema, reduced to its cost.
 #[derive(Debug)]
 pub(super) struct Graph {
-    /// The schema itself first.
+    /// The subschemas; the schema itself comes first.
     pub(super) nodes: Vec<Node>,
-    /// How many patterns it has.
+    /// The number of patterns.
     pub(super) patterns: usize,
 }
 
@@ -43,16 +44,16 @@ pub(super) struct Graph {
 pub(super) struct Node {
     /// Steps of its own keywords.
     pub(super) own: u64,
-    /// The states of its patterns: steps for a few bytes of a text.
+    /// The states of its patterns; each costs a step per few bytes of text.
     pub(super) states: u64,
     pub(super) unique: bool,
-    /// How often the validator may check what is at the same place: again for
-    /// each level where it has to find out what was evaluated.
+    /// Maximum times the validator checks the same place: once more for each
+    /// level at which it has to find out what was evaluated.
     pub(super) times: u64,
     /// Subschemas for the same place.
     pub(super) here: Vec<usize>,
     pub(super) properties: HashMap<String, usize>,
-    /// For members whose names match; by the states of each pattern.
+    /// For members whose names match; with the states of each pattern.
     pub(super) by_pattern: Vec<(u64, usize)>,
     /// For members that are not among the properties.
     pub(super) additional: Option<usize>,
@@ -65,8 +66,8 @@ pub(super) struct Node {
 }
 
 impl Graph {
-    /// Reads a schema, or tells why it is refused, as a sentence without its
-    /// subject.
+    /// Reads a schema, or returns the reason it is refused, as a sentence
+    /// without its subject.
     pub(super) fn read(schema: &Value) -> Result<Graph, String> {
         let mut reader = Reader::new(schema);
         let is_draft_4 = schema["$schema"].as_str().is_some_and(|name| name.contains("draft-04"));
@@ -84,7 +85,7 @@ impl Graph {
     }
 }
 
-/// Where a subschema is: below which, by which key.
+/// The position of a subschema: its parent and its key.
 type Place<'a> = Option<(usize, Cow<'a, str>)>;
 
 struct Reader<'a> {
@@ -94,7 +95,7 @@ struct Reader<'a> {
     /// Nodes by the address of their schema.
     known: HashMap<usize, usize>,
     waiting: VecDeque<(usize, &'a Value)>,
-    /// Subschemas that are named by an `$id`, the root included.
+    /// Subschemas named by an `$id`, the root included.
     resources: Vec<(&'a str, &'a Value)>,
     anchors: Vec<(&'a str, &'a Value)>,
     recursive_anchors: Vec<&'a Value>,
@@ -116,7 +117,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Finds what references may name.
+    /// Collects the possible targets of references.
     fn collect(&mut self, value: &'a Value, is_draft_4: bool) {
         match value {
             Value::Object(members) => {
@@ -215,7 +216,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A keyword that has one schema, or is none.
+    /// Reads a keyword that holds a single schema; others are ignored.
     fn single(&mut self, at: usize, keyword: &'a str, schema: &'a Value) {
         let kind: fn(&mut Node, usize) = match keyword {
             "not" | "if" | "then" | "else" => |node, child| node.here.push(child),
@@ -269,7 +270,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Everything that a reference may mean, whatever its base.
+    /// Returns every possible target of a reference, for any base.
     fn targets(&self, reference: &str) -> Vec<&'a Value> {
         let (uri, fragment) = reference.split_once('#').unwrap_or((reference, ""));
         let fragment = percent_decode_str(fragment).decode_utf8_lossy();
@@ -288,7 +289,7 @@ impl<'a> Reader<'a> {
         named.map(|(_, schema)| *schema).collect()
     }
 
-    /// Refuses a schema that branches too much, by the name of the branch.
+    /// Refuses a schema that branches too much, naming the branch.
     fn bound(&mut self) -> Result<(), String> {
         let mut spans = vec![Span::Unknown; self.nodes.len()];
         let mut written_out = 0_u64;
@@ -304,7 +305,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// How many branches there are for one place of the answer, and how deep.
+    /// Returns the number of branches for one place of the answer, and their
+    /// depth.
     fn span(
         &mut self,
         index: usize,
@@ -354,7 +356,7 @@ impl<'a> Reader<'a> {
         )
     }
 
-    /// The way to a subschema, as a JSON pointer.
+    /// Returns the location of a subschema as a JSON pointer.
     fn location(&self, mut index: usize) -> String {
         let mut keys = Vec::new();
         while let Some((parent, key)) = &self.places[index] {
@@ -371,7 +373,7 @@ impl<'a> Reader<'a> {
 #[derive(Debug, Clone, Copy)]
 enum Span {
     Unknown,
-    /// Being reckoned: who finds it so has come in a circle.
+    /// Under way: meeting it again means a cycle.
     Open,
     Known(u64, usize),
 }
@@ -380,7 +382,7 @@ fn last_segment(uri: &str) -> &str {
     uri.trim_end_matches('#').rsplit('/').next().unwrap_or(uri)
 }
 
-/// How many values there are in one.
+/// Counts the values within a value, itself included.
 fn count(value: &Value) -> u64 {
     1 + match value {
         Value::Array(items) => items.iter().map(count).sum(),

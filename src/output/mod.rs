@@ -1,10 +1,9 @@
-//! What form the caller wants the answer in, and whether an answer has it.
+//! The requested form of an answer, and the check that an answer has it.
 //!
-//! Reads, never repairs: an answer that is not the JSON asked for is refused,
-//! one that is stays as the model wrote it. Nothing is fetched: a schema that
-//! refers to another document is refused. Called by `proto`, which makes an
-//! [`OutputFormat`], by nodes, which ask the provider for it, and by
-//! `execution`, which checks what came.
+//! Checks, never repairs: an answer that is not the requested JSON is refused,
+//! a valid one stays as the model wrote it. Nothing is fetched: a schema that
+//! refers to another document is refused. `grpc` builds an [`OutputFormat`],
+//! nodes ask the provider for it, and `execution` checks the answer.
 
 mod graph;
 mod pattern;
@@ -18,47 +17,49 @@ use serde_json::Value;
 use self::graph::Graph;
 use crate::error::{Error, shorten};
 
-/// How many mismatches one message tells.
+/// Maximum mismatches in one message.
 const MAX_MISMATCHES: usize = 3;
-/// How long what one mismatch says may be.
+/// Maximum bytes of one mismatch's description.
 const MISMATCH_BYTES: usize = 200;
-/// How long a schema may be. Real ones have a few thousand bytes; what a
-/// schema can do to the worker grows with it.
+/// Maximum bytes of a schema. Real ones have a few thousand; the work a schema
+/// can cause grows with its size.
 const SCHEMA_BYTES: usize = 64 * 1024;
-/// How many patterns a schema may have, how much memory one of them may compile
-/// to, and all together; and as much again while they run.
+/// Maximum patterns of a schema, and the memory that one of them, and all
+/// together, may compile to; they may take as much again while they run.
 const MOST_PATTERNS: usize = 128;
 const PATTERN_BYTES: usize = 1 << 20;
 const ALL_PATTERNS_BYTES: usize = 4 << 20;
-/// Up to so many steps a check also collects where the mismatches are: each
+/// Maximum steps of a check that also collects the mismatches' locations: each
 /// branch that does not match takes memory.
 const STEPS_EXPLAINED: u64 = 50_000;
 
-/// What form an answer takes.
+/// The form of an answer.
 #[derive(Debug, Clone, Default)]
 pub enum OutputFormat {
-    /// Whatever the model writes.
+    /// Free text.
     #[default]
     Text,
     /// JSON.
     Json {
-        /// What it must meet besides.
+        /// The schema it must also satisfy.
         schema: Option<Schema>,
     },
 }
 
 impl OutputFormat {
-    /// Whether JSON is wanted.
+    /// Returns true if JSON is requested.
     pub fn is_json(&self) -> bool {
         matches!(self, OutputFormat::Json { .. })
     }
 
-    /// Whether an answer has the form; else [`Error::OutputNotJson`] or
-    /// [`Error::OutputSchemaMismatch`].
+    /// Checks that an answer has the requested form. Blocking but bounded: a
+    /// check that would take too long is refused before it begins.
     ///
-    /// Numbers are checked as `f64` where they do not fit 64 bits, and a number
-    /// beyond that, like nesting beyond 127 levels, is no JSON here. Blocking, and
-    /// bounded: what would take too long is refused before it begins.
+    /// Numbers that do not fit 64 bits are checked as `f64`; a number beyond
+    /// that, or nesting beyond 127 levels, counts as invalid JSON.
+    ///
+    /// # Errors
+    /// [`Error::OutputNotJson`] or [`Error::OutputSchemaMismatch`].
     pub fn check(&self, text: &str) -> Result<(), Error> {
         let OutputFormat::Json { schema } = self else {
             return Ok(());
@@ -78,8 +79,8 @@ impl OutputFormat {
     }
 }
 
-/// The JSON of an answer: all of it, or what is in its fenced block where there is
-/// nothing beside it.
+/// Returns the JSON of an answer: all of it, or the contents of its fenced
+/// block if there is nothing beside it.
 pub fn json_of(answer: &str) -> &str {
     let inside = || {
         let block = answer.trim().strip_prefix("```")?.strip_suffix("```")?;
@@ -98,8 +99,9 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Compiles a schema, or tells why it cannot be one, as a sentence without
-    /// its subject. Blocking, for milliseconds: not for executing threads.
+    /// Compiles a schema, or returns the reason it is invalid, as a sentence
+    /// without its subject. Blocks for milliseconds: not for the runtime's
+    /// threads.
     pub fn parse(text: &str) -> Result<Schema, String> {
         if text.len() > SCHEMA_BYTES {
             return Err(format!("has {} bytes; at most {SCHEMA_BYTES}", text.len()));
@@ -117,7 +119,7 @@ impl Schema {
         let patterns = PatternOptions::regex();
         let validator = jsonschema::options()
             // A linear-time engine: the pattern is the caller's and the text
-            // the model's, and neither may buy a backtracking worker.
+            // the model's, and neither may cause a worker to backtrack.
             .with_pattern_options(patterns.size_limit(pattern_bytes).dfa_size_limit(pattern_bytes))
             .build(&value)
             .map_err(|problem| format!("is no usable JSON Schema: {}", located(&problem)))?;
@@ -125,9 +127,9 @@ impl Schema {
         Ok(Schema { text: compact(text).into(), validator, graph })
     }
 
-    /// The schema as it was written, without white space between its tokens: the
-    /// order of its properties matters to the model, its numbers are not
-    /// rounded.
+    /// Returns the schema as it was written, without white space between its
+    /// tokens: the order of its properties matters to the model, and its
+    /// numbers are not rounded.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -163,7 +165,8 @@ impl fmt::Debug for Schema {
     }
 }
 
-/// Where and what, without the value itself: it may be the whole answer.
+/// Returns location and problem, without the value itself: it may be the whole
+/// answer.
 fn located(error: &ValidationError<'_>) -> String {
     let path = error.instance_path().as_str();
     let what = error.masked().to_string();
@@ -175,7 +178,7 @@ fn located(error: &ValidationError<'_>) -> String {
     }
 }
 
-/// Valid JSON text without the white space between its tokens.
+/// Returns valid JSON text without the white space between its tokens.
 fn compact(text: &str) -> String {
     let mut compact = String::with_capacity(text.len());
     let mut in_string = false;
@@ -310,7 +313,8 @@ mod tests {
         assert_eq!(json_of(" {} "), " {} ");
     }
 
-    /// Chains of definitions, each of which refers to the next so often.
+    /// Builds a chain of definitions, each of which refers `times` times to the
+    /// next.
     fn chain(length: usize, keyword: &str, times: usize) -> String {
         let mut definitions = serde_json::Map::new();
         for index in 0..length {
@@ -365,7 +369,7 @@ mod tests {
         }
     }
 
-    /// Two branches at every level, and the difference only at the bottom.
+    /// Branches twice at every level, and differs only at the bottom.
     #[test]
     fn a_check_that_would_take_long_does_not_begin() {
         for (keyword, items) in [

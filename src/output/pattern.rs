@@ -1,23 +1,23 @@
-//! The size of a regular expression, before it is compiled.
+//! Estimates the size of a regular expression before it is compiled.
 
 use regex_syntax::{
     ParserBuilder, ast,
     hir::{Class, Hir, HirKind},
 };
 
-/// How long a pattern may be: what it is parsed to grows with it, and no limit
-/// of the engine covers that.
+/// Maximum bytes of a pattern: its parsed form grows with it, and no limit of
+/// the engine covers that.
 const PATTERN_BYTES: usize = 2048;
-/// A pattern that only the validator can read is as large as may be.
+/// States assumed for a pattern that only the validator can parse.
 const UNREAD: u64 = 8192;
 
-/// How many states a pattern has, about, with its repetitions written out; or why
-/// it is refused, as a sentence.
+/// Returns the approximate number of states of a pattern, with its repetitions
+/// expanded; or the reason it is refused, as a sentence.
 pub(super) fn states(pattern: &str) -> Result<u64, String> {
     if pattern.len() > PATTERN_BYTES {
         return Err(format!("the pattern has {} bytes; at most {PATTERN_BYTES}", pattern.len()));
     }
-    // `\w` and the like are ASCII, as the validator has them.
+    // `\w` and the like are ASCII, as in the validator.
     let mut parser = ParserBuilder::new().unicode(false).utf8(false).build();
     match parser.parse(pattern) {
         Ok(expression) => Ok(of(&expression)),
@@ -28,7 +28,8 @@ pub(super) fn states(pattern: &str) -> Result<u64, String> {
             ast::ErrorKind::UnsupportedBackreference => Err(unsupported("backreferences")),
             _ => Ok(UNREAD),
         },
-        // The engines' dialects differ; the validator says what is wrong with it.
+        // The engines' dialects differ; the validator reports what is wrong
+        // with it.
         Err(_) => Ok(UNREAD),
     }
 }

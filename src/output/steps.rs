@@ -1,23 +1,24 @@
-//! Counts what the check of an answer takes, before it is checked.
+//! Counts the steps that checking an answer takes, before it is checked.
 //!
-//! A dry run of the validator, which follows every branch and compares nothing:
-//! what it comes to is a bound of the check itself, and it stops at its own.
+//! A dry run of the validator that follows every branch and compares nothing:
+//! its result is an upper bound of the check, and it has a limit of its own.
 
 use serde_json::Value;
 
 use super::graph::{Graph, Node};
 
-/// The most that a check may take; well under a second.
+/// Maximum steps of a check; well under a second.
 pub(super) const MOST: u64 = 4_000_000;
-/// The validator's stack grows with each level of schema and answer.
+/// Maximum depth: the validator's stack grows with each level of schema and
+/// answer.
 const DEEPEST: usize = 512;
-/// A state of a pattern costs less than a step for each byte of a text; a text
-/// itself less still.
+/// Per byte of text, a state of a pattern costs less than a step; the text
+/// itself even less.
 const STATE_BYTES_PER_STEP: u64 = 16;
 const BYTES_PER_STEP: u64 = 64;
 
-/// How many steps the check of an answer takes at most; absent where they are
-/// more than [`MOST`].
+/// Returns an upper bound of the steps that checking the answer takes; `None`
+/// if it exceeds [`MOST`].
 pub(super) fn count(graph: &Graph, answer: &Value) -> Option<u64> {
     let mut run = DryRun { nodes: &graph.nodes, left: MOST };
     run.value(0, answer, DEEPEST).filter(|steps| *steps <= MOST)
@@ -25,7 +26,7 @@ pub(super) fn count(graph: &Graph, answer: &Value) -> Option<u64> {
 
 struct DryRun<'a> {
     nodes: &'a [Node],
-    /// Steps of the dry run itself.
+    /// Remaining steps of the dry run itself.
     left: u64,
 }
 
@@ -86,7 +87,7 @@ impl DryRun<'_> {
         Some(steps)
     }
 
-    /// A member's name against the schema of names.
+    /// Counts the check of a member's name against the schema of names.
     fn name(&mut self, node: usize, key: &str, levels: usize) -> Option<u64> {
         let levels = levels.checked_sub(1)?;
         self.left = self.left.checked_sub(1)?;
@@ -99,7 +100,7 @@ impl DryRun<'_> {
         Some(steps)
     }
 
-    /// What the comparison of a value takes.
+    /// Returns the cost of comparing a value.
     fn weight(&mut self, value: &Value) -> Option<u64> {
         self.left = self.left.checked_sub(1)?;
         let mut weight = 1;
