@@ -1,13 +1,12 @@
-//! What the provider has refused a moment ago, so that it is not asked again for
-//! the same: a rate limit is waited out by all executions of its credential with
-//! its model, or with any where the provider says that it is the account's; a
-//! key that is not accepted and a model that is not served are answered from
+//! Recent refusals of the provider, remembered so that the same request is not
+//! sent again: a rate limit is waited out by all executions of its credential
+//! with its model, or with any model if the provider says that it is
+//! account-wide; a rejected key or a model that is not served is answered from
 //! memory.
 //!
-//! A refusal from memory says that it is one, and until when; then the provider
-//! is asked again, so that whatever was mended heals by itself. The maps are
-//! bounded in entries and time. Called by the leader before each attempt and
-//! after each failure, and by checks.
+//! A remembered refusal says that it is one, and until when; then a request
+//! goes to the provider again, so that anything fixed recovers on its own. The
+//! maps are bounded in entries and time.
 
 use std::{
     fmt,
@@ -23,10 +22,10 @@ use crate::{
     metrics::{self, Metrics},
 };
 
-/// Names a credential without revealing it.
+/// Identifies a credential without revealing it.
 pub type KeyFingerprint = [u8; 32];
 
-/// What the provider has refused lately.
+/// The provider's recent refusals.
 pub struct Cooldowns {
     limited: Cache<CooldownKey, Remembered>,
     refused: Cache<CooldownKey, Remembered>,
@@ -34,7 +33,7 @@ pub struct Cooldowns {
     metrics: Metrics,
 }
 
-/// CooldownKey a refusal is about: a credential, with one model or with all.
+/// The subject of a refusal: a credential, with one model or with all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct CooldownKey {
     fingerprint: KeyFingerprint,
@@ -48,24 +47,24 @@ struct Remembered {
     until_time: SystemTime,
 }
 
-/// What an execution had better do.
+/// Advice for an execution about to call the provider.
 #[derive(Debug)]
 pub enum Advice {
-    /// Ask the provider.
+    /// Send the request.
     Ask,
-    /// Wait so long; or else tell its caller what the provider said.
+    /// Wait this long; or else return the remembered error to the caller.
     Wait(Duration, Error),
-    /// Tell its caller what the provider said.
+    /// Return the remembered error to the caller.
     Refuse(Error),
 }
 
-/// Entries of each map at most.
+/// Maximum entries of each map.
 const MAX_ENTRIES: u64 = 10_000;
-/// The provider's waits are believed up to this.
+/// The longest wait accepted from the provider.
 const LONGEST: Duration = Duration::from_secs(600);
 
 impl Cooldowns {
-    /// Nothing is remembered yet; refusals of keys and models will be for
+    /// Creates an empty memory; refusals of keys and models are kept for
     /// `refusals_for`.
     pub fn new(refusals_for: Duration, metrics: Metrics) -> Cooldowns {
         Cooldowns {
@@ -76,7 +75,7 @@ impl Cooldowns {
         }
     }
 
-    /// Whether the provider may be asked for a model with a credential.
+    /// Returns advice on a request for a model with a credential.
     pub fn advice(&self, fingerprint: &KeyFingerprint, model: &str) -> Advice {
         let keys = [CooldownKey::all_of(fingerprint), CooldownKey::one_of(fingerprint, model)];
         let find = |known: &Cache<CooldownKey, Remembered>| {
@@ -92,15 +91,16 @@ impl Cooldowns {
         }
     }
 
-    /// Learns from a failure what is not to be asked for again so soon.
+    /// Remembers a failure that should not be repeated too soon.
     pub fn learn(&self, fingerprint: &KeyFingerprint, model: &str, error: &Error) {
         let Error::Provider(error) = error else {
             return;
         };
         match (error.kind, error.retry_after) {
             (ProviderErrorKind::RateLimited, Some(wait)) => {
-                // Tokens are limited for each account and model, and a deployment
-                // of one's own is full by itself; requests for the account.
+                // Tokens are limited per account and model, and a dedicated
+                // deployment has a capacity of its own; requests are limited
+                // per account.
                 let key = if error.account_wide && !is_deployment(model) {
                     CooldownKey::all_of(fingerprint)
                 } else {
@@ -122,13 +122,14 @@ impl Cooldowns {
         }
     }
 
-    /// Forgets what was refused: it has just been found to be otherwise.
+    /// Forgets the refusals of a credential and a model once they have proved
+    /// outdated.
     pub fn forget(&self, fingerprint: &KeyFingerprint, model: &str) {
         self.refused.invalidate(&CooldownKey::all_of(fingerprint));
         self.refused.invalidate(&CooldownKey::one_of(fingerprint, model));
     }
 
-    /// Of two waits the longer one counts.
+    /// Remembers a rate limit; the longer of two waits counts.
     fn limit(&self, key: CooldownKey, remembered: Remembered) {
         let known = self.limited.get(&key);
         if known.is_none_or(|known| known.until < remembered.until) {
@@ -173,7 +174,7 @@ impl Remembered {
         self.until.saturating_duration_since(Instant::now())
     }
 
-    /// What the provider said, and that it was not asked again.
+    /// Returns the remembered error, marked as not sent to the provider again.
     fn told(&self) -> Error {
         let said = self.error.message.as_ref().map_or_else(String::new, |said| format!("{said}; "));
         let until = humantime::format_rfc3339_seconds(self.until_time);
@@ -188,7 +189,7 @@ impl Remembered {
     }
 }
 
-/// Whether a model's name is that of a deployment, or of a model on one.
+/// Returns true if the name is that of a deployment, or of a model on one.
 fn is_deployment(model: &str) -> bool {
     model.contains("/deployments/") || model.contains('#')
 }
@@ -231,7 +232,7 @@ mod tests {
         }
     }
 
-    /// All requests of the account are spent for now.
+    /// Builds the error of an account that has no requests left for now.
     fn account_wide(wait: Duration) -> Error {
         let limited = provider(ProviderErrorKind::RateLimited, Some(wait));
         ProviderError { account_wide: true, ..limited }.into()

@@ -1,7 +1,7 @@
-//! The key for the provider, from the door to the `Authorization` header.
+//! The provider's API key, from the request to the `Authorization` header.
 //!
-//! The only types that hold a key. They print as `[REDACTED]` and are zeroed
-//! when dropped.
+//! The only types that hold a key. They print as `[REDACTED]` and are zeroed on
+//! drop.
 
 use std::fmt;
 
@@ -9,33 +9,34 @@ use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroize;
 
-/// A key that can be sent: non-empty, printable ASCII.
+/// A valid API key: non-empty, printable ASCII.
 #[derive(Clone)]
 pub struct ApiKey(SecretString);
 
-/// Why a text is no key.
+/// The reason a text is not a valid key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadApiKey {
-    /// Nothing there.
+    /// The text is empty.
     #[error("is empty: give the Fireworks API key")]
     Empty,
-    /// A character that no HTTP header may carry, such as a newline.
+    /// It has a character that no HTTP header may carry, such as a newline.
     #[error(
         "has a character that no key has (white space, a control character or non-ASCII): copy it again, without the line end"
     )]
     Unprintable,
-    /// Longer than any key.
+    /// It is longer than any key.
     #[error("is longer than {} bytes: this is no API key", ApiKey::MAX_BYTES)]
     TooLong,
 }
 
 impl ApiKey {
-    /// Longer texts are refused.
+    /// Maximum length of a key in bytes.
     pub const MAX_BYTES: usize = 4096;
 
-    /// Takes a key over; the text it came in is gone.
+    /// Takes ownership of a key and zeroes the text it came in.
     pub fn new(mut text: String) -> Result<ApiKey, BadApiKey> {
-        // Copied: to hand the text itself over may move it, and leave it behind.
+        // Copied: moving the text itself might reallocate, and leave a copy
+        // behind.
         let key = SecretString::from(text.as_str());
         text.zeroize();
         let bytes = key.expose_secret().as_bytes();
@@ -51,7 +52,7 @@ impl ApiKey {
         Ok(ApiKey(key))
     }
 
-    /// The `Authorization` header, marked as sensitive.
+    /// Returns the `Authorization` header, marked as sensitive.
     pub fn authorization(&self) -> HeaderValue {
         let text = zeroize::Zeroizing::new(format!("Bearer {}", self.0.expose_secret()));
         let mut value = HeaderValue::from_str(&text).expect("a key is printable ASCII");
@@ -59,13 +60,13 @@ impl ApiKey {
         value
     }
 
-    /// The key's bytes, for keyed hashing only.
+    /// Returns the key's bytes, for keyed hashing only.
     pub fn expose_for_hashing(&self) -> &[u8] {
         self.0.expose_secret().as_bytes()
     }
 
-    /// The text with every occurrence of the key taken out: for texts of the
-    /// provider, which may quote it.
+    /// Replaces every occurrence of the key in provider text, which may quote
+    /// it.
     pub fn redact(&self, text: &str) -> String {
         text.replace(self.0.expose_secret(), "[REDACTED]")
     }

@@ -1,7 +1,8 @@
-//! What tokens cost: a dated table that the operator can replace.
+//! Token prices: a dated table that the operator can replace.
 //!
 //! A model that is not in the table has no price, and an execution of it has no
-//! cost: never 0. Money is whole nano-dollars, so that a fleet's sums are exact.
+//! cost, as opposed to a cost of 0. Money is in whole nano-dollars, so that a
+//! fleet's sums are exact.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -33,13 +34,13 @@ struct Rate {
     output: u64,
 }
 
-/// Which price counts.
+/// The price tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Tier {
-    /// The usual one.
+    /// The standard price.
     #[default]
     Standard,
-    /// `serviceTier` is `priority`.
+    /// The price if `serviceTier` is `priority`.
     Priority,
 }
 
@@ -63,12 +64,12 @@ struct Row {
 }
 
 impl Prices {
-    /// The table that was current when this release was made.
+    /// Returns the table that was current at the time of this release.
     pub fn built_in() -> Prices {
         Prices::parse(include_str!("table.json")).expect("the built-in table is well-formed")
     }
 
-    /// A table as JSON text, in the form of the built-in one: `date`
+    /// Parses a table from JSON text, in the form of the built-in one: `date`
     /// (`YYYY-MM-DD`) and `models`, each with `model`, `input`, `output` and
     /// optionally `cached_input`, `priority_input`, `priority_output` in US
     /// dollars per million tokens. The error says what is wrong with it.
@@ -87,18 +88,18 @@ impl Prices {
         Ok(Prices { date: table.date.into(), models })
     }
 
-    /// The table's date, `YYYY-MM-DD`.
+    /// Returns the table's date, `YYYY-MM-DD`.
     pub fn date(&self) -> &Arc<str> {
         &self.date
     }
 
-    /// The models that have a price, in no order.
+    /// Iterates over the models that have a price, in no particular order.
     pub fn models(&self) -> impl Iterator<Item = &str> {
         self.models.keys().map(String::as_str)
     }
 
-    /// What an execution cost; `None` when the model's price or the token
-    /// counts are unknown.
+    /// Returns the cost of an execution; `None` if the model's price or the
+    /// token counts are unknown.
     pub fn cost(&self, model: &str, tier: Tier, usage: &Usage) -> Option<Nanodollars> {
         let price = self.models.get(model)?;
         let rate = match tier {
@@ -151,7 +152,8 @@ impl TryFrom<&Row> for Price {
     }
 }
 
-/// US dollars in nano-dollars, where it is a plausible sum: a million at most.
+/// Converts US dollars to nano-dollars, if the amount is plausible: at most a
+/// million dollars.
 pub(crate) fn nanodollars(dollars: f64) -> Option<u64> {
     let plausible = (0.0..=1e6).contains(&dollars);
     plausible.then(|| (dollars * 1e9).round() as u64)
