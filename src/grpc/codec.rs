@@ -1,7 +1,7 @@
 //! The protobuf codec, with refusals that say what is wrong.
 //!
-//! tonic's own answers a frame that is not the message with INTERNAL, as if
-//! the worker had failed; it is the caller who has.
+//! tonic's own codec answers a malformed message with INTERNAL, as if the worker
+//! had failed; the fault is the caller's.
 
 use std::marker::PhantomData;
 
@@ -59,8 +59,8 @@ impl<E: Message> Encoder for ProtobufEncoder<E> {
         item.encode(buffer).map_err(|_| Status::internal("a message could not be encoded"))
     }
 
-    /// Most messages are a few tokens: small buffers, since each stream has
-    /// one for as long as it lives.
+    /// Small buffers: most messages hold a few tokens, and each stream keeps its
+    /// buffer for its lifetime.
     fn buffer_settings(&self) -> BufferSettings {
         BufferSettings::new(1024, 32 * 1024)
     }
@@ -85,7 +85,7 @@ impl<D: Message + Name + Default> Decoder for ProtobufDecoder<D> {
             )));
         }
         D::decode(buffer).map(Some).map_err(|problem| {
-            // prost's words name the field and what is wrong, never a value.
+            // prost's message names the field and the problem, never a value.
             refuse(format!("is not a message of this API: {problem}"))
         })
     }
@@ -95,7 +95,7 @@ impl<D: Message + Name + Default> Decoder for ProtobufDecoder<D> {
     }
 }
 
-/// The worker's own answers come from a worker; requests come from strangers.
+/// Only requests come from untrusted peers; responses come from a worker.
 fn is_request<D: Name>() -> bool {
     D::NAME.ends_with("Request")
 }

@@ -1,4 +1,4 @@
-//! Forms and findings into messages.
+//! Converts forms and findings into protobuf messages.
 
 use prost_types::{ListValue, Struct, Value as ProtoValue, value::Kind};
 use serde_json::Value;

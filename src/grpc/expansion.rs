@@ -1,11 +1,10 @@
-//! Weighs a frame before anything is built of it: two bytes on the wire may stand
-//! for hundreds in memory.
+//! Estimates a frame's size in memory before it is decoded: two bytes on the wire
+//! may take hundreds in memory.
 //!
-//! One pass over the bytes, without allocation, guided by the message's
-//! descriptor. Overestimates rather than underestimates: collections are taken
-//! to have just grown. A frame that is malformed is weighed up to that place;
-//! prost refuses it there. Called by `codec` for requests of the API, and by
-//! whoever decodes frames of strangers.
+//! One pass over the bytes, without allocation, guided by the message's descriptor.
+//! Overestimates rather than underestimates: collections are assumed to have just
+//! grown. A malformed frame is weighed up to the error, where prost refuses it.
+//! `codec` weighs the requests of the API; responses come from a trusted worker.
 
 use std::{
     collections::HashMap,
@@ -22,23 +21,23 @@ use prost_types::{
     field_descriptor_proto::{Label, Type},
 };
 
-/// A request may become so many times its size on the wire, and this much
-/// besides; its frame and what the node makes of it stay below one more.
+/// A request may grow by this factor in memory, plus a constant number of bytes;
+/// the frame and the node's own copy each stay below one more.
 const TIMES: u64 = 7;
 const BESIDES: u64 = 640 << 10;
-/// prost refuses what is nested deeper.
+/// prost refuses deeper nesting.
 const DEEPEST: usize = 100;
-/// A vector that has just doubled holds two slots for each item, and the half of
-/// them that it copied from.
+/// A vector that has just doubled holds two slots per item, plus the half it copied
+/// from.
 const SLOTS_PER_ITEM: u64 = 3;
-/// The slots of a vector's first item, and of a map's first entry.
+/// Slots of a vector's first item, and of a map's first entry.
 const FIRST_SLOTS: u64 = 4;
 const FIRST_ENTRY_SLOTS: u64 = 11;
-/// What a text, a list or a map takes beside its content.
+/// Bytes of a text, list or map header, without its content.
 const HANDLE: u64 = 24;
 const MAP_HANDLE: u64 = 48;
-/// What an item of a JSON list takes besides, while the list is converted: a
-/// `serde_json::Value` is larger, and the list is kept until its last item.
+/// Extra bytes per item of a JSON list during conversion: a `serde_json::Value` is
+/// larger, and the list is kept until its last item is converted.
 const JSON_VALUE: &str = ".google.protobuf.Value";
 const CONVERTED: u64 = 48;
 
@@ -46,28 +45,28 @@ const CONVERTED: u64 = 48;
 static OWN: LazyLock<Expansion> =
     LazyLock::new(|| Expansion::of(crate::proto::FILE_DESCRIPTOR_SET).unwrap_or_default());
 
-/// What frames of some messages become in memory.
+/// The memory layout of a set of messages.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Expansion {
     by_name: HashMap<String, usize>,
     shapes: Arc<[Shape]>,
 }
 
-/// A message in memory.
+/// The memory layout of one message.
 #[derive(Debug, Default)]
 struct Shape {
-    /// The struct itself.
+    /// Bytes of the struct itself.
     bytes: u64,
-    /// What an item of a list of it takes besides.
+    /// Extra bytes per item of a list of it.
     beside: u64,
     fields: HashMap<u32, Field>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Field {
-    /// Held in the struct.
+    /// Stored in the struct.
     Inline,
-    /// Text or bytes, so many times.
+    /// Text or bytes, possibly repeated.
     Text {
         repeated: bool,
     },
@@ -79,7 +78,7 @@ enum Field {
     },
 }
 
-/// How a message is held by the one around it.
+/// The way a message is held by its parent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Holds {
     One,
@@ -87,15 +86,15 @@ enum Holds {
     Map,
 }
 
-/// The frame would become more than is allowed.
+/// The frame would grow beyond the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooMuch {
-    /// What a frame of its size may become.
+    /// The limit for a frame of its size, in bytes.
     pub most: u64,
 }
 
-/// Refuses a frame of the worker's API that would become too much, by the full
-/// name of its message.
+/// Refuses a frame of the worker's API that would grow beyond its limit. `message`
+/// is the full name of its message.
 pub(super) fn check(message: &str, frame: &[u8]) -> Result<(), TooMuch> {
     let most = most(frame.len());
     match OWN.weigh(message, frame, most) {
@@ -104,13 +103,13 @@ pub(super) fn check(message: &str, frame: &[u8]) -> Result<(), TooMuch> {
     }
 }
 
-/// What a request of so many bytes may become, its frame not counted.
+/// Returns the limit for a request of this size, in bytes, its frame not included.
 pub(crate) fn most(frame_bytes: usize) -> u64 {
     (frame_bytes as u64).saturating_mul(TIMES).saturating_add(BESIDES)
 }
 
 impl Expansion {
-    /// The messages of an encoded descriptor set; absent where it is none.
+    /// Reads an encoded descriptor set; `None` if it is malformed.
     pub(crate) fn of(descriptors: &[u8]) -> Option<Expansion> {
         let set = FileDescriptorSet::decode(descriptors).ok()?;
         let mut messages = Vec::new();
@@ -138,8 +137,8 @@ impl Expansion {
         Some(Expansion { by_name, shapes })
     }
 
-    /// What a frame becomes; stops soon after `most`. Absent where the message is
-    /// not known.
+    /// Returns the size of a frame in memory, in bytes; stops soon after `most`.
+    /// `None` for an unknown message.
     pub(crate) fn weigh(&self, message: &str, frame: &[u8], most: u64) -> Option<u64> {
         let shape = *self.by_name.get(&format!(".{message}"))?;
         let mut scale = Scale { shapes: &self.shapes, weight: self.shapes[shape].bytes, most };
@@ -155,7 +154,7 @@ struct Scale<'a> {
 }
 
 impl Scale<'_> {
-    /// Nothing where the frame is malformed or too heavy.
+    /// Weighs a message. `None` if the frame is malformed or too heavy.
     fn message(&mut self, shape: usize, mut frame: &[u8], levels: usize) -> Option<()> {
         let shapes = self.shapes;
         let mut last = None;
@@ -170,7 +169,7 @@ impl Scale<'_> {
                 }
                 WireType::SixtyFourBit => skip(&mut frame, 8)?,
                 WireType::ThirtyTwoBit => skip(&mut frame, 4)?,
-                // The fields of a group, which is unknown, count as the message's.
+                // Fields of a group, which is unknown, count as the message's own.
                 WireType::StartGroup | WireType::EndGroup => &[],
             };
             let is_first = last.replace(tag) != Some(tag);
@@ -265,8 +264,8 @@ fn kind(
     }
 }
 
-/// The size of a message's struct: its fields, and of a oneof the largest. One
-/// within itself is boxed.
+/// Returns the size of a message's struct: its fields, and the largest of each
+/// oneof. A message within itself is boxed.
 fn size(
     index: usize,
     messages: &[(String, &DescriptorProto)],

@@ -42,11 +42,11 @@ use crate::{
     },
 };
 
-/// When a call's connection is cut; goes with its request.
+/// The time at which a call's connection is cut; a request extension.
 #[derive(Debug, Clone, Copy)]
 pub struct CutAt(pub Instant);
 
-/// The worker's service.
+/// The worker's gRPC service.
 #[derive(Debug, Clone)]
 pub struct Service {
     executor: Arc<Executor>,
@@ -54,7 +54,7 @@ pub struct Service {
 
 type Events = Pin<Box<dyn Stream<Item = Result<ExecuteNodeResponse, Status>> + Send>>;
 
-/// How a call with a place begins.
+/// Starts the session of an admitted call.
 type SessionStart<M> = fn(
     &Arc<Executor>,
     Permit,
@@ -65,13 +65,12 @@ type SessionStart<M> = fn(
 ) -> Result<Box<Session>, Error>;
 
 impl Service {
-    /// The service of an executor.
+    /// Returns the service of an executor.
     pub fn new(executor: Arc<Executor>) -> Service {
         Service { executor }
     }
 
-    /// Takes a place for a call, waits for one where there is none, and
-    /// executes.
+    /// Admits or queues a call, then executes it.
     async fn take<M>(
         &self,
         request: Request<M>,
@@ -124,9 +123,9 @@ impl Service {
         }
     }
 
-    /// The head of the response goes out with the first event: a call that
-    /// fails before it ends without one, and gRPC clients may then retry it by
-    /// themselves. What follows cannot be kept beyond the call's deadline.
+    /// Sends the response head with the first event: a call that fails before then
+    /// ends without one, and gRPC clients may retry it transparently. The rest of
+    /// the stream is on a lease until the call's deadline.
     async fn answer(&self, mut session: Box<Session>) -> Result<Response<Events>, Status> {
         let first = respond(&mut session).await.transpose()?;
         let (deadline, error) = session.deadline();
@@ -138,8 +137,8 @@ impl Service {
         Ok(self.lend(events, deadline, error))
     }
 
-    /// The same of a call in line, which is told nothing for as long as silence
-    /// can be borne.
+    /// Answers a queued call. Nothing is sent until the progress interval has
+    /// passed.
     async fn answer_in_turn(
         &self,
         mut queued: Queued,
@@ -167,18 +166,19 @@ impl Service {
     }
 }
 
-/// A message with what is looked at before there is a place for it.
+/// A message whose context, schema and limits are read before it has a slot.
 trait Called {
-    /// Whether it may have the provider asked.
+    /// Set if the call may send a request to the provider, and so counts against a
+    /// quota.
     const PAYS: bool;
 
-    /// The type of the node that it executes, if it executes one.
+    /// Returns the type of the node to execute, if the call executes one.
     fn node_type(&self) -> Option<&str>;
-    /// Where in which flow it stands; it no longer says so itself.
+    /// Takes the call's position in its flow out of the message.
     fn take_context(&mut self) -> Option<ExecutionContext>;
-    /// The schema that it wants its answer to meet; it no longer says so itself.
+    /// Takes the schema that the answer must meet out of the message.
     fn take_schema(&mut self) -> Option<String>;
-    /// Its own limits.
+    /// Returns the limits of the call.
     fn limits(&self, deadline: Option<Duration>) -> Limits;
 }
 
@@ -284,8 +284,8 @@ impl WorkerService for Service {
     }
 }
 
-/// Who calls was settled before the message was read; a call that came around
-/// that is nobody's.
+/// Describes a request's arrival. The caller was authenticated before the message
+/// was read; a request that bypassed that is refused.
 fn arrival<T: Message>(request: &Request<T>) -> Result<Arrival, Error> {
     let caller = request.extensions().get::<Caller>().ok_or(Error::CallerUnauthenticated)?;
     Ok(Arrival {
@@ -297,8 +297,8 @@ fn arrival<T: Message>(request: &Request<T>) -> Result<Arrival, Error> {
     })
 }
 
-/// What becomes of an execution is told by its story; of any other call, once
-/// it has ended.
+/// Converts an error. An execution's failure is in its call record; that of any
+/// other call is recorded once the call has ended.
 fn refuse(error: Error) -> Status {
     status(&error)
 }
@@ -307,8 +307,8 @@ fn fail(failed: Failed) -> Status {
     Status::from(failed)
 }
 
-/// The call's own deadline: at most eight digits and a unit, by the gRPC
-/// protocol. Anything else counts as none, as tonic has it.
+/// Returns the call's own deadline: at most eight digits and a unit, by the gRPC
+/// protocol. Anything else counts as none, as in tonic.
 fn grpc_timeout(metadata: &MetadataMap) -> Option<Duration> {
     let text = metadata.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

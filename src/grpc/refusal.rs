@@ -1,5 +1,5 @@
-//! Refusals of the gRPC stack itself, which come before the service has seen
-//! the request: given the name and the details that every failure has.
+//! Refusals by the gRPC stack itself, before the service has seen the request:
+//! given the reason and the details that every failure has.
 
 use http::{HeaderValue, Response};
 use tonic::{Code, Status};
@@ -7,17 +7,18 @@ use tonic::{Code, Status};
 use crate::error::{Error, Violation};
 use crate::grpc::status;
 
-/// With a refusal for its compression: which the worker would have taken.
+/// The header that lists accepted encodings; the stack sends it with a refusal of
+/// compression.
 const ACCEPTS: &str = "grpc-accept-encoding";
 
-/// Names a response that is a refusal of the stack; leaves every other as it
-/// is. To be called with every response, before its body.
+/// Gives a refusal by the stack its reason and details; leaves every other response
+/// unchanged. Expects every response, before its body.
 ///
-/// The stack says OUT_OF_RANGE for a message that is too large and INTERNAL for
-/// one that is none. Neither is about the worker: both are the caller's.
+/// The stack reports OUT_OF_RANGE for a message that is too large and INTERNAL for
+/// a malformed one. Both are the caller's fault, not the worker's.
 pub fn name_refusal<B: Default>(response: Response<B>, max_message_bytes: usize) -> Response<B> {
     let refusal = Status::from_header_map(response.headers());
-    // The worker's own statuses have details, always.
+    // The worker's own statuses always have details.
     let code = refusal.filter(|refusal| refusal.details().is_empty()).map(|refusal| refusal.code());
     let description = match code {
         Some(Code::Unimplemented) if response.headers().contains_key(ACCEPTS) => {

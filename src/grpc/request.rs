@@ -1,5 +1,5 @@
-//! Requests into plain values. Every field problem is collected; the credential
-//! moves into its redacting type at once.
+//! Converts requests into plain values. Collects every field problem; moves the
+//! credential into its redacting type at once.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,42 +29,41 @@ use crate::{
     output::{OutputFormat, Schema},
 };
 
-/// How long a text of the context may be, and how many labels it may have.
+/// Limits of the context: bytes per text, and number of labels.
 const MAX_TEXT_BYTES: usize = 256;
 const MAX_LABELS: usize = 16;
 
-/// What is known of a call besides its message.
+/// The facts about a call besides its message.
 #[derive(Debug)]
 pub struct Arrival {
-    /// Who calls.
+    /// The authenticated caller.
     pub caller: Caller,
     /// The call's own deadline, as a duration from its arrival.
     pub deadline: Option<Duration>,
-    /// When it arrived.
+    /// The time of arrival.
     pub arrived: Instant,
     /// The size of its message, in bytes.
     pub request_bytes: usize,
-    /// What its schema was compiled to, where it has one.
+    /// The compiled schema, or its problem, if the request has one.
     pub schema: Option<Result<Schema, String>>,
 }
 
 impl Arrival {
-    /// How long the call can wait for its place: a little less than its own
-    /// deadline, at which the gRPC stack would end it as cancelled.
+    /// Returns the time a call may be queued: a little less than its own deadline,
+    /// at which the gRPC stack would end it as cancelled.
     pub fn queued(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.mul_f64(0.9))
     }
 }
 
-/// The door: turns requests into plain values, and tells everything that is
-/// wrong with them.
+/// Converts requests into plain values, and reports every problem in them.
 #[derive(Debug, Default)]
 pub struct RequestDecoder {
     problems: Problems,
 }
 
 impl RequestDecoder {
-    /// An execute_request for the executor.
+    /// Converts a request to execute a node.
     pub fn execute_request(
         mut self,
         request: ExecuteNodeRequest,
@@ -89,10 +88,10 @@ impl RequestDecoder {
         self.close(execute_request)
     }
 
-    /// Reads where in which flow a call stands: before the rest of it is looked
-    /// at, and once for all who ask. Texts that are too long, or hold control
-    /// characters, are left out and refused by name with everything else, so that
-    /// nothing unread reaches logs, spans or metrics.
+    /// Reads the context of a call, once, before the rest of the message. Texts
+    /// that are too long or hold control characters are left out and refused by
+    /// name with all other problems, so that unchecked text never reaches logs,
+    /// spans or metrics.
     pub fn open(given: Option<ExecutionContext>) -> (RequestDecoder, Arc<Context>) {
         let given = given.unwrap_or_default();
         let mut problems = Problems::default();
@@ -109,13 +108,13 @@ impl RequestDecoder {
         (RequestDecoder { problems }, Arc::new(context))
     }
 
-    /// The limits of a call by themselves, before the rest of it is looked at;
-    /// what is wrong with them is told later, with everything else.
+    /// Returns the limits alone, before the rest of the message is read; their
+    /// problems are reported later, with all others.
     pub fn limits_of(limits: Option<ExecutionLimits>, deadline: Option<Duration>) -> Limits {
         RequestDecoder::default().limits(limits.unwrap_or_default(), deadline)
     }
 
-    /// An attach_request for the executor.
+    /// Converts a request to resume an execution.
     pub fn attach_request(
         mut self,
         request: AttachExecutionRequest,
@@ -135,7 +134,7 @@ impl RequestDecoder {
         self.close(attach_request)
     }
 
-    /// A check for the executor.
+    /// Converts a request to check a node.
     pub fn check(mut self, request: CheckNodeRequest, arrival: Arrival) -> Result<Check, Error> {
         let check = Check {
             node_type: request.node_type,
@@ -170,8 +169,9 @@ impl RequestDecoder {
             .collect()
     }
 
-    /// Protobuf has one kind of number; a whole one becomes an integer again. The
-    /// path stays on the stack: it is written only for a problem.
+    /// Converts a JSON value. Protobuf has one kind of number; a whole one becomes
+    /// an integer again. The path stays on the stack and is formatted only for a
+    /// problem.
     fn value(&mut self, value: ProtoValue, path: Path<'_>) -> Value {
         match value.kind {
             None | Some(Kind::NullValue(_)) => Value::Null,
@@ -270,7 +270,8 @@ impl RequestDecoder {
         }
     }
 
-    /// The call's own deadline counts too, whichever is sooner.
+    /// Converts the limits. The call's own deadline counts too, whichever is
+    /// sooner.
     fn limits(&mut self, limits: ExecutionLimits, deadline: Option<Duration>) -> Limits {
         use execution_limits::OnCancel;
         let drain = match OnCancel::try_from(limits.on_cancel) {
@@ -305,7 +306,7 @@ impl RequestDecoder {
     fn duration(&mut self, field: &str, given: Option<prost_types::Duration>) -> Option<Duration> {
         const NANOS_PER_SECOND: u32 = 1_000_000_000;
         let prost_types::Duration { seconds, nanos } = given?;
-        // By hand: the library's conversion overflows on the smallest numbers.
+        // Converted by hand: the library overflows on the smallest numbers.
         match (u64::try_from(seconds), u32::try_from(nanos)) {
             (Ok(seconds), Ok(nanos)) if nanos < NANOS_PER_SECOND => {
                 Some(Duration::new(seconds, nanos))
@@ -333,7 +334,7 @@ fn labels(given: HashMap<String, String>, problems: &mut Problems) -> BTreeMap<S
     given.into_iter().map(|(key, value)| (text(key), text(value))).collect()
 }
 
-/// The text, or nothing where it is not fit for logs and spans.
+/// Returns the text, or an empty one if it is unfit for logs and spans.
 fn checked_text(field: &str, text: String, problems: &mut Problems) -> String {
     let description = if text.len() > MAX_TEXT_BYTES {
         format!("has {} bytes; at most {MAX_TEXT_BYTES}", text.len())
@@ -347,7 +348,7 @@ fn checked_text(field: &str, text: String, problems: &mut Problems) -> String {
 }
 
 fn number(value: f64) -> Option<Number> {
-    /// Beyond this a double no longer tells neighbouring integers apart.
+    /// Bound below which a double represents every integer exactly.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() <= EXACT {
         return Some(Number::from(value as i64));

@@ -1,4 +1,4 @@
-//! Events into messages.
+//! Converts events into protobuf messages.
 
 use std::time::Duration;
 
@@ -187,7 +187,7 @@ impl From<Phase> for progress::Phase {
     }
 }
 
-/// Absent beyond what protobuf can say, some 292 billion years.
+/// Converts a duration; `None` beyond protobuf's range of some 292 billion years.
 fn duration(duration: Duration) -> Option<prost_types::Duration> {
     prost_types::Duration::try_from(duration).ok()
 }

@@ -1,4 +1,4 @@
-//! Errors into statuses: the one place where a failure becomes gRPC.
+//! Converts errors into statuses: the one place where a failure becomes gRPC.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -15,27 +15,27 @@ use crate::{
     telemetry,
 };
 
-/// The domain of what the worker itself says.
+/// The domain of the worker's own errors.
 const WORKER_DOMAIN: &str = "sparkler";
-/// The domain of what the provider says.
+/// The domain of the provider's errors.
 const PROVIDER_DOMAIN: &str = "fireworks.ai";
 
-/// Message, details and metadata travel in headers, which nginx passes on up to
-/// 4 KiB in all, and careful clients take up to 8. So much for everything, names
-/// included.
+/// Message, details and metadata travel in headers. nginx passes on up to 4 KiB in
+/// all, and cautious clients accept up to 8 KiB. This is the limit for all of them,
+/// names included.
 const MAX_WIRE_BYTES: usize = 3584;
-/// Of that, the names, the code, the pushback and the rest of the head.
+/// The share of names, the code, the pushback and the rest of the head.
 const FRAME_BYTES: usize = 320;
-/// Of that, the message, as it is encoded there.
+/// The share of the message, as encoded in the header.
 const MAX_MESSAGE_BYTES: usize = 640;
-/// What is left for the details, before base64 makes four bytes of three.
+/// The share of the details, before base64 turns three bytes into four.
 const MAX_DETAILS_BYTES: usize = (MAX_WIRE_BYTES - FRAME_BYTES - MAX_MESSAGE_BYTES) / 4 * 3;
-/// What a detail takes beside its content: its type, and lengths.
+/// Overhead of a detail besides its content: type URL and lengths.
 const DETAIL_FRAME_BYTES: usize = 64;
-/// Each of a violation's two texts, and each text of the provider.
+/// Limit for each of a violation's two texts, and for each text of the provider.
 const MAX_TEXT_BYTES: usize = 256;
 
-/// The status of an error that came before anything had begun.
+/// Returns the status of an error before an execution began.
 pub fn status(error: &Error) -> Status {
     make(error, None, None)
 }
@@ -55,7 +55,7 @@ impl From<Failed> for Status {
 }
 
 fn make(error: &Error, phase: Option<Phase>, detail: Option<FailureDetail>) -> Status {
-    // The call that it ends has failed for this reason, whatever else is told.
+    // The call that this status ends has failed for this reason.
     telemetry::current().reason(error.reason());
     let message = shorten_encoded(&error.public_message());
     let code = code(error);
@@ -68,7 +68,7 @@ fn make(error: &Error, phase: Option<Phase>, detail: Option<FailureDetail>) -> S
         details.push(any(&quota_failure(quota)));
     }
     let mut rich = pb::Status { code: code.into(), message: message.clone(), details };
-    // What has a size of its own is in; the rest shares what is left.
+    // Details of fixed size come first; the rest share the remainder.
     let reserved = detail.as_ref().map_or(0, |detail| detail.encoded_len() + DETAIL_FRAME_BYTES);
     if let Error::InvalidNodeConfig(violations) = error {
         let violations = bad_request(violations, room(&rich).saturating_sub(reserved));
@@ -82,12 +82,12 @@ fn make(error: &Error, phase: Option<Phase>, detail: Option<FailureDetail>) -> S
     Status::with_details_and_metadata(code, message, rich.encode_to_vec().into(), pushback(error))
 }
 
-/// How many bytes another detail of a status may have.
+/// Returns the number of bytes that another detail may have.
 fn room(rich: &pb::Status) -> usize {
     MAX_DETAILS_BYTES.saturating_sub(rich.encoded_len() + DETAIL_FRAME_BYTES)
 }
 
-/// The beginning of a text, its ellipsis included in the bound.
+/// Shortens a text; its ellipsis counts towards the limit.
 fn cut(text: &str, most_bytes: usize) -> String {
     let most = if text.len() > most_bytes { most_bytes.saturating_sub(3) } else { most_bytes };
     shorten(text, most).into_owned()
@@ -159,13 +159,13 @@ fn error_info(error: &Error, phase: Option<Phase>) -> pb::ErrorInfo {
     pb::ErrorInfo { reason: error.reason().to_owned(), domain: domain.to_owned(), metadata }
 }
 
-/// As many violations as there is room for, and how many more there are.
+/// Returns as many violations as fit, and the count of the rest.
 fn bad_request(violations: &[Violation], mut room: usize) -> pb::BadRequest {
     let more = field_violation(&Violation::more(usize::MAX)).encoded_len();
     room = room.saturating_sub(more);
     let mut field_violations = Vec::new();
     for violation in violations.iter().map(field_violation) {
-        // Its tag and its length.
+        // Includes its tag and its length.
         let bytes = violation.encoded_len() + 3;
         if bytes > room {
             break;
@@ -194,8 +194,8 @@ fn quota_failure(Quota { subject, description }: Quota) -> pb::QuotaFailure {
     pb::QuotaFailure { violations: vec![violation] }
 }
 
-/// The beginning of a message, by what it takes in a header, where everything
-/// but printable ASCII is three bytes for one.
+/// Shortens a message to its limit as encoded in a header, where every byte but
+/// printable ASCII takes three.
 fn shorten_encoded(message: &str) -> String {
     let mut room = MAX_MESSAGE_BYTES;
     let fits = message.char_indices().take_while(|(_, character)| {
@@ -209,17 +209,17 @@ fn shorten_encoded(message: &str) -> String {
     shorten(message, end).into_owned()
 }
 
-/// The header of a pushback, by the protocol of retries.
+/// The pushback header of the gRPC retry protocol.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
-/// What gRPC clients with a retry policy wait for. Only the worker's own
-/// refusals: they came before anything was done.
+/// Returns the delay that gRPC clients with a retry policy observe. Set only for
+/// the worker's own refusals, which come before any work is done.
 fn pushback(error: &Error) -> MetadataMap {
     let mut metadata = MetadataMap::new();
     if let Error::Saturated { limit, .. } = error
         && limit.is_daily()
     {
-        // Not by itself: nobody is to hold a call until tomorrow.
+        // No automatic retry: a client must not hold a call until tomorrow.
         metadata.insert(PUSHBACK, "-1".parse().expect("a header value"));
         return metadata;
     }
@@ -247,7 +247,7 @@ fn any<M: Message + TypeUrl>(message: &M) -> Any {
     Any { type_url: M::type_url(), value: message.encode_to_vec() }
 }
 
-/// The type URL of a detail.
+/// A status detail with a type URL.
 trait TypeUrl {
     fn type_url() -> String;
 }

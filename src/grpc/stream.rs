@@ -1,4 +1,4 @@
-//! A call as its caller hears it: from its place in line to its last event.
+//! The response stream of a call, from the queue to its last event.
 
 use std::{
     mem,
@@ -17,12 +17,12 @@ use crate::{
     proto::ExecuteNodeResponse,
 };
 
-/// What is done once there is a place; it does not panic.
+/// Starts the session once there is a slot; does not panic.
 pub(super) type Begin = Box<dyn FnOnce(Permit, CallRecord) -> Result<Box<Session>, Error> + Send>;
 
-/// A call under way.
+/// A response stream in progress.
 pub(super) struct ResponseStream {
-    /// Told when the head goes out.
+    /// Sent together with the head.
     first: Option<ExecuteNodeResponse>,
     stage: Stage,
 }
@@ -33,7 +33,7 @@ enum Stage {
     Over,
 }
 
-/// A call in line, and how it goes on from there.
+/// A queued call, and how it continues once admitted.
 struct QueuedCall {
     queued: Queued,
     record: CallRecord,
@@ -41,7 +41,7 @@ struct QueuedCall {
 }
 
 impl ResponseStream {
-    /// A call with a place, and what it is told first.
+    /// Returns the stream of an admitted call, and its first event.
     pub(super) fn under_way(
         session: Box<Session>,
         first: Option<ExecuteNodeResponse>,
@@ -49,7 +49,7 @@ impl ResponseStream {
         ResponseStream { first, stage: Stage::UnderWay(session) }
     }
 
-    /// A call that waits on, and is told so first.
+    /// Returns the stream of a call that is still queued; `first` reports that.
     pub(super) fn queued(
         queued: Queued,
         record: CallRecord,
@@ -60,7 +60,7 @@ impl ResponseStream {
         ResponseStream { first: Some(first), stage: Stage::Queued(queued) }
     }
 
-    /// All that it is told, as a stream.
+    /// Returns all events as a stream.
     pub(super) fn into_events(self) -> Events {
         Box::pin(stream::unfold(self, |mut stream| async move {
             let item = match stream.first.take() {
@@ -89,7 +89,7 @@ impl ResponseStream {
         }
     }
 
-    /// Leaves the line, for a place or without one.
+    /// Leaves the queue, with a slot or with an error.
     fn go_on(&mut self, admitted: Result<Permit, Error>) -> Result<(), Error> {
         if let Stage::Queued(queued) = mem::replace(&mut self.stage, Stage::Over) {
             let QueuedCall { record, begin, .. } = *queued;
@@ -100,9 +100,9 @@ impl ResponseStream {
     }
 }
 
-/// The next event of a session. Dropped with the call, the session leaves its
-/// flight; the event under way is then lost together with the caller who would
-/// have had it. A panic ends this call with a status, and nothing else.
+/// Returns the next event of a session. If dropped with the call, the session
+/// leaves its flight, and the event in progress is lost together with the caller
+/// that would have received it. A panic ends this call alone, with a status.
 pub(super) async fn respond(session: &mut Session) -> Option<Result<ExecuteNodeResponse, Status>> {
     match AssertUnwindSafe(session.next()).catch_unwind().await {
         Ok(item) => Some(item?.map(ExecuteNodeResponse::from).map_err(|failed| fail(*failed))),
@@ -113,9 +113,9 @@ pub(super) async fn respond(session: &mut Session) -> Option<Result<ExecuteNodeR
     }
 }
 
-/// Does what comes before an execution. A panic there would end the call in a
-/// reset stream that says nothing. Nothing is left half done by one: places and
-/// listeners are given back by their drops, and no lock minds being poisoned.
+/// Runs the steps before an execution, and turns a panic into an error: it would
+/// otherwise reset the stream without a status. Nothing is left half done: slots
+/// and subscribers are released by their drops, and locks ignore poisoning.
 pub(super) fn guarded<T>(
     metrics: &Metrics,
     work: impl FnOnce() -> Result<T, Error>,

@@ -1,11 +1,12 @@
-//! A stream on loan to its caller until its deadline, and a moment longer.
+//! A stream that is lent to its caller until its deadline, and a moment longer.
 //!
-//! Deadlines ring when a stream is polled, and the gRPC stack polls only while
-//! there is room to send. A caller that keeps its connection and reads no more
-//! would therefore hold its place, and its flight, for ever. The lease takes
-//! the stream back; should the caller read on after all, it is told.
+//! Deadlines fire when a stream is polled, and the gRPC stack polls only while it
+//! can send. A caller that keeps its connection but stops reading would therefore
+//! hold its slot, and its flight, forever. The lease takes the stream back; a
+//! caller that reads on after that receives the deadline's error.
 //!
-//! [`Loan`] is the part that knows no stream; `server` lends response bodies by it.
+//! [`Loan`] is the part independent of streams; `server` lends response bodies with
+//! it.
 
 use std::{
     pin::Pin,
@@ -22,18 +23,18 @@ use tonic::Status;
 use super::Events;
 use crate::{lifecycle::Lifecycle, proto::ExecuteNodeResponse};
 
-/// A caller that reads has heard of its deadline by then.
+/// Time after the deadline by which a reading caller has received its error.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A stream that is taken back when its time is over.
+/// A stream that is taken back at its deadline.
 pub(super) struct Lease {
     events: Loan<Events>,
-    /// Told once, after the stream was taken back.
+    /// Sent once, after the stream was taken back.
     overdue: Option<Box<dyn FnOnce() -> Status + Send>>,
 }
 
 impl Lease {
-    /// Lends `events` until `deadline`; `overdue` is what a late reader is told.
+    /// Lends `events` until `deadline`; a late reader receives `overdue`.
     pub(super) fn new(
         events: Events,
         deadline: Instant,
@@ -57,14 +58,14 @@ impl Stream for Lease {
     }
 }
 
-/// A value that is dropped at a deadline, whoever holds the loan.
+/// A value that is dropped at a deadline, even while it is lent.
 pub(crate) struct Loan<T> {
     value: Arc<Slot<T>>,
     /// Ends the watch when the call ends, in whatever way.
     _ended: DropGuard,
 }
 
-/// Locked by the holder's task for a poll, and once by the watch.
+/// Locked by the holder's task for each poll, and once by the watch.
 struct Slot<T>(Mutex<Option<T>>);
 
 impl<T: Send + 'static> Loan<T> {
@@ -78,33 +79,33 @@ impl<T: Send + 'static> Loan<T> {
 }
 
 impl<T> Loan<T> {
-    /// The value, while it is on loan.
+    /// Locks the value; `None` once it has been taken back.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Option<T>> {
         self.value.lock()
     }
 }
 
-/// Dropped only at shutdown, when everything is taken back anyway.
+/// Takes the value back at the deadline. Dropped early only at shutdown, when every
+/// stream ends anyway.
 async fn watch<T>(value: Arc<Slot<T>>, deadline: Instant, ended: CancellationToken) {
     tokio::select! {
         () = ended.cancelled() => {}
         () = sleep_until(deadline) => {
-            // Dropped here, with the lock given back.
+            // Dropped here, after the lock is released.
             let _overdue = value.lock().take();
         }
     }
 }
 
 impl<T> Drop for Loan<T> {
-    /// What is on loan goes with its holder, at once: the watch would let go of
-    /// it only when it comes to run.
+    /// Drops the value at once: the watch would release it only when next polled.
     fn drop(&mut self) {
         let _gone = self.lock().take();
     }
 }
 
 impl<T> Slot<T> {
-    /// A stream that panicked is not polled again.
+    /// Ignores poisoning: a stream that panicked is not polled again.
     fn lock(&self) -> MutexGuard<'_, Option<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

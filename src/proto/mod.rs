@@ -1,5 +1,5 @@
-//! The wire: code generated from `proto/`, and its conversions. Protobuf and
-//! `Status` stop here; everything behind the door is plain values.
+//! The wire format: code generated from `proto/`. Protobuf and `Status` stop at
+//! `grpc`, which converts; everything behind it uses plain values.
 
 #[allow(missing_docs, missing_debug_implementations, clippy::all, reason = "generated code")]
 mod generated {
@@ -8,5 +8,5 @@ mod generated {
 
 pub use self::generated::*;
 
-/// The compiled schema, for reflection.
+/// The encoded file descriptor set, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/worker.binpb"));
