@@ -1,4 +1,4 @@
-//! Where Redis is and how to speak to it, as the operator says it.
+//! The address of Redis as the operator writes it, and the settings to connect.
 //!
 //! ```text
 //! redis://[user@]host[:6379][/database]
@@ -6,9 +6,8 @@
 //! redis+cluster://[user@]host[:6379],host…
 //! ```
 //!
-//! With `rediss` in place of `redis` all of it goes over TLS. A password is never
-//! part of it: it comes from a file, which is read anew for each connection, or
-//! from the environment.
+//! With `rediss` in place of `redis`, every connection uses TLS. A URL never holds the
+//! password: it comes from a file, read again for each connection, or from the environment.
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
@@ -17,76 +16,74 @@ use url::Url;
 
 use crate::files;
 
-/// Longer passwords are none.
+/// Maximum size of a password file, in bytes.
 const MOST_PASSWORD_BYTES: u64 = 64 << 10;
 
-/// How Redis is reached, and how long it may take.
+/// Settings of the connection to Redis.
 #[derive(Debug, Clone)]
 pub struct RedisConfig {
-    /// Where it is.
+    /// The address.
     pub address: Address,
-    /// What the worker says to be let in.
+    /// The worker's password, if any.
     pub credential: Credential,
-    /// The authorities that vouch for its certificate, in PEM; the system's
-    /// where there are none here.
+    /// The CAs that may sign the server's certificate, in PEM; `None` for the system's.
     pub authorities: Option<Arc<[u8]>>,
-    /// How long a command may take, before it counts as failed. Long values may
-    /// take longer, by their length.
+    /// Time limit of a command. Large values are given more, in proportion to their size.
     pub timeout: Duration,
 }
 
-/// Where Redis is.
+/// The address of Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// Which servers, and how they belong together.
+    /// The servers and their arrangement.
     pub topology: Topology,
-    /// Whether everything goes over TLS.
+    /// True if every connection uses TLS.
     pub tls: bool,
-    /// The user of the ACL; the server's default one where there is none.
+    /// The ACL user; `None` for the server's default user.
     pub user: Option<String>,
-    /// The number of the database; a Cluster has only 0.
+    /// The number of the database; always 0 in a Cluster.
     pub database: i64,
 }
 
-/// How the servers belong together.
+/// The arrangement of the servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Topology {
     /// One server.
     Single(Endpoint),
-    /// A primary that changes, and those who know which it is.
+    /// A primary that may change, found through Sentinels.
     Sentinel {
-        /// Those who know.
+        /// The Sentinels.
         sentinels: Vec<Endpoint>,
-        /// What they call it.
+        /// The primary's name in the Sentinels' configuration.
         primary: String,
     },
-    /// Servers that share the keys among them: some of them, at least one.
+    /// A Cluster, given by at least one of its servers.
     Cluster(Vec<Endpoint>),
 }
 
 /// A host and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// A name or an address, without brackets.
+    /// A host name or IP address, without brackets.
     pub host: String,
     /// The port.
     pub port: u16,
 }
 
-/// What the worker says to be let in.
+/// The source of the password.
 #[derive(Debug, Clone)]
 pub enum Credential {
-    /// Nothing.
+    /// No password.
     None,
-    /// What a file holds, read anew for each connection so that it can be
-    /// changed while the worker runs.
+    /// A file with the password, read again for each connection so that the password can
+    /// be changed while the worker runs.
     File(PathBuf),
     /// A password.
     Password(SecretString),
 }
 
 impl Credential {
-    /// The password, if there is one and it can be read now.
+    /// Returns the password, if there is one and it can be read now.
     pub(super) fn password(&self) -> Option<SecretString> {
         match self {
             Credential::None => None,
@@ -99,7 +96,7 @@ impl Credential {
         }
     }
 
-    /// The password's text, to be put into a connection's settings.
+    /// Calls `then` with the password's text.
     pub(super) fn with_password<T>(&self, then: impl FnOnce(Option<&str>) -> T) -> T {
         let password = self.password();
         then(password.as_ref().map(ExposeSecret::expose_secret))
@@ -109,8 +106,11 @@ impl Credential {
 impl FromStr for Address {
     type Err = String;
 
-    /// The address behind an URL, or what is wrong with it as a sentence without
-    /// its subject.
+    /// Parses a URL.
+    ///
+    /// # Errors
+    ///
+    /// The problem, as a sentence without its subject.
     fn from_str(text: &str) -> Result<Address, String> {
         let (scheme, rest) = text.split_once("://").ok_or_else(bad_scheme)?;
         let (tls, form) = match scheme.split_once('+').unwrap_or((scheme, "")) {
@@ -183,7 +183,7 @@ fn endpoints(hosts: &str, default_port: u16) -> Result<Vec<Endpoint>, String> {
 
 fn endpoint(text: &str, default_port: u16) -> Result<Endpoint, String> {
     let problem = || "has a host that is not one, such as redis.example:6379".to_owned();
-    // Of a scheme that the crate has no opinions about.
+    // Parsed under a scheme for which the `url` crate has no special rules.
     let url = Url::parse(&format!("redis://{text}")).map_err(|_| problem())?;
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(problem)?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();

@@ -1,5 +1,5 @@
-//! What the users of Redis hold: scripts and look-ups with a time limit, and the
-//! worker's mailbox.
+//! The handle to Redis: scripts and lookups with a time limit, and the worker's
+//! notification channel.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -15,8 +15,8 @@ use crate::{
     metrics::{Command, Metrics},
 };
 
-/// The connection with Redis, for a worker's whole life. Cheap to clone; all
-/// clones are one.
+/// A connection to Redis for the worker's whole life. Cheap to clone; clones share one
+/// state.
 #[derive(Clone)]
 pub struct Connection {
     state: Arc<LinkState>,
@@ -25,15 +25,15 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// More than this is not sent: it would hold everybody else up, since a
-    /// server does one thing at a time.
+    /// Maximum size of a command's values, in bytes: a larger one would delay every other
+    /// command, since a server runs one at a time.
     pub const MAX_VALUE_BYTES: usize = 1 << 20;
 
-    /// What is sent beside this may take its own time.
+    /// The transfer rate assumed when a command's time limit is extended for its size.
     const BYTES_PER_MILLISECOND: usize = 16 << 10;
 
-    /// Begins to connect, and returns at once: whether there is a server decides
-    /// nothing but whether it is used.
+    /// Starts to connect in the background and returns at once: an absent server never
+    /// prevents the worker from starting.
     pub fn open(config: RedisConfig, lifecycle: &Lifecycle, metrics: &Metrics) -> Connection {
         let instance = instance();
         let notifications = NotificationChannel::new(&instance);
@@ -44,35 +44,39 @@ impl Connection {
         Connection { state, notifications, instance: instance.into() }
     }
 
-    /// Names this worker's run among all: 128 random bits in hexadecimal.
+    /// Returns the name of this run of the worker: 128 random bits in hexadecimal.
     pub fn instance(&self) -> &str {
         &self.instance
     }
 
-    /// The worker's mailbox.
+    /// Returns the worker's notification channel.
     pub fn notifications(&self) -> &NotificationChannel {
         &self.notifications
     }
 
-    /// Whether the server would be asked now.
+    /// Returns true if a command would be sent now.
     pub fn is_reachable(&self) -> bool {
         self.state.open().is_some()
     }
 
-    /// Resolves when the server would be asked. Cancel safe.
+    /// Resolves when a command would be sent. Cancel safe.
     pub async fn reachable(&self) {
         // The sender is in `self`, so waiting cannot fail.
         let _ = self.state.is_open().wait_for(Option::is_some).await;
     }
 
-    /// Whether one script may use the keys of several hash tags: not in a Cluster.
+    /// Returns true if a script may use keys with several hash tags: not in a Cluster.
     pub fn is_one_server(&self) -> bool {
         !matches!(self.state.config.address.topology, Topology::Cluster(_))
     }
 
-    /// Runs a script. All keys carry one hash tag, unless there is
-    /// [one server](Connection::is_one_server). Dropped, or out of time, it may
-    /// still have its effect.
+    /// Runs a script. All keys must share one hash tag, unless there is [one
+    /// server](Connection::is_one_server). If dropped or timed out, it may still take
+    /// effect.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`] if there was no answer, or an error.
     pub async fn script(
         &self,
         script: &'static Script,
@@ -92,7 +96,11 @@ impl Connection {
         .await
     }
 
-    /// The value under a key.
+    /// Returns the value of a key.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`] if there was no answer, or an error.
     pub async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Unavailable> {
         let mut get = cmd("GET");
         get.arg(key);
@@ -103,7 +111,11 @@ impl Connection {
         }
     }
 
-    /// Keeps a value under a key for a while.
+    /// Sets the value of a key, which expires after `time_to_live`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`] if there was no answer, or an error.
     pub async fn set(
         &self,
         key: &[u8],

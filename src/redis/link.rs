@@ -1,5 +1,4 @@
-//! One way of speaking to Redis, whatever it is made of: dialling, and sending
-//! one command.
+//! One connection to Redis, whatever the topology: connecting, and sending one command.
 
 use std::{future::Future, time::Duration};
 
@@ -15,21 +14,21 @@ use tokio::time::timeout;
 
 use super::{Address, Cause, Endpoint, RedisConfig, Topology};
 
-/// A connection that carries many commands at a time. Cheap to clone.
+/// A connection that multiplexes commands. Cheap to clone.
 #[derive(Clone)]
 pub(super) enum Link {
     Server(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
-/// How long one server may take to let the worker in.
+/// Time limit for connecting to one server.
 const DIAL_LIMIT: Duration = Duration::from_secs(1);
 
-/// Commands on their way at a time; a crowd may come at once.
+/// Maximum number of commands in flight: enough for a burst.
 const COMMANDS_ON_THE_WAY: usize = 4096;
 
 impl Link {
-    /// Connects, and asks the Sentinels first where there are any.
+    /// Connects, through the Sentinels if there are any.
     pub(super) async fn dial(config: &RedisConfig) -> Result<Link, Cause> {
         match &config.address.topology {
             Topology::Single(endpoint) => server(config, endpoint).await.map(Link::Server),
@@ -51,7 +50,7 @@ impl Link {
     }
 }
 
-/// A connection that only listens.
+/// Connects for a subscription only.
 pub(super) async fn dial_subscriber(config: &RedisConfig) -> Result<PubSub, Cause> {
     let client = match &config.address.topology {
         Topology::Single(endpoint) => client(config, endpoint),
@@ -59,7 +58,7 @@ pub(super) async fn dial_subscriber(config: &RedisConfig) -> Result<PubSub, Caus
             let (endpoint, _) = find_primary(config, sentinels, primary).await?;
             client(config, &endpoint)
         }
-        // What is published is told to all of a Cluster's servers.
+        // A Cluster forwards published messages to all of its servers.
         Topology::Cluster(endpoints) => {
             return first_of(endpoints, |endpoint| async move {
                 in_time(client(config, endpoint)?.get_async_pubsub()).await
@@ -80,8 +79,8 @@ async fn server(config: &RedisConfig, endpoint: &Endpoint) -> Result<Multiplexed
     in_time(client.get_multiplexed_async_connection_with_config(&settings)).await
 }
 
-/// Asks one Sentinel after the other for the primary, and believes it when that
-/// server says so itself.
+/// Asks the Sentinels in turn for the primary, and trusts an answer only if that server
+/// confirms its role.
 async fn find_primary(
     config: &RedisConfig,
     sentinels: &[Endpoint],
@@ -111,7 +110,7 @@ async fn ask_sentinel(
     };
     let with_password = server(&of_sentinels(config.credential.clone()), sentinel).await;
     let mut connection = match with_password {
-        // Sentinels often have no password where their servers have one.
+        // Sentinels often have no password even if their servers do.
         Err(Cause::Unauthorized) => {
             let mut open = of_sentinels(super::Credential::None);
             open.address.user = None;
@@ -162,7 +161,7 @@ fn info(config: &RedisConfig, endpoint: &Endpoint) -> RedisResult<ConnectionInfo
     };
     let mut settings = RedisConnectionInfo::default()
         .set_db(config.address.database)
-        // It would need a right that servers before 7.2 do not know.
+        // It needs a permission that servers before 7.2 do not know.
         .set_skip_set_lib_name();
     if let Some(user) = &config.address.user {
         settings = settings.set_username(user);
@@ -183,8 +182,8 @@ async fn in_time<T>(connecting: impl Future<Output = RedisResult<T>>) -> Result<
     timeout(DIAL_LIMIT, connecting).await.map_err(|_| Cause::Late)?.map_err(cause)
 }
 
-/// What the first of several servers says that says anything; where none does,
-/// what the last one failed with. In another order each time.
+/// Asks the servers in random order and returns the first answer; if all fail, the last
+/// failure.
 async fn first_of<'a, T, F>(
     endpoints: &'a [Endpoint],
     ask: impl Fn(&'a Endpoint) -> F,

@@ -1,14 +1,11 @@
-//! The fleet's shared memory: one Redis or Valkey, alone, with Sentinels or as a
-//! Cluster. Knows how to reach it and how to do without; what is kept there, and
-//! what it means, is for those who use it.
+//! Access to the Redis or Valkey that a fleet shares: a single server, a primary with
+//! Sentinels, or a Cluster. Handles connections, and their loss; the keys and their
+//! meaning belong to the callers.
 //!
-//! Nothing here ever waits longer than the time limit, and nothing is retried:
-//! a command that fails is [`Unavailable`], and its user goes on alone. Once the
-//! server is late or gone it is not asked again until a keeper in the background
-//! has had an answer from it; so a frozen server costs one time limit, not one a
-//! command.
-//!
-//! Used by `cache` and `flight`.
+//! No call waits longer than its time limit, and nothing is retried: a failed command is
+//! [`Unavailable`], and its caller continues without Redis. After a timeout or a lost
+//! connection, commands fail at once until a background supervisor gets an answer again,
+//! so a frozen server costs one time limit in all, not one per command.
 
 mod address;
 mod connection;

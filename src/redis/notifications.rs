@@ -1,8 +1,8 @@
-//! The worker's mailbox: short notices from other workers, by way of Redis.
+//! The worker's notification channel: short messages from other workers through Redis.
 //!
-//! One channel for the worker's whole life, subscribed to over a connection of
-//! its own. Notices may be lost (Redis keeps none): whoever waits for one looks
-//! for itself now and then, and more often while the mailbox is not healthy.
+//! One channel for the worker's whole life, subscribed to over its own connection.
+//! Messages may be lost (Redis stores none), so readers also poll now and then, and more
+//! often while the channel is unhealthy.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +16,10 @@ use tokio::{
 
 use super::{Cause, RedisConfig, link, pause::Pause};
 
-/// What a notice says; its content is the users' affair.
+/// The payload of a notification; its format belongs to the callers.
 pub type Notification = Bytes;
 
-/// The worker's mailbox. Cheap to clone; all clones are one.
+/// The worker's notification channel. Cheap to clone; clones share one state.
 #[derive(Debug, Clone)]
 pub struct NotificationChannel {
     channel: Arc<str>,
@@ -28,11 +28,11 @@ pub struct NotificationChannel {
 }
 
 impl NotificationChannel {
-    /// Notices that wait for a slow reader; the oldest are lost beyond that.
+    /// Notifications buffered for a slow reader; the oldest are dropped beyond that.
     const WAITING: usize = 4096;
-    /// How often the server is asked whether it is still there.
+    /// Interval of the pings that check the connection.
     const ASKED_EVERY: Duration = Duration::from_secs(1);
-    /// How long it may take to answer that, or to let the worker subscribe.
+    /// Time limit of a ping or of subscribing.
     const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
     pub(super) fn new(instance: &str) -> NotificationChannel {
@@ -43,28 +43,28 @@ impl NotificationChannel {
         }
     }
 
-    /// The channel that reaches this worker.
+    /// Returns the name of the channel that reaches this worker.
     pub fn channel(&self) -> &str {
         &self.channel
     }
 
-    /// Every notice from now on. A reader that lags misses some.
+    /// Subscribes to all further notifications. A reader that lags misses some.
     pub fn subscribe(&self) -> broadcast::Receiver<Notification> {
         self.notifications.subscribe()
     }
 
-    /// Whether notices arrive, as far as is known.
+    /// Returns true if notifications arrive, as far as known.
     pub fn is_healthy(&self) -> bool {
         *self.healthy.borrow()
     }
 
-    /// The same, to be waited for.
+    /// Returns a watch on the channel's health.
     pub fn health(&self) -> watch::Receiver<bool> {
         self.healthy.subscribe()
     }
 
-    /// Listens for ever, connecting again whenever it has to, and when `redialled`
-    /// says that the server has become another.
+    /// Receives notifications forever. Reconnects after every failure, and when
+    /// `reconnected` changes because the server may be another one.
     pub(super) async fn keep(self, config: RedisConfig, mut reconnected: watch::Receiver<u64>) {
         let mut pause = Pause::default();
         loop {
@@ -78,7 +78,8 @@ impl NotificationChannel {
                 }
                 self.healthy.send_replace(false);
             }
-            // Where the keeper has found a server there is one to listen to.
+            // The supervisor's new connection shows that there is a server to subscribe
+            // to.
             let found = reconnected.changed();
             let _ = timeout(pause.next(), found).await;
         }
@@ -92,12 +93,12 @@ impl NotificationChannel {
         Ok(connection)
     }
 
-    /// Takes notices until the connection ends, or the server no longer answers.
+    /// Forwards notifications until the connection ends or the server stops answering.
     async fn receive(&self, connection: PubSub) {
         let (mut asking, mut messages) = connection.split();
         let taking = async {
             while let Some(message) = messages.next().await {
-                // Nobody may be there to read it.
+                // There may be no reader.
                 let _ =
                     self.notifications.send(Bytes::copy_from_slice(message.get_payload_bytes()));
             }

@@ -1,9 +1,9 @@
-//! How long to wait before the server is tried again: longer each time, and not
-//! as long as the other workers, so that they do not all come back together.
+//! Backoff with jitter between connection attempts, so that the workers of a fleet do not
+//! reconnect in lockstep.
 
 use std::time::Duration;
 
-/// Waits that grow until they are reset.
+/// Delays that grow until they are reset.
 #[derive(Debug, Default)]
 pub(super) struct Pause {
     failures: u32,
@@ -13,14 +13,14 @@ impl Pause {
     const FIRST: Duration = Duration::from_millis(50);
     const LONGEST: Duration = Duration::from_secs(1);
 
-    /// The next wait: half to all of what has doubled with each before it.
+    /// Returns the next delay: half to all of a value that doubles each time.
     pub(super) fn next(&mut self) -> Duration {
         let doubled = Pause::FIRST.saturating_mul(1 << self.failures.min(16));
         self.failures += 1;
         doubled.min(Pause::LONGEST).mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// All is well again.
+    /// Starts over with the shortest delay.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }

@@ -1,13 +1,12 @@
-//! Lua scripts that Redis runs as one step.
+//! Lua scripts that Redis runs atomically.
 
 use std::sync::OnceLock;
 
 use ::redis::{Cmd, cmd};
 
-/// A script, known to the server by the hash of its text. To be held in a
-/// `static`.
+/// A script that the server caches by the hash of its text. Meant for a `static`.
 ///
-/// All keys of one invocation carry one hash tag, so that a Cluster can run it.
+/// All keys of one invocation must share a hash tag, so that a Cluster can run it.
 #[derive(Debug)]
 pub struct Script {
     name: &'static str,
@@ -16,28 +15,28 @@ pub struct Script {
 }
 
 impl Script {
-    /// A script; `name` says in metrics and logs what it does.
+    /// Creates a script; `name` labels it in metrics and logs.
     pub const fn new(name: &'static str, text: &'static str) -> Script {
         Script { name, text, hash: OnceLock::new() }
     }
 
-    /// What it does, in a word.
+    /// Returns the script's name.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Its text.
+    /// Returns the script's text.
     pub fn text(&self) -> &'static str {
         self.text
     }
 
-    /// Runs it if the server has it already.
+    /// Returns the command that runs the script if the server has cached it.
     pub(super) fn by_hash(&self, keys: &[&[u8]], arguments: &[&[u8]]) -> Cmd {
         let hash = self.hash.get_or_init(|| ::redis::Script::new(self.text).get_hash().to_owned());
         invocation("EVALSHA", hash, keys, arguments)
     }
 
-    /// Runs it, and the server has it from then on.
+    /// Returns the command that runs the script and makes the server cache it.
     pub(super) fn by_text(&self, keys: &[&[u8]], arguments: &[&[u8]]) -> Cmd {
         invocation("EVAL", self.text, keys, arguments)
     }

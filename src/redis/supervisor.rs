@@ -1,9 +1,9 @@
-//! Keeps the way to Redis open, and closed while it leads nowhere.
+//! Keeps the link to Redis open while the server answers, and closed while it does not.
 //!
-//! A command that is late, or finds the server gone or read-only, closes the way
-//! for all at once. The keeper then asks the server on its own, with pauses that
-//! grow, and opens the way when a small write has been answered in time. Each
-//! time it dials anew: the server may have become another.
+//! A command that times out, or finds the server gone or read-only, closes the link for
+//! all commands. The supervisor then probes the server with growing delays, and opens the
+//! link once a small write has been answered in time. If the probe fails, it connects
+//! again: the server may be another one.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -19,31 +19,32 @@ use tokio::{
 use super::{Cause, RedisConfig, link::Link, pause::Pause, warning::Warning};
 use crate::metrics::Metrics;
 
-/// The way to Redis.
+/// The state of the link to Redis.
 pub(super) struct LinkState {
     pub(super) config: RedisConfig,
     pub(super) warning: Warning,
     pub(super) metrics: Metrics,
     open: watch::Sender<Option<Open>>,
-    /// Rung when the way was closed.
+    /// Notified when the link is closed.
     closed: Notify,
-    /// Counts the connections there have been.
+    /// Counts the connections made so far.
     reconnects: watch::Sender<u64>,
-    /// The hash tag of the key that something failed for: in a Cluster, the
-    /// server to ask is the one that has it.
+    /// The hash tag of the key whose command failed: in a Cluster, it selects the server
+    /// to probe.
     suspect: Mutex<Vec<u8>>,
 }
 
-/// A way that is open.
+/// An open link.
 #[derive(Clone)]
 pub(super) struct Open {
     pub(super) link: Link,
-    /// Counts how often it was opened: what fails over an old one closes none.
+    /// Counts the openings, so that a failure over an earlier one does not close this
+    /// one.
     turn: u64,
 }
 
 impl LinkState {
-    /// A way that held for this long was good.
+    /// Time after which an open link counts as stable, and the delays start over.
     const CALM: Duration = Duration::from_secs(5);
 
     pub(super) fn new(config: RedisConfig, metrics: Metrics) -> LinkState {
@@ -59,22 +60,22 @@ impl LinkState {
         }
     }
 
-    /// The way, if it is open.
+    /// Returns the link, if it is open.
     pub(super) fn open(&self) -> Option<Open> {
         self.open.borrow().clone()
     }
 
-    /// Whether it is open, to be waited for.
+    /// Returns a watch on the open link.
     pub(super) fn is_open(&self) -> watch::Receiver<Option<Open>> {
         self.open.subscribe()
     }
 
-    /// Counts the connections there have been, to be waited for.
+    /// Returns a watch on the number of connections made so far.
     pub(super) fn reconnects(&self) -> watch::Receiver<u64> {
         self.reconnects.subscribe()
     }
 
-    /// Closes the way after a command over `way`, for `key`, has failed.
+    /// Closes the link after a command for `key` failed over `state`.
     pub(super) fn close(&self, state: &Open, key: &[u8]) {
         let was_open = self.open.send_if_modified(|open| {
             let same = open.as_ref().is_some_and(|open| open.turn == state.turn);
@@ -90,7 +91,7 @@ impl LinkState {
         }
     }
 
-    /// Records a failure.
+    /// Records a failure in the log and the metrics.
     pub(super) fn failed(&self, cause: Cause) {
         self.warning.failed(cause);
         if cause.is_refusal() {
@@ -98,7 +99,7 @@ impl LinkState {
         }
     }
 
-    /// Keeps the way for ever.
+    /// Keeps the link open, forever.
     pub(super) async fn keep(&self) {
         let mut pause = Pause::default();
         let mut turn = 0;
@@ -115,8 +116,8 @@ impl LinkState {
         }
     }
 
-    /// Opens the way over one link, again and again while it answers; why it no
-    /// longer does.
+    /// Opens one link each time the server answers a probe; returns the cause once it
+    /// does not.
     async fn keep_link(&self, mut link: Link, turn: &mut u64, pause: &mut Pause) -> Cause {
         loop {
             if let Err(cause) = self.ask(&mut link).await {
@@ -128,7 +129,8 @@ impl LinkState {
             self.warning.recovered();
             let opened = Instant::now();
             self.closed.notified().await;
-            // One late answer is soon forgotten, many are not.
+            // A single late answer costs one probe; frequent ones are probed after
+            // growing delays.
             if opened.elapsed() > LinkState::CALM {
                 pause.reset();
             } else {
@@ -137,7 +139,7 @@ impl LinkState {
         }
     }
 
-    /// Whether a small write is answered in time.
+    /// Probes the server with a small write.
     async fn ask(&self, link: &mut Link) -> Result<(), Cause> {
         let key = [b"sparkler:1:{", self.suspect().as_slice(), b"}:probe"].concat();
         let mut probe = cmd("SET");
@@ -146,7 +148,7 @@ impl LinkState {
             Ok(Ok(_)) => Ok(()),
             Err(_) => Err(Cause::Late),
             Ok(Err(error)) => match Cause::of(&error) {
-                // It answers, and may have what is looked for.
+                // The server answers, and may still serve reads.
                 Cause::Full => Ok(()),
                 cause => Err(cause),
             },
@@ -158,7 +160,7 @@ impl LinkState {
     }
 }
 
-/// What decides which server of a Cluster has a key.
+/// Returns the part of a key that selects its server in a Cluster.
 fn hash_tag(key: &[u8]) -> &[u8] {
     let tag = || {
         let from = key.iter().position(|byte| *byte == b'{')? + 1;

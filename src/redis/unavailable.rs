@@ -1,17 +1,17 @@
-//! Why Redis could not be used: the one failure its users see.
+//! The single error of all Redis operations, with its cause.
 
 use ::redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// A command had no effect that its user may count on; it may still have had one.
-/// The user goes on as if there were no Redis.
+/// A command failed, though it may still have taken effect. The caller continues without
+/// Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Redis is not available: {0}")]
 pub struct Unavailable(pub Cause);
 
-/// What is the matter, in words that hold nothing of what was sent.
+/// The cause of a failure; its text contains nothing that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Cause {
-    /// The server is known to be out of reach and was not asked.
+    /// Not sent: the server was unreachable a moment ago.
     #[error("it was not asked, since it was out of reach a moment ago")]
     NotAsked,
     /// No answer within the time limit.
@@ -23,13 +23,13 @@ pub enum Cause {
     /// The password or the user is wrong.
     #[error("it refuses the password or the user; check --redis-password-file and --redis-url")]
     Unauthorized,
-    /// The user may not do what a worker does.
+    /// The user lacks a permission that workers need.
     #[error("its user may not run a command that workers need; see the documentation for the ACL")]
     Forbidden,
     /// The server is a replica, or has lost its replicas.
     #[error("it takes no writes; if it is a replica, name the primary or use Sentinel")]
     ReadOnly,
-    /// The server is starting, failing over, or its Cluster is not whole.
+    /// The server is starting or failing over, or its Cluster is incomplete.
     #[error("it is starting or failing over")]
     NotReady,
     /// The server's memory is full.
@@ -38,16 +38,16 @@ pub enum Cause {
     /// The Sentinels know no primary by this name.
     #[error("no Sentinel names a primary that can be reached; check the name in --redis-url")]
     NoPrimary,
-    /// The value is larger than is kept in Redis.
+    /// The value exceeds the maximum size.
     #[error("the value is larger than is kept there")]
     TooLarge,
-    /// The server answered with an error that no version should give.
+    /// An unexpected error answer.
     #[error("it answered with an error that is not foreseen; look at its log")]
     Unforeseen,
 }
 
 impl Cause {
-    /// The cause in a word, for metrics and logs.
+    /// Returns the cause in one word, for metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Cause::NotAsked => "not_asked",
@@ -64,8 +64,8 @@ impl Cause {
         }
     }
 
-    /// Whether the next command would fare the same, so that the server is not
-    /// asked again before the keeper has had an answer from it.
+    /// Returns true if the next command would fail the same way, so that none is sent
+    /// until the supervisor gets an answer.
     pub(super) fn is_lasting(self) -> bool {
         match self {
             Cause::Late
@@ -74,7 +74,8 @@ impl Cause {
             | Cause::ReadOnly
             | Cause::NotReady
             | Cause::NoPrimary => true,
-            // Quick answers: what needs no memory, or no more rights, goes on.
+            // Quick answers: commands that need no memory or further permission still
+            // succeed.
             Cause::NotAsked
             | Cause::Forbidden
             | Cause::Full
@@ -83,8 +84,8 @@ impl Cause {
         }
     }
 
-    /// Whether the server is there and will not do what workers need: it stays so
-    /// until its operator does something.
+    /// Returns true if the server answers but refuses what workers need, which lasts
+    /// until the operator changes something.
     pub(super) fn is_refusal(self) -> bool {
         matches!(self, Cause::Unauthorized | Cause::Forbidden | Cause::ReadOnly | Cause::Full)
     }

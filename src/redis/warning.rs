@@ -1,5 +1,5 @@
-//! One line in the log when Redis cannot be used, however many commands fail,
-//! and one when it can be used again.
+//! Logs one line when Redis becomes unavailable, however many commands fail, and one when
+//! it is available again.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -8,7 +8,7 @@ use std::{
 
 use super::Cause;
 
-/// What has been said, and when.
+/// The last warning, with its time and cause.
 #[derive(Debug, Default)]
 pub(super) struct Warning {
     said: Mutex<Said>,
@@ -18,17 +18,17 @@ pub(super) struct Warning {
 struct Said {
     last: Option<(Instant, Cause)>,
     unsaid: u64,
-    /// Whether the last thing said is a warning.
+    /// True if the last line logged is a warning.
     is_open: bool,
 }
 
 impl Warning {
-    /// The same cause is told this often at most.
+    /// Minimum interval between warnings with the same cause.
     const EVERY: Duration = Duration::from_secs(60);
-    /// Another one, this often.
+    /// Minimum interval between warnings with different causes.
     const EVERY_CAUSE: Duration = Duration::from_secs(5);
 
-    /// Something failed.
+    /// Logs a failure unless a warning was logged recently.
     pub(super) fn failed(&self, cause: Cause) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let due = said.last.is_none_or(|(at, before)| {
@@ -49,7 +49,7 @@ impl Warning {
         );
     }
 
-    /// The server answers.
+    /// Logs the recovery if a warning was logged.
     pub(super) fn recovered(&self) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut said.is_open) {
