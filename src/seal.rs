@@ -1,11 +1,11 @@
-//! Sealing what is kept outside the worker: who reads it there learns nothing,
-//! and who changes or moves it is found out.
+//! Authenticated encryption of values stored outside the worker: a reader learns nothing,
+//! and any change or move is detected.
 //!
-//! A sealed value is a version, the id of the secret it is sealed under, a salt,
-//! and the encrypted content with its tag. Every value has a key of its own, made
-//! from the secret and 24 random bytes, so that a fleet may seal as much as it
-//! likes under one secret. What cannot be opened is as good as not there: another
-//! secret, another version, a changed byte, another place.
+//! A sealed value consists of a version, the id of its secret, a salt, and the encrypted
+//! content with its tag. Every value has its own key, derived from the secret and the
+//! salt of 24 random bytes, so a fleet may seal any number of values under one secret. A
+//! value that cannot be opened is treated as absent: another secret or version, a changed
+//! byte, or another place.
 
 use std::{fmt, sync::Arc};
 
@@ -19,23 +19,23 @@ const HEAD_BYTES: usize = 1 + ID_BYTES + SALT_BYTES;
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 
-/// A secret to seal under, and the id that tells it from others.
+/// A secret for sealing, and the id that distinguishes it from others.
 #[derive(Clone)]
 pub struct SealingKey {
     id: [u8; ID_BYTES],
     key: Zeroizing<[u8; KEY_BYTES]>,
 }
 
-/// Seals under one secret, and opens what was sealed under it or a former one.
-/// Cheap to clone.
+/// Seals under one secret, and opens values sealed under it or a former one. Cheap to
+/// clone.
 #[derive(Clone)]
 pub struct Sealer {
-    /// The first one seals.
+    /// The first key seals; the others only open.
     keys: Arc<[SealingKey]>,
 }
 
 impl SealingKey {
-    /// Made from a secret that is as good as random.
+    /// Derives the key from a secret that must be as good as random.
     pub fn derive(secret: &[u8; 32]) -> SealingKey {
         let id = blake3::derive_key("sparkler 2026-11 id of a sealing key", secret);
         SealingKey {
@@ -44,7 +44,7 @@ impl SealingKey {
         }
     }
 
-    /// The key of one value, which is used once.
+    /// Derives the key and nonce of one value, which are used once.
     fn of_one_value(&self, salt: &[u8]) -> (LessSafeKey, Nonce) {
         let mut bytes = Zeroizing::new([0; KEY_BYTES + NONCE_BYTES]);
         blake3::Hasher::new_keyed(&self.key).update(salt).finalize_xof().fill(bytes.as_mut());
@@ -56,13 +56,13 @@ impl SealingKey {
 }
 
 impl Sealer {
-    /// Seals under `current`; what was sealed under `former` can be opened.
+    /// Seals under `current`, and opens values sealed under `current` or `former`.
     pub fn new(current: SealingKey, former: impl IntoIterator<Item = SealingKey>) -> Sealer {
         Sealer { keys: std::iter::once(current).chain(former).collect() }
     }
 
-    /// Seals a content for one place, such as the name it is kept under: it can
-    /// be opened for this place only.
+    /// Seals content for one place, such as its storage key: it can be opened for this
+    /// place only.
     pub fn seal(&self, place: &[u8], content: &[u8]) -> Vec<u8> {
         let key = &self.keys[0];
         let mut salt = [0; SALT_BYTES];
@@ -81,8 +81,8 @@ impl Sealer {
         sealed
     }
 
-    /// The content of a sealed value, if it was sealed for this place under a
-    /// secret that is known here. Never panics, whatever the bytes are.
+    /// Opens a sealed value; `None` unless it was sealed for this place under a known
+    /// secret. Never panics, whatever the bytes are.
     pub fn open(&self, place: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         let (head, content) = sealed.split_first_chunk::<HEAD_BYTES>()?;
         let (id, salt) = head[1..].split_first_chunk::<ID_BYTES>()?;
@@ -96,7 +96,7 @@ impl Sealer {
     }
 }
 
-/// What the tag vouches for beside the content.
+/// Returns the associated data that the tag authenticates beside the content.
 fn bound_to(place: &[u8], id: [u8; ID_BYTES]) -> Vec<u8> {
     [&[VERSION], id.as_slice(), place].concat()
 }

@@ -1,9 +1,9 @@
-//! What makes two executions the same.
+//! Cache keys: executions with the same key are identical.
 //!
-//! A key is a keyed hash, so that who reads a key learns nothing of the request
-//! and cannot make one. Every part is written with its length before it, so
-//! that no two lists of parts look alike. The credential is never a part: its
-//! fingerprint under the same secret is.
+//! A key is a keyed hash, so that it reveals nothing about the request and cannot be
+//! forged. Every part is prefixed with its length, so that different parts never run into
+//! each other. The credential itself is never a part; its fingerprint under the same
+//! secret is.
 
 use std::fmt;
 
@@ -15,70 +15,70 @@ use crate::{
     seal::{Sealer, SealingKey},
 };
 
-/// Raised whenever the meaning of a key's parts changes: recordings under older
-/// keys are then never found.
+/// Raised when the meaning of the key parts changes, so that recordings under older keys
+/// are never found.
 const SCHEMA_VERSION: u8 = 1;
 
-/// The operator's secret, from which every keyed hash is made. Workers that
-/// share a cache share it.
+/// The operator's secret, from which every keyed hash is derived. Workers that share a
+/// cache share this secret.
 #[derive(Clone)]
 pub struct CacheSecret(Zeroizing<[u8; 32]>);
 
-/// Names a credential without revealing it.
+/// Identifies a credential without revealing it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
-/// Who shares an answer.
+/// The group of executions that share an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// Executions with the same credential.
     Credential(Fingerprint),
     /// Executions of the same tenant.
     Tenant(String),
-    /// Everybody.
+    /// All executions.
     Shared,
 }
 
-/// Everything that makes an execution what it is. A new field does not compile
-/// until [`CacheSecret::key`] decides about it.
+/// Everything that identifies an execution. A new field does not compile until
+/// [`CacheSecret::key`] handles it.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyParts<'a> {
-    /// Who may share the answer.
+    /// The group that may share the answer.
     pub scope: &'a Scope,
     /// The node's type.
     pub node_type: &'a str,
     /// The provider's base URL.
     pub base_url: &'a str,
-    /// What of the provider is called.
+    /// The provider's endpoint.
     pub endpoint: &'a str,
-    /// The request, in the form that is the same for equivalent requests.
+    /// The request in canonical form, equal for equivalent requests.
     pub canonical_request: &'a [u8],
-    /// Separates what would otherwise be the same.
+    /// The caller's salt, which separates otherwise identical executions.
     pub salt: &'a str,
 }
 
 impl CacheSecret {
-    /// Shorter secrets are refused: they can be guessed.
+    /// Minimum length of a secret: a shorter one could be guessed.
     pub const MIN_BYTES: usize = 16;
 
-    /// The secret behind the operator's text.
+    /// Derives the secret from the operator's text.
     pub fn new(text: &[u8]) -> CacheSecret {
         CacheSecret(Zeroizing::new(blake3::derive_key("sparkler 2026-11 cache secret", text)))
     }
 
-    /// A secret of this process alone, for a cache that is only in memory.
+    /// Returns a random secret for this process, for a cache in memory only.
     pub fn random() -> CacheSecret {
         let mut bytes = Zeroizing::new([0; 32]);
         getrandom::fill(bytes.as_mut()).expect("the system has randomness");
         CacheSecret(bytes)
     }
 
-    /// Names a credential.
+    /// Returns a credential's fingerprint.
     pub fn fingerprint(&self, credential: &ApiKey) -> Fingerprint {
         Fingerprint(self.hash(b"credential", &[credential.expose_for_hashing()]))
     }
 
-    /// The key of an execution.
+    /// Returns an execution's key.
     pub fn key(&self, parts: KeyParts<'_>) -> Key {
         let KeyParts { scope, node_type, base_url, endpoint, canonical_request, salt } = parts;
         let (scope_kind, scope) = scope.parts();
@@ -97,25 +97,25 @@ impl CacheSecret {
         )
     }
 
-    /// An idempotency key within its scope.
+    /// Returns the hash of an idempotency key within its scope.
     pub fn idempotency_key(&self, scope: &Scope, idempotency_key: &str) -> Key {
         let (scope_kind, scope) = scope.parts();
         self.hash(b"idempotency", &[scope_kind, scope, idempotency_key.as_bytes()])
     }
 
-    /// Seals what is kept outside the worker; what was sealed under `former`
-    /// secrets can be opened.
+    /// Returns a sealer for values stored outside the worker; it also opens values sealed
+    /// under `former` secrets.
     pub fn sealer(&self, former: &[CacheSecret]) -> Sealer {
         let key = |secret: &CacheSecret| SealingKey::derive(&secret.0);
         Sealer::new(key(self), former.iter().map(key))
     }
 
-    /// Proves that this worker, or one with the same secret, wrote `parts`.
+    /// Returns a hash that proves that `parts` were written under this secret.
     pub fn authenticate(&self, parts: &[&[u8]]) -> blake3::Hash {
         blake3::Hash::from_bytes(self.hash(b"token", parts))
     }
 
-    /// A key to hide names with that are kept outside the worker.
+    /// Returns the key for hashing names that are stored outside the worker.
     pub fn naming_key(&self) -> [u8; 32] {
         self.hash(b"names", &[])
     }
@@ -141,7 +141,7 @@ impl fmt::Debug for CacheSecret {
 }
 
 impl Fingerprint {
-    /// Its bytes.
+    /// Returns the fingerprint's bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -163,8 +163,8 @@ impl Scope {
     }
 }
 
-/// The first 16 hexadecimal digits of a key: enough to compare executions by,
-/// too few to look anything up with.
+/// Returns the first 16 hexadecimal digits of a key: enough to compare executions, too
+/// few to look anything up.
 pub fn short(key: &Key) -> String {
     use fmt::Write;
     key[..8].iter().fold(String::with_capacity(16), |mut text, byte| {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     proptest! {
-        /// Moving text from one part to the next makes another key.
+        /// Moving text from one part to the next changes the key.
         #[test]
         fn parts_do_not_run_into_each_other(
             parts in prop::array::uniform6("[ab]{0,3}"),

@@ -1,4 +1,4 @@
-//! The first tier: recordings in this process, bounded in bytes and time.
+//! The first cache tier: recordings in this process, bounded in bytes and time.
 
 use std::{
     fmt,
@@ -10,21 +10,21 @@ use moka::sync::Cache;
 
 use crate::recording::{Key, Recording};
 
-/// Bounds of the memory tier.
+/// Limits of the memory tier.
 #[derive(Debug, Clone, Copy)]
 pub struct MemoryConfig {
-    /// What all recordings together may take, in bytes.
+    /// Memory for all recordings together, in bytes.
     pub max_bytes: u64,
-    /// How long a recording lives at most.
+    /// Maximum time to live of a recording.
     pub max_ttl: Duration,
 }
 
-/// A recording that was found.
+/// A recording found in the cache.
 #[derive(Debug, Clone)]
 pub struct Hit {
     /// The recording.
     pub recording: Arc<Recording>,
-    /// How long ago it was stored.
+    /// Time since it was stored.
     pub age: Duration,
 }
 
@@ -34,8 +34,8 @@ pub struct Memory {
     max_ttl: Duration,
 }
 
-/// A recording with its own end. The cache's time to live is the longest of
-/// all; what ends sooner is no longer found, and makes room when that is over.
+/// A recording with its own time to live. The cache's is the maximum; a recording that
+/// expires earlier is not returned any more, and is removed at the maximum.
 #[derive(Clone)]
 struct Kept {
     recording: Arc<Recording>,
@@ -44,7 +44,7 @@ struct Kept {
 }
 
 impl Memory {
-    /// An empty tier.
+    /// Creates an empty tier.
     pub fn new(config: MemoryConfig) -> Memory {
         Memory {
             recordings: Cache::builder()
@@ -56,14 +56,14 @@ impl Memory {
         }
     }
 
-    /// The recording under a key, unless its time is over.
+    /// Returns the recording of a key, unless it has expired.
     pub fn get(&self, key: &Key) -> Option<Hit> {
         let kept = self.recordings.get(key)?;
         let age = kept.stored_at.elapsed();
         (age < kept.ttl).then_some(Hit { recording: kept.recording, age })
     }
 
-    /// Keeps a recording for `ttl`, or as long as the tier keeps anything.
+    /// Stores a recording for `ttl`, limited by the tier's maximum.
     pub fn insert(&self, key: Key, recording: Arc<Recording>, ttl: Duration) {
         let ttl = ttl.min(self.max_ttl);
         self.recordings.insert(key, Kept { recording, stored_at: Instant::now(), ttl });

@@ -1,5 +1,4 @@
-//! What identical executions share: the key that names them, and the tiers that
-//! keep their recordings. Knows nothing of nodes.
+//! The cache's keys and its memory tier of recordings. Independent of the nodes.
 
 pub mod key;
 mod memory;
