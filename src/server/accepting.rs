@@ -1,5 +1,5 @@
-//! Takes sockets from a port, for as long as the worker lives. That the system
-//! has none to give ends nothing: it is said now and then, and tried again.
+//! Accepts sockets on a port for the lifetime of the worker. A lack of file
+//! descriptors ends nothing: it is logged, rate limited, and the accept is retried.
 
 use std::{future::pending, io, net::SocketAddr, time::Duration};
 
@@ -10,10 +10,10 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::{descriptors, telemetry::Limiter};
 
-/// After the system could not give another socket.
+/// Pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Lines for one kind of trouble.
+/// Rate limit per kind of failure.
 static LINES: Limiter = Limiter::new(1, Duration::from_secs(30));
 
 pub(super) fn listen(address: SocketAddr, purpose: &str) -> anyhow::Result<TcpIncoming> {
@@ -31,13 +31,13 @@ pub(super) async fn accept(incoming: &mut TcpIncoming) -> TcpStream {
                 report(&problem);
                 tokio::time::sleep(PAUSE).await;
             }
-            // A listener does not end.
+            // A listener never ends.
             None => pending().await,
         }
     }
 }
 
-/// Logs that no connection is taken because there are too many already.
+/// Logs that connections are closed because there are too many already.
 pub(super) fn report_full(most: usize) {
     if let Some(suppressed) = LINES.pass("full") {
         tracing::warn!(

@@ -1,6 +1,6 @@
-//! Asks each call of the worker who makes it, before its message is read. What
-//! it learns goes with the request as a [`Caller`](crate::callers::Caller);
-//! whoever is unknown is refused here.
+//! Authenticates each call of the worker before its message is read. The result
+//! travels with the request as a [`Caller`](crate::callers::Caller); an unknown
+//! caller is refused here.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use crate::{
     grpc::status,
 };
 
-/// The question, asked of every call.
+/// The interceptor that authenticates every call.
 #[derive(Debug, Clone)]
 pub(super) struct Authentication {
     callers: Callers,
     age: Option<ConnectionAge>,
 }
 
-/// So long before its connection is cut a stream ends by itself; half of the
-/// grace where that is shorter.
+/// Time before the connection is cut at which its streams end by themselves; half
+/// of the grace period if that is shorter.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Authentication {
@@ -39,7 +39,7 @@ impl Authentication {
 
 impl Interceptor for Authentication {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        // Nothing behind the door needs to see it.
+        // Nothing beyond this point needs the credential.
         let token = request.metadata_mut().remove("authorization");
         let authorization = token.as_ref().map(MetadataValue::as_encoded_bytes);
         let peer = request.extensions().get::<Peer>().cloned();

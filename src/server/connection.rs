@@ -1,5 +1,5 @@
-//! A connection that has greeted: over TLS or in plain text, with who is at its
-//! other end, and the first bytes of HTTP/2 already seen.
+//! An established connection: over TLS or plain text, with the identity of its
+//! peer, and its HTTP/2 preface already read.
 
 use std::{
     future::Future,
@@ -25,23 +25,24 @@ use crate::{
     tls::{Tls, names},
 };
 
-/// What every HTTP/2 connection begins with.
+/// The bytes every HTTP/2 connection begins with.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A connection with its caller.
+/// A connection and its peer.
 pub(super) struct Connection {
     socket: Socket,
-    /// How much of the preface, which was read in advance, is still to be read.
+    /// Bytes of the preface, read in advance, that are still to be replayed.
     unread: usize,
     peer: Peer,
-    /// When it is cut, whatever its calls do: whoever heeds the GOAWAY of its age
-    /// has left by then. Polled where the socket has nothing to do.
+    /// The time at which it is cut, whatever its calls do: a client that obeys the
+    /// GOAWAY of its maximum age has left by then. Polled only if the socket is not
+    /// ready.
     cut: Option<Pin<Box<Sleep>>>,
-    /// Its place among the port's connections.
+    /// Its permit among the port's connections.
     _room: Option<OwnedSemaphorePermit>,
 }
 
-/// Why a socket did not become a connection.
+/// The reason a socket did not become a connection.
 #[derive(Debug)]
 pub(super) struct Refused(pub(super) Handshake);
 
@@ -50,27 +51,27 @@ enum Socket {
     Secure(Box<TlsStream<TcpStream>>),
 }
 
-/// What is known of a connection, for every call on it.
+/// The facts about a connection, for every call on it.
 #[derive(Debug, Clone)]
 pub(super) struct Peer {
-    /// The names in the caller's certificate, where one was asked for.
+    /// The names in the peer's certificate, if one was requested.
     pub(super) certificate: Option<Arc<[String]>>,
-    /// When it was handed over to be served.
+    /// The time it was handed over to be served.
     pub(super) since: Instant,
-    /// Where the caller is.
+    /// The peer's address.
     pub(super) address: Option<SocketAddr>,
-    /// A permit for each stream that it may have open without calling the worker:
-    /// reflection, and watches of its health.
+    /// A permit for each stream it may have open without calling the worker:
+    /// reflection and health watches.
     pub(super) watches: Arc<Semaphore>,
 }
 
-/// Such streams of one connection. A client has one watch, and tools that reflect
-/// one stream, or one of each version.
+/// Limit on such streams of one connection. A client has one watch; a reflection
+/// tool has one stream, or one per protocol version.
 const MOST_WATCHES: usize = 4;
 
 impl Connection {
-    /// Shakes hands and reads the preface. Whoever says anything else is no
-    /// caller of gRPC.
+    /// Performs the handshake and reads the preface. A peer that sends anything
+    /// else does not speak gRPC.
     pub(super) async fn handshake(
         socket: TcpStream,
         tls: Option<&Tls>,
@@ -96,7 +97,8 @@ impl Connection {
         Ok(Connection { socket, unread: PREFACE.len(), peer, cut: None, _room: None })
     }
 
-    /// Its life begins: it is cut after `lifetime`, and takes `room` until it ends.
+    /// Starts its lifetime: it is cut after `lifetime`, and holds `room` until it
+    /// ends.
     pub(super) fn handed_over(
         mut self,
         lifetime: Option<Duration>,
@@ -109,8 +111,8 @@ impl Connection {
         self
     }
 
-    /// Fails once the connection is to be cut. Where the socket is ready, the
-    /// timer is only looked at; where it is not, the timer wakes the task.
+    /// Fails once the connection is due to be cut. If the socket is ready, the
+    /// timer is only inspected; otherwise the timer wakes the task.
     fn unless_cut<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -125,7 +127,7 @@ impl Connection {
     }
 }
 
-/// Why a socket could not be read as a caller's.
+/// Classifies a failed handshake.
 fn cause(problem: &io::Error) -> Handshake {
     use rustls::Error;
     match problem.get_ref().and_then(|inner| inner.downcast_ref()) {
@@ -197,7 +199,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// The same of either kind.
+/// Delegates to the socket of either kind.
 macro_rules! either {
     ($self:ident.$method:ident($($argument:ident),*)) => {
         match $self.get_mut() {

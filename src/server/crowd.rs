@@ -1,11 +1,12 @@
-//! Tasks of one port, bounded: beyond the bound the oldest gives way. A caller is
-//! through in milliseconds; who is not is the likelier to be none.
+//! A bounded set of tasks of one port: beyond the bound the oldest is aborted. A
+//! genuine caller finishes in milliseconds; the slowest task is the least likely to
+//! be one.
 
 use std::collections::VecDeque;
 
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
-/// At most so many tasks. They end with it.
+/// A bounded set of tasks. They end when it is dropped.
 pub(super) struct Crowd<T> {
     most: usize,
     tasks: JoinSet<T>,
@@ -17,12 +18,12 @@ impl<T: Send + 'static> Crowd<T> {
         Crowd { most, tasks: JoinSet::new(), oldest_first: VecDeque::new() }
     }
 
-    /// Begins a task; the oldest is aborted where there are too many.
+    /// Starts a task; the oldest is aborted if the set is full.
     pub(super) fn begin(&mut self, task: impl Future<Output = T> + Send + 'static) {
         while self.oldest_first.front().is_some_and(AbortHandle::is_finished) {
             self.oldest_first.pop_front();
         }
-        // Those that ended behind one that lasts.
+        // Tasks that ended behind one that lasts.
         if self.oldest_first.len() > 2 * self.most {
             self.oldest_first.retain(|task| !task.is_finished());
         }
@@ -34,7 +35,7 @@ impl<T: Send + 'static> Crowd<T> {
         self.oldest_first.push_back(self.tasks.spawn(task));
     }
 
-    /// Returns the next task that has ended; an error is one that gave way, or
+    /// Returns the next task that has ended; an error is a task that was aborted or
     /// panicked. `None` while there are none. Cancel safe.
     pub(super) async fn ended(&mut self) -> Option<Result<T, JoinError>> {
         self.tasks.join_next().await

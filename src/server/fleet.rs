@@ -1,5 +1,5 @@
-//! The worker's part in a fleet: put together as configured, and met before the
-//! ports are bound. What the fleet does is in `fleet`; the server calls here once.
+//! Builds the worker's fleet from the configuration, and waits for its Redis before
+//! the ports are bound. The protocol itself is in `fleet`.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::{
     redis::Connection,
 };
 
-/// How long a start waits for Redis. A worker that came up without it would run
-/// for itself what the fleet has.
+/// Longest time startup waits for Redis. A worker that started without it would
+/// repeat work that the fleet has already done.
 const WAITS_FOR_REDIS: Duration = Duration::from_secs(1);
 
-/// The fleet, where there is one.
+/// Returns the fleet, if one is configured.
 pub(super) fn fleet(config: &Config, redis: Connection, lifecycle: &Lifecycle) -> Option<Fleet> {
     let FleetConfig { lease, other_secrets, .. } = config.fleet.clone()?;
     let bounds = fleet::FleetConfig {
@@ -27,8 +27,8 @@ pub(super) fn fleet(config: &Config, redis: Connection, lifecycle: &Lifecycle) -
     Some(Fleet::new(redis, config.cache_secret.sealer(&other_secrets), bounds, lifecycle))
 }
 
-/// Waits a moment for Redis, and says whether it was reached. One that is away
-/// stops no start.
+/// Waits briefly for Redis, and logs the result. An unreachable Redis does not
+/// prevent startup.
 pub(super) async fn meet(fleet: &Fleet) {
     let began = Instant::now();
     if timeout(WAITS_FOR_REDIS, fleet.reachable()).await.is_ok() {

@@ -1,11 +1,10 @@
-//! Takes sockets in, and hands over those that have greeted as a caller of gRPC
-//! does: the TLS handshake and the preface of HTTP/2, within a time limit.
+//! Accepts sockets, and hands over those that complete their handshakes, TLS and
+//! the HTTP/2 preface, within a time limit.
 //!
-//! The gRPC stack would wait for both for ever, and could not stop while it
-//! does. Here a socket that says nothing costs little, for a short while, and
-//! nobody else their turn. Those that have greeted are counted too: they take a
-//! part of the file descriptors, and leave the rest to the provider, to files and
-//! to the other ports.
+//! The gRPC stack would wait for both forever, and could not stop meanwhile. Here a
+//! silent socket costs little, for a short time, and delays no other. Established
+//! connections are bounded too: they take a share of the file descriptors and leave
+//! the rest to the provider, to files and to the other ports.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -24,21 +23,22 @@ use crate::{
     tls::Tls,
 };
 
-/// How long a greeting may take; a few round trips, for whoever is a caller.
+/// Time limit of a handshake; a genuine caller needs a few round trips.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Greetings at a time, where there are descriptors for so many.
+/// Limit on concurrent handshakes, if the descriptors allow as many.
 const MAX_HANDSHAKES: usize = 1024;
 
-/// What a port asks of its connections.
+/// The terms of a port's connections.
 pub(super) struct Terms {
     pub(super) tls: Option<Tls>,
-    /// From the hand-over until the connection is cut; `None` is never.
+    /// From the hand-over until the connection is cut; `None` for no limit.
     pub(super) lifetime: Option<Duration>,
     pub(super) metrics: Metrics,
 }
 
-/// The sockets of a port, and those that are greeting. What greets ends with it.
+/// The listener of a port, and the handshakes in progress. They end when it is
+/// dropped.
 struct Handshaker {
     incoming: TcpIncoming,
     terms: Terms,
@@ -48,7 +48,7 @@ struct Handshaker {
     most: usize,
 }
 
-/// The connections of a port that have greeted, for ever.
+/// Returns the established connections of a port as an endless stream.
 pub(super) fn connections(
     incoming: TcpIncoming,
     terms: Terms,

@@ -1,5 +1,5 @@
-//! `grpc.health.v1`, as its protocol has it: the library's service, but for a
-//! watch of a service that is not there, which it would end.
+//! `grpc.health.v1` by its protocol: the library's service, except that a watch of
+//! an unknown service stays open, which the library would end.
 
 use std::{future::ready, pin::Pin};
 
@@ -14,13 +14,13 @@ use tonic_health::{
     server::{HealthReporter, HealthService},
 };
 
-/// A question is a name.
+/// Maximum size of a request: it holds one name.
 const MAX_QUESTION_BYTES: usize = 1024;
 
-/// Answers what the worker says of itself. Open to all.
+/// Serves the worker's health. Open to everyone.
 pub(super) struct Probes(HealthService);
 
-/// The service around what `reporter` says.
+/// Returns the health service backed by `reporter`.
 pub(super) fn probes(reporter: &HealthReporter) -> HealthServer<Probes> {
     HealthServer::new(Probes(HealthService::from_health_reporter(reporter.clone())))
         .max_decoding_message_size(MAX_QUESTION_BYTES)
@@ -49,8 +49,8 @@ impl Health for Probes {
     }
 }
 
-/// The protocol leaves the stream open, for a service that may still come; here
-/// none does.
+/// Returns a watch of an unknown service: the protocol keeps the stream open in
+/// case the service appears; here it never does.
 fn unknown() -> <Probes as Health>::WatchStream {
     let status = HealthCheckResponse { status: ServingStatus::ServiceUnknown.into() };
     Box::pin(stream::once(ready(Ok(status))).chain(stream::pending()))

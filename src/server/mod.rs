@@ -1,11 +1,11 @@
 //! The worker as a server: gRPC with health and reflection, and the admin pages
-//! over HTTP. Takes its shutdown as an argument, and knows how to stop.
+//! over HTTP. Takes its shutdown signal as an argument, and stops in stages.
 //!
-//! Stopping, in order: health says NOT_SERVING and calls are still taken; new
-//! calls are refused and the connections told to go away; executions run on up
-//! to the drain limit; what is left ends in WORKER_DRAINING; then the server is
-//! dropped, whatever hangs. (The gRPC stack alone would wait for ever for an
-//! idle socket or an open health watch.)
+//! Shutdown, in order: health reports NOT_SERVING while calls are still accepted;
+//! new calls are refused and connections receive GOAWAY; executions continue up to
+//! the drain limit; the rest end with WORKER_DRAINING; then the server is dropped,
+//! even if sockets hang. (The gRPC stack alone would wait forever for an idle
+//! socket or an open health watch.)
 
 mod accepting;
 mod authentication;
@@ -69,16 +69,16 @@ use crate::{
     telemetry::{self, Observer, Pipeline, Telemetry},
 };
 
-/// The names that health knows: the whole worker, and its service.
+/// The names known to the health service: the whole worker, and its gRPC service.
 const HEALTH_NAMES: [&str; 2] = ["", "sparkler.worker.v1.WorkerService"];
 
-/// How long ended streams may take to reach their callers.
+/// Time for ended streams to reach their callers.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Larger questions to reflection are refused: they are names.
+/// Maximum size of a reflection request: it holds names.
 const MAX_QUESTION_BYTES: usize = 4 << 10;
 
-/// A worker that is bound and not yet serving.
+/// A worker whose ports are bound, but that is not yet serving.
 #[derive(Debug)]
 pub struct Server {
     executor: Arc<Executor>,
@@ -96,8 +96,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes a worker and binds its ports. Nothing is answered yet. The worker of
-    /// a fleet waits a moment for its Redis first, so that its first calls share.
+    /// Builds a worker and binds its ports; answers nothing yet. A worker of a
+    /// fleet first waits briefly for its Redis, so that its first calls are shared.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the configuration cannot be applied, or a port cannot be bound.
     pub async fn bind(config: Config) -> anyhow::Result<Server> {
         let executor = executor(&config)?;
         if let Some(fleet) = &executor.fleet {
@@ -106,8 +110,8 @@ impl Server {
         Server::bind_with(config, executor).await
     }
 
-    /// The same around an executor of one's own: [`executor`]'s, with another
-    /// node in its registry.
+    /// Like [`bind`](Server::bind), but with a custom executor: for example that of
+    /// [`executor`] with another node in its registry.
     pub async fn bind_with(config: Config, executor: Executor) -> anyhow::Result<Server> {
         let incoming = listen(config.listen, "gRPC")?;
         let health_incoming =
@@ -127,36 +131,36 @@ impl Server {
             ingress: config.ingress,
             limits: config.limits,
             drain: config.drain,
-            // Room to tell a caller that its input is too large. What arrives is
-            // charged piece by piece, whatever it comes to.
+            // Room to report an input as too large. Data is charged as it arrives,
+            // whatever its total.
             max_message_bytes: config.execution.max_input_bytes.saturating_mul(4),
             reflection: config.reflection,
             executor: Arc::new(executor),
         })
     }
 
-    /// Where gRPC listens.
+    /// Returns the address of the gRPC port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Where health alone is answered, if there is such a port.
+    /// Returns the address of the separate health port, if there is one.
     pub fn health_addr(&self) -> Option<SocketAddr> {
         self.health_incoming.as_ref().and_then(|incoming| incoming.local_addr().ok())
     }
 
-    /// Where the admin pages listen.
+    /// Returns the address of the admin pages.
     pub fn admin_addr(&self) -> SocketAddr {
         self.admin_addr
     }
 
-    /// Has the metrics count the log lines that `read` says were lost.
+    /// Registers `read` as the source of the number of lost log lines.
     pub fn watch_lost_lines(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
         self.executor.metrics.watch_dropped(Signal::Logs, read);
     }
 
-    /// Serves until `shutdown` resolves, then stops within its limits. However
-    /// it ends, the last of the telemetry is delivered, within its own limit.
+    /// Serves until `shutdown` resolves, then stops within its limits. In every
+    /// case the remaining telemetry is delivered, within its own limit.
     pub async fn run(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
@@ -205,12 +209,12 @@ impl Server {
         tokio::select! {
             served = &mut serving => {
                 served.context("the gRPC server failed")?;
-                // Every connection has gone while the worker was draining.
+                // Every connection has closed while the worker was draining.
                 stopping.await;
             }
             () = &mut stopping => {
-                // All executions have ended; what hangs now is sockets and
-                // watches.
+                // All executions have ended; only sockets and watches can still
+                // hang.
                 let _ = timeout(FAREWELL, serving).await;
             }
         }
@@ -219,8 +223,9 @@ impl Server {
         Ok(())
     }
 
-    /// Who calls the worker is asked before a message is read. Health is open to
-    /// all, and so is reflection where there is any.
+    /// Builds the services and their layers. Calls of the worker are authenticated
+    /// before their message is read; health, and reflection if enabled, are open to
+    /// everyone.
     fn routes(&self) -> anyhow::Result<tonic::service::Routes> {
         let max_message_bytes = self.max_message_bytes;
         let service = WorkerServiceServer::new(Service::new(self.executor.clone()))
@@ -264,7 +269,11 @@ impl Server {
     }
 }
 
-/// What a worker executes with, put together as configured.
+/// Builds the executor from the configuration.
+///
+/// # Errors
+///
+/// Fails if the provider's client or the telemetry cannot be set up.
 pub fn executor(config: &Config) -> anyhow::Result<Executor> {
     let client = Client::new(config.fireworks.clone())?;
     let mut pipeline = Pipeline::start(&config.telemetry)?;
@@ -301,8 +310,8 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
     Ok(executor)
 }
 
-/// Has the figures read what is counted elsewhere. Of the flights only while
-/// there are any to count: the executor owns them, and its figures.
+/// Registers the gauges that are read from other modules. The flights are held
+/// weakly: the executor owns both them and the metrics.
 fn watch(executor: &Executor, config: &Config) {
     let Executor { metrics, admission, lifecycle, flights, telemetry, .. } = executor;
     let dropped = telemetry.pipeline().dropped.clone();
@@ -329,7 +338,7 @@ fn watch(executor: &Executor, config: &Config) {
     }
 }
 
-/// Has the operator's files followed for as long as the worker lives.
+/// Follows the operator's files for the lifetime of the worker.
 fn follow(ingress: &IngressConfig, limits: Option<Limits>, lifecycle: &Lifecycle) {
     let callers = ingress.callers.clone();
     lifecycle.spawn(async move { callers.follow().await });
@@ -341,8 +350,8 @@ fn follow(ingress: &IngressConfig, limits: Option<Limits>, lifecycle: &Lifecycle
     }
 }
 
-/// Refuses what is not gRPC, as its protocol has it. Such a request is no call,
-/// and is counted as none.
+/// Refuses requests that are not gRPC, as its protocol prescribes. Such a request
+/// does not count as a call.
 async fn grpc_alone(request: Request, next: Next) -> Response {
     let media_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     let (named, rest) = media_type.split_at(media_type.len().min(GRPC.len()));
@@ -356,13 +365,13 @@ async fn grpc_alone(request: Request, next: Next) -> Response {
 
 const GRPC: &[u8] = b"application/grpc";
 
-/// The transport. Token deltas are tiny: windows stay at their defaults, and
-/// Nagle is off on the sockets.
+/// Configures the transport. Token deltas are tiny: windows stay at their defaults,
+/// and Nagle's algorithm is off on the sockets.
 ///
-/// A caller may reset all the calls that it may have at once, as when a flow with
-/// hundreds of nodes is stopped; beyond that it is a flood, and HTTP/2 ends the
-/// connection. The grace of an old connection is kept by [`connection`]: given
-/// both, tonic would cut without the GOAWAY that clients move away by.
+/// A caller may reset all of its concurrent calls at once, as when a flow with
+/// hundreds of nodes is stopped; anything beyond that is a flood, and HTTP/2 ends
+/// the connection. [`connection`] enforces the grace period of an old connection:
+/// given both, tonic would cut without the GOAWAY that makes clients move.
 fn grpc(routes: tonic::service::Routes, ingress: &IngressConfig) -> transport::server::Router {
     let mut server = transport::Server::builder();
     if let Some(ConnectionAge { limit, .. }) = ingress.age {
@@ -379,9 +388,9 @@ fn grpc(routes: tonic::service::Routes, ingress: &IngressConfig) -> transport::s
         .add_routes(routes)
 }
 
-/// Liveness is that the process answers; readiness is that it takes calls.
-/// Neither depends on the provider. The figures are told as Prometheus reads
-/// them.
+/// Builds the admin pages. Liveness means that the process answers; readiness means
+/// that it accepts calls. Neither depends on the provider. Metrics are in the
+/// Prometheus text format.
 fn admin_pages(lifecycle: Lifecycle, metrics: Metrics) -> Router {
     let ready = move || async move {
         match lifecycle.stage() {

@@ -1,8 +1,8 @@
-//! Requests on their way in: each has a time limit to arrive whole, and is charged
-//! for the memory that it takes meanwhile.
+//! Receives requests: each has a time limit to arrive complete, and is charged for
+//! the memory it takes meanwhile.
 //!
-//! The gRPC stack would wait for the rest of a message for ever, and keep what has
-//! come. A layer of `server`, around everything that answers.
+//! The gRPC stack would wait forever for the rest of a message, and keep the part
+//! that has arrived. A layer of `server`, outside every service.
 
 use std::{
     pin::Pin,
@@ -25,20 +25,20 @@ use tonic::Status;
 use super::watching::Watches;
 use crate::{admission::RequestBodyCharge, error::Error, execution::Executor, grpc::status};
 
-/// Calls that are answered however little memory there is.
+/// Calls that are answered however little memory is left.
 const PROBES: &str = "/grpc.health.";
 
-/// How requests are received.
+/// The terms on which requests are received.
 #[derive(Debug, Clone)]
 pub(super) struct Receiving {
     pub(super) executor: Arc<Executor>,
-    /// Until a request must be there whole.
+    /// Time limit for a complete request.
     pub(super) limit: Duration,
-    /// The room for streams that last without an execution.
+    /// The capacity for long-lived streams without an execution.
     pub(super) watches: Watches,
 }
 
-/// Hands a call on, with a body that keeps to the limits.
+/// Forwards a call with a body that enforces the limits.
 pub(super) async fn received(
     State(receiving): State<Receiving>,
     request: Request,
@@ -68,13 +68,13 @@ impl Receiving {
     }
 }
 
-/// The body of a request on its way in. The memory is given back with it, when
-/// the message has been read.
+/// The body of an incoming request. Its charge is released with it, once the
+/// message has been read.
 struct Limited {
     body: Body,
     request_body: Option<RequestBodyCharge>,
     due: Instant,
-    /// Set as soon as the request is not there: most are, with their head.
+    /// Set once the request is found incomplete: most arrive with their head.
     overdue: Option<Pin<Box<Sleep>>>,
     receiving: Receiving,
 }
@@ -115,7 +115,7 @@ impl HttpBody for Limited {
 }
 
 impl Limited {
-    /// A status passes through the gRPC stack as it is.
+    /// Ends the body with a status, which passes through the gRPC stack unchanged.
     fn end(&self, error: &Error) -> axum::Error {
         axum::Error::new(self.receiving.refuse(error))
     }

@@ -1,7 +1,7 @@
 //! The ports beside gRPC: the admin pages over HTTP/1.1, and health for probes.
-//! Both are open to all who reach them. Connections are bounded in number, in the
-//! time that they take to say what they want, and in how long they live; the
-//! oldest gives way, so that a probe gets through whatever else is connected.
+//! Both are open to everyone who can reach them. Connections are bounded in number,
+//! in idle time and in lifetime; the oldest is closed first, so that a probe gets
+//! through whatever else is connected.
 
 use std::{pin::pin, time::Duration};
 
@@ -25,20 +25,20 @@ use super::{
 };
 use crate::metrics::Metrics;
 
-/// Connections of one port.
+/// Limit on connections per port.
 const MOST: usize = 256;
-/// How long a request's head may take, and how long a connection may be silent.
+/// Time limit for a request's head, and for an idle connection.
 const SILENCE: Duration = Duration::from_secs(10);
-/// How long a client may take to answer a ping.
+/// Time limit for the answer to a ping.
 const PONG: Duration = Duration::from_secs(5);
-/// How long a connection lives before it is closed between two requests.
+/// Lifetime of a connection, after which it is closed between two requests.
 const LIFE: Duration = Duration::from_secs(300);
-/// How long a request under way may then take.
+/// Time a request in progress has after that.
 const GRACE: Duration = Duration::from_secs(10);
-/// Calls under way on one connection of a probe.
+/// Limit on concurrent calls of a probe's connection.
 const MOST_STREAMS: u32 = 8;
 
-/// Serves the admin pages, for as long as it is polled.
+/// Serves the admin pages for as long as it is polled.
 pub(super) async fn serve_pages(mut incoming: TcpIncoming, pages: Router) {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(SILENCE);
@@ -53,7 +53,7 @@ pub(super) async fn serve_pages(mut incoming: TcpIncoming, pages: Router) {
     }
 }
 
-/// Serves health in plain text, for as long as it is polled.
+/// Serves health in plain text for as long as it is polled.
 pub(super) async fn serve_probes(incoming: TcpIncoming, health: Router, metrics: Metrics) {
     let mut builder = Builder::new(TokioExecutor::new()).http2_only();
     builder
@@ -75,7 +75,7 @@ pub(super) async fn serve_probes(incoming: TcpIncoming, health: Router, metrics:
     }
 }
 
-/// Serves one connection to its end; what goes wrong on it is its client's.
+/// Serves one connection to its end; its errors are its client's concern.
 async fn live<C>(builder: Builder<TokioExecutor>, connection: C, answers: Router)
 where
     C: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -1,10 +1,9 @@
-//! The log lines and counts of calls that nobody told the story of: they were
-//! refused, or their callers left, before anything was known of them; or they
-//! asked for no execution. Called by `server`, once such a call has ended.
+//! Log lines and metrics of calls without a call record: refused or abandoned
+//! before their message was read, or RPCs that run no execution.
 //!
-//! Only the worker's own fault is an error; a caller's mistake is not the
-//! operator's news. What the caller wrote stays out. A fault that repeats is
-//! logged now and then.
+//! Only the worker's own fault is logged as an error; a caller's mistake is not the
+//! operator's concern. The caller's input is never logged. A recurring reason is
+//! rate limited.
 
 use std::time::Duration;
 
@@ -13,10 +12,10 @@ use crate::{
     telemetry::{Ended, Limiter},
 };
 
-/// Lines for one reason.
+/// Rate limit per reason.
 static REPEATS: Limiter = Limiter::new(20, Duration::from_secs(10));
 
-/// Counts a call that wanted an execution, and logs one that failed.
+/// Logs a call that failed, and counts it if it would have run an execution.
 pub(crate) fn record_unhandled_call(call: &Ended, metrics: &Metrics) {
     if call.status == "OK" {
         return;
@@ -36,7 +35,7 @@ pub(crate) fn record_unhandled_call(call: &Ended, metrics: &Metrics) {
     }
 }
 
-/// A caller that has gone is told of as everywhere.
+/// Returns the reason; a caller that left has the same one as everywhere else.
 fn reason(call: &Ended) -> &'static str {
     match (call.reason, call.status) {
         (Some(reason), _) => reason,
@@ -45,7 +44,7 @@ fn reason(call: &Ended) -> &'static str {
     }
 }
 
-/// What a call that wanted an execution counts as.
+/// Returns the node type a call counts under, if it would have run an execution.
 fn node_type(method: &str) -> Option<&'static str> {
     match method.rsplit('/').next()? {
         "ExecuteNode" => Some(metrics::Ended::OTHER_NODE),

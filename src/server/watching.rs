@@ -1,9 +1,9 @@
-//! Streams that last without an execution: reflection, and watches of health.
-//! They are open to all, so each has little: few are open on one connection and
-//! in all, each is charged, and each has an end.
+//! Long-lived streams without an execution: reflection, and health watches. They
+//! are open to everyone, so each is small, charged and limited in time, and their
+//! number is bounded per connection and in all.
 //!
-//! Called by `receiving`. The response is on [`Loan`]: a reader that stands still
-//! holds it no longer than one that reads.
+//! The response is on [`Loan`]: a reader that stalls holds it no longer than one
+//! that reads.
 
 use std::{
     pin::Pin,
@@ -34,22 +34,24 @@ use crate::{
     lifecycle::Lifecycle,
 };
 
-/// Watches of health, of all connections: one for each client that has its
-/// balancer look.
+/// Limit on health watches of all connections: one for each client whose load
+/// balancer checks health.
 const MOST_WATCHES: usize = 1024;
-/// Streams of reflection, of all connections: people who look around.
+/// Limit on reflection streams of all connections: used by people exploring the
+/// API.
 const MOST_REFLECTIONS: usize = 32;
-/// Answers of reflection are the whole description; a few are under way.
+/// Charge for reflection: an answer is the whole description, and a few are in
+/// progress.
 const DESCRIPTION_BYTES: usize = 128 << 10;
-/// The end of a watch where connections have none.
+/// Lifetime of a watch if connections have no maximum age.
 const LONGEST_WATCH: Duration = Duration::from_secs(3600);
-/// A caller that reads has its end by then.
+/// Time after the end by which a reading caller has received it.
 const GRACE: Duration = Duration::from_secs(1);
 
 const REFLECTION: &str = "/grpc.reflection.";
 const HEALTH: &str = "/grpc.health.v1.Health/Watch";
 
-/// The room that there is for such streams. Clones are one.
+/// The capacity for such streams. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Watches {
     health: Arc<Semaphore>,
@@ -57,7 +59,7 @@ pub(super) struct Watches {
     age: Option<ConnectionAge>,
 }
 
-/// What one stream takes until its end.
+/// The resources of one stream until its end.
 pub(super) struct Watch {
     until: Instant,
     at_its_end: Error,
@@ -75,9 +77,9 @@ impl Watches {
         }
     }
 
-    /// Returns what a call takes if it is such a stream, or why there is no room
-    /// for it. Reflection has the time of a request, since a tool asks at once; a
-    /// watch ends when its connection is to be replaced.
+    /// Returns the resources of a call that is such a stream, or the limit it
+    /// exceeds. Reflection gets the time limit of a request, since a tool asks at
+    /// once; a watch ends when its connection is due for replacement.
     pub(super) fn begin(
         &self,
         request: &Request,
@@ -133,7 +135,7 @@ impl Watch {
     }
 }
 
-/// A response that ends in time. What it takes goes with it, or before.
+/// A response that ends in time. Its resources are released with it, or earlier.
 struct Lent {
     body: Loan<(Body, Taken)>,
     until: Pin<Box<Sleep>>,
