@@ -1,4 +1,4 @@
-//! Compiles the public API with protox, so that no `protoc` is needed anywhere.
+//! Compiles the public API with protox, so that the build needs no `protoc`.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.enable_type_names();
     tonic_prost_build::configure()
         .codec_path("crate::grpc::Codec")
-        // Whatever holds a secret must not be printable.
+        // Messages that hold a secret must not be printable.
         .skip_debug([
             "sparkler.worker.v1.Credential",
             "sparkler.worker.v1.ExecuteNodeRequest",

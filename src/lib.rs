@@ -1,36 +1,37 @@
 //! Sparkler, a gRPC worker that executes Fireworks.ai nodes for visual-flow
 //! orchestrators.
 //!
-//! A call comes in as protobuf, becomes plain values at the door, is answered
-//! from memory, from a flight already under way, or by running the node; and
-//! whatever happens is one ordered stream of events that ends in exactly one of
-//! *completed* or *one named error*.
+//! A call arrives as protobuf, is decoded into plain values, and is answered from
+//! memory, from a flight already in progress, or by running the node. Its response is
+//! one ordered stream of events that ends in exactly one of *completed* or *one named
+//! error*.
 //!
 //! # Reading order
 //!
-//! | module | what |
+//! | module | purpose |
 //! |---|---|
-//! | [`event`], [`error`], [`credentials`] | the values that everything speaks in |
+//! | [`event`], [`error`], [`credentials`] | the values that every module uses |
 //! | [`execution`] | the policy, as a list: plan → key → look up → join or lead → stream |
-//! | [`node`] | the kinds of work, each declared once |
-//! | [`flight`], [`recording`] | one invocation, many listeners; and what is kept of it |
-//! | [`fleet`] | the same among workers: who leads a flight, and who follows it |
-//! | [`cache`] | what makes two executions the same, and where recordings are kept |
-//! | [`redis`], [`seal`] | the fleet's shared memory: how it is reached, and kept from readers |
+//! | [`node`] | the node types, each declared once |
+//! | [`flight`], [`recording`] | one invocation with many subscribers; and its recording |
+//! | [`fleet`] | flights across workers: who leads a flight, and who follows it |
+//! | [`cache`] | the keys of identical executions, and the store of recordings |
+//! | [`redis`], [`seal`] | the fleet's shared memory: its connection, and its encryption |
 //! | [`fireworks`] | the provider's client: one attempt, streamed |
-//! | [`proto`], [`service`], [`server`] | the door, the RPCs, the ports |
-//! | [`lifecycle`], [`admission`], [`config`] | stopping, places, settings |
-//! | [`allowance`] | what tenants may spend a day, and have spent |
-//! | [`telemetry`] | traces, and where they go |
-//! | [`descriptors`] | how many sockets and files there may be |
-//! | [`callers`], [`tls`], [`secrets`] | who may call, over what, and whose key they may name |
-//! | [`output`], [`price`] | what form, what cost |
-//! | [`metrics`] | the figures of all that, each defined once |
+//! | [`proto`], [`grpc`], [`server`] | the wire format, the RPCs, the ports |
+//! | [`lifecycle`], [`admission`], [`config`] | shutdown, capacity, settings |
+//! | [`quota`], [`cooldown`] | daily limits of tenants, recent refusals of the provider |
+//! | [`telemetry`] | traces, and their export |
+//! | [`descriptors`] | the limit on sockets and files |
+//! | [`callers`], [`tls`], [`secrets`] | authentication, transport security, mounted keys |
+//! | [`files`], [`file_watcher`] | bounded reads of the operator's files, and reloads |
+//! | [`output`], [`price`] | output formats, costs |
+//! | [`metrics`] | every metric, each defined once |
 //! | [`cli`] | the program |
 //!
 //! # Layers
 //!
-//! Arrows only go down; `tests/layers.rs` holds this drawing to the code.
+//! Arrows only go down; `tests/layers.rs` enforces it.
 //!
 //! ```text
 //! cli
@@ -39,22 +40,22 @@
 //! server ──► config
 //!  │
 //!  ▼
-//! service ──► proto
-//!  │           │
-//!  ▼           ▼
-//! execution ◄──┘
+//! grpc ──► proto
+//!  │
+//!  ▼
+//! execution
 //!  ├──────────┬──────────┬──────────┬──────────┐
 //!  ▼          ▼          ▼          ▼          ▼
-//! node      cache      flight     fleet    allowance
+//! node      cache      flight     fleet      quota
 //!  │          │          │          │          │
 //!  ▼          └────┬─────┴──────────┴──────────┘
 //! fireworks        ▼
-//!  │           recording ──► price      callers, tls ──► secrets, watched
+//!  │           recording ──► price      callers, tls ──► secrets, file_watcher
 //!  │           redis, seal
 //!  ▼               │
 //! output, lifecycle, admission, cooldown
 //!                  ▼
-//! metrics ──► telemetry, descriptors ──► event, error, credentials
+//! metrics ──► telemetry, descriptors ──► event, error, credentials, files
 //! ```
 
 pub mod admission;

@@ -1,10 +1,10 @@
-//! The `sparkler` program. Everything it does is in `sparkler::cli`; here is
-//! only what a library must leave to a program: the allocator.
+//! The `sparkler` program: a shell around `sparkler::cli`. Sets the allocator,
+//! which a library must leave to the program.
 
 use std::process::ExitCode;
 
-// Many small, short-lived allocations on several threads, and a musl build
-// whose own allocator takes one lock for all of them.
+// The worker makes many small, short-lived allocations on several threads, and
+// musl's own allocator takes one lock for all of them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
