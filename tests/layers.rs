@@ -74,6 +74,17 @@ fn every_module_has_its_layer() {
     assert_eq!(there, drawn, "left: the modules there are; right: those in the drawing");
 }
 
+#[test]
+fn the_drawing_in_the_architecture_is_this_one() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md");
+    let text = fs::read_to_string(file).expect("a file");
+    let (_, drawing) = text.split_once("<!-- layers -->\n```text\n").expect("a drawing");
+    let (drawing, _) = drawing.split_once("```").expect("its end");
+    let modules = drawing.lines().map(|line| line.split('│').next().unwrap_or_default());
+    let drawn: Vec<Vec<&str>> = modules.map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(drawn, LAYERS, "left: ARCHITECTURE.md; right: this test");
+}
+
 /// What is wrong with one module using another, in a sentence.
 fn objection(from: &str, to: &str) -> Option<String> {
     if from == to || VALUES.contains(&from) && VALUES.contains(&to) {
