@@ -1,5 +1,5 @@
-//! The operator's file of limits: what each tenant may spend a day, and everything
-//! that is wrong with it.
+//! The operator's quota file: each tenant's quota per day, with all of its problems
+//! reported together.
 
 use std::collections::HashMap;
 
@@ -11,26 +11,26 @@ use crate::{
     price::{self, Nanodollars},
 };
 
-/// What tenants may spend a day.
+/// The daily quotas of all tenants.
 #[derive(Debug, Default)]
 pub struct QuotaFile {
     usual: Quota,
     tenants: HashMap<String, Quota>,
 }
 
-/// What one tenant may spend a day; `None` is without bound.
+/// A tenant's quota per day; `None` is unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Quota {
     pub(super) tokens: Option<u64>,
     pub(super) money: Option<Nanodollars>,
 }
 
-/// Tokens and money, of one day.
+/// Tokens and money spent in one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Spend {
-    /// Of prompts and answers.
+    /// Prompt and completion tokens.
     pub tokens: u64,
-    /// In nano-dollars, as far as prices are known.
+    /// Cost in nano-dollars, as far as prices are known.
     pub money: Nanodollars,
 }
 
@@ -50,8 +50,7 @@ struct Entry {
 }
 
 impl QuotaFile {
-    /// What a tenant may spend: an entry of its own stands in place of the
-    /// default.
+    /// Returns a tenant's quota: its own entry, which replaces the default as a whole.
     pub(super) fn quota(&self, tenant: &str) -> Quota {
         self.tenants.get(tenant).copied().unwrap_or(self.usual)
     }
@@ -62,7 +61,7 @@ impl Quota {
         self == Quota::default()
     }
 
-    /// The limit that is met by what was spent, if one is.
+    /// Returns the limit that the spend has reached, if any.
     pub(super) fn met(self, tenant: &str, record: Spend) -> Option<Limit> {
         let tenant = || tenant.to_owned();
         match self {
@@ -77,7 +76,11 @@ impl Quota {
     }
 }
 
-/// The limits of a file, or everything that is wrong with them.
+/// Parses a quota file.
+///
+/// # Errors
+///
+/// A message with every problem in the file.
 pub(super) fn parse(contents: &[Contents]) -> Result<QuotaFile, String> {
     let file: File = serde_json::from_slice(&contents[0]).map_err(|error| {
         format!(

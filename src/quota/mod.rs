@@ -1,14 +1,11 @@
-//! What tenants may spend a day, in tokens and dollars, and what they have spent:
-//! all of a fleet together where workers share a Redis, else this worker alone.
+//! Daily quotas of tenants, in tokens and dollars, and their spend: of the whole fleet if
+//! the workers share a Redis, otherwise of this worker alone.
 //!
-//! What the provider was asked for counts, for the tenant whose execution had it
-//! asked; hits and followers spend nothing. A limit is looked at when a call comes
-//! in: executions under way when it is met run on, so a tenant may end a little
-//! above it. While Redis cannot be asked each worker goes by what it knows, and
-//! says so in its log; what was spent meanwhile is told when Redis is back.
-//!
-//! Asked by `execution` for each call, and told by it what each call of the
-//! provider has spent.
+//! Upstream usage counts for the tenant whose execution sent the request; cache hits and
+//! followers spend nothing. A quota is checked when a call arrives: executions in
+//! progress when it is exhausted continue, so a tenant may end slightly above it. While
+//! Redis is unavailable, each worker enforces quotas by its own knowledge, and logs that
+//! it does; the spend of that time is reported when Redis is back.
 
 mod file;
 mod tenant;
@@ -36,51 +33,60 @@ use crate::{
 
 static SPEND: Script = Script::new("spend", include_str!("spend.lua"));
 
-/// The operator's limits, as they are in their file at the moment.
+/// The quotas of the operator's file, reloaded when it changes.
 pub type Limits = Arc<FileWatcher<QuotaFile>>;
 
-/// What tenants may spend and have spent.
+/// The quotas and spend of all tenants.
 pub struct Quotas {
     limits: Option<Limits>,
     fleet: Option<Shared>,
-    /// Of those who have spent something here: their sums are known nowhere else,
-    /// so none gives way to another.
+    /// Tenants with spend on this worker: recorded nowhere else until reported, so never
+    /// evicted for another tenant.
     spenders: Cache<Arc<str>, Arc<Mutex<Purses>>>,
-    /// Of all others: what was heard of the fleet, which can be asked again.
+    /// All other tenants: the fleet's spend, which can be read again.
     strangers: Cache<Arc<str>, Arc<Mutex<Purses>>>,
-    /// Whether Redis could not be asked the last time.
+    /// True if the last report to Redis failed.
     alone: AtomicBool,
 }
 
-/// Where a fleet keeps what was spent.
+/// The fleet's record of spend.
 pub struct Shared {
-    /// Its memory.
+    /// The Redis that holds the record.
     pub redis: Connection,
-    /// What tenants' names are hidden with there.
+    /// The key under which tenants' names are hashed there.
     pub naming_key: [u8; 32],
 }
 
-/// What was heard of the fleet counts for so long.
+/// Time for which the fleet's spend is used without reading it again.
 const FRESH_FOR: Duration = Duration::from_secs(1);
-/// Tenants that have spent nothing here and are remembered all the same.
+/// Maximum number of tenants remembered without spend on this worker.
 const MOST_STRANGERS: u64 = 100_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The limits of a file; or everything that is wrong with it.
+/// Reads the quotas from a file.
+///
+/// # Errors
+///
+/// A message with every problem in the file.
 pub fn limits(file: &Path) -> Result<Limits, String> {
     FileWatcher::read(vec![file.to_owned()], file::parse).map(Arc::new)
 }
 
 impl Quotas {
-    /// Nobody has spent anything, as far as is known.
+    /// Creates quotas without any spend.
     pub fn new(limits: Option<Limits>, fleet: Option<Shared>) -> Quotas {
         let spenders = Cache::builder().time_to_idle(2 * DAY).build();
         let strangers = Cache::builder().max_capacity(MOST_STRANGERS).time_to_idle(DAY).build();
         Quotas { limits, fleet, spenders, strangers, alone: AtomicBool::new(false) }
     }
 
-    /// Whether a tenant may spend more today; fails with the limit that it has
-    /// met. Asks Redis now and then, within its time limit.
+    /// Checks that a tenant may spend more today. Reads the fleet's spend from Redis if
+    /// it is stale, within Redis's time limit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Saturated`] with the quota that is exhausted, until the end of the day
+    /// (UTC).
     pub async fn check(&self, tenant: &str) -> Result<(), Error> {
         let Some(limits) = &self.limits else {
             return Ok(());
@@ -100,7 +106,7 @@ impl Quotas {
         }
     }
 
-    /// A call of the provider was paid for.
+    /// Adds the spend of one upstream request.
     pub fn record(&self, tenant: &str, record: Spend) {
         if self.limits.is_some() {
             let spends = self.spenders.get_with(Arc::from(tenant), || self.spends(tenant));
@@ -108,8 +114,8 @@ impl Quotas {
         }
     }
 
-    /// Tells the fleet what this worker has spent for a tenant, if it has not heard
-    /// of it. Dropped, it is told the next time.
+    /// Reports a tenant's unreported spend on this worker to the fleet. If dropped, the
+    /// next report includes it.
     pub async fn settle(&self, tenant: &str) {
         if self.limits.is_some() && !self.with_spend(tenant, today().0, |spend| spend.is_reported())
         {
@@ -117,7 +123,7 @@ impl Quotas {
         }
     }
 
-    /// Tells the fleet what was spent here, and hears what was in all.
+    /// Reports this worker's spend to the fleet, and reads the fleet's.
     async fn report(&self, tenant: &str) {
         let (Some(_), Some(fleet)) = (&self.limits, &self.fleet) else {
             return;
@@ -149,7 +155,7 @@ impl Quotas {
         known.unwrap_or_else(|| self.strangers.get_with(Arc::from(tenant), Arc::default))
     }
 
-    /// Says so when it begins, and when it ends.
+    /// Logs the start and the end of a time without Redis.
     fn note(&self, alone: bool) {
         if self.alone.swap(alone, Ordering::Relaxed) == alone {
             return;
@@ -194,7 +200,7 @@ impl Shared {
     }
 }
 
-/// The day in UTC, and what is left of it.
+/// Returns the current day in UTC, and the time left in it.
 fn today() -> (Day, Duration) {
     // A clock before 1970 counts as the first day.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

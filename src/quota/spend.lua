@@ -1,8 +1,8 @@
--- A worker tells all that it has spent for a tenant on a day, and is told what all
--- have. What it has told before is counted once.
+-- A worker reports its total spend for a tenant on one day, and gets the fleet's. Spend
+-- that it reported before is counted once.
 --
 -- KEYS: spent
--- ARGV: worker, tokens, nano-dollars, how long the day is remembered
+-- ARGV: worker, tokens, nano-dollars, time to live of the day
 local function count(field, own)
   local kept = redis.call('HMGET', KEYS[1], field, ARGV[1] .. ':' .. field)
   local sum, before = tonumber(kept[1] or '0'), tonumber(kept[2] or '0')

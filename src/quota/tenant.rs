@@ -1,8 +1,8 @@
-//! What one tenant has spent today, as far as this worker knows: the arithmetic,
-//! without clock or lock.
+//! A tenant's spend as far as this worker knows it: pure arithmetic, without clock or
+//! lock.
 //!
-//! A worker tells the fleet all that it has spent itself, never only what is new:
-//! so it may tell that again, and a fleet that has lost its memory learns it anew.
+//! A worker always reports its total spend of the day, never a difference, so that a
+//! report may be repeated and a fleet that lost its memory gets it again.
 
 use std::collections::VecDeque;
 
@@ -10,19 +10,19 @@ use tokio::time::Instant;
 
 use super::file::Spend;
 
-/// A day, counted from 1970 in UTC.
+/// A day in UTC, counted from 1970.
 pub(super) type Day = u64;
 
-/// What a tenant has spent on each of the last days. A clock that is set, or an
-/// answer that comes after midnight, leads to another day and wipes none.
+/// A tenant's spend on each of the last days. A changed clock, or an answer after
+/// midnight, selects another day and erases none.
 #[derive(Debug, Default)]
 pub(super) struct Purses(VecDeque<TenantSpend>);
 
 impl Purses {
-    /// Days that are remembered: yesterday, today, and one that a clock was wrong by.
+    /// Days to remember: yesterday, today, and one more in case a clock was wrong.
     const MOST_DAYS: usize = 3;
 
-    /// The purse of a day; those that were not asked for longest are forgotten.
+    /// Returns the spend of a day, and forgets the days that were not used for longest.
     pub(super) fn on(&mut self, day: Day) -> &mut TenantSpend {
         let known = self.0.iter().position(|spend| spend.day == day);
         let spend = known.and_then(|at| self.0.remove(at));
@@ -32,38 +32,38 @@ impl Purses {
     }
 }
 
-/// What a tenant has spent on a day.
+/// A tenant's spend on one day.
 #[derive(Debug, Default)]
 pub(super) struct TenantSpend {
     day: Day,
-    /// Here.
+    /// Spend on this worker.
     own: Spend,
-    /// What of that the fleet has heard.
+    /// The part of `own` that the fleet has recorded.
     reported: Spend,
-    /// Everywhere, as last heard of the fleet.
+    /// Spend on all workers, as last read from the fleet.
     fleet: Spend,
-    /// When the fleet was last asked.
+    /// The time of the last report to the fleet.
     asked: Option<Instant>,
 }
 
 impl TenantSpend {
-    /// Something was spent here.
+    /// Adds spend on this worker.
     pub(super) fn spend(&mut self, more: Spend) {
         self.own.tokens = self.own.tokens.saturating_add(more.tokens);
         self.own.money = self.own.money.saturating_add(more.money);
     }
 
-    /// What was spent here.
+    /// Returns the spend on this worker.
     pub(super) fn own(&self) -> Spend {
         self.own
     }
 
-    /// Whether the fleet has heard of all that.
+    /// Returns true if the fleet has recorded all spend on this worker.
     pub(super) fn is_reported(&self) -> bool {
         self.own == self.reported
     }
 
-    /// What was spent everywhere, as far as is known.
+    /// Returns the spend on all workers, as far as known.
     pub(super) fn known(&self) -> Spend {
         let TenantSpend { own, reported, fleet, .. } = self;
         Spend {
@@ -72,13 +72,13 @@ impl TenantSpend {
         }
     }
 
-    /// When the fleet was last asked, whatever came of it.
+    /// Returns the time of the last report to the fleet, successful or not.
     pub(super) fn asked(&mut self) -> &mut Option<Instant> {
         &mut self.asked
     }
 
-    /// The fleet has heard what was spent here, and says what was spent in all.
-    /// Answers may overtake each other: a day's sums only grow.
+    /// Applies the answer to a report: the fleet's spend, with `reported` recorded.
+    /// Answers may arrive out of order, so the larger values win: a day's sums only grow.
     pub(super) fn received(&mut self, reported: Spend, fleet: Spend) {
         let later = |one: Spend, other: Spend| Spend {
             tokens: one.tokens.max(other.tokens),
