@@ -76,15 +76,15 @@ instruments! {
     rpc_call_duration: Histogram<f64> = "rpc.server.call.duration" ["s"]
         by [otel::RPC_SYSTEM, otel::RPC_METHOD, otel::RPC_STATUS] in CALL_SECONDS;
 
-    /// Time of one call of the provider, to the end of its stream.
+    /// Time of a provider request, to the end of its stream.
     model_duration: Histogram<f64> = "gen_ai.client.operation.duration" ["s"]
         by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL, otel::ERROR_TYPE] in MODEL_SECONDS;
 
-    /// Tokens of one call of the provider; cached ones are part of input.
+    /// Tokens of a provider request; cached ones are part of input.
     model_tokens: Histogram<u64> = "gen_ai.client.token.usage" ["{token}"]
         by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL, otel::TOKEN_TYPE] in TOKENS;
 
-    /// Time from a call of the provider to its first piece of output.
+    /// Time from a provider request to its first piece of output.
     model_first_chunk: Histogram<f64> = "gen_ai.client.operation.time_to_first_chunk" ["s"]
         by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL] in MODEL_SECONDS;
 
@@ -93,8 +93,7 @@ instruments! {
         by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL] in CHUNK_SECONDS;
 
     /// Calls of ExecuteNode that have ended, refused ones included, and those of
-    /// AttachExecution as node type _ATTACHED; the reason is OK where they
-    /// succeeded.
+    /// AttachExecution as node type _ATTACHED; the reason is OK for a success.
     executions: Counter<u64> = "sparkler.executions" ["{execution}"]
         by [sparkler::NODE_TYPE, sparkler::REASON, sparkler::CACHE_STATUS] in NO_BUCKETS;
 
@@ -110,91 +109,91 @@ instruments! {
     execution_first_token: Histogram<f64> = "sparkler.execution.time_to_first_token" ["s"]
         by [sparkler::NODE_TYPE, sparkler::CACHE_STATUS] in FIRST_TOKEN_SECONDS;
 
-    /// Executions that hold a slot or wait for one: the load to scale workers by.
-    /// There from the start.
+    /// Executions that hold a slot or are queued for one: the load by which to
+    /// scale workers. Present from the start.
     executions_wanted: Watched = "sparkler.executions.wanted" ["{execution}"]
         by [] in NO_BUCKETS;
 
-    /// Look-ups of answers. A failed one counts as none for its caller.
+    /// Look-ups of answers. A failed one is a miss to its caller.
     cache_lookups: Counter<u64> = "sparkler.cache.lookups" ["{lookup}"]
         by [sparkler::CACHE_TIER, sparkler::CACHE_RESULT] in NO_BUCKETS;
 
-    /// Answers that were to be stored.
+    /// Attempts to store answers.
     cache_stores: Counter<u64> = "sparkler.cache.stores" ["{store}"]
         by [sparkler::CACHE_TIER, sparkler::CACHE_RESULT, sparkler::CACHE_NOT_STORED] in NO_BUCKETS;
 
-    /// Executions that took part in a flight, by what they were in it.
+    /// Executions that joined a flight, by their role.
     flights: Counter<u64> = "sparkler.flights" ["{execution}"]
         by [sparkler::FLIGHT_ROLE] in NO_BUCKETS;
 
-    /// Flights under way on this worker.
+    /// Active flights on this worker.
     flights_active: Watched = "sparkler.flights.active" ["{flight}"]
         by [] in NO_BUCKETS;
 
-    /// Executions that had listened to a flight when it landed.
+    /// Subscribers of a flight over its lifetime, recorded when it completes.
     flight_listeners: Histogram<u64> = "sparkler.flight.listeners" ["{listener}"]
         by [] in LISTENERS;
 
-    /// Flights that this worker took over from one that was lost.
+    /// Flights that this worker took over from a lost worker.
     flight_takeovers: Counter<u64> = "sparkler.flight.takeovers" ["{flight}"]
         by [] in NO_BUCKETS;
 
-    /// Flights that this worker led and lost to another.
+    /// Flights whose lease this worker lost to another.
     flight_deposed: Counter<u64> = "sparkler.flight.leases_lost" ["{flight}"]
         by [] in NO_BUCKETS;
 
-    /// Calls of the provider; the reason is OK where they succeeded.
+    /// Provider requests; the reason is OK for a success.
     upstream_attempts: Counter<u64> = "sparkler.upstream.attempts" ["{attempt}"]
         by [sparkler::REASON] in NO_BUCKETS;
 
-    /// Tokens, those that were paid and those that sharing or the cache saved.
-    /// Cached ones are part of input, reasoning is part of output.
+    /// Tokens, paid for or saved by sharing or the cache. Cached ones are part of
+    /// input, reasoning is part of output.
     tokens: Counter<u64> = "sparkler.tokens" ["{token}"]
         by [sparkler::TOKEN_TYPE, sparkler::TOKEN_PAID] in NO_BUCKETS;
 
-    /// US dollars, as far as prices are known: spent, and saved by sharing or the
-    /// cache.
+    /// Cost as far as prices are known: spent, or saved by sharing or the cache.
     cost: Counter<f64> = "sparkler.cost" ["USD"]
         by [sparkler::COST_KIND] in NO_BUCKETS;
 
-    /// Executions that the worker takes at a time.
+    /// Execution slots of the worker.
     admission_limit: Watched = "sparkler.admission.limit" ["{execution}"]
         by [] in NO_BUCKETS;
 
-    /// Places that are taken, also by flights whose callers have gone.
+    /// Execution slots in use, including those of flights without subscribers.
     admission_taken: Watched = "sparkler.admission.in_use" ["{execution}"]
         by [] in NO_BUCKETS;
 
-    /// Calls that wait for a place.
+    /// Calls queued for a slot.
     admission_queued: Watched = "sparkler.admission.queued" ["{execution}"]
         by [] in NO_BUCKETS;
 
-    /// Calls that were refused for want of room, by the limit that was met.
+    /// Calls refused for lack of capacity, by the limit that was reached.
     admission_refusals: Counter<u64> = "sparkler.admission.refusals" ["{execution}"]
         by [sparkler::ADMISSION_LIMIT] in NO_BUCKETS;
 
-    /// Time that calls waited for a place.
+    /// Time that calls waited for a slot.
     admission_wait: Histogram<f64> = "sparkler.admission.wait" ["s"]
         by [] in CALL_SECONDS;
 
-    /// Times that this worker left the provider in peace for a while.
+    /// Cooldowns towards the provider.
     cooldowns: Counter<u64> = "sparkler.cooldowns" ["{cooldown}"]
         by [sparkler::COOLDOWN_KIND] in NO_BUCKETS;
 
-    /// Commands to Redis, by how they ended.
+    /// Redis commands, by their outcome.
     redis_commands: Counter<u64> = "sparkler.redis.commands" ["{command}"]
         by [sparkler::REDIS_RESULT] in NO_BUCKETS;
 
-    /// Time of a command to Redis.
+    /// Time of a Redis command.
     redis_duration: Histogram<f64> = "sparkler.redis.duration" ["s"]
         by [sparkler::REDIS_OPERATION] in REDIS_SECONDS;
 
-    /// Answers of Redis that it will not do what workers need, by the cause.
+    /// Refusals by Redis of operations that workers need, by cause.
     redis_refusals: Counter<u64> = "sparkler.redis.refusals" ["{refusal}"]
         by [sparkler::REDIS_CAUSE] in NO_BUCKETS;
 
-    /// 1 while Redis answers a small write in time, 0 while the worker does without.
-    /// One that is full or lacks a right answers: sparkler.redis.refusals counts that.
+    /// 1 while Redis answers a small write in time, 0 while the worker runs without
+    /// it. A Redis that is full or lacks a permission does answer: see
+    /// sparkler.redis.refusals.
     redis_reachable: Gauge<u64> = "sparkler.redis.reachable" [""]
         by [] in NO_BUCKETS;
 
@@ -202,40 +201,39 @@ instruments! {
     drain_stage: Watched = "sparkler.drain.stage" [""]
         by [] in NO_BUCKETS;
 
-    /// Executions that were ended because the drain limit was over.
+    /// Executions aborted at the drain limit.
     drain_cut_executions: Counter<u64> = "sparkler.drain.aborted_executions" ["{execution}"]
         by [] in NO_BUCKETS;
 
-    /// Telemetry that was given up because nobody took it in time.
+    /// Telemetry dropped because it was not read in time.
     telemetry_dropped: WatchedCounter = "sparkler.telemetry.dropped" ["{item}"]
         by [sparkler::SIGNAL] in NO_BUCKETS;
 
-    /// Sockets that did not become connections of callers, by why.
+    /// Sockets that did not become connections of callers, by cause.
     handshakes_failed: Counter<u64> = "sparkler.handshakes.failed" ["{handshake}"]
         by [sparkler::HANDSHAKE_CAUSE] in NO_BUCKETS;
 
-    /// When the worker's certificate ends, as seconds since 1970.
+    /// Expiry of the worker's certificate, in seconds since 1970.
     certificate_expiry: Watched = "sparkler.tls.certificate.expiry" ["s"]
         by [] in NO_BUCKETS;
 
-    /// Whole days until the worker's certificate ends; 0 once it has.
+    /// Whole days until the worker's certificate expires; 0 once it has.
     certificate_days_left: Watched = "sparkler.tls.certificate.days_left" ["{day}"]
         by [] in NO_BUCKETS;
 
-    /// Callers that the callers file names. At 0 nobody may call; without a file
-    /// there is no such figure.
+    /// Callers in the callers file. At 0 nobody may call; absent without a file.
     callers: Watched = "sparkler.callers" ["{caller}"]
         by [] in NO_BUCKETS;
 
-    /// Panics that were caught. Each is a bug of the worker.
+    /// Caught panics. Each is a bug of the worker.
     panics: Counter<u64> = "sparkler.panics" ["{panic}"]
         by [] in NO_BUCKETS;
 
-    /// Memory that the worker gives to a purpose, derived from its memory limit.
+    /// Memory set aside for a purpose, derived from the memory limit.
     memory_limit: Watched = "sparkler.memory.limit" ["By"]
         by [sparkler::MEMORY_PURPOSE] in NO_BUCKETS;
 
-    /// Memory that executions are charged for at present.
+    /// Memory that running executions are charged for.
     memory_charged: Watched = "sparkler.memory.charged" ["By"]
         by [] in NO_BUCKETS;
 
@@ -247,19 +245,19 @@ instruments! {
     process_cpu: WatchedSeconds = "process.cpu" ["s"]
         by [] in NO_BUCKETS;
 
-    /// Memory of the process that is in RAM. On Linux only.
+    /// Resident memory of the process. On Linux only.
     process_memory: Watched = "process.resident_memory" ["By"]
         by [] in NO_BUCKETS;
 
-    /// Files and sockets that the process has open. On Linux only.
+    /// Open files and sockets of the process. On Linux only.
     process_open_fds: Watched = "process.open_fds" ["{file}"]
         by [] in NO_BUCKETS;
 
-    /// Files and sockets that the process may have open.
+    /// Limit of open files and sockets of the process.
     process_max_fds: Watched = "process.max_fds" ["{file}"]
         by [] in NO_BUCKETS;
 
-    /// When the process started, as seconds since 1970.
+    /// Start time of the process, in seconds since 1970.
     process_start: Watched = "process.start_time" ["s"]
         by [] in NO_BUCKETS;
 }
