@@ -1,11 +1,10 @@
-//! Who has a place and who is in line: the arithmetic of admission, with
-//! neither clock nor lock. Generic over what a waiting call is, so that it can
-//! be tested by itself; called by [`Admission`](super::Admission) only.
+//! A fair queue for slots: the arithmetic of admission, without clock or lock. Generic
+//! over the waiting call `W`, so that it can be tested alone.
 //!
-//! Each tenant has a line of its own, first come first served, and the lines
-//! take turns. So a tenant waits for the others' first calls and never for all
-//! of them. When the lines together are full, the newest of the longest gives
-//! way to who has a shorter one.
+//! Each tenant has its own first-in, first-out line, and the lines take turns, so a
+//! tenant waits for the first calls of the others and never for all of them. When the
+//! lines are full together, the newest call of the longest one is displaced by a tenant
+//! with a shorter one.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -15,23 +14,23 @@ use std::{
 use super::AdmissionConfig;
 use crate::error::Limit;
 
-/// Places and lines. As long as a line has its turn, no place is free.
+/// Slots and lines. While a line has a turn, no slot is free.
 #[derive(Debug)]
 pub(super) struct FairQueue<W> {
     config: AdmissionConfig,
-    /// Those who have a place or are in line.
+    /// Tenants with a slot, a queued call, or charged memory.
     tenants: HashMap<Arc<str>, Tenant<W>>,
-    /// Whose first in line may be seated, in the order of their turns.
+    /// Tenants whose first queued call may be admitted, in the order of their turns.
     turns: VecDeque<Arc<str>>,
     admitted: usize,
     queued: usize,
     bytes: u64,
-    /// What of them is for requests on their way in.
+    /// The part of `bytes` charged for arriving requests.
     request_body: u64,
     tickets: Ticket,
 }
 
-/// A number in line: smaller ones came earlier.
+/// A position in line: smaller numbers came earlier.
 pub(super) type Ticket = u64;
 
 #[derive(Debug)]
@@ -42,14 +41,14 @@ struct Tenant<W> {
     has_turn: bool,
 }
 
-/// What came of a call that lined up.
+/// The result of queueing a call.
 #[derive(Debug)]
 pub(super) struct Enqueued<W> {
-    /// Whose line.
+    /// The tenant in whose line it waits.
     pub(super) tenant: Arc<str>,
-    /// Its number.
+    /// The call's position.
     pub(super) ticket: Ticket,
-    /// Who had to give way for it.
+    /// The call that was displaced, if any.
     pub(super) pushed_out: Option<W>,
 }
 
@@ -79,9 +78,9 @@ impl<W> FairQueue<W> {
         self.bytes
     }
 
-    /// Takes memory for a request on its way in, whose tenant is not known yet:
-    /// all of these have half of what calls have, so that those who dawdle leave
-    /// room for calls that have come.
+    /// Charges memory for an arriving request, whose tenant is not known yet. All of
+    /// these together get half of the memory for calls, so that slow senders leave room
+    /// for calls that have arrived.
     pub(super) fn take_in(&mut self, bytes: u64) -> Result<(), Limit> {
         let for_calls = self.for_calls();
         if self.bytes + bytes > for_calls || self.request_body + bytes > for_calls / 2 {
@@ -92,14 +91,14 @@ impl<W> FairQueue<W> {
         Ok(())
     }
 
-    /// Gives that back, when the request has arrived or will not.
+    /// Releases that memory when the request has arrived or was aborted.
     pub(super) fn taken_in(&mut self, bytes: u64) {
         self.bytes -= bytes;
         self.request_body -= bytes;
     }
 
-    /// Takes memory for a call that comes. Of what calls have, a tenant with a
-    /// name has half at most, so that none can shut the others out.
+    /// Charges memory for a new call. A named tenant gets at most half of the memory for
+    /// calls, so that none can lock the others out.
     pub(super) fn charge(&mut self, tenant: &str, bytes: u64) -> Result<Arc<str>, Limit> {
         let for_calls = self.for_calls();
         let own = self.tenants.get(tenant).map_or(0, |known| known.bytes);
@@ -113,8 +112,8 @@ impl<W> FairQueue<W> {
         Ok(name)
     }
 
-    /// Takes more for one that has been let in, up to all there is. False where
-    /// there is not so much.
+    /// Charges more memory for an admitted call, up to the worker's limit. Returns false
+    /// if not enough is left.
     pub(super) fn grow(&mut self, tenant: &Arc<str>, bytes: u64) -> bool {
         let fits = self.bytes + bytes <= self.config.bytes;
         if fits && let Some(known) = self.tenants.get_mut(tenant) {
@@ -124,7 +123,7 @@ impl<W> FairQueue<W> {
         fits
     }
 
-    /// Gives memory back.
+    /// Releases memory.
     pub(super) fn discharge(&mut self, tenant: &Arc<str>, bytes: u64) {
         self.bytes -= bytes;
         if let Some(known) = self.tenants.get_mut(tenant) {
@@ -133,7 +132,8 @@ impl<W> FairQueue<W> {
         self.forget_if_gone(tenant);
     }
 
-    /// A quarter of all is left for answers that grow.
+    /// Returns the memory for calls: all but a quarter, which is left for growing
+    /// answers.
     fn for_calls(&self) -> u64 {
         self.config.bytes - self.config.bytes / 4
     }
@@ -142,7 +142,7 @@ impl<W> FairQueue<W> {
         self.admitted == 0 && self.queued == 0
     }
 
-    /// Takes a place for a tenant, if there is one that it may have.
+    /// Takes a slot for a tenant, if one is free that it may hold.
     pub(super) fn try_acquire(&mut self, tenant: &str) -> Option<Arc<str>> {
         let own = self.tenants.get(tenant).map_or(0, |known| known.admitted);
         if self.admitted >= self.config.executions || own >= self.config.places(tenant) {
@@ -154,8 +154,7 @@ impl<W> FairQueue<W> {
         Some(name)
     }
 
-    /// Takes a number in line for one who found no place, or says which limit
-    /// is in the way.
+    /// Queues a call that found no slot; fails with the limit that prevents it.
     pub(super) fn enqueue(&mut self, tenant: &str, waiter: W) -> Result<Enqueued<W>, Limit> {
         let pushed_out = self.make_room(tenant)?;
         self.queued += 1;
@@ -167,7 +166,7 @@ impl<W> FairQueue<W> {
         Ok(Enqueued { tenant, ticket, pushed_out })
     }
 
-    /// Gives a place back. Returns who has it now.
+    /// Releases a slot. Returns the queued call that is admitted in its place.
     pub(super) fn release(&mut self, tenant: &Arc<str>) -> Option<(Arc<str>, W)> {
         self.admitted -= 1;
         if let Some(known) = self.tenants.get_mut(tenant) {
@@ -178,7 +177,8 @@ impl<W> FairQueue<W> {
         self.call()
     }
 
-    /// Leaves the line. `None` when it has been called or pushed out already.
+    /// Removes a call from the queue; `None` if it has already been admitted or
+    /// displaced.
     pub(super) fn leave(&mut self, tenant: &Arc<str>, ticket: Ticket) -> Option<W> {
         let known = self.tenants.get_mut(tenant)?;
         let waiter = known.line.remove(&ticket)?;
@@ -191,8 +191,8 @@ impl<W> FairQueue<W> {
         Some(waiter)
     }
 
-    /// Room for one more in line: what there is, or that of the newest call of
-    /// the longest line, if that is still no shorter afterwards.
+    /// Makes room for one more call: free room, or that of the newest call in the longest
+    /// line, if that line stays at least as long as the tenant's own.
     fn make_room(&mut self, tenant: &str) -> Result<Option<W>, Limit> {
         if self.queued < self.config.queue_length {
             return Ok(None);
@@ -209,7 +209,7 @@ impl<W> FairQueue<W> {
         }
     }
 
-    /// Seats the next whose turn it is, if there is a place.
+    /// Admits the next call in turn, if a slot is free.
     fn call(&mut self) -> Option<(Arc<str>, W)> {
         if self.admitted >= self.config.executions {
             return None;
@@ -225,8 +225,8 @@ impl<W> FairQueue<W> {
         Some((tenant, waiter))
     }
 
-    /// Puts a tenant at the end of the turns, where it has somebody to seat and
-    /// may.
+    /// Puts a tenant at the end of the turns, if it has a queued call and may hold
+    /// another slot.
     fn give_turn(&mut self, tenant: &Arc<str>) {
         let Some(known) = self.tenants.get_mut(tenant) else {
             return;
@@ -241,7 +241,7 @@ impl<W> FairQueue<W> {
     fn limit(&self, tenant: &str) -> Limit {
         let own = self.tenants.get(tenant).map_or(0, |known| known.admitted);
         let executions = self.config.places(tenant);
-        // It is told of its own limit where it has one.
+        // Reports the tenant's own limit if it has one.
         if own < executions || executions >= self.config.executions {
             return Limit::Executions;
         }
@@ -330,7 +330,7 @@ mod tests {
         queue.try_acquire(tenant).expect("a place")
     }
 
-    /// Who had to give way.
+    /// Returns the displaced call, if any.
     fn queued(queue: &mut FairQueue<u32>, tenant: &str, waiter: u32) -> Result<Option<u32>, Limit> {
         assert!(queue.try_acquire(tenant).is_none(), "there is a place");
         queue.enqueue(tenant, waiter).map(|enqueued| enqueued.pushed_out)
@@ -415,7 +415,7 @@ mod tests {
         admitted(&mut queue, "b");
     }
 
-    /// What can happen to a floor.
+    /// An operation on the queue.
     #[derive(Debug, Clone)]
     enum Step {
         Enter(u8),
@@ -433,8 +433,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens in whatever order: the limits hold, nobody waits
-        /// beside a free place, and at the end nothing is left over.
+        /// In any order of operations the limits hold, no call waits beside a free slot,
+        /// and nothing is left at the end.
         #[test]
         fn no_place_is_lost_and_none_is_given_twice(steps in steps()) {
             let (executions, per_tenant, queue_length) = (4, 2, 5);

@@ -1,8 +1,8 @@
-//! What executions take of the worker's memory: reckoned from their texts, since
-//! nobody can ask an allocator whose a page is.
+//! Estimates the worker's memory that executions use from the size of their texts, since
+//! an allocator cannot attribute memory to executions.
 //!
-//! A request is charged before it is looked at, an answer as it grows. The
-//! figures are estimates, meant to be too high rather than too low.
+//! A request is charged before it is parsed, an answer as it grows. The estimates are
+//! meant to be too high rather than too low.
 
 use std::sync::{
     Arc,
@@ -11,30 +11,30 @@ use std::sync::{
 
 use super::Admission;
 
-/// What a call takes beside its texts: its streams, its tasks, its place in
-/// tables; and the first of its answer.
+/// Memory of a call beside its texts, in bytes: its streams, tasks and table entries, and
+/// the beginning of its answer.
 pub(super) const CALL_BYTES: u64 = 64 << 10;
-/// So much of an answer is in it.
+/// The bytes of an answer that `CALL_BYTES` covers.
 const FIRST_OF_ANSWER_BYTES: usize = 8 << 10;
-/// A request is there as it came, as it is sent, and on its way.
+/// A request exists as received, as sent upstream, and in transit.
 const REQUEST_COPIES: u64 = 3;
-/// An answer is there as it was told, joined, and on its way.
+/// An answer exists as published, joined, and in transit.
 const ANSWER_COPIES: u64 = 3;
-/// Answers are charged in steps, not by the token.
+/// Answers are charged in steps of this many bytes, not by the token.
 const STEP_BYTES: u64 = 64 << 10;
 
-/// What a call with a request of so many bytes is charged.
+/// Returns the charge for a call whose request has `bytes`.
 pub(super) fn of_request(bytes: usize) -> u64 {
     CALL_BYTES.saturating_add((bytes as u64).saturating_mul(REQUEST_COPIES))
 }
 
-/// Memory that was taken for one call, given back when dropped.
+/// Memory charged for one call, released when dropped.
 #[derive(Debug)]
 pub(super) struct Charge {
     admission: Admission,
     tenant: Arc<str>,
     request: u64,
-    /// For the answer so far. Grows with the floor locked.
+    /// The part for the answer so far. Grows only while the queue is locked.
     answer: AtomicU64,
 }
 
@@ -43,8 +43,8 @@ impl Charge {
         Charge { admission, tenant, request, answer: AtomicU64::new(0) }
     }
 
-    /// Takes what an answer of so many bytes needs beyond what it has; false
-    /// where there is not so much.
+    /// Charges the growth of an answer to `answer_bytes`; returns false if not enough
+    /// memory is left.
     pub(super) fn afford(&self, answer_bytes: usize) -> bool {
         let needs = of_answer(answer_bytes);
         if needs <= self.answer.load(Ordering::Relaxed) {

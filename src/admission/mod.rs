@@ -1,12 +1,10 @@
-//! Who gets a place: one an execution, held until both its caller's stream and
-//! the flight it leads have ended.
+//! Admission control: one slot per execution, held until both its caller's stream and the
+//! flight it leads have ended.
 //!
-//! Limits of the gRPC stack end at the response head; this one does not. Who
-//! finds no place waits in a short line, which is shared alike by the tenants;
-//! who finds no room there either is refused at once, before any work.
-//!
-//! Called by `execution`, which asks it before anything else; who is whose
-//! tenant is decided there.
+//! Limits of the gRPC stack end at the response head; this one does not. A call without a
+//! free slot waits in a short queue that tenants share fairly; if the queue is full too,
+//! the call is refused at once, before any work. The caller decides which tenant a call
+//! belongs to.
 
 mod fair_queue;
 mod memory;
@@ -33,22 +31,22 @@ use self::{
 };
 use crate::error::{Error, Limit};
 
-/// How many may execute, and wait.
+/// Limits of admission and of the queue.
 #[derive(Debug, Clone, Copy)]
 pub struct AdmissionConfig {
-    /// Executions at a time.
+    /// Maximum concurrent executions.
     pub executions: usize,
-    /// The same of one tenant; those without one count as one.
+    /// The same per tenant; calls without a tenant count as one tenant.
     pub executions_per_tenant: usize,
-    /// Whether a tenth of the places is not for a tenant that has all the others:
-    /// who comes then need not wait for the end of an execution.
+    /// Reserves a tenth of the slots from any one tenant, so that another tenant's call
+    /// need not wait for an execution to end.
     pub keeps_for_others: bool,
-    /// Calls in line, in all; without any, who finds no place is refused.
+    /// Maximum number of queued calls; 0 refuses calls without a free slot.
     pub queue_length: usize,
-    /// How long a call waits in line at most.
+    /// Maximum time in the queue.
     pub queue_timeout: Duration,
-    /// Memory for executions, and for calls in line: their requests, answers
-    /// and connections, in bytes.
+    /// Memory for executions and queued calls, in bytes: their requests, answers and
+    /// connections.
     pub bytes: u64,
 }
 
@@ -66,8 +64,8 @@ impl Default for AdmissionConfig {
 }
 
 impl AdmissionConfig {
-    /// The places that one tenant may have. Calls without a tenant are those of
-    /// all who have none, and may have them all.
+    /// Returns the number of slots that one tenant may hold. Calls without a tenant
+    /// belong to all callers that have none, so the reserve does not apply to them.
     pub(super) fn places(&self, tenant: &str) -> usize {
         let own = self.executions_per_tenant;
         if !self.keeps_for_others || tenant.is_empty() {
@@ -77,7 +75,7 @@ impl AdmissionConfig {
     }
 }
 
-/// The places of a worker. Clones are one.
+/// A worker's slots. Clones share one state.
 #[derive(Debug, Clone)]
 pub struct Admission(Arc<Shared>);
 
@@ -86,32 +84,31 @@ struct Shared {
     config: AdmissionConfig,
     queue: Mutex<FairQueue<Caller>>,
     pacing: Mutex<Pacing>,
-    /// Rung when the last place was given back and nobody is in line.
+    /// Notified when the last slot has been released and the queue is empty.
     empty: Notify,
 }
 
-/// Where a call in line is told. A place that it does not take comes back by
-/// its drop.
+/// The sender that admits or refuses a queued call. A slot that the call does not take is
+/// released by its drop.
 type Caller = oneshot::Sender<Result<Place, Limit>>;
 
-/// What came of a call that wants in.
+/// The result of a call's admission.
 #[derive(Debug)]
 pub enum Entry {
-    /// It has a place.
+    /// The call has a slot.
     Admitted(Permit),
-    /// It is in line for one.
+    /// The call is queued.
     Queued(Waiting),
 }
 
-/// A place and the memory that goes with it, given back when the last clone is
-/// dropped.
+/// A slot and the memory charged with it, released when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Permit {
     slot: Arc<(Place, Charge)>,
     waited: Option<Duration>,
 }
 
-/// A place in line, given up when dropped.
+/// A position in the queue, given up when dropped.
 #[derive(Debug)]
 pub struct Waiting {
     admission: Admission,
@@ -130,15 +127,20 @@ struct Place {
 }
 
 impl Admission {
-    /// A worker with nobody in it.
+    /// Creates an idle worker's admission.
     pub fn new(config: AdmissionConfig) -> Admission {
         let queue = Mutex::new(FairQueue::new(config));
         let pacing = Mutex::default();
         Admission(Arc::new(Shared { config, queue, pacing, empty: Notify::new() }))
     }
 
-    /// Takes a place for a tenant's call with a request of so many bytes, or
-    /// lines up for one, or says that there is room for neither.
+    /// Takes a slot for a tenant's call whose request has `request_bytes`, or queues the
+    /// call.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Saturated`] if there is neither a slot nor room in the queue, or not
+    /// enough memory.
     pub fn admit(&self, tenant: &str, request_bytes: usize) -> Result<Entry, Error> {
         let mut queue = self.queue();
         let bytes = memory::of_request(request_bytes);
@@ -160,33 +162,32 @@ impl Admission {
         Ok(Entry::Queued(Waiting { admission, tenant, ticket, called, charge, since }))
     }
 
-    /// The places there are.
+    /// Returns the maximum number of concurrent executions.
     pub fn limit(&self) -> usize {
         self.0.config.executions
     }
 
-    /// Places taken.
+    /// Returns the number of slots in use.
     pub fn taken(&self) -> usize {
         self.queue().admitted()
     }
 
-    /// Calls in line.
+    /// Returns the number of queued calls.
     pub fn queued(&self) -> usize {
         self.queue().queued()
     }
 
-    /// Memory taken, in bytes.
+    /// Returns the memory in use, in bytes.
     pub fn bytes(&self) -> u64 {
         self.queue().bytes()
     }
 
-    /// Resolves when no place is taken and nobody is in line. Cancel safe.
+    /// Resolves when no slot is in use and no call is queued. Cancel safe.
     pub async fn idle(&self) {
         loop {
             let empty = self.0.empty.notified();
             tokio::pin!(empty);
-            // Registered before the look, so that what comes between is not
-            // missed.
+            // Registered before the check, so that no notification in between is missed.
             empty.as_mut().enable();
             if self.queue().is_empty() {
                 return;
@@ -199,14 +200,14 @@ impl Admission {
         Place { admission: self.clone(), tenant, since: Instant::now() }
     }
 
-    /// Sends one away who found no place, for as long as it may take until there
-    /// is one.
+    /// Returns the refusal of a call without a slot, with a retry delay after which one
+    /// should be free.
     fn refusal_of(&self, tenant: &Arc<str>, limit: Limit) -> Error {
         let places = self.0.config.places(tenant).min(self.0.config.executions);
         saturated(limit, self.pacing().wait(tenant, places, Instant::now()))
     }
 
-    /// Held for a few instructions, which do not panic.
+    /// Locked for a few instructions, which do not panic.
     fn pacing(&self) -> MutexGuard<'_, Pacing> {
         self.0.pacing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -217,8 +218,8 @@ impl Admission {
             (queue.release(tenant), queue.is_empty())
         };
         if let Some((tenant, caller)) = next {
-            // One who has just left the line drops the place, and so calls the
-            // next.
+            // A call that has just left the queue drops the slot, and so admits the next
+            // call.
             let _ = caller.send(Ok(self.place(tenant)));
         } else if is_empty {
             self.0.empty.notify_waiters();
@@ -236,15 +237,20 @@ impl Admission {
         }
     }
 
-    /// Held for a few instructions, which do not panic.
+    /// Locked for a few instructions, which do not panic.
     fn queue(&self) -> MutexGuard<'_, FairQueue<Caller>> {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Waiting {
-    /// Resolves when there is a place, or when there is none in time. Cancel
-    /// safe: a place that nobody waits for goes to the next.
+    /// Resolves when the call is admitted or refused. Cancel safe: a slot for a dropped
+    /// call goes to the next one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Saturated`] if no slot was free within the queue timeout, or another
+    /// tenant's call displaced this one.
     pub async fn admitted(&mut self) -> Result<Permit, Error> {
         let limit = self.admission.0.config.queue_timeout;
         match timeout_at(self.since + limit, &mut self.called).await {
@@ -263,26 +269,30 @@ impl Waiting {
 }
 
 impl Drop for Waiting {
-    /// Leaves the line first: a place that is sent in this moment then finds
-    /// nobody, and comes back.
+    /// Leaves the queue first: a slot sent at this moment then finds no receiver, and is
+    /// released.
     fn drop(&mut self) {
         self.admission.leave(&self.tenant, self.ticket);
     }
 }
 
 impl Permit {
-    /// Whose it is; empty without a tenant.
+    /// Returns the call's tenant; empty if it has none.
     pub fn tenant(&self) -> &str {
         &self.slot.0.tenant
     }
 
-    /// How long it was waited for; `None` when it was there at once.
+    /// Returns the time spent in the queue; `None` if the call was admitted at once.
     pub fn waited(&self) -> Option<Duration> {
         self.waited
     }
 
-    /// Takes memory for an answer that has grown to so many bytes; fails where
-    /// there is none left. To be asked again as it grows: what was taken counts.
+    /// Charges memory for an answer that has grown to `answer_bytes`. Repeated calls
+    /// charge only the growth.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Saturated`] if there is not enough memory left.
     pub fn afford(&self, answer_bytes: usize) -> Result<(), Error> {
         if self.slot.1.afford(answer_bytes) { Ok(()) } else { Err(refusal(Limit::Bytes)) }
     }
@@ -301,8 +311,8 @@ impl Drop for Place {
     }
 }
 
-/// Returns the refusal of what is free again in a moment, such as memory: up to
-/// twice the shortest wait, so that they do not all come back together.
+/// Returns the refusal for a resource that is soon free again, such as memory. The retry
+/// delay is jittered up to twice the minimum, so that callers do not retry in lockstep.
 pub fn saturated_for_a_moment(limit: Limit) -> Error {
     refusal(limit)
 }
@@ -312,7 +322,7 @@ fn refusal(limit: Limit) -> Error {
 }
 
 fn saturated(limit: Limit, wait: Duration) -> Error {
-    // In whole milliseconds, as the pushback has it.
+    // Whole milliseconds, as in the gRPC pushback.
     let retry_after = Duration::from_millis(wait.as_millis() as u64);
     Error::Saturated { limit, retry_after }
 }

@@ -1,37 +1,36 @@
-//! When those who were refused had better come back: one after the other, as
-//! places come free, and not all at once. A crowd that is told the same wait
-//! returns as the same crowd, and refusing it again is work that those with a
-//! place pay for.
+//! Retry delays for refused calls: staggered at the rate at which slots become free.
+//! Callers that all got the same delay would return as the same crowd, and refusing them
+//! again is work that slows the admitted calls.
 //!
-//! Each tenant's callers are spaced by themselves, so that a modest one's wait no
-//! longer than the first of a greedy one's. The arithmetic, without clock or lock.
+//! Each tenant's callers are staggered separately, so that a modest tenant waits no
+//! longer than the first caller of a greedy one. Pure arithmetic, without clock or lock.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-/// The returns that were asked for.
+/// The retries that refused callers were asked for.
 #[derive(Debug, Default)]
 pub(super) struct Pacing {
-    /// How long a place is kept, as of late.
+    /// Moving average of the time for which a slot is held.
     stay: Duration,
-    /// When the next of a tenant's may come, while that is not soon anyway.
+    /// Each tenant's next retry, if later than the minimum delay.
     next: HashMap<Arc<str>, Instant>,
 }
 
 impl Pacing {
-    /// Nobody is told less.
+    /// Minimum delay.
     pub(super) const SHORTEST: Duration = Duration::from_secs(1);
-    /// Nor more, but for a third: places may come free sooner than it seems.
+    /// Maximum delay before jitter of up to a third: slots may become free sooner than
+    /// expected.
     const LONGEST: Duration = Duration::from_secs(30);
-    /// A stay counts for so much of what is known of stays.
+    /// Inverse weight of one sample in the moving average.
     const WEIGHT: u32 = 16;
-    /// Tenants that are spaced out; when there are more, those are forgotten
-    /// whose time has come, and where that makes no room the new one is not
-    /// spaced.
+    /// Maximum number of tenants to stagger. Beyond it, tenants whose time has passed are
+    /// forgotten; if that makes no room, a new tenant's calls are not staggered.
     const MOST_TENANTS: usize = 1024;
 
-    /// A place was kept so long.
+    /// Records the time for which a slot was held.
     pub(super) fn stayed(&mut self, stay: Duration) {
         self.stay = match self.stay {
             Duration::ZERO => stay,
@@ -39,7 +38,7 @@ impl Pacing {
         };
     }
 
-    /// The wait for a tenant's next caller, where it may have so many places.
+    /// Returns the delay for the tenant's next caller, if it may hold `places` slots.
     pub(super) fn wait(&mut self, tenant: &Arc<str>, places: usize, now: Instant) -> Duration {
         let soonest = now + Self::SHORTEST;
         let latest = now + Self::LONGEST;

@@ -1,19 +1,17 @@
-//! What requests take of the worker's memory while they arrive: their callers are
-//! in no hurry, perhaps, and whose they are is known only when they have come.
-//!
-//! Called by `server` with every piece of a request; what is charged when it has
-//! come is in [`memory`](super::memory).
+//! Charges memory for requests while they arrive: that may take long, and a request's
+//! tenant is known only afterwards. The charge of a complete request is in
+//! [`memory`](super::memory).
 
 use super::{Admission, refusal};
 use crate::error::Error;
 
-/// What a call takes before anything of its message has come: its headers, which
-/// may be this long, and its stream.
+/// Memory of a call before any of its message, in bytes: its headers, which may be this
+/// long, and its stream.
 const CALL_BYTES: u64 = 16 << 10;
-/// A message is there as it comes and as it is read.
+/// A message exists as received and as decoded.
 const COPIES: u64 = 2;
 
-/// Memory for one request on its way in, given back when dropped.
+/// Memory charged for one arriving request, released when dropped.
 #[derive(Debug)]
 pub struct RequestBodyCharge {
     admission: Admission,
@@ -21,8 +19,11 @@ pub struct RequestBodyCharge {
 }
 
 impl Admission {
-    /// Takes memory for a request that is about to come; fails where there is
-    /// none left.
+    /// Charges memory for a request before its body arrives.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Saturated`] if not enough memory is left.
     pub fn request_body(&self) -> Result<RequestBodyCharge, Error> {
         let mut request_body = RequestBodyCharge { admission: self.clone(), bytes: 0 };
         request_body.charge(CALL_BYTES)?;
@@ -31,8 +32,11 @@ impl Admission {
 }
 
 impl RequestBodyCharge {
-    /// Takes memory for more bytes of the request; fails where there is none
-    /// left.
+    /// Charges memory for `bytes` more of the request.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Saturated`] if not enough memory is left.
     pub fn more(&mut self, bytes: usize) -> Result<(), Error> {
         self.charge((bytes as u64).saturating_mul(COPIES))
     }

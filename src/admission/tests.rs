@@ -1,4 +1,4 @@
-//! Places, lines and hand-overs, in many interleavings.
+//! Slots, queues and hand-overs, in many interleavings.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -99,7 +99,7 @@ async fn a_place_handed_to_one_who_has_gone_is_handed_on() {
     let holding = admitted(admission.admit("a", 0));
     let gone = queued(admission.admit("a", 0));
     let mut next = queued(admission.admit("a", 0));
-    // It has been called, and leaves without having looked.
+    // It has been admitted, and leaves without having noticed.
     drop(holding);
     drop(gone);
     next.admitted().await.expect("a place");
@@ -117,8 +117,8 @@ async fn who_is_pushed_out_is_told() {
     assert_eq!(newest.admitted().await.expect_err("pushed out").reason(), "WORKER_SATURATED");
 }
 
-/// Callers of several threads come, wait, lose patience at any moment, and hold
-/// places for any time: never more than there are, and none is lost.
+/// Callers on several threads arrive, wait, give up at any moment, and hold slots for any
+/// time: never more than there are, and none is lost.
 #[test]
 fn no_interleaving_of_comings_and_goings_loses_a_place() {
     const THREADS: u64 = 4;
@@ -178,7 +178,7 @@ async fn come_and_go(
     }
 }
 
-/// Waits for as many looks as its patience has.
+/// Polls as many times as its patience allows.
 async fn patient(waiting: &mut Waiting, looks: u32) -> Option<Permit> {
     for _ in 0..looks {
         if let Some(admitted) = waiting.admitted().now_or_never() {
