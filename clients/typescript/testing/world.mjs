@@ -9,6 +9,8 @@ const ANY = "127.0.0.1:0";
 /** The key that the simulator takes. */
 export const KEY = "fw_clients";
 export const MODEL = "accounts/simulator/models/plain";
+/** A model that takes images. */
+export const SEEING = "accounts/fireworks/models/glm-5p3-flash";
 
 /** Starts both. `pace` is for the simulator, `flags` for the worker. */
 export async function startWorld({ pace = ["--first-token", "5ms", "--tokens-per-second", "0"], flags = [], env = {} } = {}) {
@@ -42,7 +44,7 @@ export async function startWorker(baseUrl, { flags = [], env = {}, listen = ANY 
     ["serve", "--listen", listen, "--admin-listen", ANY, "--fireworks-base-url", baseUrl, "--log-format", "json", ...flags],
     env,
   );
-  const address = await program.line(/"listen":"([^"]+)"/);
+  const address = await program.line(/"message":"listening","listen":"([^"]+)"/);
   return { url: `http://${address}`, address, log: program.log, kill: program.kill, stop: program.stop };
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { Sparkler } from "sparkler-client";
-import { KEY, MODEL, startWorld } from "../../testing/world.mjs";
+import { KEY, MODEL, SEEING, startWorld } from "../../testing/world.mjs";
 
 let world, sparkler;
 before(async () => {
@@ -53,6 +53,7 @@ test("a conversation goes with its tool calls, results and images", async () => 
   const url = "data:image/png;base64,iVBORw0KGgo=";
   await sparkler
     .execute({
+      model: SEEING,
       messages: [
         { role: "system", content: "Be brief." },
         { role: "user", content: [{ type: "text", text: "What is this?" }, { type: "image", url, detail: "low" }] },

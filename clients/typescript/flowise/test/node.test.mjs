@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { HumanMessage } from "@langchain/core/messages";
-import { KEY, MODEL, startWorld, until } from "../../testing/world.mjs";
+import { KEY, MODEL, SEEING, startWorld, until } from "../../testing/world.mjs";
 
 const here = new URL("../", import.meta.url).pathname;
 const require = createRequire(import.meta.url);
@@ -104,7 +104,7 @@ test("an answer comes from the worker's cache where the form says so", async () 
 });
 
 test("images reach the model where uploads are allowed", async () => {
-  const model = await nodeOf().init(data({ allowImageUploads: "true" }), "", {});
+  const model = await nodeOf().init(data({ modelName: SEEING, allowImageUploads: "true" }), "", {});
   assert.equal(model.multiModalOption.image.allowImageUploads, true);
   const url = "data:image/png;base64,iVBORw0KGgo=";
   await model.invoke([new HumanMessage({ content: [{ type: "text", text: "What?" }, { type: "image_url", image_url: { url } }] })]);

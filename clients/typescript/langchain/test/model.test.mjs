@@ -8,7 +8,7 @@ import { DynamicStructuredTool } from "@langchain/core/tools";
 import { ChatSparkler, SparklerLLM } from "langchain-sparkler";
 import { Sparkler } from "sparkler-client";
 import { z } from "zod";
-import { KEY, MODEL, startWorld, until } from "../../testing/world.mjs";
+import { KEY, MODEL, SEEING, startWorld, until } from "../../testing/world.mjs";
 
 let world, sparkler;
 before(async () => {
@@ -224,7 +224,7 @@ test("images go in every form that LangChain has had", async () => {
     { type: "image", url },
   ];
   for (const form of forms) {
-    await model().invoke([new HumanMessage({ content: [{ type: "text", text: "What is this?" }, form] })]);
+    await model({ model: SEEING }).invoke([new HumanMessage({ content: [{ type: "text", text: "What is this?" }, form] })]);
     const [, image] = (await sent()).messages[0].content;
     assert.equal(image.image_url.url, url, inspect(form));
   }
