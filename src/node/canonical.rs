@@ -1,16 +1,16 @@
-//! Brings a configuration into its one spelling: parameters that the provider
-//! treats as equal become equal here, so that they are one request upstream and
-//! one entry in the cache.
+//! Normalises a configuration: parameters that the provider treats as equal
+//! become equal here, so that they are one upstream request and one cache
+//! entry.
 //!
-//! What a sampling parameter's absence means differs from model to model, so
-//! absence is never filled in here.
+//! The default of a sampling parameter differs between models, so absent values
+//! are never filled in here.
 
 use serde_json::{Value, json};
 
 use super::values::Values;
 
-/// Applies every equivalence. After it, none of `maxCompletionTokens`,
-/// `thinking`, `prediction`, `functions` and `functionCall` is there.
+/// Applies every equivalence. Afterwards `maxCompletionTokens`, `thinking`,
+/// `prediction`, `functions` and `functionCall` are absent.
 pub(super) fn canonicalise(values: &mut Values<'_>) {
     if let Some(limit) = values.take("maxCompletionTokens") {
         values.put("maxTokens", limit);
@@ -38,8 +38,8 @@ fn canonicalise_tools(values: &mut Values<'_>) {
     }
 }
 
-/// `any` is `required`; a name alone, or beside `type`, is the name of the
-/// function.
+/// Normalises a tool choice: `any` is `required`; a name alone, or beside
+/// `type`, is the name of the function.
 fn canonical_choice(choice: Value) -> Value {
     if choice == "any" {
         return Value::from("required");
@@ -67,7 +67,7 @@ fn canonicalise_effort(values: &mut Values<'_>) {
     }
 }
 
-/// The text of a prediction: its parts follow one another.
+/// Returns the text of a prediction: its parts are concatenated.
 fn predicted_text(prediction: Value) -> Value {
     let content = match prediction {
         Value::Object(mut members) => members.remove("content").unwrap_or_default(),

@@ -24,7 +24,7 @@ static OWN: &[Field] = &[
         .basic(),
 ];
 
-/// The node.
+/// The `chatFireworks` node.
 #[derive(Debug)]
 pub(super) struct ChatFireworks(Provider);
 

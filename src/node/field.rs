@@ -1,6 +1,6 @@
-//! One field of a node's form, declared once: from it come its check, its place
-//! in the form and in the JSON Schema, whether it decides the answer, and how it
-//! is sent.
+//! One field of a node's form, declared once: its validation, its entry in the
+//! form and in the JSON Schema, its part in the cache key and its wire form all
+//! follow from the declaration.
 //!
 //! Declarations only; `form` reads a configuration against them.
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::shape::{MAX_INTEGER, Shape};
 
-/// A text in the languages that forms are drawn in.
+/// A text in the languages of the forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalizedText {
     /// English.
@@ -17,20 +17,20 @@ pub struct LocalizedText {
     pub ko: &'static str,
 }
 
-/// What a field has to do with the answer.
+/// The effect of a field on the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// It can change the text, or whether the request is accepted.
+    /// It can change the text, or the provider's acceptance of the request.
     Text,
-    /// It changes what comes with the text.
+    /// It changes the data that accompanies the text.
     Envelope,
-    /// It changes the way the request takes, who is billed and how, or what the
-    /// worker does with the answer: never the answer.
+    /// It changes routing, billing or the worker's handling of the answer:
+    /// never the answer.
     Route,
 }
 
 impl Class {
-    /// Whether executions that differ in it are different.
+    /// Returns true if executions that differ in this field are different.
     pub fn decides_the_answer(self) -> bool {
         match self {
             Class::Text | Class::Envelope => true,
@@ -44,16 +44,16 @@ impl Class {
 pub enum Literal {
     /// True or false.
     Boolean(bool),
-    /// A whole number.
+    /// An integer.
     Integer(i64),
     /// A number.
     Number(f64),
-    /// A word.
+    /// A keyword.
     Keyword(&'static str),
 }
 
 impl Literal {
-    /// The value as JSON.
+    /// Returns the value as JSON.
     pub fn value(self) -> Value {
         match self {
             Literal::Boolean(value) => Value::from(value),
@@ -63,7 +63,7 @@ impl Literal {
         }
     }
 
-    /// Whether a value says the same.
+    /// Returns true if the value is equal to this literal.
     pub fn is(self, value: &Value) -> bool {
         match self {
             Literal::Boolean(same) => value.as_bool() == Some(same),
@@ -79,32 +79,32 @@ impl Literal {
 pub struct Field {
     /// Its key in a configuration, camelCase.
     pub name: &'static str,
-    /// Other keys for it.
+    /// Alternative keys.
     pub aliases: &'static [&'static str],
     /// The provider's name for it, snake_case, which is accepted as a key too.
-    /// Absent where the field is not sent.
+    /// Absent if the field is not sent.
     pub wire: Option<&'static str>,
-    /// What people call it.
+    /// Its label in the form.
     pub label: LocalizedText,
-    /// What it does.
+    /// Its description in the form.
     pub help: LocalizedText,
-    /// What its value looks like.
+    /// The shape of its value.
     pub shape: Shape,
-    /// Its value when it is left out; absent where the provider decides.
+    /// Its value if left out; absent if the provider decides.
     pub default: Option<Literal>,
-    /// Whether an execution needs it.
+    /// True if an execution needs it.
     pub required: bool,
-    /// Whether it belongs behind "additional parameters".
+    /// True if it belongs under "additional parameters".
     pub advanced: bool,
-    /// What it has to do with the answer.
+    /// Its effect on the answer.
     pub class: Class,
-    /// The value by which it says what its absence says; never sent.
+    /// The value that means the same as leaving it out; never sent.
     pub neutral: Option<Literal>,
 }
 
 impl Field {
-    /// A field of this shape: optional, advanced, not sent, deciding the answer
-    /// until told otherwise.
+    /// Creates a field of this shape: optional, advanced, not sent and deciding
+    /// the answer, until changed.
     pub const fn new(name: &'static str, shape: Shape, label: LocalizedText) -> Field {
         Field {
             name,
@@ -121,7 +121,7 @@ impl Field {
         }
     }
 
-    /// A number between two bounds.
+    /// Creates a number field with inclusive bounds.
     pub const fn number(
         name: &'static str,
         minimum: f64,
@@ -131,7 +131,7 @@ impl Field {
         Field::new(name, Shape::Number { minimum, maximum }, label)
     }
 
-    /// A whole number between two bounds.
+    /// Creates an integer field with inclusive bounds.
     pub const fn integer(
         name: &'static str,
         minimum: i64,
@@ -141,63 +141,63 @@ impl Field {
         Field::new(name, Shape::Integer { minimum, maximum }, label)
     }
 
-    /// A whole number that counts something.
+    /// Creates a field that holds a non-negative count.
     pub const fn count(name: &'static str, label: LocalizedText) -> Field {
         Field::integer(name, 0, MAX_INTEGER, label)
     }
 
-    /// True or false.
+    /// Creates a boolean field.
     pub const fn boolean(name: &'static str, label: LocalizedText) -> Field {
         Field::new(name, Shape::Boolean, label)
     }
 
-    /// The same field, with help.
+    /// Sets its help text.
     pub const fn help(self, en: &'static str, ko: &'static str) -> Field {
         let help = LocalizedText { en, ko };
         Field { help, ..self }
     }
 
-    /// The same field, sent under the provider's name.
+    /// Sends it under the provider's name.
     pub const fn sent_as(self, wire: &'static str) -> Field {
         let wire = Some(wire);
         Field { wire, ..self }
     }
 
-    /// The same field, with other keys.
+    /// Sets alternative keys.
     pub const fn also(self, aliases: &'static [&'static str]) -> Field {
         Field { aliases, ..self }
     }
 
-    /// The same field, with a value when it is left out.
+    /// Sets the value used if it is left out.
     pub const fn or(self, default: Literal) -> Field {
         let default = Some(default);
         Field { default, ..self }
     }
 
-    /// The same field, which an execution needs.
+    /// Makes it required.
     pub const fn required(self) -> Field {
         let required = true;
         Field { required, ..self }
     }
 
-    /// The same field, shown at once.
+    /// Shows it outside "additional parameters".
     pub const fn basic(self) -> Field {
         let advanced = false;
         Field { advanced, ..self }
     }
 
-    /// The same field, of another class.
+    /// Sets its class.
     pub const fn class(self, class: Class) -> Field {
         Field { class, ..self }
     }
 
-    /// The same field, with the value that says what its absence says.
+    /// Sets the value that means the same as leaving it out.
     pub const fn neutral(self, neutral: Literal) -> Field {
         let neutral = Some(neutral);
         Field { neutral, ..self }
     }
 
-    /// Every key for it, its name first.
+    /// Iterates over its keys, its name first.
     pub fn spellings(&self) -> impl Iterator<Item = &'static str> {
         let wire = self.wire.filter(|wire| *wire != self.name);
         std::iter::once(self.name)
@@ -206,7 +206,7 @@ impl Field {
     }
 }
 
-/// A text in English and Korean, for declarations.
+/// Creates a text in English and Korean, for declarations.
 pub const fn words(en: &'static str, ko: &'static str) -> LocalizedText {
     LocalizedText { en, ko }
 }

@@ -1,5 +1,5 @@
-//! `fireworks`: a text model of Fireworks, asked with a prompt, or with a
-//! conversation.
+//! `fireworks`: a text model of Fireworks, with a prompt or a conversation as
+//! its input.
 
 use super::{
     Asked, Declaration, Field, Input, InputKind, Node, Prepared, Problems, Values, parameters,
@@ -13,7 +13,7 @@ use crate::{
 
 static OWN: &[Field] = &[parameters::MODEL_NAME, parameters::TEMPERATURE];
 
-/// The node.
+/// The `fireworks` node.
 #[derive(Debug)]
 pub(super) struct Fireworks(Provider);
 

@@ -1,8 +1,8 @@
-//! A node's form: its fields with everything to draw them, and the reading of a
-//! configuration against them.
+//! A node's form: its fields with everything needed to draw them, and the
+//! reading of a configuration against them.
 //!
-//! Made once per node, when it is registered. Does not know what the fields
-//! mean.
+//! Built once per node, at registration. Does not know the meaning of the
+//! fields.
 
 use std::collections::HashMap;
 
@@ -17,18 +17,18 @@ use super::{
     values::Values,
 };
 
-/// What a credential consists of.
+/// A field of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CredentialField {
     /// The field's name, as in the request's credential.
     pub name: &'static str,
-    /// What people call it.
+    /// Its label in the form.
     pub label: super::LocalizedText,
-    /// Whether it must be hidden.
+    /// True if it must be hidden.
     pub secret: bool,
 }
 
-/// The fields that every node has, and that the worker itself reads.
+/// The fields that every node has and that the worker itself reads.
 static COMMON: &[Field] = &[
     Field::new(
         "credential",
@@ -86,39 +86,40 @@ impl Form {
         Form { declaration, fields, by_spelling, config_schema }
     }
 
-    /// The node's name, version, label, description, inputs and credential.
+    /// Returns the node's name, version, label, description, inputs and
+    /// credential.
     pub fn declaration(&self) -> &Declaration {
         &self.declaration
     }
 
-    /// The node's type.
+    /// Returns the node's type.
     pub fn name(&self) -> &'static str {
         self.declaration.name
     }
 
-    /// What the node can be asked.
+    /// Returns the kinds of input the node accepts.
     pub fn inputs(&self) -> &'static [InputKind] {
         self.declaration.inputs
     }
 
-    /// Its fields, in the order of the form: the advanced ones last.
+    /// Returns its fields in the order of the form: the advanced ones last.
     pub fn fields(&self) -> &[&'static Field] {
         &self.fields
     }
 
-    /// The JSON Schema (2020-12) of a configuration: what it allows, but for
-    /// rules between fields, is accepted. Form text and other spellings are
-    /// accepted too, and are not in it.
+    /// Returns the JSON Schema (2020-12) of a configuration: everything it
+    /// allows is accepted, unless a rule between fields forbids it. Form text
+    /// and other spellings are accepted too, but not covered by the schema.
     pub fn config_schema(&self) -> &str {
         &self.config_schema
     }
 
-    /// Where a field is, by its name.
+    /// Returns the position of a field, by any of its spellings.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.by_spelling.get(name).copied()
     }
 
-    /// Reads a configuration. Values that are wrong are told and left out.
+    /// Reads a configuration. Invalid values are reported and left out.
     pub(super) fn read(&self, config: Map<String, Value>, problems: &mut Problems) -> Values<'_> {
         let mut values = Values::new(self);
         let root = Path::Root("config");
@@ -150,7 +151,7 @@ impl Form {
         let not_fields = self.declaration.not_fields;
         let description = match not_fields.iter().find(|(not, _)| *not == key) {
             Some((_, why)) => format!("is not a field of {name}: {why}"),
-            // Looking for a near name costs more than the rest of the reading.
+            // Finding a similar name costs more than the rest of the reading.
             None if problems.is_full() => String::new(),
             None => {
                 let known = self.fields.iter().flat_map(|field| field.spellings());
@@ -160,7 +161,7 @@ impl Form {
         problems.add(path, description);
     }
 
-    /// Defaults, and what is missing.
+    /// Adds defaults and reports missing fields.
     fn complete(&self, values: &mut Values<'_>, problems: &mut Problems) {
         for (position, field) in self.fields.iter().enumerate() {
             if values.is_given_at(position) {

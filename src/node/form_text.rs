@@ -1,8 +1,7 @@
-//! Reads what visual flows store: text that stands for a number, a bool or JSON,
-//! and emptiness that stands for nothing.
+//! Reads the values that visual flows store: text that stands for a number, a
+//! boolean or JSON, and empty values that stand for nothing.
 //!
 //! Only for the fields of a form; inside their values, types are as in JSON.
-//! Called by `form`.
 
 use serde_json::Value;
 
@@ -12,7 +11,7 @@ use super::{
 };
 
 impl Shape {
-    /// Reads what a form holds: nothing, or a value, or something wrong.
+    /// Reads a form's value; `None` if it is empty.
     pub(super) fn read_form(
         &self,
         value: Value,
@@ -38,13 +37,13 @@ impl Shape {
         Ok((!says_nothing).then_some(value))
     }
 
-    /// Whether text is what it is, and stands for nothing else.
+    /// Returns true if text stands only for itself.
     fn is_text(&self) -> bool {
         matches!(self, Shape::Text { .. } | Shape::Keyword(_) | Shape::Switch)
     }
 
-    /// Whether form text says nothing. White space does say something where free
-    /// text is wanted: it may be a stop sequence.
+    /// Returns true if form text is empty. White space counts as text where
+    /// free text is accepted: it may be a stop sequence.
     fn is_blank(&self, text: &str) -> bool {
         let takes_text = match self {
             Shape::Text { .. } => true,
@@ -56,7 +55,7 @@ impl Shape {
         text.is_empty() || (!takes_text && text.trim().is_empty())
     }
 
-    /// What form text stands for, or why it cannot.
+    /// Returns the value that form text stands for, or the reason it has none.
     fn interpret(&self, text: &str) -> Result<Value, String> {
         let trimmed = text.trim();
         let value = match self {
@@ -86,12 +85,13 @@ impl Shape {
     }
 }
 
-/// `NaN` and `inf` are numbers to Rust, and to no provider.
+/// Parses a finite number: `NaN` and `inf` are numbers to Rust, but to no
+/// provider.
 fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// Key order is kept, and depth bounded, by `serde_json`.
+/// Parses JSON; `serde_json` keeps the order of keys and limits the depth.
 fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|problem| format!("is no JSON: {problem}"))
 }

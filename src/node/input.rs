@@ -1,28 +1,28 @@
-//! What a node is asked: a prompt or a conversation, as plain values.
+//! The input of a node: a prompt or a conversation, as plain values.
 //!
-//! Made by `proto` without a look at what it says; [`Input::check`] is that
-//! look, and `message` writes it for the provider. No bound of its own on sizes:
-//! the transport has one.
+//! `grpc` builds it without validation; [`Input::check`] validates it, and
+//! `message` writes it for the provider. Sizes are not limited here: the
+//! transport limits them.
 
 use super::{
     problems::{Path, Problems, did_you_mean},
     shape::TextRule,
 };
 
-/// How many images a conversation may have: the provider's limit.
+/// Maximum images in a conversation: the provider's limit.
 pub(super) const MOST_IMAGES: usize = 30;
 
 const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 const DETAILS: [&str; 3] = ["auto", "low", "high"];
 
-/// What an image's address must be.
+/// The rule for an image's URL.
 pub(super) static IMAGE_URL: TextRule = TextRule {
     pattern: "^(https://|data:image/).",
     accepts: is_image_url,
     words: "an https:// URL or a data:image/… URL",
 };
 
-/// What a node is asked.
+/// The input of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// Plain text.
@@ -41,7 +41,7 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    /// The kind as the API names it.
+    /// Returns the name used in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             InputKind::Prompt => "prompt",
@@ -50,18 +50,18 @@ impl InputKind {
     }
 }
 
-/// One message. What is empty is absent.
+/// One message. Empty values are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
     /// `system`, `user`, `assistant` or `tool`.
     pub role: String,
-    /// The content, where it is plain text.
+    /// The content, if it is plain text.
     pub content: String,
-    /// The content, where it is more.
+    /// The content, if it is a list of parts.
     pub parts: Vec<Part>,
     /// The calls an assistant asked for.
     pub tool_calls: Vec<ToolCall>,
-    /// The call that a tool message answers.
+    /// The id of the call that a tool message answers.
     pub tool_call_id: String,
     /// An assistant's reasoning.
     pub reasoning_content: String,
@@ -70,13 +70,13 @@ pub struct Message {
 /// A part of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
-    /// A part that says nothing: never right, but the door does not judge.
+    /// A part without contents: always invalid, but conversion does not judge.
     Empty,
     /// Text.
     Text(String),
     /// An image.
     Image {
-        /// Where it is, or the image itself.
+        /// Its URL, or the image itself as a data URL.
         url: String,
         /// `auto`, `low`, `high`, or empty.
         detail: String,
@@ -86,16 +86,16 @@ pub enum Part {
 /// A tool call the model asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolCall {
-    /// Its id.
+    /// The call's id.
     pub id: String,
-    /// The function.
+    /// The function's name.
     pub name: String,
     /// The arguments, as the model wrote them: JSON text, or an attempt at it.
     pub arguments: String,
 }
 
 impl Input {
-    /// Of which kind it is.
+    /// Returns the kind of input.
     pub fn kind(&self) -> InputKind {
         match self {
             Input::Prompt(_) => InputKind::Prompt,
@@ -103,7 +103,7 @@ impl Input {
         }
     }
 
-    /// Tells everything that is wrong with it.
+    /// Reports every problem of the input.
     pub(super) fn check(&self, problems: &mut Problems) {
         match self {
             Input::Prompt(prompt) => {
@@ -177,8 +177,8 @@ impl Message {
         }
     }
 
-    /// A tool may have nothing to say, and an assistant that calls one, or has
-    /// not come beyond its reasoning, neither.
+    /// Returns true if the message may be empty: a tool's, or an assistant's
+    /// with calls or reasoning.
     fn may_be_silent(&self) -> bool {
         match self.role.as_str() {
             "assistant" => !self.tool_calls.is_empty() || !self.reasoning_content.is_empty(),

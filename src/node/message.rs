@@ -1,5 +1,5 @@
-//! Writes a conversation as the provider takes it: known keys only, nothing that
-//! is empty, borrowed from the input.
+//! Serialises a conversation as the provider accepts it: known keys only, no
+//! empty values, borrowed from the input.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -105,7 +105,7 @@ impl Serialize for ToolCalls<'_> {
 impl Serialize for Wire<'_, ToolCall> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let ToolCall { id, name, arguments } = self.0;
-        // Models write nothing where a function takes nothing.
+        // Models write nothing for a function without arguments.
         let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
         let mut map = serializer.serialize_map(Some(3))?;
         map.serialize_entry("id", id)?;

@@ -1,14 +1,13 @@
-//! The kinds of work this worker can do, and how one is added.
+//! The kinds of work this worker can do, and the way to add one.
 //!
-//! A node declares its form, makes a typed configuration from the values in it,
-//! prepares a call from that and the input, and runs the call. It sees no
-//! request, no cache, no protobuf and no tracing: what it prepares says what
-//! decides the answer ([`Identity`]), and what it runs tells what happens
-//! through [`Emit`].
+//! A node declares its form, builds a typed configuration from the form's
+//! values, prepares a call from that and the input, and runs the call. It knows
+//! no request, cache, protobuf or tracing: the prepared call states what
+//! decides the answer ([`Identity`]), and the run reports its events through
+//! [`Emit`].
 //!
 //! A new node is a file with a type that implements [`Node`], and a line in
-//! [`Registry::new`]. Called by `execution`, which plans and runs, and by
-//! `service`, which lists and checks.
+//! [`Registry::new`].
 
 mod canonical;
 mod chat_fireworks;
@@ -56,25 +55,25 @@ use crate::{
 pub trait Node: Send + Sync + 'static {
     /// The values of its form, typed.
     type Config;
-    /// One call, ready to run as often as it takes.
+    /// A prepared call, which may be run several times.
     type Call: Send + Sync + 'static;
 
     /// Its name and its form.
     const DECLARATION: Declaration;
 
-    /// Tells what the declarations of the fields cannot say: which exclude each
-    /// other, and which do not go with what is asked. Called also when fields
-    /// are wrong, so that everything is told at once.
+    /// Reports problems that the declarations of single fields cannot express:
+    /// fields that exclude each other or do not fit the request. Called even if
+    /// fields are invalid, so that all problems are reported at once.
     fn rules(_values: &Values<'_>, _asked: Asked<'_>, _problems: &mut Problems) {}
 
-    /// Makes the typed configuration. Called when nothing is wrong: what is
-    /// required is there, and every value has its field's shape.
+    /// Builds the typed configuration. Called only if there are no problems:
+    /// required fields are present, and every value has its field's shape.
     fn configure(values: Values<'_>) -> Self::Config;
 
-    /// The model that a configuration asks for, as the provider names it.
+    /// Returns the model that a configuration names, as the provider names it.
     fn model(config: &Self::Config) -> &str;
 
-    /// Prepares a call. Called when nothing is wrong.
+    /// Prepares a call. Called only if there are no problems.
     fn prepare(
         &self,
         config: Self::Config,
@@ -91,79 +90,79 @@ pub trait Node: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Finish, Interrupted>> + Send;
 }
 
-/// What a node says of itself.
+/// The description of a node.
 #[derive(Debug, Clone, Copy)]
 pub struct Declaration {
     /// The type, as flows store it.
     pub name: &'static str,
-    /// The version of its fields: raised when a stored flow would mean something
-    /// else.
+    /// The version of its fields: incremented when a stored flow would change
+    /// its meaning.
     pub version: u32,
-    /// What people call it.
+    /// Its label in the form.
     pub label: LocalizedText,
-    /// What it does, in a sentence.
+    /// Its purpose, in one sentence.
     pub description: LocalizedText,
-    /// What it can be asked.
+    /// The kinds of input it accepts.
     pub inputs: &'static [InputKind],
-    /// What a credential for it consists of.
+    /// The fields of its credential.
     pub credential_fields: &'static [CredentialField],
     /// Its fields, in groups that nodes can share. `credential` and `cache` are
     /// added to every node.
     pub fields: &'static [&'static [Field]],
-    /// Keys that people try, and why they are no fields.
+    /// Keys that people try, and the reasons they are not fields.
     pub not_fields: &'static [(&'static str, &'static str)],
 }
 
-/// What a node is asked beside its configuration.
+/// The request apart from the configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// The input; absent where only the configuration is checked.
+    /// The input; absent if only the configuration is checked.
     pub input: Option<&'a Input>,
     /// The form of the answer.
     pub output: &'a OutputFormat,
 }
 
-/// A prepared call, and what the worker must know of it.
+/// A prepared call, and the facts the worker needs about it.
 pub struct Prepared<Call> {
-    /// The service that is asked, where there is one.
+    /// The base URL of the service, or empty if there is none.
     pub base_url: Arc<str>,
-    /// Which of its endpoints; a word of the node's own otherwise.
+    /// The service's endpoint, or a word of the node's own.
     pub endpoint: &'static str,
-    /// Everything else that decides the answer, in one spelling.
+    /// Everything else that decides the answer, normalised.
     pub canonical: Bytes,
-    /// Whether the answer may be shown as it comes.
+    /// True if the answer may be published while it arrives.
     pub deltas: bool,
-    /// Whether the model's name can mean another model tomorrow.
+    /// True if the model's name can refer to another model tomorrow.
     pub is_alias: bool,
-    /// Which price counts.
+    /// The price tier.
     pub tier: Tier,
     /// The call.
     pub call: Call,
 }
 
-/// What decides an answer: two executions with equal identities ask for the
-/// same. The credential is not in it, nor is anything of [`Class::Route`].
+/// Everything that decides an answer: executions with equal identities request
+/// the same. Excludes the credential and all fields of [`Class::Route`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The node's type.
     pub node_type: &'static str,
-    /// The service that is asked.
+    /// The base URL of the service.
     pub base_url: Arc<str>,
-    /// Which of its endpoints.
+    /// The service's endpoint.
     pub endpoint: &'static str,
-    /// Everything else, in one spelling: shares its memory with the request.
+    /// Everything else, normalised; shares its memory with the request.
     pub canonical: Bytes,
 }
 
 impl<Call> fmt::Debug for Prepared<Call> {
-    /// Without what was asked: it holds the prompt.
+    /// Omits the canonical request: it holds the prompt.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Prepared").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Identity {
-    /// Without what was asked: it holds the prompt.
+    /// Omits the canonical request: it holds the prompt.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Identity")
@@ -173,29 +172,29 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// An execution, planned: nothing is wrong with it and nothing has happened yet.
+/// A planned execution: it has been validated, and nothing has run yet.
 pub struct Plan {
     /// The model, as the provider names it.
     pub model: String,
-    /// What decides the answer.
+    /// The identity of the answer.
     pub identity: Identity,
-    /// What the node's own `cache` field says.
+    /// The value of the node's own `cache` field.
     pub cache: bool,
-    /// Whether the answer may be shown as it comes.
+    /// True if the answer may be published while it arrives.
     pub deltas: bool,
     /// The mounted secret that the configuration names.
     pub secret_name: Option<String>,
-    /// Whether the model's name can mean another model tomorrow: what is stored
-    /// under it must not live long.
+    /// True if the model's name can refer to another model tomorrow: entries
+    /// stored under it must expire soon.
     pub is_alias: bool,
-    /// Which price counts.
+    /// The price tier.
     pub tier: Tier,
     run: Box<dyn Run>,
 }
 
 impl Plan {
     /// Makes one attempt; may be called again. Dropping the future stops the
-    /// work at once, and nothing is shown after that.
+    /// work at once, and nothing is emitted after that.
     pub fn run<'a>(
         &'a self,
         attempt: Attempt<'a>,
@@ -206,7 +205,7 @@ impl Plan {
 }
 
 impl fmt::Debug for Plan {
-    /// Without the request: it holds the prompt.
+    /// Omits the request: it holds the prompt.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Plan")
@@ -216,7 +215,7 @@ impl fmt::Debug for Plan {
     }
 }
 
-/// A call with the node that runs it, whatever their types.
+/// A call with the node that runs it, type-erased.
 trait Run: Send + Sync {
     fn run<'a>(
         &'a self,

@@ -1,12 +1,12 @@
-//! What a model's name tells: whether it can be one, and whether it can mean
-//! another model tomorrow.
+//! Checks on a model's name: its validity, and whether it can refer to another
+//! model tomorrow.
 //!
-//! The name is otherwise the provider's: never taken apart, never put into a
-//! URL.
+//! Otherwise the name belongs to the provider: it is never split up, nor put
+//! into a URL.
 
 use super::shape::TextRule;
 
-/// What can be a model's name.
+/// The rule for a model's name.
 pub(super) static MODEL_NAME_RULE: TextRule = TextRule {
     pattern: "^[!-~]+$",
     accepts: is_model_name,
@@ -17,11 +17,11 @@ fn is_model_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether the provider moves the name from model to model: its routers, and
-/// names of the forms that it lets its routers have. Too wide rather than too
-/// narrow: what is stored under a moving name merely lives shorter.
+/// Returns true if the provider may move the name to another model: its
+/// routers, and names in the forms that it gives routers. Too broad rather than
+/// too narrow: entries stored under an alias merely expire sooner.
 pub(super) fn is_alias(name: &str) -> bool {
-    // What follows `#` is the deployment that serves the model.
+    // The part after `#` is the deployment that serves the model.
     let model = name.split('#').next().unwrap_or(name);
     let mut segments = model.split('/');
     let last = model.rsplit('/').next().unwrap_or(model);

@@ -1,22 +1,22 @@
-//! Collects everything that is wrong with a call, each with its path, so that
-//! the caller corrects it in one go.
+//! Collects all problems of a call, each with its path, so that the caller can
+//! correct them in one go.
 //!
-//! Bounded: a status travels in an HTTP header. Never quotes a text of the
-//! caller but the names of fields, because a key pasted into the wrong field is
-//! such a text too.
+//! Bounded: a status travels in an HTTP header. Of the caller's text only names
+//! of fields are quoted, because any value may be a key pasted into the wrong
+//! field.
 
 use std::fmt;
 
 use crate::error::{Violation, shorten};
 
-/// How many problems are told one by one.
+/// Maximum problems reported individually.
 const MAX_REPORTED_PROBLEMS: usize = 24;
-/// How much of a foreign name is quoted.
+/// Maximum bytes quoted of a caller's name.
 const QUOTED_BYTES: usize = 64;
-/// How much of a path is told.
+/// Maximum bytes of a reported path.
 const PATH_BYTES: usize = 256;
 
-/// What is wrong so far.
+/// The problems found so far.
 #[derive(Debug, Default)]
 pub struct Problems {
     reported: Vec<Violation>,
@@ -24,7 +24,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Adds a problem: where, and what as a sentence without its subject.
+    /// Adds a problem: its field, and a sentence without its subject.
     pub fn add(&mut self, field: impl fmt::Display, description: impl Into<String>) {
         if self.reported.len() < MAX_REPORTED_PROBLEMS {
             let path = field.to_string();
@@ -34,18 +34,18 @@ impl Problems {
         }
     }
 
-    /// Adds a problem, and gives the proof of it to those who return one.
+    /// Adds a problem, and returns the proof that it was reported.
     pub(super) fn report(&mut self, field: impl fmt::Display, description: String) -> Told {
         self.add(field, description);
         Told
     }
 
-    /// Whether the next problem will only be counted.
+    /// Returns true if further problems will only be counted.
     pub(super) fn is_full(&self) -> bool {
         self.reported.len() == MAX_REPORTED_PROBLEMS
     }
 
-    /// Fine, or everything that is wrong.
+    /// Returns `Ok` if there are no problems, or else all of them.
     pub fn into_result(mut self) -> Result<(), Vec<Violation>> {
         if self.reported.is_empty() {
             return Ok(());
@@ -57,15 +57,15 @@ impl Problems {
     }
 }
 
-/// Something is wrong, and has been told.
+/// Proof that a problem has been reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Told;
 
-/// The way to a value, kept on the stack and written out only for a problem:
+/// The path of a value, kept on the stack and formatted only for a problem:
 /// `config.tools[0].function.name`.
 #[derive(Debug, Clone, Copy)]
 pub enum Path<'a> {
-    /// Where it begins, such as `config`.
+    /// The start of a path, such as `config`.
     Root(&'a str),
     /// A member of an object.
     Member(&'a Path<'a>, &'a str),
@@ -74,12 +74,12 @@ pub enum Path<'a> {
 }
 
 impl<'a> Path<'a> {
-    /// The way to a member.
+    /// Returns the path of a member.
     pub fn member(&'a self, name: &'a str) -> Path<'a> {
         Path::Member(self, name)
     }
 
-    /// The way to an item.
+    /// Returns the path of an item.
     pub fn item(&'a self, index: usize) -> Path<'a> {
         Path::Item(self, index)
     }
@@ -95,12 +95,13 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// A name of the caller's, fit for a message.
+/// Makes a caller's name fit for a message.
 fn printable(name: &str) -> String {
     shorten(name, QUOTED_BYTES).replace(char::is_control, "\u{fffd}")
 }
 
-/// `; did you mean temperature?`, where one of the known names is near.
+/// Returns `; did you mean temperature?` if a known name is similar, or else an
+/// empty text.
 pub(super) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     if given.len() > QUOTED_BYTES {
         return String::new();

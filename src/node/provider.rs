@@ -1,5 +1,5 @@
-//! What the nodes of Fireworks have in common: whom they ask, and how a call is
-//! prepared and made.
+//! The part shared by all Fireworks nodes: the client they call, and the steps
+//! to prepare and run a call.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl Provider {
         Provider { client, base_url }
     }
 
-    /// Prepares a call of an endpoint. Nothing is sent.
+    /// Prepares a call to an endpoint. Nothing is sent.
     pub(super) fn prepare(
         &self,
         settings: &Settings,

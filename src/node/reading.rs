@@ -1,9 +1,9 @@
-//! Reads one value against its [`Shape`]: checks it, brings it into its one
-//! spelling, tells everything that is wrong with it.
+//! Reads one value against its [`Shape`]: validates it, normalises it, and
+//! reports every problem.
 //!
-//! Knows nothing of fields, which `form` does, nor of text that stands for
-//! something else, which `form_text` does. Recursion follows the shape, and
-//! for [`Shape::AnyObject`] the value, which is bounded here.
+//! Fields are handled by `form`, and text that stands for another value by
+//! `form_text`. Recursion follows the shape, and for [`Shape::AnyObject`] the
+//! value, whose depth is limited here.
 
 use serde_json::{Map, Value};
 
@@ -12,11 +12,11 @@ use super::{
     shape::{MAX_INTEGER, Member, Shape, TextRule, number},
 };
 
-/// How deep an object may be whose shape is the caller's.
+/// Maximum depth of an object whose shape is the caller's.
 const DEEPEST: usize = 100;
 
 impl Shape {
-    /// Reads a value as it is.
+    /// Reads a value of its JSON type.
     pub(super) fn read(
         &self,
         value: Value,
@@ -84,7 +84,7 @@ impl Shape {
         format!("must be {}, not {given}", self.words())
     }
 
-    /// Whether the JSON type of a value is this shape's.
+    /// Returns true if the value has a JSON type of this shape.
     fn is_for(&self, value: &Value) -> bool {
         match self {
             Shape::Text { .. } | Shape::Keyword(_) => value.is_string(),
@@ -147,8 +147,8 @@ fn read_list(
     }
 }
 
-/// The keys in order of length, then of bytes: that of their numbers, where they
-/// are numbers.
+/// Reads an object with arbitrary keys. Sorts the keys by length, then by
+/// bytes: numerically, if they are numbers.
 fn read_map(
     key: &TextRule,
     value: &Shape,
@@ -208,7 +208,7 @@ fn read_object(
 }
 
 fn refuse_member(known: &[Member], path: Path<'_>, name: &str, problems: &mut Problems) -> Told {
-    // Looking for a near name costs more than the rest of the reading.
+    // Finding a similar name costs more than the rest of the reading.
     let hint = match problems.is_full() {
         true => String::new(),
         false => did_you_mean(name, known.iter().map(|member| member.name)),
@@ -216,7 +216,7 @@ fn refuse_member(known: &[Member], path: Path<'_>, name: &str, problems: &mut Pr
     problems.report(path, format!("is not known here{hint}"))
 }
 
-/// The whole number that a JSON number is, if it is one and exact.
+/// Returns the integer that a JSON number stands for, if it is exact.
 fn whole(given: &serde_json::Number) -> Option<i64> {
     let whole = given.as_i64().or_else(|| {
         let given = given.as_f64()?;
@@ -225,8 +225,8 @@ fn whole(given: &serde_json::Number) -> Option<i64> {
     (whole.unsigned_abs() <= MAX_INTEGER.unsigned_abs()).then_some(whole)
 }
 
-/// Numbers that came as protobuf doubles back in their one spelling. False
-/// where the value is too deep.
+/// Normalises numbers that arrived as protobuf doubles. Returns false if the
+/// value is too deep.
 fn tidy(value: &mut Value, levels: usize) -> bool {
     match value {
         Value::Number(given) => {

@@ -1,7 +1,7 @@
-//! The node types of a worker: found by name, each behind the same three
-//! questions (its form, is this configuration right, plan this execution).
+//! The node types of a worker, looked up by name; each returns its form, checks
+//! a configuration or plans an execution.
 //!
-//! The object-safe twin of [`Node`] is here and private.
+//! The object-safe counterpart of [`Node`] is here and private.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -26,12 +26,12 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Every node of this crate.
+    /// Registers every node of this crate.
     pub fn new(client: Client) -> Registry {
         Registry::default().with(Fireworks::new(client.clone())).with(ChatFireworks::new(client))
     }
 
-    /// The same, and a node more; it takes the place of one with its name.
+    /// Adds a node; it replaces any node of the same name.
     pub fn with<N: Node>(mut self, node: N) -> Registry {
         let registered =
             Registered(Box::new(Typed { form: Form::new(N::DECLARATION), node: Arc::new(node) }));
@@ -39,7 +39,10 @@ impl Registry {
         self
     }
 
-    /// The node of a type; [`Error::UnknownNodeType`] where there is none.
+    /// Returns the node of a type.
+    ///
+    /// # Errors
+    /// [`Error::UnknownNodeType`].
     pub fn find(&self, node_type: &str) -> Result<&Registered, Error> {
         self.nodes.get(node_type).ok_or_else(|| Error::UnknownNodeType {
             given: node_type.to_owned(),
@@ -47,13 +50,13 @@ impl Registry {
         })
     }
 
-    /// The registered name of a node type, which a caller's text becomes only
-    /// where there is such a node.
+    /// Returns the registered name of a node type: a bounded set, unlike the
+    /// caller's text.
     pub fn name(&self, node_type: &str) -> Option<&'static str> {
         self.nodes.get_key_value(node_type).map(|(name, _)| *name)
     }
 
-    /// The forms, by name.
+    /// Iterates over the forms, by name.
     pub fn forms(&self) -> impl Iterator<Item = &Form> {
         self.nodes.values().map(Registered::form)
     }
@@ -63,13 +66,12 @@ impl Registry {
 pub struct Registered(Box<dyn ErasedNode>);
 
 impl Registered {
-    /// Everything to draw its form.
+    /// Returns everything needed to draw its form.
     pub fn form(&self) -> &Form {
         self.0.form()
     }
 
-    /// Plans an execution, or tells everything that is wrong with it. Does
-    /// nothing yet.
+    /// Plans an execution, or returns every problem with it. Starts no work.
     pub fn plan(
         &self,
         config: Map<String, Value>,
@@ -79,7 +81,7 @@ impl Registered {
         self.0.plan(config, input, output)
     }
 
-    /// Checks a configuration as far as it can be checked without an input.
+    /// Checks a configuration as far as possible without an input.
     pub fn check(&self, config: Map<String, Value>) -> Result<Checked, Vec<Violation>> {
         self.0.check(config)
     }
@@ -91,7 +93,7 @@ impl fmt::Debug for Registered {
     }
 }
 
-/// A configuration that is right.
+/// A valid configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// The model, as the provider names it.
@@ -100,7 +102,7 @@ pub struct Checked {
     pub secret_name: Option<String>,
 }
 
-/// [`Node`], object-safe.
+/// An object-safe [`Node`].
 trait ErasedNode: Send + Sync {
     fn form(&self) -> &Form;
 
@@ -120,8 +122,8 @@ struct Typed<N> {
 }
 
 impl<N: Node> Typed<N> {
-    /// The one way from a configuration to its values: everything that is wrong
-    /// is told at once.
+    /// Reads a configuration into its values; the only way to do so, so that
+    /// all problems are reported at once.
     fn read(
         &self,
         config: Map<String, Value>,

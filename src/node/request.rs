@@ -1,10 +1,9 @@
-//! What the nodes of Fireworks share: their typed configuration, the rules
-//! between its fields, and the request they make of it.
+//! The part shared by all Fireworks nodes: their typed configuration and the
+//! request built from it.
 //!
-//! The request is written so that its head is everything that decides the
-//! answer, in one spelling, and its tail everything that does not. The head is
-//! the execution's identity: what the cache distinguishes and what is sent
-//! cannot drift apart.
+//! The head of the request is everything that decides the answer, normalised,
+//! and its tail everything that does not. The head is the execution's identity:
+//! the cache key and the sent request cannot drift apart.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -22,23 +21,23 @@ use crate::{
     price::Tier,
 };
 
-/// The typed configuration of a node of Fireworks.
+/// The typed configuration of a Fireworks node.
 #[derive(Debug)]
 pub(super) struct Settings {
     /// The model's name.
     pub(super) model: String,
-    /// Whether the answer may be shown as it comes.
+    /// True if the answer may be published while it arrives.
     pub(super) streaming: bool,
-    /// Which price counts.
+    /// The price tier.
     pub(super) tier: Tier,
     choices: u32,
     logprobs: bool,
-    /// What is sent besides, in one spelling and order.
+    /// The other parameters to send, normalised and ordered.
     parameters: Vec<(&'static Field, Value)>,
 }
 
 impl Settings {
-    /// From values without problems.
+    /// Builds the settings from values without problems.
     pub(super) fn new(mut values: Values<'_>) -> Settings {
         super::canonical::canonicalise(&mut values);
         let model = values.take_text("modelName").unwrap_or_default();
@@ -82,7 +81,7 @@ pub(super) fn write(
 ) -> Written {
     let mut body = Body::new(text_bytes(input) + 1024);
     // First, where no parameter can be: an answer that the worker checks must
-    // not be taken for one that merely had the same `response_format`.
+    // not be mistaken for one that merely had the same `response_format`.
     body.output_format(output);
     body.member("model", &settings.model);
     match (endpoint, input) {
@@ -102,7 +101,7 @@ pub(super) fn write(
     }
 }
 
-/// The JSON object under way: everything but its closing brace.
+/// The JSON object under construction: everything but its closing brace.
 struct Body(Vec<u8>);
 
 impl Body {
@@ -114,7 +113,7 @@ impl Body {
         self.0.extend_from_slice(json.as_bytes());
     }
 
-    /// `name` needs no escapes.
+    /// Writes a key, which must not need escapes.
     fn name(&mut self, name: &str) {
         self.0.push(if self.0.is_empty() { b'{' } else { b',' });
         self.0.push(b'"');
@@ -147,8 +146,8 @@ impl Body {
             OutputFormat::Json { schema: Some(schema) } => {
                 self.name("response_format");
                 self.raw(r#"{"type":"json_schema","json_schema":{"name":"output","schema":"#);
-                // As the caller wrote it: the order of its properties is the
-                // order in which the model writes them.
+                // As the caller wrote it: the model writes the properties in
+                // the order of the schema.
                 self.raw(schema.text());
                 self.raw("}}");
             }
@@ -156,7 +155,7 @@ impl Body {
     }
 }
 
-/// About how long the input is.
+/// Estimates the length of the input in bytes.
 fn text_bytes(input: &Input) -> usize {
     let part_bytes = |part: &Part| match part {
         Part::Empty => 0,

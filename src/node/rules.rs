@@ -1,6 +1,5 @@
-//! What the declarations of Fireworks' parameters cannot say of one alone: which
-//! exclude each other, which need each other, and which do not go with what is
-//! asked.
+//! Rules between Fireworks' parameters, beyond the declarations of each: fields
+//! that exclude or need each other, or that do not fit the request.
 
 use serde_json::Value;
 
@@ -12,7 +11,7 @@ use super::{
 };
 use crate::output::OutputFormat;
 
-/// Two spellings of one thing each.
+/// Pairs of spellings for the same thing.
 const EXCLUSIVE: [(&str, &str); 5] = [
     ("maxTokens", "maxCompletionTokens"),
     ("reasoningEffort", "thinking"),
@@ -21,10 +20,10 @@ const EXCLUSIVE: [(&str, &str); 5] = [
     ("toolChoice", "functionCall"),
 ];
 
-/// What is checked of one value.
+/// A check of one value.
 type Check = fn(&Value, Path<'_>, &mut Problems);
 
-/// The rules of every node of Fireworks.
+/// Applies the rules of every Fireworks node.
 pub(super) fn check(values: &Values<'_>, asked: Asked<'_>, problems: &mut Problems) {
     let config = Path::Root("config");
     for (one, other) in EXCLUSIVE {
@@ -48,8 +47,8 @@ pub(super) fn check(values: &Values<'_>, asked: Asked<'_>, problems: &mut Proble
     }
 }
 
-/// Tells which of these fields are given although the input is of the other
-/// kind.
+/// Reports each of these fields that is given, for `why`: the input is of the
+/// other kind.
 pub(super) fn refuse(fields: &[Field], values: &Values<'_>, why: &str, problems: &mut Problems) {
     let config = Path::Root("config");
     for field in fields {

@@ -1,66 +1,65 @@
-//! What a value may look like: one description from which come its check
-//! (`reading`), its JSON Schema, its type in a form, and the words of a refusal.
+//! The shape of a value: one description from which its validation (`reading`),
+//! its JSON Schema, its type in a form and the text of a refusal follow.
 //!
-//! A closed set on purpose: every kind of value that a field can hold is here.
+//! A closed set on purpose: it lists every kind of value that a field can hold.
 
 use serde_json::{Map, Value, json};
 
-/// The largest whole number that every JSON reader and writer keeps exactly:
+/// The largest integer that every JSON reader and writer keeps exactly:
 /// protobuf carries numbers as doubles.
 pub const MAX_INTEGER: i64 = (1 << 53) - 1;
 
-/// What a value may look like.
+/// The shape of a value.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     /// Text.
     Text {
-        /// The longest allowed, in bytes.
+        /// Maximum length, in bytes.
         most_bytes: usize,
-        /// What it must be like besides.
+        /// A further rule, if any.
         rule: Option<&'static TextRule>,
     },
     /// One of a few words.
     Keyword(&'static [&'static str]),
-    /// A finite number between two bounds, both allowed; infinite where there is
-    /// none.
+    /// A finite number between two inclusive bounds; an infinite bound is none.
     Number {
-        /// The smallest.
+        /// The lower bound.
         minimum: f64,
-        /// The largest.
+        /// The upper bound.
         maximum: f64,
     },
-    /// A whole number between two bounds, both allowed.
+    /// An integer between two inclusive bounds.
     Integer {
-        /// The smallest, [`-MAX_INTEGER`](MAX_INTEGER) where there is none.
+        /// The lower bound; [`-MAX_INTEGER`](MAX_INTEGER) if there is none.
         minimum: i64,
-        /// The largest, [`MAX_INTEGER`] where there is none.
+        /// The upper bound; [`MAX_INTEGER`] if there is none.
         maximum: i64,
     },
     /// True or false.
     Boolean,
-    /// True or false, or, as visual flows store it, a reference to another node:
-    /// true unless it is empty.
+    /// True or false, or, as visual flows store it, a reference to another
+    /// node: true unless empty.
     Switch,
     /// A list.
     List {
-        /// What its items look like.
+        /// The shape of its items.
         of: &'static Shape,
-        /// How many there may be.
+        /// Maximum items.
         most: usize,
     },
-    /// An object with any keys of a kind; their order means nothing.
+    /// An object with arbitrary keys of one kind, in no significant order.
     Map {
-        /// What its keys are like.
+        /// The rule for its keys.
         key: &'static TextRule,
-        /// What its values look like.
+        /// The shape of its values.
         value: &'static Shape,
     },
-    /// An object with these members and no other.
+    /// An object with these members only.
     Object(&'static [Member]),
-    /// Any object, its key order kept: a JSON Schema that the model reads.
+    /// Any object, with its key order kept: a JSON Schema that the model reads.
     AnyObject,
-    /// One of several shapes, told apart by their JSON type. Form text is the
-    /// first of them that it can be read as.
+    /// One of several shapes, distinguished by their JSON type. Form text is
+    /// read as the first shape that fits.
     OneOf {
         /// The type in a form.
         form: &'static str,
@@ -69,15 +68,15 @@ pub enum Shape {
     },
 }
 
-/// What a text must be like.
+/// A rule for a text.
 #[derive(Debug)]
 pub struct TextRule {
-    /// The same as `accepts`, as a regular expression for the JSON Schema; empty
-    /// where everything is accepted.
+    /// The equivalent of `accepts` as a regular expression, for the JSON
+    /// Schema; empty if everything is accepted.
     pub pattern: &'static str,
-    /// Whether a text is like that.
+    /// Returns true if a text meets the rule.
     pub accepts: fn(&str) -> bool,
-    /// What a text must be, in words that follow "must be".
+    /// A description that follows the words "must be".
     pub words: &'static str,
 }
 
@@ -86,34 +85,34 @@ pub struct TextRule {
 pub struct Member {
     /// Its key, as the provider spells it.
     pub name: &'static str,
-    /// What its value looks like.
+    /// The shape of its value.
     pub shape: Shape,
-    /// Whether it must be there.
+    /// True if it must be present.
     pub required: bool,
 }
 
 impl Member {
-    /// A member that must be there.
+    /// Creates a required member.
     pub const fn required(name: &'static str, shape: Shape) -> Member {
         Member { name, shape, required: true }
     }
 
-    /// A member that may be left out.
+    /// Creates an optional member.
     pub const fn optional(name: &'static str, shape: Shape) -> Member {
         Member { name, shape, required: false }
     }
 }
 
 impl Shape {
-    /// Text of any length and kind.
+    /// Any text.
     pub const TEXT: Shape = Shape::Text { most_bytes: usize::MAX, rule: None };
 
-    /// Text like this, at most so many bytes long.
+    /// Creates a text that meets a rule, of at most `most_bytes` bytes.
     pub const fn text(most_bytes: usize, rule: &'static TextRule) -> Shape {
         Shape::Text { most_bytes, rule: Some(rule) }
     }
 
-    /// The type in a form, as the public API names it.
+    /// Returns the type in a form, as the public API names it.
     pub fn form_type(&self) -> &'static str {
         match self {
             Shape::Text { .. } => "string",
@@ -130,7 +129,7 @@ impl Shape {
         }
     }
 
-    /// The smallest and the largest number allowed, where there are bounds.
+    /// Returns the smallest and the largest number allowed, if bounded.
     pub fn bounds(&self) -> (Option<f64>, Option<f64>) {
         match *self {
             Shape::Number { minimum, maximum } => {
@@ -144,7 +143,7 @@ impl Shape {
         }
     }
 
-    /// The words that may be chosen from.
+    /// Returns the words to choose from, if any.
     pub fn options(&self) -> &'static [&'static str] {
         match self {
             Shape::Keyword(words) => words,
@@ -152,7 +151,7 @@ impl Shape {
         }
     }
 
-    /// What a value must be, in words that follow "must be".
+    /// Returns a description that follows the words "must be".
     pub(super) fn words(&self) -> String {
         match self {
             Shape::Text { rule: Some(rule), .. } => rule.words.to_owned(),
@@ -180,14 +179,14 @@ impl Shape {
         }
     }
 
-    /// The shape as JSON Schema. What it allows is accepted; that form text is
-    /// accepted too is not in it.
+    /// Returns the shape as JSON Schema. Everything it allows is accepted; form
+    /// text, which is accepted too, is not covered.
     pub(super) fn json_schema(&self) -> Value {
         match self {
             Shape::Text { rule: None, .. } => json!({"type": "string"}),
             Shape::Text { rule: Some(rule), most_bytes } => {
                 let mut schema = json!({"type": "string", "pattern": rule.pattern});
-                // Where there is a bound, the rule allows ASCII only: bytes are
+                // A rule with a length limit allows ASCII only: bytes are
                 // characters.
                 if *most_bytes < usize::MAX {
                     schema["maxLength"] = json!(most_bytes);
@@ -251,8 +250,8 @@ fn object_schema(members: &[Member]) -> Value {
     schema
 }
 
-/// A number as JSON, in its one spelling: whole where it is whole, so that 1,
-/// 1.0 and 1e0 are the same text. Not for infinities.
+/// Writes a finite number as normalised JSON: an integer if it is whole, so
+/// that 1, 1.0 and 1e0 become the same text.
 pub(super) fn number(number: f64) -> Value {
     if number.fract() == 0.0 && number.abs() <= MAX_INTEGER as f64 {
         Value::from(number as i64)

@@ -1,5 +1,5 @@
-//! The values of a configuration, read and in their one spelling: what a node
-//! makes its typed configuration from.
+//! The values of a configuration, validated and normalised: the source of a
+//! node's typed configuration.
 
 use serde_json::Value;
 
@@ -9,14 +9,15 @@ use super::{field::Field, form::Form};
 #[derive(Debug)]
 pub struct Values<'a> {
     form: &'a Form,
-    /// Few of many fields, so a list that is searched, not a slot per field.
+    /// Few of many fields are given, so a list that is searched, not a slot per
+    /// field.
     given: Vec<Given>,
 }
 
 #[derive(Debug)]
 struct Given {
     position: usize,
-    /// Absent where what was given is wrong.
+    /// Absent if the given value is invalid.
     value: Option<Value>,
 }
 
@@ -33,12 +34,12 @@ impl<'a> Values<'a> {
         self.given.iter().any(|given| given.position == position)
     }
 
-    /// Whether a field was given, rightly or wrongly, or has a default.
+    /// Returns true if a field was given, validly or not, or has a default.
     pub fn is_given(&self, name: &str) -> bool {
         self.index(name).is_some()
     }
 
-    /// Takes a text, where it was given.
+    /// Takes a text, if given.
     pub fn take_text(&mut self, name: &str) -> Option<String> {
         match self.take(name)? {
             Value::String(text) => Some(text),
@@ -46,22 +47,22 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Takes a bool, where it was given.
+    /// Takes a boolean, if given.
     pub fn take_boolean(&mut self, name: &str) -> Option<bool> {
         self.take(name)?.as_bool()
     }
 
-    /// A number, where it was given.
+    /// Returns a number, if given.
     pub fn number(&self, name: &str) -> Option<f64> {
         self.get(name)?.as_f64()
     }
 
-    /// A whole number, where it was given.
+    /// Returns an integer, if given.
     pub fn integer(&self, name: &str) -> Option<i64> {
         self.get(name)?.as_i64()
     }
 
-    /// A bool, where it was given.
+    /// Returns a boolean, if given.
     pub fn boolean(&self, name: &str) -> Option<bool> {
         self.get(name)?.as_bool()
     }
@@ -75,7 +76,7 @@ impl<'a> Values<'a> {
         self.given.swap_remove(index).value
     }
 
-    /// Puts a value in a field's place, whatever was there.
+    /// Sets a field's value, replacing any other.
     pub(super) fn put(&mut self, name: &str, value: Value) {
         self.take(name);
         let position = self.form.position(name);
@@ -85,8 +86,8 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// What is left, in the order of the form, so that neither the order nor the
-    /// spelling of a configuration is seen any more.
+    /// Returns the remaining values in the order of the form, so that neither
+    /// the order nor the spelling of a configuration matters from here on.
     pub(super) fn into_fields(mut self) -> impl Iterator<Item = (&'static Field, Value)> {
         self.given.sort_unstable_by_key(|given| given.position);
         let form = self.form;

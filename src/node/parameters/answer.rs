@@ -1,11 +1,11 @@
-//! What form the answer takes, and what comes with it.
+//! The form of the answer, and the data that accompanies it.
 
 use crate::node::{
     field::{Class, Field, Literal, words},
     shape::{Member, Shape},
 };
 
-/// A JSON Schema; Fireworks takes it as an object or as text.
+/// A JSON Schema; Fireworks accepts it as an object or as text.
 const SCHEMA: Shape = Shape::OneOf { form: "json", shapes: &[Shape::AnyObject, Shape::TEXT] };
 
 const RESPONSE_FORMAT: Shape = Shape::Object(&[
@@ -22,7 +22,7 @@ const RESPONSE_FORMAT: Shape = Shape::Object(&[
     Member::optional("grammar", Shape::TEXT),
 ]);
 
-/// The answer's form and company.
+/// The answer's form and accompanying data.
 pub(in crate::node) static ANSWER: &[Field] = &[
     Field::integer("n", 1, 128, words("Answers", "답변 수"))
         .help(

@@ -1,8 +1,9 @@
 //! The provider's parameters, each declared once, in groups that nodes share.
 //!
-//! From the provider's request schemas as of 2026-10: types, ranges and which of
-//! them decide the answer. Only what is here is ever sent. `stream` and
-//! `stream_options` are the worker's own, `messages` and `prompt` the input's.
+//! Taken from the provider's request schemas as of 2026-10: types, ranges and
+//! the effect on the answer. Only parameters declared here are ever sent. The
+//! worker sets `stream` and `stream_options` itself; `messages` and `prompt`
+//! come from the input.
 
 mod answer;
 mod prompt;
@@ -22,7 +23,7 @@ use super::{
     shape::Shape,
 };
 
-/// What a credential for Fireworks consists of.
+/// The fields of a Fireworks credential.
 pub(super) const CREDENTIAL: &[CredentialField] = &[CredentialField {
     name: "api_key",
     label: words("Fireworks API key", "Fireworks API 키"),
@@ -41,7 +42,7 @@ pub(super) const MODEL_NAME: Field =
         .required()
         .basic();
 
-/// How freely the model chooses.
+/// The sampling temperature.
 pub(super) const TEMPERATURE: Field =
     Field::number("temperature", 0.0, 2.0, words("Temperature", "온도"))
         .help(

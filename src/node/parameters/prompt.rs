@@ -1,4 +1,4 @@
-//! What becomes of the prompt on its way to the model.
+//! The treatment of the prompt on its way to the model.
 
 use crate::node::{
     field::{Field, Literal, words},

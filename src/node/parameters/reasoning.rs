@@ -1,5 +1,5 @@
-//! How much the model thinks, and what it is told of earlier thoughts; and the
-//! guess at its answer that saves time.
+//! The extent of the model's reasoning, its access to earlier reasoning, and
+//! the prediction of its answer that saves time.
 
 use crate::node::{
     field::{Field, words},

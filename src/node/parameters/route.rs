@@ -1,4 +1,4 @@
-//! Which way the request takes and who is billed: never what the answer is.
+//! Routing and billing of the request: never a part of the answer.
 
 use crate::node::{
     field::{Class, Field, words},

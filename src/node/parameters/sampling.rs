@@ -1,4 +1,4 @@
-//! How the next token is chosen, and how many there are.
+//! The number of tokens, and the sampling of each.
 
 use crate::node::{
     field::{Field, Literal, words},

@@ -1,4 +1,4 @@
-//! What the model may call. Chat only.
+//! The tools that the model may call. Chat only.
 
 use crate::node::{
     field::{Field, Literal, words},

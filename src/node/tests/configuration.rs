@@ -1,4 +1,4 @@
-//! What a configuration may say, and what becomes of it.
+//! Valid configurations and their effect.
 
 use super::*;
 

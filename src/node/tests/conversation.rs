@@ -1,4 +1,4 @@
-//! What an input may say.
+//! Valid and invalid inputs.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What decides an answer, and what does not.
+//! The fields that decide an answer, and those that do not.
 
 use proptest::prelude::*;
 
@@ -112,7 +112,8 @@ fn absent_sampling_is_not_the_same_as_the_usual_default() {
     }
 }
 
-/// One of the values of a few fields, each in one of its spellings.
+/// Generates configurations of a few fields, each with one of its values in one
+/// of its spellings.
 fn configurations() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
     let samples: Vec<_> = samples()
         .into_iter()
@@ -129,7 +130,7 @@ fn configurations() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
     })
 }
 
-/// The provider's spelling, where there is one.
+/// Returns the provider's spelling, if there is one.
 fn snake_case(name: &str) -> &str {
     let field = parameter(name);
     field.and_then(|field| field.wire).unwrap_or(name)
@@ -141,7 +142,7 @@ fn parameter(name: &str) -> Option<Field> {
     groups.into_iter().flatten().find(|field| field.name == name).copied()
 }
 
-/// A value as a form stores it.
+/// Returns a value as a form stores it.
 fn as_form_text(value: &Value) -> Value {
     match value {
         Value::String(_) => value.clone(),
@@ -159,7 +160,7 @@ proptest! {
         let respelled: Map<String, Value> = shuffled.iter().enumerate().map(|(index, (name, value))| {
             let bits = seed.rotate_right(2 * index as u32);
             let name = if bits & 1 == 0 { *name } else { snake_case(name) };
-            // Text of a speculation or of a stop sequence is taken as it is.
+            // Text of a speculation or of a stop sequence is used verbatim.
             let literal = ["speculation", "stop", "cache"].contains(&name);
             let value = if bits & 2 == 0 || literal { value.clone() } else { as_form_text(value) };
             (name.to_owned(), value)

@@ -1,4 +1,5 @@
-//! What every node keeps: tables and properties over configurations and inputs.
+//! The rules that hold for every node: tables and properties over
+//! configurations and inputs.
 
 use std::sync::LazyLock;
 
@@ -16,7 +17,7 @@ mod refusals;
 mod requests;
 mod samples;
 
-/// Made once: a client reads the machine's TLS roots.
+/// Created once: a client reads the machine's TLS roots.
 static CLIENT: LazyLock<Client> =
     LazyLock::new(|| Client::new(ClientConfig::default()).expect("a client"));
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::new(CLIENT.clone()));
@@ -36,7 +37,7 @@ pub(super) fn user(text: &str) -> Message {
     Message { role: "user".to_owned(), content: text.to_owned(), ..Message::default() }
 }
 
-/// A plan of a node with the model `m`, these further fields, and a prompt.
+/// Plans a node with the model `m`, these further fields, and a prompt.
 pub(super) fn plan(node_type: &str, fields: Value) -> Plan {
     planned(node_type, fields, prompt(), &OutputFormat::Text).expect("nothing wrong")
 }
@@ -53,7 +54,7 @@ pub(super) fn planned(
     node.plan(fields, input, output)
 }
 
-/// Everything that is wrong, each as `path description`.
+/// Returns every problem, each as `path description`.
 pub(super) fn problems(node_type: &str, fields: Value, input: Input) -> Vec<String> {
     match planned(node_type, fields, input, &OutputFormat::Text) {
         Ok(_) => Vec::new(),
@@ -64,7 +65,7 @@ pub(super) fn problems(node_type: &str, fields: Value, input: Input) -> Vec<Stri
     }
 }
 
-/// The identity as JSON: its closing brace is not in it.
+/// Returns the identity as JSON: its text lacks the closing brace.
 pub(super) fn canonical(plan: &Plan) -> Value {
     let text = format!("{}}}", canonical_text(plan));
     serde_json::from_str(&text).expect("JSON")

@@ -1,4 +1,4 @@
-//! A second kind of node is one file and one line: this is the file, and it
+//! A second kind of node takes one file and one line: this is the file, and it
 //! never calls Fireworks.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::{
     price::Tier,
 };
 
-/// Says its prompt several times.
+/// Repeats its prompt several times.
 struct Echo;
 
 struct EchoConfig {

@@ -1,4 +1,4 @@
-//! What is told about a configuration that is wrong.
+//! The problems reported for an invalid configuration.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is sent.
+//! The requests that are sent.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use crate::{
     output::Schema,
 };
 
-/// The request of a node for a configuration.
+/// Returns the request of a node for a configuration.
 fn request(node_type: &str, fields: Value, input: Input, output: &OutputFormat) -> Request {
     let form = REGISTRY.find(node_type).expect("a node").form();
     let mut fields = config(fields);
@@ -76,7 +76,8 @@ fn the_client_learns_how_many_answers_and_whether_logprobs_come() {
     assert_eq!(of(json!({"logprobs": 0})), (1, true));
 }
 
-/// Every key of the provider's schema, at any depth; no null anywhere.
+/// Asserts that every key is in the provider's schema, at any depth, and that
+/// nothing is null.
 fn assert_known(value: &Value, path: &str) {
     match value {
         Value::Null => panic!("{path} is null"),

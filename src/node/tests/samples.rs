@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// For each field of `chatFireworks` some values, no two of which mean the same,
-/// nor the same as leaving it out.
+/// Returns values for each field of `chatFireworks`, no two of which are
+/// equivalent to each other or to leaving it out.
 pub(super) fn samples() -> Vec<(&'static str, Vec<Value>)> {
     let tool = |name: &str| json!([{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}]);
     vec![
