@@ -39,7 +39,7 @@ pub(super) struct PreparedExecution {
     own_credential: bool,
     /// The permitted use of the cache.
     pub(super) mode: CacheMode,
-    /// The storage of the answer, if caching was requested.
+    /// Storage settings for the answer, if caching was requested.
     pub(super) storage: Option<Storage>,
     /// The idempotency key, with the hash of the request it stands for.
     pub(super) idempotency: Option<Idempotency>,

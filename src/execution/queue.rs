@@ -28,7 +28,7 @@ pub struct Queued {
 /// An event of a queued call.
 #[derive(Debug)]
 pub enum QueueEvent {
-    /// A slot is free and taken.
+    /// Admitted: it now holds a slot.
     Admitted(Permit),
     /// Still queued after the progress interval.
     Progress(Output),
@@ -45,7 +45,7 @@ impl Executor {
 }
 
 impl Queued {
-    /// Returns the next event; poll until it admits the call or fails. Cancel safe.
+    /// Returns the next event; called until it admits the call or fails. Cancel safe.
     pub async fn next(&mut self) -> Result<QueueEvent, Error> {
         let alarm = tokio::select! {
             biased;

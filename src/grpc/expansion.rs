@@ -21,8 +21,8 @@ use prost_types::{
     field_descriptor_proto::{Label, Type},
 };
 
-/// A request may grow by this factor in memory, plus a constant number of bytes;
-/// the frame and the node's own copy each stay below one more.
+/// A request may grow by this factor in memory, plus a constant number of bytes. The
+/// frame itself and the node's own copy are not included.
 const TIMES: u64 = 7;
 const BESIDES: u64 = 640 << 10;
 /// prost refuses deeper nesting.

@@ -82,10 +82,10 @@ impl Service {
         let mut arrival = arrival(&request).map_err(refuse)?;
         let cut_at = request.extensions().get::<CutAt>().copied();
         let mut message = request.into_inner();
-        let (door, context) = RequestDecoder::open(message.take_context());
+        let (decoder, context) = RequestDecoder::open(message.take_context());
         let record = self.executor.record(message.node_type(), context.clone(), arrival.arrived);
         let begin = move |executor: &Arc<Executor>, permit, message, arrival, record| {
-            let mut session = begin(executor, permit, message, door, arrival, record)?;
+            let mut session = begin(executor, permit, message, decoder, arrival, record)?;
             if let Some(CutAt(at)) = cut_at {
                 session.end_before(at);
             }
@@ -124,8 +124,8 @@ impl Service {
     }
 
     /// Sends the response head with the first event: a call that fails before then
-    /// ends without one, and gRPC clients may retry it transparently. The rest of
-    /// the stream is on a lease until the call's deadline.
+    /// ends without a head, so gRPC clients may retry it transparently. The rest of
+    /// the stream is lent until the call's deadline.
     async fn answer(&self, mut session: Box<Session>) -> Result<Response<Events>, Status> {
         let first = respond(&mut session).await.transpose()?;
         let (deadline, error) = session.deadline();
@@ -145,8 +145,8 @@ impl Service {
         record: CallRecord,
         begin: Begin,
     ) -> Result<Response<Events>, Status> {
-        let (news, record) = record.after(queued.next().await).map_err(refuse)?;
-        match news {
+        let (first, record) = record.after(queued.next().await).map_err(refuse)?;
+        match first {
             QueueEvent::Admitted(permit) => {
                 drop(queued);
                 self.answer(begin(permit, record).map_err(refuse)?).await
@@ -224,8 +224,8 @@ impl WorkerService for Service {
         &self,
         request: Request<ExecuteNodeRequest>,
     ) -> Result<Response<Events>, Status> {
-        self.take(request, |executor, permit, message, door, arrival, record| {
-            let execute_request = door.execute_request(message, record.context(), arrival);
+        self.take(request, |executor, permit, message, decoder, arrival, record| {
+            let execute_request = decoder.execute_request(message, record.context(), arrival);
             let (execute_request, record) = record.after(execute_request)?;
             executor.execute(permit, execute_request, record)
         })
@@ -236,8 +236,8 @@ impl WorkerService for Service {
         &self,
         request: Request<AttachExecutionRequest>,
     ) -> Result<Response<Events>, Status> {
-        self.take(request, |executor, permit, message, door, arrival, record| {
-            let attach_request = door.attach_request(message, record.context(), arrival);
+        self.take(request, |executor, permit, message, decoder, arrival, record| {
+            let attach_request = decoder.attach_request(message, record.context(), arrival);
             let (attach_request, record) = record.after(attach_request)?;
             executor.attach(permit, attach_request, record)
         })
@@ -259,7 +259,7 @@ impl WorkerService for Service {
     ) -> Result<Response<CheckNodeResponse>, Status> {
         let arrival = arrival(&request).map_err(refuse)?;
         let mut message = request.into_inner();
-        let (door, context) = RequestDecoder::open(message.context.take());
+        let (decoder, context) = RequestDecoder::open(message.context.take());
         let tenant = &context.tenant;
         let bytes = arrival.request_bytes;
         let entry = self.executor.admit(&arrival.caller, tenant, bytes);
@@ -272,7 +272,7 @@ impl WorkerService for Service {
             }
         };
         let metrics = &self.executor.metrics;
-        let check = guarded(metrics, || door.check(message, arrival));
+        let check = guarded(metrics, || decoder.check(message, arrival));
         let checking = self.executor.check(check.map_err(refuse)?);
         let checked = AssertUnwindSafe(checking).catch_unwind().await;
         let findings = checked.unwrap_or_else(|_panic| {

@@ -1,5 +1,5 @@
 //! Builds the worker's fleet from the configuration, and waits for its Redis before
-//! the ports are bound. The protocol itself is in `fleet`.
+//! the ports are bound. The protocol itself is in `crate::fleet`.
 
 use std::time::Duration;
 

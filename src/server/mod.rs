@@ -316,8 +316,8 @@ fn watch(executor: &Executor, config: &Config) {
     let Executor { metrics, admission, lifecycle, flights, telemetry, .. } = executor;
     let dropped = telemetry.pipeline().dropped.clone();
     metrics.watch_dropped(Signal::Traces, move || dropped.spans());
-    let places = || admission.clone();
-    let (limit, taken, queued) = (places(), places(), places());
+    let slots = || admission.clone();
+    let (limit, taken, queued) = (slots(), slots(), slots());
     metrics.watch_admission(
         move || limit.limit() as u64,
         move || taken.taken() as u64,
@@ -400,11 +400,11 @@ fn admin_pages(lifecycle: Lifecycle, metrics: Metrics) -> Router {
             }
         }
     };
-    let figures = move || async move { ([(CONTENT_TYPE, Metrics::PAGE_TYPE)], metrics.page()) };
+    let page = move || async move { ([(CONTENT_TYPE, Metrics::PAGE_TYPE)], metrics.page()) };
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(figures))
+        .route("/metrics", get(page))
 }
 
 async fn stop(executor: &Executor, health: &HealthReporter, limits: DrainLimits) {

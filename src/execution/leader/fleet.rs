@@ -148,9 +148,9 @@ impl LeaderJob {
             // Published output belongs to one run: no recording may continue it.
             options.may_read &= !publisher.has_shown();
             options.may_lead = publisher.may_restart();
-            let boarding = fleet.acquire(flight_key, options, &publisher.subject()).await;
-            self.count(executor, &options, &boarding);
-            match boarding {
+            let acquired = fleet.acquire(flight_key, options, &publisher.subject()).await;
+            self.count(executor, &options, &acquired);
+            match acquired {
                 Acquired::Cached(recording) => return Ok(LeaderOutcome::Found(recording)),
                 Acquired::Leader(lease) => {
                     // The successor of a lost leader owns the key from now on.
@@ -191,15 +191,15 @@ impl LeaderJob {
         claim.filter(|_| options.joins_completed || options.known.is_some())
     }
 
-    fn count(&self, executor: &Executor, options: &AcquireOptions, boarding: &Acquired) {
-        let came_to = match boarding {
+    fn count(&self, executor: &Executor, options: &AcquireOptions, acquired: &Acquired) {
+        let result = match acquired {
             Acquired::Cached(_) => LookupResult::Hit,
             Acquired::Unavailable => LookupResult::Failed,
             _ => LookupResult::Miss,
         };
         // A repeated acquisition has already been counted.
         if options.may_read && options.known.is_none() {
-            executor.metrics.looked_up(Tier::Redis, came_to);
+            executor.metrics.looked_up(Tier::Redis, result);
         }
     }
 
@@ -291,11 +291,11 @@ async fn claim(
 
 async fn found(executor: &Executor, fleet: &Fleet, flight_key: FlightKey) -> Option<LeaderOutcome> {
     let found = fleet.recording(flight_key).await;
-    let came_to = match &found {
+    let result = match &found {
         Ok(recording) => LookupResult::found(recording.is_some()),
         Err(_) => LookupResult::Failed,
     };
-    executor.metrics.looked_up(Tier::Redis, came_to);
+    executor.metrics.looked_up(Tier::Redis, result);
     found.ok().flatten().map(|recording| LeaderOutcome::Found(Box::new(recording)))
 }
 

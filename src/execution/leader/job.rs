@@ -48,7 +48,7 @@ pub(crate) struct LeaderJob {
     pub(crate) fingerprint: Fingerprint,
     /// The required form of the answer.
     pub(crate) output: OutputFormat,
-    /// The storage of the answer, if caching was requested.
+    /// Storage settings for the answer, if caching was requested.
     pub(crate) storage: Option<Storage>,
     /// The slot of the leading execution, held until the flight completes, even
     /// after its caller has gone.

@@ -1,5 +1,5 @@
-//! The leader's side of a flight: attempts at the provider, the fleet's lease,
-//! the check of the answer, and what is stored of it.
+//! The leader's side of a flight: provider requests, the fleet's lease, and the
+//! validation and storage of the answer.
 
 mod fleet;
 mod job;

@@ -1,4 +1,4 @@
-//! Relays the events of a flight led by another worker to the subscribers here.
+//! Relays the events of a flight that another worker leads to the subscribers here.
 
 use tokio::time::Instant;
 

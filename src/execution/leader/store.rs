@@ -11,7 +11,7 @@ use crate::{
     recording::{Key, Recording},
 };
 
-/// The storage of an execution's answer.
+/// Storage settings for an execution's answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Storage {
     /// The cache key.
@@ -28,11 +28,11 @@ impl Executor {
     /// Stores a recording in memory, or returns the reason it was not stored.
     pub(crate) fn store(&self, storage: &Storage, recording: &Arc<Recording>) -> Stored {
         let stored = storage.store(&self.memory, recording);
-        let told = match stored {
+        let result = match stored {
             Stored::Stored => Store::Stored,
             Stored::NotStored(reason) => Store::NotStored(reason),
         };
-        self.metrics.stored(Tier::Memory, told);
+        self.metrics.stored(Tier::Memory, result);
         stored
     }
 }

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_is_told_by_the_conventions_and_without_the_key() {
+    fn a_conversation_follows_the_conventions_without_the_key() {
         let request = json!({
             "messages": [
                 {"role": "system", "content": "Be kind to fw_canary."},
@@ -230,7 +230,7 @@ mod tests {
                 {"role": "tool", "tool_call_id": "1", "content": "a cat"},
             ],
         });
-        let told = input(request.to_string().as_bytes(), 4096, &key()).expect("a conversation");
+        let content = input(request.to_string().as_bytes(), 4096, &key()).expect("a conversation");
         let expected = json!([
             {"role": "system", "parts": [{"type": "text", "content": "Be kind to [REDACTED]."}]},
             {"role": "user", "parts": [
@@ -245,8 +245,8 @@ mod tests {
                 {"type": "tool_call_response", "id": "1", "response": "a cat"},
             ]},
         ]);
-        let read: Value = serde_json::from_str(&told.text).expect("JSON");
-        assert_eq!((read, told.cut), (expected, false));
+        let read: Value = serde_json::from_str(&content.text).expect("JSON");
+        assert_eq!((read, content.cut), (expected, false));
     }
 
     #[test]
@@ -257,16 +257,16 @@ mod tests {
             {"role": "user", "content": "later"},
         ]});
         for bytes in [0, 1, 63, 64, 65, 200, 1000] {
-            let told = input(request.to_string().as_bytes(), bytes, &key()).expect("some");
-            assert!(told.cut && !told.text.contains("later"));
-            assert!(told.text.len() <= bytes + Room::FRAME, "{bytes}: {}", told.text.len());
-            serde_json::from_str::<Value>(&told.text).expect("JSON");
+            let content = input(request.to_string().as_bytes(), bytes, &key()).expect("some");
+            assert!(content.cut && !content.text.contains("later"));
+            assert!(content.text.len() <= bytes + Room::FRAME, "{bytes}: {}", content.text.len());
+            serde_json::from_str::<Value>(&content.text).expect("JSON");
         }
         let choices = [Joined { text: long, reasoning: "hm".to_owned(), ..Joined::default() }];
-        let told = output(&choices, &[FinishReason::Length], 300, &key());
-        let read: Value = serde_json::from_str(&told.text).expect("JSON");
+        let content = output(&choices, &[FinishReason::Length], 300, &key());
+        let read: Value = serde_json::from_str(&content.text).expect("JSON");
         assert_eq!(read[0]["finish_reason"], "length");
         assert_eq!(read[0]["parts"][0], json!({"type": "reasoning", "content": "hm"}));
-        assert!(told.cut);
+        assert!(content.cut);
     }
 }

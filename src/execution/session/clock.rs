@@ -164,7 +164,7 @@ mod tests {
         Clock::new(Instant::now(), deadlines, SECOND * progress)
     }
 
-    async fn ring(clock: &mut Clock) -> (u64, Alarm) {
+    async fn fire(clock: &mut Clock) -> (u64, Alarm) {
         let alarm = clock.alarm().await;
         (clock.elapsed().as_secs(), alarm)
     }
@@ -172,15 +172,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_deadline_fires_at_its_time() {
         let first_token = Alarm::Deadline(Deadline::FirstToken, SECOND * 5);
-        assert_eq!(ring(&mut clock(5, 3, 60, 100)).await, (5, first_token));
+        assert_eq!(fire(&mut clock(5, 3, 60, 100)).await, (5, first_token));
         let total = Alarm::Deadline(Deadline::Total, SECOND * 4);
-        assert_eq!(ring(&mut clock(5, 3, 4, 100)).await, (4, total));
+        assert_eq!(fire(&mut clock(5, 3, 4, 100)).await, (4, total));
 
         let mut streaming = clock(50, 3, 60, 100);
         tokio::time::advance(SECOND * 2).await;
         streaming.output();
         let idle = Alarm::Deadline(Deadline::Idle, SECOND * 3);
-        assert_eq!(ring(&mut streaming).await, (5, idle));
+        assert_eq!(fire(&mut streaming).await, (5, idle));
     }
 
     #[tokio::test(start_paused = true)]
@@ -194,14 +194,14 @@ mod tests {
             }
             clock.output();
         }
-        assert_eq!(ring(&mut clock).await.0, 13);
+        assert_eq!(fire(&mut clock).await.0, 13);
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_broken_by_progress() {
         let mut clock = clock(50, 3, 60, 10);
-        assert_eq!(ring(&mut clock).await, (10, Alarm::Progress));
+        assert_eq!(fire(&mut clock).await, (10, Alarm::Progress));
         clock.event();
-        assert_eq!(ring(&mut clock).await, (20, Alarm::Progress));
+        assert_eq!(fire(&mut clock).await, (20, Alarm::Progress));
     }
 }

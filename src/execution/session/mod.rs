@@ -64,7 +64,7 @@ pub(crate) struct Lookup {
     pub(crate) status: CacheStatus,
     /// The age of a hit.
     pub(crate) age: Option<Duration>,
-    /// The storage of the answer, if caching was requested.
+    /// Storage settings for the answer, if caching was requested.
     pub(crate) storage: Option<Storage>,
     /// Set if this execution's own credential pays for the flight.
     pub(crate) own_credential: bool,
@@ -142,7 +142,7 @@ impl Session {
         loop {
             match self.recv() {
                 Ok(None) => {}
-                Ok(Some(heard)) => return Some(self.log(heard)),
+                Ok(Some(received)) => return Some(self.log(received)),
                 Err(error) => return Some(self.fail(Failure::from(error))),
             }
             let alarm = tokio::select! {
@@ -235,15 +235,15 @@ impl Session {
     /// deltas.
     fn recv(&mut self) -> Result<Option<Received>, Error> {
         let before = self.subscriber.cursor();
-        let heard = self.subscriber.recv();
+        let received = self.subscriber.recv();
         if self.subscriber.cursor() > before {
             self.clock.output();
         }
-        heard
+        received
     }
 
-    fn log(&mut self, heard: Received) -> Result<Output, Box<Failed>> {
-        match heard {
+    fn log(&mut self, received: Received) -> Result<Output, Box<Failed>> {
+        match received {
             Received::Delta(sequence, delta) => {
                 Ok(self.output(sequence, ResponseEvent::Delta(delta)))
             }
