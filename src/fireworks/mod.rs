@@ -135,8 +135,8 @@ pub enum Endpoint {
 pub struct Request {
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// The complete JSON, with `stream: true` and `stream_options:
-    /// {"include_usage": true}`.
+    /// The complete JSON, with `stream: true` and
+    /// `stream_options: {"include_usage": true}`.
     pub body: Bytes,
     /// The number of choices to expect: `n` times the prompts of a batch.
     pub choices: u32,

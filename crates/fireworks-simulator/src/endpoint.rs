@@ -1,8 +1,8 @@
-//! The endpoints that count: what a rule can be limited to and a report names.
+//! The endpoints that rules can be limited to and that a report names.
 
 use serde::{Deserialize, Serialize};
 
-/// One of the inference API's endpoints.
+/// An endpoint of the inference API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
@@ -15,7 +15,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// What a reply's `id` and `x-request-id` start with.
+    /// Returns the prefix of a reply's `id` and `x-request-id`.
     pub(crate) fn id_prefix(self) -> &'static str {
         match self {
             Endpoint::ChatCompletions | Endpoint::Models => "chatcmpl-",
@@ -23,7 +23,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether tokens come out of it.
+    /// Returns true if the endpoint generates tokens.
     pub(crate) fn generates(self) -> bool {
         match self {
             Endpoint::ChatCompletions | Endpoint::Completions => true,

@@ -1,5 +1,5 @@
-//! The strings of a simulator in the same process: script faults, read and
-//! await the report. For tests, the demo and benchmarks.
+//! The control of a simulator in the same process: scripts faults, reads and
+//! awaits the report. For tests, the demo and benchmarks.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -11,11 +11,11 @@ pub struct Handle {
     world: Arc<World>,
 }
 
-/// What was waited for did not come.
+/// The awaited condition was not met in time.
 #[derive(Debug, thiserror::Error)]
 #[error("not reached in {limit:?}; the report then was {report:#?}")]
 pub struct NotReached {
-    /// How long was waited.
+    /// The time limit.
     pub limit: Duration,
     /// The report at the end.
     pub report: Box<Report>,
@@ -26,7 +26,7 @@ impl Handle {
         Handle { world }
     }
 
-    /// Arms a rule, after those that are armed.
+    /// Arms a rule, after those already armed.
     pub fn script(&self, rule: Rule) {
         self.world.script.arm([rule]);
     }
@@ -36,29 +36,29 @@ impl Handle {
         self.world.script.clear();
     }
 
-    /// The rules that can still hit.
+    /// Returns the rules that can still match.
     pub fn armed(&self) -> Vec<Rule> {
         self.world.script.armed()
     }
 
-    /// The counts now.
+    /// Returns the current counts.
     pub fn report(&self) -> Report {
         self.world.ledger.report().borrow().clone()
     }
 
-    /// Counts from zero, the rules of the options, an empty prompt cache. Calls
-    /// under way go on and stay counted as such.
+    /// Resets the counts, the rules to those of the options, and the prompt
+    /// cache. Calls under way continue and stay counted.
     pub fn reset(&self) {
         self.world.reset();
     }
 
-    /// Waits until the report is as wanted, and returns it.
+    /// Waits until the report meets a condition, and returns it.
     ///
-    /// The condition is asked on every change, under the report's lock: it must
-    /// be quick.
+    /// The condition is evaluated on every change, under the report's lock: it
+    /// must be fast.
     ///
     /// # Errors
-    /// It did not become so within the limit.
+    /// The condition was not met within the limit.
     pub async fn wait_until(
         &self,
         wanted: impl FnMut(&Report) -> bool,

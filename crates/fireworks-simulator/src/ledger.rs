@@ -1,5 +1,5 @@
-//! The book-keeping of calls: who is under way, who left, what it cost. Every
-//! call holds a [`Call`], which books its end however it ends.
+//! Counts calls: those under way, those abandoned, and their cost. Every call
+//! holds a [`Call`], which records its end however it ends.
 
 use std::{
     collections::HashSet,
@@ -13,13 +13,13 @@ use crate::{
     report::{Abort, Report, Seen},
 };
 
-/// The most request hashes that are told apart.
+/// Maximum distinct request hashes.
 const DISTINCT: usize = 65_536;
 
-/// The most model names that are counted; callers may make names up.
+/// Maximum model names that are counted; callers may invent names.
 const MODELS: usize = 1024;
 
-/// The book.
+/// The counts, shared by all calls.
 #[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     report: watch::Sender<Report>,
@@ -36,7 +36,8 @@ impl Ledger {
         self.report.subscribe()
     }
 
-    /// Zero again, but for what is under way: those calls will still end.
+    /// Resets the counts, except those of calls under way: they have yet to
+    /// end.
     pub(crate) fn reset(&self) {
         self.hashes.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.report.send_modify(|report| {
@@ -61,7 +62,7 @@ impl Ledger {
         Call { ledger: self.clone(), last_write: Instant::now(), deltas: 0, ended: false }
     }
 
-    /// An open connection, until what is returned is dropped.
+    /// Counts an open connection, until the returned guard is dropped.
     pub(crate) fn connection(&self) -> impl Send + Sync + use<> {
         self.report.send_modify(|report| {
             report.connections += 1;
@@ -71,7 +72,7 @@ impl Ledger {
     }
 }
 
-/// Changes the report once more when dropped.
+/// Applies a change to the report when dropped.
 struct OnDrop(watch::Sender<Report>, fn(&mut Report));
 
 impl Drop for OnDrop {
@@ -80,7 +81,7 @@ impl Drop for OnDrop {
     }
 }
 
-/// One call. Dropped without an end, its client has left.
+/// One call. Dropped before its end, it counts as abandoned by its client.
 #[derive(Debug)]
 pub(crate) struct Call {
     ledger: Ledger,
@@ -132,7 +133,7 @@ impl Call {
         });
     }
 
-    /// In a stall, until what is returned is dropped.
+    /// Counts a stall, until the returned guard is dropped.
     pub(crate) fn stall(&self) -> impl Send + Sync + use<> {
         self.update(|report| report.stalled += 1);
         OnDrop(self.ledger.report.clone(), |report| report.stalled -= 1)
@@ -142,7 +143,7 @@ impl Call {
         self.end(|report| report.completed += 1);
     }
 
-    /// A list of models is no stream and costs nothing.
+    /// Ends a call that lists models: not a stream, and free.
     pub(crate) fn listed(&mut self) {
         self.end(|report| {
             report.completed += 1;

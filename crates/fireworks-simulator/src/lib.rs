@@ -1,15 +1,15 @@
 //! A faithful local Fireworks: the inference API's routes, checks, streams and
-//! errors, with every fault that a client has to survive switchable.
+//! errors, with a switchable fault for every failure that a client has to
+//! survive.
 //!
-//! It shares no code with the client it is used to test. It does not run a
-//! model: texts are words drawn from a hash of the request, so that the same
-//! request gets the same answer. Used by `sparkler simulate`, `sparkler demo`
-//! and the tests.
+//! It shares no code with the client it tests. It does not run a model: texts
+//! are words drawn from a hash of the request, so that the same request gets
+//! the same answer. Used by `sparkler simulate`, `sparkler demo` and the tests.
 //!
-//! The way of a call: `connection` → `routes` → `gate` (key, billing,
-//! scripted refusals, model, `validation`) → `generation` (what is asked) →
-//! `answer` (what is said) → `reply` or `chunk` (as JSON) → `timeline`
-//! (when, and with which faults) → `playback` (bytes, and who left early).
+//! The path of a call: `connection` → `routes` → `gate` (key, billing, scripted
+//! refusals, model, `validation`) → `generation` (the request) → `answer` (the
+//! contents) → `reply` or `chunk` (as JSON) → `timeline` (timing and faults) →
+//! `playback` (bytes, and clients that leave early).
 
 mod answer;
 mod endpoint;
@@ -49,7 +49,7 @@ use crate::{
     world::World,
 };
 
-/// A simulator that listens; [`Simulator::run`] serves.
+/// A simulator bound to its address; [`Simulator::run`] serves.
 pub struct Simulator {
     listener: TcpListener,
     local_addr: SocketAddr,
@@ -57,38 +57,38 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Takes the address; port 0 for any free one.
+    /// Binds to the address; port 0 picks any free one.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// The address cannot be bound.
     pub async fn bind(addr: SocketAddr, options: Options) -> io::Result<Simulator> {
         let listener = TcpListener::bind(addr).await?;
         let local_addr = listener.local_addr()?;
         Ok(Simulator { listener, local_addr, world: Arc::new(World::new(options)) })
     }
 
-    /// Where it listens.
+    /// Returns the bound address.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// What a client takes as the base URL: `http://ADDR/inference/v1`.
+    /// Returns the base URL for a client: `http://ADDR/inference/v1`.
     pub fn base_url(&self) -> String {
         format!("http://{}/inference/v1", self.local_addr)
     }
 
-    /// The strings to pull, from the same process.
+    /// Returns a handle to control it from the same process.
     pub fn handle(&self) -> Handle {
         Handle::new(Arc::clone(&self.world))
     }
 
-    /// Serves until `shutdown` resolves, then drops what is under way: a call
-    /// that stalls for ever must not keep the process.
+    /// Serves until `shutdown` resolves, then drops all calls under way: a
+    /// stalled call must not keep the process alive.
     ///
     /// Dropping this future has the same effect at once.
     ///
     /// # Errors
-    /// The listener fails for good.
+    /// The listener fails permanently.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
         let routes = routes::router(Arc::clone(&self.world));
         connection::serve(self.listener, routes, self.world, shutdown).await

@@ -1,37 +1,38 @@
-//! How a simulator is set up: plain values with defaults, nothing to validate.
+//! The options of a simulator: plain values with defaults, nothing to validate.
 
 use std::time::Duration;
 
 use crate::{answer::model::Model, gate::keys::Keys, script::rule::Rule};
 
-/// The set-up of a simulator. `Options::default()` is quick but visible;
-/// [`Options::instant`] is for tests.
+/// The options of a simulator. `Options::default()` is fast but visibly
+/// streams; [`Options::instant`] is for tests.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Which keys are let in.
+    /// The keys to accept.
     pub keys: Keys,
-    /// The models there are; any other name answers 404.
+    /// The available models; any other name gets a 404.
     pub models: Vec<Model>,
-    /// How fast answers come.
+    /// The speed of answers.
     pub pace: Pace,
-    /// About how many tokens a free text has; it ends with a sentence.
+    /// The approximate length of a free text in tokens; it ends with a
+    /// sentence.
     pub answer_tokens: u32,
-    /// The most tokens that one delta carries; the real service sends 1 to 12.
+    /// Maximum tokens of one delta; the real service sends 1 to 12.
     pub delta_tokens: u32,
-    /// `max_tokens` where the request names none.
+    /// The default of `max_tokens`.
     pub default_max_tokens: u32,
     /// The largest `max_tokens` that is answered without `stream: true`.
     pub unstreamed_max_tokens: u32,
-    /// Faults armed from the start, and again after a reset.
+    /// Faults armed at the start, and again after a reset.
     pub rules: Vec<Rule>,
-    /// How many of the last requests the report keeps.
+    /// The number of recent requests that the report keeps.
     pub kept_requests: usize,
-    /// HTTP/2 streams that one connection may have open.
+    /// Maximum concurrent HTTP/2 streams of one connection.
     pub http2_streams: u32,
 }
 
 impl Options {
-    /// No waiting anywhere.
+    /// Returns options without any delay.
     pub fn instant() -> Options {
         Options { pace: Pace::INSTANT, ..Options::default() }
     }
@@ -54,24 +55,25 @@ impl Default for Options {
     }
 }
 
-/// How fast answers come.
+/// The speed of answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
-    /// From the request to the response head, which comes with the first token.
+    /// The time from the request to the response head, which comes with the
+    /// first token.
     pub first_token: Duration,
-    /// Tokens a second after that, per choice; infinite for no waiting.
+    /// Tokens per second after that, per choice; infinite for no delay.
     pub tokens_per_second: f64,
 }
 
 impl Pace {
-    /// No waiting.
+    /// No delay.
     pub const INSTANT: Pace =
         Pace { first_token: Duration::ZERO, tokens_per_second: f64::INFINITY };
 
-    /// How long that many tokens take.
+    /// Returns the time that `count` tokens take.
     pub(crate) fn tokens(self, count: u32) -> Duration {
         let seconds = f64::from(count) / self.tokens_per_second;
-        // A pace of zero or less, or not a number, means: do not wait.
+        // A pace of zero or less, or not a number, means no delay.
         Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
 }

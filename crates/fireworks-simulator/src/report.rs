@@ -1,4 +1,4 @@
-//! What the simulator has seen: plain numbers, for tests and for
+//! The simulator's statistics: plain numbers, for tests and for
 //! `GET /simulator/report`.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,19 +15,19 @@ use crate::endpoint::Endpoint;
 pub struct Report {
     /// Calls to the inference API.
     pub calls: u64,
-    /// The same by endpoint.
+    /// Calls by endpoint.
     pub by_endpoint: BTreeMap<Endpoint, u64>,
-    /// Those that named a model, by that name; up to 1,024 names.
+    /// Calls that named a model, by that name; up to 1,024 names.
     pub by_model: BTreeMap<String, u64>,
-    /// Answers by HTTP status.
+    /// Responses by HTTP status.
     pub by_status: BTreeMap<u16, u64>,
     /// Streams begun.
     pub streams: u64,
     /// Calls under way.
     pub in_flight: u64,
-    /// The most that were under way at once.
+    /// Maximum calls under way at once.
     pub peak_in_flight: u64,
-    /// Calls in a stall at the moment.
+    /// Calls currently stalled.
     pub stalled: u64,
     /// Calls answered to the end, as far as their script let them.
     pub completed: u64,
@@ -43,41 +43,43 @@ pub struct Report {
     pub deltas: u64,
     /// Prompt tokens of accepted calls.
     pub prompt_tokens: u64,
-    /// Of these, found in the prompt cache.
+    /// Prompt tokens found in the prompt cache.
     pub cached_tokens: u64,
-    /// Tokens produced; what a call produced before its client left is billed.
+    /// Tokens generated; those generated before a client left are billed.
     pub completion_tokens: u64,
-    /// Requests that differ in what can change the answer. Counts up to 65,536.
+    /// Requests that differ in something that can change the answer. Counts up
+    /// to 65,536.
     pub distinct_requests: u64,
     /// TCP connections accepted.
     pub connections: u64,
     /// TCP connections open now.
     pub open_connections: u64,
-    /// The last requests, oldest first; how many is an option.
+    /// The last requests, oldest first; [`Options`](crate::Options) sets the
+    /// number.
     pub requests: VecDeque<Seen>,
 }
 
-/// A client that left.
+/// A call whose client left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Abort {
-    /// Milliseconds from the last write (or, without one, from the request) to
-    /// when the simulator noticed.
+    /// Milliseconds from the last write (or, without one, from the request)
+    /// until the simulator noticed.
     pub after_last_write_ms: f64,
-    /// Deltas it had been sent.
+    /// Deltas sent before that.
     pub deltas: u64,
 }
 
-/// A request as it came, with the credential taken out.
+/// A request as it came, with the credential redacted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
-    /// Where it went.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// Such as `HTTP/1.1` or `HTTP/2.0`.
+    /// The HTTP version, such as `HTTP/1.1` or `HTTP/2.0`.
     pub version: String,
-    /// The id it was answered with.
+    /// The id of the response.
     pub request_id: String,
     /// Header names in lower case; the authorization is `[REDACTED]`.
     pub headers: BTreeMap<String, String>,
-    /// The JSON body; null where there was none or it is no JSON.
+    /// The JSON body; null if it is absent or not JSON.
     pub body: Value,
 }

@@ -1,4 +1,4 @@
-//! All that the calls of one simulator share.
+//! The state shared by the calls of one simulator.
 
 use std::{
     collections::HashMap,
@@ -25,7 +25,8 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) script: Script,
     pub(crate) prefix_cache: PrefixCache,
-    /// Models that are waking up: when each was first called, and how often.
+    /// Models that are scaling up: the time of the first call, and the number
+    /// of calls refused.
     waking: Mutex<HashMap<String, (Instant, u32)>>,
 }
 
@@ -50,7 +51,7 @@ impl World {
         self.waking.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The model of that name, if it can be used now.
+    /// Returns the model of that name, if it is available now.
     pub(crate) fn model(&self, name: &str) -> Result<&Model, Refusal> {
         let model = self.options.models.iter().find(|model| model.name == name);
         let model = model.ok_or_else(Refusal::model_not_found)?;

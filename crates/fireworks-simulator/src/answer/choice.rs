@@ -1,4 +1,5 @@
-//! One of the `n` answers, delta by delta. Made by `composer` or from a script.
+//! One of the `n` answers, delta by delta. Created by `composer` or from a
+//! script.
 
 use fastrand::Rng;
 
@@ -12,14 +13,14 @@ pub(crate) struct Choice {
     pub(crate) finish: String,
 }
 
-/// One delta's worth.
+/// The contents of one delta.
 #[derive(Debug)]
 pub(crate) enum Part {
-    /// A piece of the prompt, repeated; nobody pays for it.
+    /// A repeated piece of the prompt, free of charge.
     Echo(Vec<String>),
     Reasoning(Vec<String>),
     Content(Vec<String>),
-    /// A tool call begins.
+    /// The start of a tool call.
     Call {
         call: u32,
         id: String,
@@ -43,7 +44,7 @@ impl Part {
         }
     }
 
-    /// What it costs: a call's name is one token.
+    /// Returns the cost in tokens: a call's name is one token.
     pub(crate) fn cost(&self) -> u32 {
         match self {
             Part::Echo(_) => 0,
@@ -53,14 +54,14 @@ impl Part {
     }
 }
 
-/// The generator of a choice's words.
+/// Returns the random generator of a choice's words.
 pub(crate) fn seeded(generation: &Generation, index: u32) -> Rng {
     let [a, b, c, d, e, f, g, h, ..] = *generation.hash.as_bytes();
     let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
     Rng::with_seed(seed.wrapping_add(u64::from(index)))
 }
 
-/// `call_` and 24 letters or digits.
+/// Returns `call_` and 24 letters or digits.
 pub(crate) fn call_id(rng: &mut Rng) -> String {
     let tail: String = (0..24).map(|_| rng.alphanumeric()).collect();
     format!("call_{tail}")

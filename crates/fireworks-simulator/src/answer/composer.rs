@@ -1,5 +1,5 @@
-//! Words for one choice: thoughts, then tool calls or prose or JSON, within the
-//! budget of tokens. Called by `answer`.
+//! Composes one choice: reasoning, then tool calls or prose or JSON, within the
+//! token budget.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -15,19 +15,19 @@ use crate::{
     options::Options,
 };
 
-/// The most tokens that `ignore_eos` makes, whatever `max_tokens` is: answers
-/// are made before they are sent.
+/// Maximum tokens with `ignore_eos`, whatever `max_tokens` is: answers are
+/// composed before they are sent.
 const MOST_TOKENS: u32 = 65_536;
 
-/// Says one choice.
+/// Composes one choice.
 pub(crate) struct Composer<'a> {
     generation: &'a Generation,
     options: &'a Options,
     index: u32,
     rng: Rng,
-    /// Tokens that may still be said.
+    /// Tokens that may still be generated.
     budget: u32,
-    /// Whether something was left unsaid.
+    /// True if something did not fit the budget.
     cut: bool,
     parts: Vec<Part>,
 }
@@ -55,7 +55,7 @@ impl Composer<'_> {
         Choice { index: self.index, parts: self.parts, finish: finish.to_owned() }
     }
 
-    /// Says everything, as far as the budget goes, and why it ended.
+    /// Composes everything that fits the budget, and returns the finish reason.
     fn say(&mut self, not_json: bool) -> &'static str {
         if self.generation.thinks {
             self.think();
@@ -95,7 +95,7 @@ impl Composer<'_> {
         self.generation.prompts.get(prompt).map_or("", String::as_str)
     }
 
-    /// Repeats the end of the prompt, as far as is asked.
+    /// Repeats the end of the prompt, as far as requested.
     fn echo(&mut self) {
         let tokens: Vec<&str> = tokens::split(self.prompt()).collect();
         let wanted = usize::try_from(self.generation.echo).unwrap_or(usize::MAX);
@@ -144,7 +144,7 @@ impl Composer<'_> {
         .to_string()
     }
 
-    /// The functions that this answer calls.
+    /// Returns the functions that this answer calls, with their arguments.
     fn called(&self) -> Vec<(String, Value)> {
         let tools = &self.generation.tools;
         let functions = tools.functions.iter();
@@ -168,7 +168,8 @@ impl Composer<'_> {
         called
     }
 
-    /// Whether the last message is a tool's result, which wants words.
+    /// Returns true if the last message is a tool's result, which calls for
+    /// text.
     fn answers_a_tool(&self) -> bool {
         let messages = self.generation.body.get("messages").and_then(Value::as_array);
         let last = messages.and_then(|messages| messages.last());
@@ -190,7 +191,8 @@ impl Composer<'_> {
         self.speak(&arguments.to_string(), |tokens| Part::Arguments { call, tokens });
     }
 
-    /// Cuts a text into deltas of one to `delta_tokens` tokens, within budget.
+    /// Splits a text into deltas of one to `delta_tokens` tokens, within the
+    /// budget.
     fn speak(&mut self, text: &str, part: impl Fn(Vec<String>) -> Part) {
         let mut tokens = tokens::split(text).map(str::to_owned).peekable();
         while tokens.peek().is_some() && self.budget > 0 {

@@ -1,5 +1,4 @@
-//! What a request asks for, read once into plain values. Made after
-//! `validation`; read by `composer`, `performance`, `extras` and `headers`.
+//! A validated request, read once into plain values.
 
 use serde_json::{Map, Value};
 
@@ -16,14 +15,14 @@ use crate::{
     options::Options,
 };
 
-/// A request that was found good.
+/// A validated request.
 #[derive(Debug)]
 pub(crate) struct Generation {
     pub(crate) endpoint: Endpoint,
     pub(crate) model: Model,
-    /// One for chat; as many as were given for completions.
+    /// One for chat; all that were given for completions.
     pub(crate) prompts: Vec<String>,
-    /// What the answer is about: the last thing the user said.
+    /// The topic of the answer: the user's last message.
     pub(crate) topic: String,
     pub(crate) prompt_tokens: u32,
     pub(crate) n: u32,
@@ -32,33 +31,33 @@ pub(crate) struct Generation {
     pub(crate) include_usage: bool,
     pub(crate) logprobs: Logprobs,
     pub(crate) stop: Vec<String>,
-    /// How many tokens of the prompt's end are repeated before the answer.
+    /// Tokens of the prompt's end to repeat before the answer.
     pub(crate) echo: u32,
     pub(crate) ignore_eos: bool,
     pub(crate) thinks: bool,
-    /// The schema where JSON is wanted; an empty one takes any.
+    /// The schema if JSON is requested; an empty one accepts anything.
     pub(crate) json: Option<Value>,
     pub(crate) tools: Tools,
     pub(crate) return_token_ids: bool,
     pub(crate) perf_metrics: bool,
     pub(crate) raw_output: bool,
-    /// Over all that can change the answer.
+    /// Covers everything that can change the answer.
     pub(crate) hash: blake3::Hash,
-    /// As it came, for what is only echoed.
+    /// The body as it came, for fields that are only echoed.
     pub(crate) body: Map<String, Value>,
 }
 
-/// Which form of logprobs is wanted.
+/// The requested form of logprobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Logprobs {
     Absent,
-    /// `content: [{token, logprob, …}]`, with so many alternatives.
+    /// `content: [{token, logprob, …}]`, with this many alternatives.
     Content(u64),
-    /// `tokens`, `token_logprobs`, …, with so many alternatives.
+    /// `tokens`, `token_logprobs`, …, with this many alternatives.
     Legacy(u64),
 }
 
-/// The functions on offer and whether one has to be called.
+/// The available functions, and whether one must be called.
 #[derive(Debug, Default)]
 pub(crate) struct Tools {
     /// Name and parameter schema.
@@ -71,7 +70,7 @@ pub(crate) struct Tools {
 pub(crate) enum ToolUse {
     #[default]
     Never,
-    /// If the user names one.
+    /// Called if the user names one.
     Offered,
     Required,
     Named(String),
@@ -113,14 +112,14 @@ impl Generation {
         })
     }
 
-    /// How many choices the answer has.
+    /// Returns the number of choices in the answer.
     pub(crate) fn choices(&self) -> u32 {
         let prompts = u32::try_from(self.prompts.len()).unwrap_or(u32::MAX);
         self.n.saturating_mul(prompts)
     }
 }
 
-/// A body's members, null being absent.
+/// The members of a body; null counts as absent.
 #[derive(Clone, Copy)]
 struct Fields<'a>(&'a Map<String, Value>);
 
@@ -144,7 +143,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The tokens the answer may have, or why there is no room for any.
+/// Returns the tokens available for the answer, or refuses if there is no room.
 fn room(
     fields: Fields<'_>,
     prompt_tokens: u32,
@@ -201,7 +200,8 @@ fn thinks(fields: Fields<'_>, model: &Model) -> bool {
     model.reasoning != Reasoning::Absent && !off
 }
 
-/// The schema the answer has to meet, wherever it was put, as object or text.
+/// Returns the schema of the answer, from any of its positions, as object or
+/// text.
 fn json(fields: Fields<'_>) -> Option<Value> {
     let format = fields.get("response_format")?;
     let kind = format.get("type").and_then(Value::as_str);
@@ -246,8 +246,8 @@ fn tools(fields: Fields<'_>) -> Tools {
     Tools { functions, wanted, parallel }
 }
 
-/// Over the endpoint and the fields that can change the answer, in the tables'
-/// order, so that the order in the body does not matter.
+/// Hashes the endpoint and the fields that can change the answer, in the
+/// tables' order, so that the order in the body does not matter.
 fn hash(endpoint: Endpoint, body: &Map<String, Value>) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(endpoint.id_prefix().as_bytes());

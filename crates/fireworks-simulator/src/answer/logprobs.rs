@@ -1,11 +1,11 @@
-//! Made-up log probabilities in both of the service's forms. Called by `shape`.
+//! Made-up log probabilities in both of the service's forms.
 
 use serde_json::{Map, Value, json};
 
 use crate::answer::{generation::Logprobs, tokens};
 
-/// The `logprobs` of some tokens; `None` where none were asked for.
-/// `offset` is where the first of them begins in the text, in characters.
+/// Returns the `logprobs` of some tokens; `None` if not requested. `offset` is
+/// the position of the first one in the text, in characters.
 pub(crate) fn of(form: Logprobs, tokens: &[String], offset: usize) -> Option<Value> {
     let offsets = tokens.iter().scan(offset, |place, token| {
         let here = *place;
@@ -58,7 +58,7 @@ fn map(token: &str, top: u64) -> Map<String, Value> {
     alternatives(token, top).map(|(token, logprob)| (token, json!(logprob))).collect()
 }
 
-/// The token itself and less likely ones.
+/// Returns the token itself and less likely ones.
 fn alternatives(token: &str, top: u64) -> impl Iterator<Item = (String, f64)> {
     let likeliest = logprob(token);
     (0..top).zip(0_u8..).map(move |(place, rank)| {
@@ -67,7 +67,7 @@ fn alternatives(token: &str, top: u64) -> impl Iterator<Item = (String, f64)> {
     })
 }
 
-/// Between -1 and 0, always the same for the same token.
+/// Returns a value between -1 and 0, always the same for the same token.
 fn logprob(token: &str) -> f64 {
     -f64::from(tokens::id(token) % 1000) / 1000.0
 }

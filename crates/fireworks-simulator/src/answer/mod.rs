@@ -1,6 +1,6 @@
-//! What is said: reasoning, text, tool calls, cut into deltas, and why it ends.
-//! The same request gets the same answer. Called by `performance`; `reply` and
-//! `timeline` give it its form.
+//! The contents of an answer: reasoning, text and tool calls, split into
+//! deltas, with a finish reason. The same request gets the same answer. `reply`
+//! and `timeline` give it its wire form.
 
 pub(crate) mod choice;
 pub(crate) mod composer;
@@ -25,7 +25,7 @@ use crate::{
     script::effects::{Effects, ScriptedAnswer},
 };
 
-/// The answer to a request, every choice of it.
+/// Composes every choice of the answer to a request.
 pub(crate) fn compose(
     generation: &Generation,
     options: &Options,
@@ -45,7 +45,7 @@ pub(crate) fn compose(
         .collect()
 }
 
-/// A scripted answer, delta by delta.
+/// Splits a scripted answer into its deltas.
 fn recite(script: &ScriptedAnswer, generation: &Generation, index: u32) -> Choice {
     let split = |text: &String| tokens::split(text).map(str::to_owned).collect();
     let reasoning = script.reasoning.iter().map(|text| match generation.endpoint {

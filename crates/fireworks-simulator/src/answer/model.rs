@@ -1,51 +1,51 @@
-//! The models a simulator has, each with its own habits.
+//! The models of a simulator, each with its own behaviour.
 
 use std::time::Duration;
 
-/// A model and what it does differently from others.
+/// A model and its peculiarities.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// Its full resource name, such as `accounts/fireworks/models/glm-5p3`.
+    /// The full resource name, such as `accounts/fireworks/models/glm-5p3`.
     pub name: String,
-    /// Tokens that prompt and answer may have together.
+    /// Maximum tokens of prompt and answer together.
     pub context_length: u32,
-    /// How it shows that it thinks.
+    /// The form of its reasoning.
     pub reasoning: Reasoning,
-    /// The `reasoning_effort` texts it takes; empty for any. Where there is a
+    /// The `reasoning_effort` texts it accepts; empty for any. If there is a
     /// list, numbers are refused too.
     pub efforts: Vec<String>,
-    /// Whether it takes images.
+    /// True if it accepts images.
     pub supports_images: bool,
-    /// Whether it takes `tools`.
+    /// True if it accepts `tools`.
     pub supports_tools: bool,
-    /// Whether it takes `n` above 1.
+    /// True if it accepts `n` above 1.
     pub supports_n: bool,
-    /// Whether a stream that did not ask for usage gets it on the last chunk.
+    /// True if a stream that did not ask for usage gets it on the last chunk.
     pub unprompted_usage: bool,
-    /// Whether it can be used.
+    /// The availability of the model.
     pub availability: Availability,
 }
 
-/// How a model shows that it thinks, in chat. Text completions have it inline.
+/// The form of a model's reasoning, in chat. Text completions have it inline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reasoning {
-    /// It does not.
+    /// No reasoning.
     Absent,
     /// In `reasoning_content`.
     Field,
-    /// As `<think>…</think>` at the head of `content`.
+    /// As `<think>…</think>` at the start of `content`.
     ThinkTags,
 }
 
-/// Whether a model can be used.
+/// The availability of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Availability {
-    /// Yes.
+    /// Available.
     Ready,
     /// 403 for everybody.
     Forbidden,
     /// 503 `DEPLOYMENT_SCALING_UP` until that many calls were refused or that
-    /// much time has passed since the first; with neither, for ever.
+    /// much time has passed since the first; with neither, forever.
     ScalingUp {
         /// Calls to refuse.
         calls: Option<u32>,
@@ -55,7 +55,8 @@ pub enum Availability {
 }
 
 impl Model {
-    /// A plain, ready chat model: no reasoning, 131,072 tokens of context.
+    /// Creates a plain, available chat model: no reasoning, 131,072 tokens of
+    /// context.
     pub fn new(name: impl Into<String>) -> Model {
         Model {
             name: name.into(),
@@ -70,49 +71,49 @@ impl Model {
         }
     }
 
-    /// With that much context.
+    /// Sets the context length.
     #[must_use]
     pub fn context_length(mut self, tokens: u32) -> Model {
         self.context_length = tokens;
         self
     }
 
-    /// With that way of reasoning.
+    /// Sets the form of its reasoning.
     #[must_use]
     pub fn reasoning(mut self, reasoning: Reasoning) -> Model {
         self.reasoning = reasoning;
         self
     }
 
-    /// With those efforts and no other.
+    /// Sets the only efforts it accepts.
     #[must_use]
     pub fn efforts(mut self, efforts: &[&str]) -> Model {
         self.efforts = efforts.iter().map(|&effort| effort.to_owned()).collect();
         self
     }
 
-    /// Without usage in a stream that did not ask for it.
+    /// Omits usage from a stream that did not ask for it.
     #[must_use]
     pub fn no_usage_unless_asked(mut self) -> Model {
         self.unprompted_usage = false;
         self
     }
 
-    /// With an eye for images.
+    /// Accepts images.
     #[must_use]
     pub fn images(mut self) -> Model {
         self.supports_images = true;
         self
     }
 
-    /// With that availability.
+    /// Sets the availability.
     #[must_use]
     pub fn availability(mut self, availability: Availability) -> Model {
         self.availability = availability;
         self
     }
 
-    /// Models of the catalogue of late 2026, and beside them some under
+    /// Returns models of the catalogue of late 2026, and some under
     /// `accounts/simulator` that each show one behaviour.
     pub fn catalogue() -> Vec<Model> {
         use Reasoning::{Field, ThinkTags};

@@ -1,5 +1,5 @@
-//! A model of prompt caching: which prompts' beginnings were seen before, in
-//! whole blocks, per account and model. Drives `cached_tokens`.
+//! A model of prompt caching: the prefixes of earlier prompts, in whole blocks,
+//! per account and model. Determines `cached_tokens`.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -10,7 +10,7 @@ use crate::answer::tokens;
 
 /// Tokens in a block; only whole blocks are cached.
 const BLOCK: usize = 16;
-/// Blocks remembered; the oldest goes first.
+/// Maximum blocks remembered; the oldest is evicted first.
 const CAPACITY: usize = 65_536;
 
 /// The blocks seen.
@@ -24,8 +24,8 @@ struct Blocks {
 }
 
 impl PrefixCache {
-    /// How many leading tokens of the prompt were seen before; remembers it all.
-    /// `scope` is what caches are apart by: account, isolation key, model.
+    /// Returns the number of leading tokens seen before, and remembers the
+    /// prompt. `scope` separates the caches: account, isolation key, model.
     pub(crate) fn visit(&self, scope: &str, prompt: &str) -> u32 {
         let mut blocks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut hasher = blake3::Hasher::new();
@@ -53,7 +53,7 @@ impl PrefixCache {
 }
 
 impl Blocks {
-    /// Whether it is new.
+    /// Remembers a block; returns true if it is new.
     fn remember(&mut self, hash: blake3::Hash) -> bool {
         if !self.known.insert(hash) {
             return false;

@@ -1,11 +1,11 @@
-//! The prompts of a request as text: what tokens are counted from, what rules
-//! look into, what answers are about. Called by `generation` and `gate`.
+//! The prompts of a request as text: the basis of token counts, of rules that
+//! match prompts, and of answers' topics.
 
 use serde_json::{Map, Value};
 
 use crate::{answer::tokens, endpoint::Endpoint};
 
-/// The prompts as text: what tokens are counted from and rules look into.
+/// Returns the prompts as text, for token counts and rules.
 pub(crate) fn texts(endpoint: Endpoint, body: &Map<String, Value>) -> Vec<String> {
     match endpoint {
         Endpoint::ChatCompletions => {
@@ -27,8 +27,8 @@ pub(crate) fn texts(endpoint: Endpoint, body: &Map<String, Value>) -> Vec<String
     }
 }
 
-/// Drops the oldest turns of a chat until it has `prompt_truncate_len` tokens at
-/// most; system messages and the last turn stay.
+/// Drops the oldest turns of a chat until it has at most `prompt_truncate_len`
+/// tokens; system messages and the last turn stay.
 pub(crate) fn truncate(body: &mut Map<String, Value>) {
     let is_safe = body.get("safe_tokenization") == Some(&Value::Bool(true));
     let most = body.get("prompt_truncate_len").and_then(Value::as_u64).filter(|_| !is_safe);
@@ -70,7 +70,7 @@ fn content_text(message: &Value) -> String {
     }
 }
 
-/// Text as it is; token ids as numbers with spaces between.
+/// Returns text verbatim; token ids as numbers separated by spaces.
 fn prompt_text(prompt: &Value) -> String {
     match prompt {
         Value::String(text) => text.clone(),
@@ -79,7 +79,7 @@ fn prompt_text(prompt: &Value) -> String {
     }
 }
 
-/// What the answer is about: the last thing the user said.
+/// Returns the topic of the answer: the user's last message.
 pub(crate) fn topic(endpoint: Endpoint, body: &Map<String, Value>, prompts: &[String]) -> String {
     if endpoint == Endpoint::Completions {
         return prompts.first().cloned().unwrap_or_default();

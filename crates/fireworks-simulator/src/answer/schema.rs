@@ -1,5 +1,5 @@
-//! An instance of a JSON Schema: what a model answers in JSON mode, and the
-//! arguments of its tool calls. Knows what the real service supports: types,
+//! Generates an instance of a JSON Schema: the answer in JSON mode, and the
+//! arguments of tool calls. Supports the same as the real service: types,
 //! `properties`, `required`, `items`, `enum`, `const`, `anyOf`, `$ref`.
 
 use fastrand::Rng;
@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::text;
 
-/// Deeper than this, only what is required is made, and arrays stay empty.
+/// Below this depth only required members are generated, and arrays stay empty.
 const DEPTH: u8 = 4;
 
-/// A value that the schema accepts.
+/// Returns a value that the schema accepts.
 pub(crate) fn instance(schema: &Value, rng: &mut Rng) -> Value {
     Instance { root: schema, rng }.of(schema, 0)
 }
@@ -22,7 +22,7 @@ struct Instance<'a> {
 
 impl Instance<'_> {
     fn of(&mut self, schema: &Value, depth: u8) -> Value {
-        // A reference that leads to itself for ever is no schema; stop somewhere.
+        // A reference that leads to itself without end: stop somewhere.
         if depth > 8 * DEPTH {
             return Value::Null;
         }
@@ -101,7 +101,8 @@ impl Instance<'_> {
         (0..length).map(|_| self.of(item, depth + 1)).collect()
     }
 
-    /// From 1 to 100 where the bounds allow it, else as near as they do.
+    /// Returns a number from 1 to 100 if the bounds allow it, or else the
+    /// nearest.
     fn integer(&mut self, schema: &Value) -> i64 {
         let minimum = schema.get("minimum").and_then(Value::as_i64).unwrap_or(i64::MIN);
         let maximum = schema.get("maximum").and_then(Value::as_i64).unwrap_or(i64::MAX);
@@ -123,8 +124,8 @@ impl Instance<'_> {
     }
 }
 
-/// The type, the first that is not null where there are several; without any,
-/// what the other keys suggest.
+/// Returns the type: the first that is not null if there are several; without
+/// any, the one implied by the other keys.
 fn kind(schema: &Value) -> Option<&str> {
     match schema.get("type") {
         Some(Value::String(kind)) => Some(kind),

@@ -1,5 +1,4 @@
-//! Words: the texts that a simulator says, drawn from a seeded generator.
-//! Called by `answer` and `schema`.
+//! The texts of a simulator, drawn from a seeded generator.
 
 use fastrand::Rng;
 
@@ -60,12 +59,12 @@ const VERBS: [&str; 12] = [
 const OPENINGS: [&str; 6] =
     ["In short, ", "As it happens, ", "Once more, ", "Every spring ", "After a while ", "Here "];
 
-/// One word, for names and values.
+/// Returns one word, for names and values.
 pub(crate) fn word(rng: &mut Rng) -> &'static str {
     NOUNS[rng.usize(..NOUNS.len())]
 }
 
-/// A sentence of about ten words, without a space around it.
+/// Returns a sentence of about ten words, without surrounding spaces.
 pub(crate) fn sentence(rng: &mut Rng) -> String {
     let adjective = pick(rng, &ADJECTIVES);
     let subject = pick(rng, &NOUNS);
@@ -88,7 +87,7 @@ pub(crate) fn sentence(rng: &mut Rng) -> String {
     }
 }
 
-/// The first words of a prompt, to say what an answer is about.
+/// Returns the first words of a prompt, as the topic of an answer.
 pub(crate) fn topic(prompt: &str) -> String {
     const WORDS: usize = 6;
     const CHARACTERS: usize = 60;

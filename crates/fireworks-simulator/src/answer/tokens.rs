@@ -1,10 +1,10 @@
-//! The simulator's tokenizer: cuts a text into pieces that join to the same
-//! text again. It stands for a real one in counts only.
+//! The simulator's tokenizer: splits a text into pieces that join to the same
+//! text. It approximates a real one in counts only.
 
 /// The longest piece, in characters.
 const LONGEST: usize = 8;
 
-/// The pieces of a text, in order.
+/// Returns the pieces of a text, in order.
 pub(crate) fn split(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -17,20 +17,20 @@ pub(crate) fn split(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// How many tokens a text is.
+/// Counts the tokens of a text.
 pub(crate) fn count(text: &str) -> u32 {
     u32::try_from(split(text).count()).unwrap_or(u32::MAX)
 }
 
-/// A stable number for a token, as a tokenizer would have.
+/// Returns a stable number for a token, as a tokenizer would.
 pub(crate) fn id(token: &str) -> u32 {
     let hash = blake3::hash(token.as_bytes());
     let [a, b, c, d, ..] = *hash.as_bytes();
     u32::from_le_bytes([a, b, c, d]) % 150_000
 }
 
-/// The length in bytes of the first piece: a space and a run of letters or
-/// digits, or one character of another kind.
+/// Returns the length in bytes of the first piece: a space and a run of letters
+/// or digits, or one character of another kind.
 fn first_piece(text: &str) -> usize {
     let word = text.strip_prefix(' ').unwrap_or(text);
     let space = text.len() - word.len();

@@ -1,4 +1,4 @@
-//! The count of tokens, and its JSON. Called by `performance`.
+//! The token counts, and their JSON.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::{
     script::effects::ScriptedUsage,
 };
 
-/// What a call costs.
+/// The cost of a call, in tokens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) prompt: u32,
@@ -29,7 +29,8 @@ impl Usage {
         }
     }
 
-    /// As the script says, or as counted; `None` where there is to be none.
+    /// Returns the counts, or the script's replacement; `None` if the script
+    /// omits usage.
     pub(crate) fn json(self, script: &ScriptedUsage) -> Option<Value> {
         match script {
             ScriptedUsage::Absent => None,

@@ -1,30 +1,30 @@
-//! The shapes that error bodies come in at Fireworks. The first is the gateway
-//! of 2026; the others are older, of other servers in the chain, or of the edge.
+//! The forms of error bodies at Fireworks. The first is the gateway's of 2026;
+//! the others are older, from other servers in the chain, or from the edge.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The shape of an error body.
+/// The form of an error body.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum BodyForm {
     /// `{"error":{"message","param","code","type":"error"},"request_id"}`.
     Gateway {
-        /// `NOT_FOUND`, `UNAUTHORIZED`, `DEPLOYMENT_SCALING_UP`, …
+        /// The code: `NOT_FOUND`, `UNAUTHORIZED`, `DEPLOYMENT_SCALING_UP`, …
         code: String,
-        /// The sentence.
+        /// The message.
         message: String,
         /// The field it is about.
         #[serde(default)]
         param: Option<String>,
     },
     /// `{"error":{"object":"error","type":"invalid_request_error",…},"request_id"}`;
-    /// also what a 429 looks like, wrong type included.
+    /// also the form of a 429, including its wrong type.
     ModelServer {
-        /// The sentence.
+        /// The message.
         message: String,
     },
-    /// `{"error":"…"}`, and `"message"` beside it where there is one.
+    /// `{"error":"…"}`, with `"message"` beside it if there is one.
     BareString {
         /// The text of `error`.
         error: String,
@@ -41,26 +41,26 @@ pub enum BodyForm {
     ControlPlane {
         /// The gRPC code.
         code: i32,
-        /// The sentence.
+        /// The message.
         message: String,
     },
     /// `{"fault":{"faultstring","detail":{"errorcode"}}}`.
     Apigee {
-        /// The sentence.
+        /// The message.
         faultstring: String,
     },
-    /// Any JSON, as it is.
+    /// Any JSON, verbatim.
     Json(Value),
     /// Plain text.
     Text(String),
-    /// A page of the edge.
+    /// An HTML page of the edge.
     Html,
-    /// Nothing at all.
+    /// An empty body.
     Empty,
 }
 
 impl BodyForm {
-    /// Content type and bytes.
+    /// Returns the content type and the body.
     pub(crate) fn render(&self, request_id: &str) -> (Option<&'static str>, String) {
         let value = match self {
             BodyForm::Gateway { code, message, param } => json!({

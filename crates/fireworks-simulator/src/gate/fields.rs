@@ -1,6 +1,7 @@
-//! The request fields the service knows, as tables: what `validation` walks and
-//! what `generation` hashes by. Both request schemas are closed, nested objects
-//! included. Source: the provider's text-completion OpenAPI and SDK of 2026.
+//! Tables of the request fields that the service knows: the basis of
+//! `validation` and of `generation`'s hash. Both request schemas are closed,
+//! nested objects included. Source: the provider's text-completion OpenAPI and
+//! SDK of 2026.
 
 use crate::endpoint::Endpoint;
 
@@ -13,18 +14,18 @@ pub(crate) struct Field {
     pub(crate) required: bool,
 }
 
-/// Whether a field can change the answer.
+/// The effect of a field on the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// It can change what is said, or whether anything is.
+    /// It can change the contents of the answer, or whether there is one.
     Answer,
-    /// It changes only what the envelope holds.
+    /// It changes only the envelope.
     Envelope,
     /// Routing, billing, telemetry.
     Routing,
 }
 
-/// What a value has to look like. Null counts as left out, everywhere.
+/// The shape of a value. Null counts as left out, everywhere.
 #[derive(Debug)]
 pub(crate) enum Shape {
     Any,
@@ -46,7 +47,7 @@ use Shape::{Any, Bool, Either, Integer, List, Map, Number, Object, Tagged, Text,
 
 const MOST: i64 = i64::MAX;
 
-/// The fields of a generation request; `None` where there are none.
+/// Iterates over the fields of a generation request; empty for other endpoints.
 pub(crate) fn of(endpoint: Endpoint) -> impl Iterator<Item = &'static Field> {
     let own: &'static [Field] = match endpoint {
         Endpoint::ChatCompletions => CHAT,

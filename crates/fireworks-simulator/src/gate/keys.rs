@@ -1,10 +1,10 @@
-//! Who is let in: the API keys the simulator knows. Called by `gate`.
+//! The API keys that the simulator accepts.
 
 use std::fmt;
 
 use crate::gate::refusal::Refusal;
 
-/// Always refused with 401, as a key that does not exist.
+/// Always refused with 401, as an unknown key.
 pub const UNKNOWN_KEY: &str = "fw_unknown";
 /// Always refused with 402, as an account without a plan.
 pub const UNPAID_KEY: &str = "fw_unpaid";
@@ -13,19 +13,20 @@ pub const FORBIDDEN_KEY: &str = "fw_forbidden";
 /// Always refused with 412, as a suspended account.
 pub const SUSPENDED_KEY: &str = "fw_suspended";
 
-/// Which API keys are accepted. The four constants beside this type are refused
-/// whatever it says.
+/// The API keys to accept. The four constants beside this type are refused
+/// regardless.
 #[derive(Clone, Default)]
 pub enum Keys {
-    /// Any that looks like one: `fw_…`, or `fpk_…` (which may not list models).
+    /// Any key of the right form: `fw_…`, or `fpk_…` (which may not list
+    /// models).
     #[default]
     Shaped,
-    /// These and no other.
+    /// These keys only.
     Only(Vec<String>),
 }
 
 impl Keys {
-    /// Lets the key in, or says as the real gateway does why not.
+    /// Accepts the key, or refuses it as the real gateway does.
     pub(crate) fn admit(&self, key: Option<&str>) -> Result<(), Refusal> {
         let Some(key) = key else {
             return Err(Refusal::unauthorized("No API key was provided."));
@@ -50,7 +51,7 @@ impl Keys {
     }
 }
 
-/// A Fire Pass key: valid for generation only.
+/// Returns true for a Fire Pass key, which is valid for generation only.
 pub(crate) fn is_fire_pass(key: &str) -> bool {
     key.starts_with("fpk_")
 }

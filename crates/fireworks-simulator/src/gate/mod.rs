@@ -1,6 +1,5 @@
-//! The order in which a call is looked at, as at the real gateway: key, billing
-//! (both in `keys`), what the script has for it, model, then the fields.
-//! Called by `routes`.
+//! The checks of a call, in the real gateway's order: key and billing (both in
+//! `keys`), scripted faults, model, then the fields.
 
 pub(crate) mod body_form;
 pub(crate) mod fields;
@@ -21,13 +20,13 @@ use crate::{
     world::World,
 };
 
-/// A call as it came in.
+/// A call as it arrived.
 pub(crate) struct Arrival {
     pub(crate) endpoint: Endpoint,
     pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
     pub(crate) request_id: String,
-    /// What is in the body, where it is a JSON object.
+    /// The members of the body, if it is a JSON object.
     pub(crate) body: Option<Map<String, Value>>,
 }
 
@@ -42,7 +41,7 @@ impl Arrival {
         model.and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Writes the call into the report, without its credential.
+    /// Adds the call to the report, without its credential.
     pub(crate) fn record(&self, call: &Call) {
         let key = self.key().unwrap_or_default();
         let redact = |text: &str| match key {
@@ -67,7 +66,7 @@ impl Arrival {
     }
 }
 
-/// The body as it came, unless the key is somewhere in it.
+/// Returns the body as it came, unless it contains the key.
 fn redacted(body: &Map<String, Value>, key: &str) -> Value {
     let body = Value::Object(body.clone());
     if key.is_empty() {
@@ -80,9 +79,9 @@ fn redacted(body: &Map<String, Value>, key: &str) -> Value {
     body
 }
 
-/// The faults that the script has for the call.
+/// Returns the scripted faults of the call.
 pub(crate) fn effects(world: &World, arrival: &Arrival) -> Effects {
-    // Joining the prompts costs; most calls have no script.
+    // Joining the prompts is expensive; most calls have no script.
     if world.script.is_empty() {
         return Effects::default();
     }
@@ -97,7 +96,7 @@ pub(crate) fn effects(world: &World, arrival: &Arrival) -> Effects {
     }))
 }
 
-/// Model and fields: what is asked for, if it can be had.
+/// Checks model and fields, and returns the accepted request.
 pub(crate) fn admit(world: &World, arrival: &mut Arrival) -> Result<Generation, Refusal> {
     let body = arrival.body.take();
     let body = body.ok_or_else(|| Refusal::invalid("The request body is not a JSON object"))?;

@@ -1,4 +1,4 @@
-//! A call that is refused: status, body, headers. Made by `gate`, by
+//! The refusal of a call: status, body and headers. Created by `gate`, by
 //! `validation` and by scripts.
 
 use std::collections::BTreeMap;
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::gate::body_form::BodyForm;
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
-    /// The HTTP status; one that is no status becomes 500.
+    /// The HTTP status; an invalid one becomes 500.
     pub status: u16,
-    /// The body; left out, the one that the real service has for the status.
+    /// The body; left out, the real service's body for the status.
     #[serde(default)]
     pub body: Option<BodyForm>,
     /// Headers to add, such as `retry-after`.
@@ -27,28 +27,27 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// With the body that the real service has for the status.
+    /// Creates a refusal with the real service's body for the status.
     pub fn status(status: u16) -> Refusal {
         Refusal { status, body: None, headers: BTreeMap::new() }
     }
 
-    /// With another body.
+    /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: BodyForm) -> Refusal {
         self.body = Some(body);
         self
     }
 
-    /// With one more header; names and values that no header can have are left
-    /// out of the response.
+    /// Adds a header; invalid names and values are left out of the response.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Refusal {
         self.headers.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// 429 of a model's tokens, as live: the limit headers, no `retry-after`, and a
-    /// body that calls itself an invalid request.
+    /// Returns the live service's 429 for a model's tokens: the limit headers,
+    /// no `retry-after`, and a body that calls itself an invalid request.
     pub fn rate_limited() -> Refusal {
         Refusal::status(429)
             .header("x-ratelimit-over-limit", "yes")
@@ -58,7 +57,7 @@ impl Refusal {
             .header("x-ratelimit-remaining-tokens-generated", "0")
     }
 
-    /// 503 of a deployment that wakes up.
+    /// Returns the 503 of a deployment that is scaling up.
     pub fn scaling_up() -> Refusal {
         Refusal::status(503).body(BodyForm::Gateway {
             code: "DEPLOYMENT_SCALING_UP".to_owned(),
@@ -104,12 +103,12 @@ impl Refusal {
         Refusal::gateway(404, "NOT_FOUND", &format!("Path not found: {path}"), None)
     }
 
-    /// 400 of the gateway, about one field.
+    /// Returns the gateway's 400, about one field.
     pub(crate) fn bad_request(message: &str, param: &str) -> Refusal {
         Refusal::gateway(400, "BAD_REQUEST", message, Some(param))
     }
 
-    /// 400 of the model server.
+    /// Returns the model server's 400.
     pub(crate) fn invalid(message: impl Into<String>) -> Refusal {
         Refusal::status(400).body(BodyForm::ModelServer { message: message.into() })
     }
@@ -147,7 +146,7 @@ impl Refusal {
     }
 }
 
-/// What the real service says with a status, as far as it is on record.
+/// Returns the real service's body for a status, as far as it is on record.
 fn usual_body(status: u16) -> BodyForm {
     let (code, message) = match status {
         400 => ("BAD_REQUEST", "The request is not valid."),

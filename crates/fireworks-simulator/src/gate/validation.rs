@@ -1,5 +1,6 @@
-//! The strict reading of a request: unknown fields, types, ranges, and what
-//! must not go together. Called by `gate` after key and model were found good.
+//! The strict validation of a request: unknown fields, types, ranges and fields
+//! that exclude each other. It runs after the key and the model have been
+//! accepted.
 
 use serde_json::{Map, Value};
 
@@ -13,7 +14,7 @@ use crate::{
     options::Options,
 };
 
-/// Refuses what the real service refuses, with all that is wrong at once.
+/// Refuses what the real service refuses, with all problems at once.
 pub(crate) fn check(
     endpoint: Endpoint,
     body: &Map<String, Value>,
@@ -23,7 +24,7 @@ pub(crate) fn check(
     let known: Vec<&Field> = fields::of(endpoint).collect();
     let mut problems = Vec::new();
     members("", body, &known, &mut problems);
-    // What follows reads the fields, so they have to be good.
+    // The following checks read the fields, so they must be valid.
     if problems.is_empty() {
         problems.extend(exclusions(body).err());
         problems.extend(abilities(body, model).err());
@@ -132,7 +133,7 @@ fn names(variants: &[(&'static str, &[Field])]) -> Vec<&'static str> {
     variants.iter().map(|(name, _)| *name).collect()
 }
 
-/// Whether the JSON type is right.
+/// Returns true if the JSON type is right.
 fn fits(value: &Value, shape: &Shape) -> bool {
     match shape {
         Shape::Any => true,
@@ -177,7 +178,7 @@ fn given<'a>(body: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     body.get(name).filter(|value| !value.is_null())
 }
 
-/// What must not be given together.
+/// Refuses fields that exclude each other.
 fn exclusions(body: &Map<String, Value>) -> Result<(), Problem> {
     for (one, other) in [
         ("max_tokens", "max_completion_tokens"),
@@ -201,7 +202,7 @@ fn exclusions(body: &Map<String, Value>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What this model cannot do.
+/// Refuses requests for abilities that the model lacks.
 fn abilities(body: &Map<String, Value>, model: &Model) -> Result<(), Problem> {
     if !model.supports_tools && given(body, "tools").or(given(body, "functions")).is_some() {
         return Err(format!("Model {} does not support tools", model.name));
@@ -219,8 +220,8 @@ fn abilities(body: &Map<String, Value>, model: &Model) -> Result<(), Problem> {
     let Some(effort) = given(body, "reasoning_effort") else {
         return Ok(());
     };
-    // The service reads `true` as medium and `false` as none before it looks at
-    // what the model takes.
+    // The service reads `true` as medium and `false` as none before it compares
+    // with the model's efforts.
     let effort = match effort {
         Value::Bool(true) => "medium".to_owned(),
         Value::Bool(false) => "none".to_owned(),
@@ -236,7 +237,7 @@ fn abilities(body: &Map<String, Value>, model: &Model) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A tool that is to be called has to be there.
+/// Refuses a tool choice that names a missing tool.
 fn chosen_tool(body: &Map<String, Value>) -> Result<(), Problem> {
     let name_in = |value: &Value| {
         let function = value.get("function").unwrap_or(value);
@@ -255,7 +256,7 @@ fn chosen_tool(body: &Map<String, Value>) -> Result<(), Problem> {
     ))
 }
 
-/// Whether a message has a picture.
+/// Returns true if a message has an image.
 fn has_images(body: &Map<String, Value>) -> bool {
     let messages = body.get("messages").and_then(Value::as_array).into_iter().flatten();
     let parts = messages.filter_map(|message| message.get("content")?.as_array()).flatten();
@@ -263,7 +264,7 @@ fn has_images(body: &Map<String, Value>) -> bool {
     kinds.any(|kind| kind == "image_url") || given(body, "images").is_some()
 }
 
-/// Long answers have to be streamed.
+/// Refuses a long answer that is not streamed.
 fn unstreamed_cap(body: &Map<String, Value>, options: &Options) -> Result<(), Refusal> {
     let streamed = given(body, "stream").and_then(Value::as_bool).unwrap_or(false);
     let wanted = given(body, "max_tokens").or(given(body, "max_completion_tokens"));

@@ -1,6 +1,6 @@
-//! Accepts connections and speaks HTTP/1.1 or HTTP/2 (prior knowledge) on each.
-//! Called by `Simulator::run`. Its own loop, because a fault closes connections
-//! without an answer and a stop must not wait for calls that stall.
+//! Accepts connections and serves HTTP/1.1 or HTTP/2 (prior knowledge) on each.
+//! A loop of its own, because a fault closes connections without an answer and
+//! a shutdown must not wait for stalled calls.
 
 use std::{
     convert::Infallible,
@@ -37,7 +37,7 @@ pub(crate) async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let service = Answering(routes);
-    // Its owner is this future: a set that is dropped aborts its tasks.
+    // Owned by this future: dropping the set aborts its tasks.
     let mut connections = JoinSet::new();
     pin!(shutdown);
     loop {
@@ -55,7 +55,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// Whether the listener itself is still good.
+/// Returns true if the error concerns one connection, not the listener.
 fn is_of_one_connection(problem: &io::Error) -> bool {
     matches!(
         problem.kind(),
@@ -69,12 +69,12 @@ fn is_of_one_connection(problem: &io::Error) -> bool {
 async fn speak(stream: TcpStream, service: Answering, world: Arc<World>) {
     let _open = world.ledger.connection();
     // Small events must leave at once. If the option cannot be set the peer is
-    // gone, which the first read tells.
+    // gone, which the first read reveals.
     let _ = stream.set_nodelay(true);
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http2().max_concurrent_streams(world.options.http2_streams);
-    // Clients that leave and faults that cut end up here; both are booked where
-    // they happen.
+    // Clients that leave and faults that cut end up here; both are recorded at
+    // their source.
     let _ = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await;
 }
 
@@ -90,7 +90,7 @@ impl HangUp {
     }
 }
 
-/// The router, able to fail.
+/// The router as a service that can fail.
 #[derive(Clone)]
 struct Answering(Router);
 

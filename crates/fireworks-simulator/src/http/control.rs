@@ -3,12 +3,12 @@
 //! | route | does |
 //! | --- | --- |
 //! | `POST /simulator/faults` | arms a rule (as JSON or by a preset's name) or a list of rules |
-//! | `GET /simulator/faults` | lists the rules that can still hit |
-//! | `DELETE /simulator/faults` | disarms all |
-//! | `GET /simulator/report` | the counts and the last requests |
-//! | `POST /simulator/reset` | counts from zero, the rules of the start |
+//! | `GET /simulator/faults` | lists the rules that can still match |
+//! | `DELETE /simulator/faults` | disarms all rules |
+//! | `GET /simulator/report` | returns the counts and the last requests |
+//! | `POST /simulator/reset` | resets the counts and restores the initial rules |
 //!
-//! For example, two 429s for prompts with "rivers" in them, then well:
+//! For example, two 429s for prompts containing "rivers", then normal service:
 //! `{"faults": [{"refuse": {"status": 429}}], "times": 2, "prompt": "rivers"}`.
 
 use std::sync::Arc;
@@ -71,7 +71,7 @@ async fn reset(State(world): State<Arc<World>>) -> Response {
     json_response(200, &json!({"reset": true}), None)
 }
 
-/// A JSON response.
+/// Builds a JSON response.
 pub(crate) fn json_response(
     status: u16,
     value: &impl Serialize,

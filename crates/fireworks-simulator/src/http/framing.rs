@@ -1,12 +1,12 @@
-//! How events become bytes: line ends, comments, pings, marks. Called by
-//! `timeline`.
+//! The encoding of events as bytes: line ends, comments, pings and byte order
+//! marks.
 
 use std::{borrow::Cow, fmt::Write};
 
 use bytes::Bytes;
 use serde_json::Value;
 
-/// How the events of one stream are written.
+/// The framing of one stream's events.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Framing {
     pub(crate) line_end: LineEnd,
@@ -25,12 +25,12 @@ pub(crate) enum LineEnd {
 }
 
 impl Framing {
-    /// What the body starts with.
+    /// Returns the beginning of the body.
     pub(crate) fn preamble(&self) -> &'static str {
         if self.byte_order_mark { "\u{feff}" } else { "" }
     }
 
-    /// One event, with what goes before it.
+    /// Encodes one event, with the noise that precedes it.
     pub(crate) fn event(&self, name: Option<&str>, data: &str) -> Bytes {
         let end = self.line_end.text();
         let mut text = String::with_capacity(data.len() + 16);
@@ -51,7 +51,8 @@ impl Framing {
         Bytes::from(text)
     }
 
-    /// The data, over several lines where that is wanted and it is JSON.
+    /// Returns the data, spread over several lines if requested and if it is
+    /// JSON.
     fn data<'a>(&self, data: &'a str) -> Cow<'a, str> {
         if !self.several_data_lines {
             return Cow::Borrowed(data);

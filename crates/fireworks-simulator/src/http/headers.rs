@@ -1,4 +1,4 @@
-//! The headers of a good reply. Called by `performance`.
+//! The headers of a successful reply.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::generation::Generation;
 
-/// A 200 with the headers the real service sends.
+/// Builds a 200 with the headers the real service sends.
 ///
-/// `head_time` is how long the head took: the time to the first token of a
-/// stream, the whole processing time otherwise.
+/// `head_time` is the time until the head: the time to the first token of a
+/// stream, or else the whole processing time.
 pub(crate) fn dress(
     body: Body,
     generation: &Generation,
@@ -45,7 +45,7 @@ pub(crate) fn dress(
     response
 }
 
-/// The sampling that is in effect: what the request says, else the defaults.
+/// Returns the effective sampling options: the request's, or else the defaults.
 fn sampling(generation: &Generation) -> Value {
     let mut options = Map::new();
     options.insert("max_tokens".to_owned(), json!(generation.max_tokens));

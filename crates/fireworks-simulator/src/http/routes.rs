@@ -1,6 +1,6 @@
-//! The routes of the inference API, mounted at `/inference/v1` and `/v1` (where
-//! the official SDK looks once its base URL is overridden), and what each call
-//! goes through. Called by `connection`.
+//! The routes of the inference API, mounted at `/inference/v1` and `/v1` (the
+//! official SDK's path once its base URL is overridden), and the steps of each
+//! call.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::{
 /// The largest request body, in bytes: images come inline.
 const LARGEST_BODY: usize = 32 * 1024 * 1024;
 
-/// Everything that the simulator serves.
+/// Returns all routes of the simulator.
 pub(crate) fn router(world: Arc<World>) -> Router {
     let inference = Router::new()
         .route("/chat/completions", post(chat_completions))
@@ -55,10 +55,10 @@ async fn nowhere(uri: Uri) -> Response {
     Refusal::not_a_path(uri.path()).into_response(&new_id(Endpoint::ChatCompletions))
 }
 
-/// One call, from its arrival to its response head.
+/// Handles one call, from its arrival to its response head.
 ///
 /// If the client leaves meanwhile this future is dropped, and `call` with it,
-/// which books it as aborted.
+/// which counts it as aborted.
 async fn generate(world: &World, endpoint: Endpoint, request: Request) -> Response {
     let started = Instant::now();
     let mut call = world.ledger.begin(endpoint);
@@ -81,12 +81,12 @@ async fn generate(world: &World, endpoint: Endpoint, request: Request) -> Respon
     Performance { world, generation, effects, request_id, cached, started }.respond(call).await
 }
 
-/// `GET /models`: what the key can call.
+/// Handles `GET /models`: the models that the key can call.
 async fn models(State(world): State<Arc<World>>, request: Request) -> Response {
     look_up(&world, request, |world| Ok(list(world))).await
 }
 
-/// `GET /models/{id}`, where the id has slashes in it.
+/// Handles `GET /models/{id}`, with slashes in the id.
 async fn model(
     State(world): State<Arc<World>>,
     Path(id): Path<String>,
@@ -133,13 +133,13 @@ async fn arrive(endpoint: Endpoint, request: Request) -> Result<Arrival, Refusal
     })
 }
 
-/// A call that goes no further.
+/// A call that ends before it is accepted.
 enum Turned {
     HungUp,
     Refused(Refusal),
 }
 
-/// The key, and what the script has for the call.
+/// Checks the key, and returns the scripted faults of the call.
 async fn screen(world: &World, arrival: &Arrival, call: &mut Call) -> Result<Effects, Turned> {
     arrival.record(call);
     world.options.keys.admit(arrival.key()).map_err(Turned::Refused)?;
@@ -160,7 +160,8 @@ fn refuse(refusal: Refusal, mut call: Call, request_id: &str) -> Response {
     refusal.into_response(request_id)
 }
 
-/// Prompt caches are per account, isolation key and model.
+/// Counts cached prompt tokens. Prompt caches are per account, isolation key
+/// and model.
 fn visit_cache(world: &World, arrival: &Arrival, generation: &Generation) -> u32 {
     let account = arrival.key().unwrap_or_default();
     let header = arrival.headers.get("x-prompt-cache-isolation-key");
@@ -189,7 +190,8 @@ fn describe(model: &Model) -> Value {
     })
 }
 
-/// The reply's id, which is also its `x-request-id`: a prefix and 32 hex digits.
+/// Returns the reply's id, which is also its `x-request-id`: a prefix and 32
+/// hex digits.
 fn new_id(endpoint: Endpoint) -> String {
     format!("{}{:032x}", endpoint.id_prefix(), fastrand::u128(..))
 }

@@ -1,5 +1,5 @@
-//! The events of a stream, chat and completions, as they are written. Typed, not
-//! `Value`s: there is one for every delta. Called by `timeline`.
+//! The events of a stream, for chat and completions. Typed, not `Value`s: there
+//! is one for every delta.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ pub(crate) struct Chunk<'a> {
     pub(crate) perf_metrics: Option<Value>,
 }
 
-/// What one choice says in an event.
+/// One choice's part of an event.
 #[derive(Debug, Default, Serialize)]
 struct Said<'a> {
     index: u32,
@@ -33,7 +33,7 @@ struct Said<'a> {
     delta: Option<Delta>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    /// Completions have a null where chat has nothing.
+    /// Null in completions, absent in chat.
     #[serde(skip_serializing_if = "Option::is_none")]
     logprobs: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,14 +56,15 @@ struct Delta {
 }
 
 impl Envelope {
-    /// The first chunk of a chat choice; completions have none.
+    /// Returns the first chunk of a chat choice; completions have none.
     pub(crate) fn role(&self, choice: u32) -> Option<Chunk<'_>> {
         let role = Delta { role: Some("assistant"), ..Delta::default() };
         let said = Said { index: choice, delta: Some(role), ..Said::default() };
         (self.endpoint != Endpoint::Completions).then(|| self.chunk(vec![said]))
     }
 
-    /// A delta; `offset` is how many characters of this choice came before it.
+    /// Returns a delta; `offset` counts the characters of this choice before
+    /// it.
     pub(crate) fn part(&self, choice: u32, part: &Part, offset: usize) -> Chunk<'_> {
         let tokens = part.tokens();
         let mut said = self.said(choice, part);
@@ -74,13 +75,14 @@ impl Envelope {
         self.chunk(vec![said])
     }
 
-    /// A delta of content that was not generated: for faults.
+    /// Returns a delta of content that was not generated: for faults.
     pub(crate) fn content(&self, text: String) -> Chunk<'_> {
-        // No logprobs: they would be as long as the text, which may be megabytes.
+        // No logprobs: they would be as long as the text, which may be
+        // megabytes.
         self.chunk(vec![self.said(0, &Part::Content(vec![text]))])
     }
 
-    /// The end of a choice.
+    /// Returns the last chunk of a choice.
     pub(crate) fn finish<'a>(
         &'a self,
         choice: u32,
@@ -96,7 +98,7 @@ impl Envelope {
         self.chunk(vec![said])
     }
 
-    /// The chunk that holds nothing but usage.
+    /// Returns the chunk that holds nothing but usage.
     pub(crate) fn usage<'a>(&'a self, usage: &'a Value) -> Chunk<'a> {
         Chunk { usage: Some(usage), ..self.chunk(Vec::new()) }
     }
@@ -123,8 +125,8 @@ impl Envelope {
     }
 }
 
-/// A chat delta. A call's first chunk has no arguments; those after it have no
-/// name and a null id.
+/// Returns a chat delta. A call's first chunk has no arguments; later ones have
+/// no name and a null id.
 fn delta(part: &Part) -> Delta {
     let mut delta = Delta::default();
     match part {

@@ -1,6 +1,5 @@
 //! The members of a reply that only some requests ask for: `prompt_token_ids`,
-//! `perf_metrics`, `raw_output`. Made by `performance`; `timeline` spreads them
-//! over a stream.
+//! `perf_metrics`, `raw_output`. `timeline` spreads them over a stream.
 
 use std::time::Duration;
 
@@ -13,19 +12,20 @@ use crate::answer::{
     usage::Usage,
 };
 
-/// What was asked for, and nothing else.
+/// The requested members only.
 #[derive(Debug, Default)]
 pub(crate) struct Extras {
     /// On the first chunk.
     pub(crate) prompt_token_ids: Option<Value>,
     /// On the last chunk.
     pub(crate) perf_metrics: Option<Value>,
-    /// On each choice's finish, by place; empty if none were asked for.
+    /// On each choice's finish, by position; empty if not requested.
     pub(crate) raw_outputs: Vec<Value>,
 }
 
 impl Extras {
-    /// `elapsed` is the time to the first token.
+    /// Collects the requested members; `elapsed` is the time to the first
+    /// token.
     pub(crate) fn of(
         generation: &Generation,
         choices: &[Choice],
@@ -41,7 +41,7 @@ impl Extras {
         }
     }
 
-    /// Puts everything into a reply that is not streamed.
+    /// Adds all of them to an unstreamed reply.
     pub(crate) fn add_to(self, reply: &mut Map<String, Value>) {
         let top =
             [("prompt_token_ids", self.prompt_token_ids), ("perf_metrics", self.perf_metrics)];
@@ -57,7 +57,8 @@ impl Extras {
     }
 }
 
-/// Header names without their prefix; times in seconds, as text.
+/// Returns the performance headers without their prefix; times in seconds, as
+/// text.
 fn perf_metrics(usage: Usage, elapsed: Duration) -> Value {
     let seconds = format!("{:.3}", elapsed.as_secs_f64());
     json!({

@@ -1,5 +1,5 @@
-//! A response body that plays steps in real time and tells the ledger what
-//! became of it. Made by `performance`; polled and dropped by the HTTP server.
+//! A response body that plays steps in real time and reports the outcome to the
+//! ledger. The HTTP server polls it and drops it.
 
 pub(crate) mod chunk;
 pub(crate) mod extras;
@@ -22,12 +22,12 @@ use crate::{
     playback::step::{Step, Write},
 };
 
-/// Before a connection is cut, what was written gets so long to leave: hyper
-/// drops what is still in its buffers.
+/// The delay before a connection is cut, so that written bytes leave: hyper
+/// drops the contents of its buffers.
 const SETTLE: Duration = Duration::from_millis(10);
 
-/// The body. If the client leaves, the server drops it, and with it the
-/// [`Call`], which books the call as aborted.
+/// Returns the body. If the client leaves, the server drops it, and with it the
+/// [`Call`], which counts the call as aborted.
 pub(crate) fn body(steps: VecDeque<Step>, call: Call) -> Body {
     let playback = Playback { steps, call, due: None };
     Body::from_stream(stream::unfold(playback, |mut playback| async move {
@@ -39,8 +39,9 @@ pub(crate) fn body(steps: VecDeque<Step>, call: Call) -> Body {
 struct Playback {
     steps: VecDeque<Step>,
     call: Call,
-    /// When the last wait was to end. Waits count from there, not from now: a
-    /// timer is a millisecond late, and deltas come closer than that.
+    /// The scheduled end of the last wait. Waits count from there, not from
+    /// now: a timer is a millisecond late, and deltas are closer together than
+    /// that.
     due: Option<Instant>,
 }
 
@@ -57,7 +58,7 @@ impl Playback {
                 Step::Flush => tokio::task::yield_now().await,
                 Step::Stall(lasting) => self.stall(lasting).await,
                 Step::Repeat(write) => {
-                    // Endless, but never without letting others have a turn.
+                    // Endless, but yields to other tasks each time.
                     tokio::task::yield_now().await;
                     self.steps.push_front(Step::Repeat(write.clone()));
                     return Some(Ok(self.write(write)));

@@ -1,4 +1,4 @@
-//! An accepted call, from what is asked to the response. Called by `routes`.
+//! The handling of an accepted call, from its request to the response.
 
 use std::time::SystemTime;
 
@@ -32,16 +32,18 @@ pub(crate) struct Performance<'a> {
 }
 
 impl Performance<'_> {
-    /// The response head, once the first token (or the whole answer) is there.
+    /// Returns the response head, once the first token (or the whole answer) is
+    /// there.
     ///
-    /// Dropped here, because the client left, `call` books it as aborted.
+    /// If the client leaves and this future is dropped, `call` counts it as
+    /// aborted.
     pub(crate) async fn respond(self, call: Call) -> Response {
         let pace = self.world.options.pace;
         let choices = answer::compose(&self.generation, &self.world.options, &self.effects);
         let usage = Usage::of(self.generation.prompt_tokens, self.cached, &choices);
         let usage_json = usage.json(&self.effects.usage);
         let envelope = self.envelope();
-        // The head comes with the first token, unless a fault has it wait.
+        // The head comes with the first token, unless a fault delays it.
         if self.effects.first_token_delay.is_zero() {
             tokio::time::sleep(pace.first_token).await;
         }
@@ -78,8 +80,8 @@ impl Performance<'_> {
         }
     }
 
-    /// Usage that was asked for has a chunk of its own; else it is on the
-    /// finish, or nowhere, as the model does it.
+    /// Returns the usage with its position: requested usage has a chunk of its
+    /// own; otherwise it is on the finish, or nowhere, depending on the model.
     fn placed(&self, usage: Value) -> Option<(Value, bool)> {
         let asked = self.generation.include_usage;
         (asked || self.generation.model.unprompted_usage).then_some((usage, asked))

@@ -1,4 +1,4 @@
-//! The JSON of a reply that is not streamed. Called by `performance`.
+//! The JSON of an unstreamed reply.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Envelope {
-    /// The whole answer at once.
+    /// Returns the whole answer at once.
     pub(crate) fn reply(&self, choices: &[Choice], usage: Option<&Value>) -> Map<String, Value> {
         let choices: Vec<Value> = choices.iter().map(|choice| self.whole(choice)).collect();
         let mut reply = Map::new();
@@ -55,7 +55,7 @@ impl Envelope {
 fn message(choice: &Choice, content: String) -> Value {
     let mut message = json!({"role": "assistant"});
     let calls = calls(&choice.parts);
-    // A reply that only calls has no content, not an empty one.
+    // A reply that consists of calls has no content, not an empty one.
     if calls.is_empty() || !content.is_empty() {
         message["content"] = json!(content);
     }

@@ -1,9 +1,9 @@
 //! The JSON that every reply of one call shares: id, time, model, and the names
-//! that differ between chat and completions. Called by `chunk` and `reply`.
+//! that differ between chat and completions.
 
 use crate::{answer::generation::Logprobs, endpoint::Endpoint};
 
-/// What is constant through one reply.
+/// The constant part of one reply.
 #[derive(Debug)]
 pub(crate) struct Envelope {
     pub(crate) id: String,
@@ -16,7 +16,7 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
-    /// The name of what this is.
+    /// Returns the reply's `object`.
     pub(crate) fn object(&self, streamed: bool) -> &'static str {
         match (self.endpoint, streamed) {
             (Endpoint::Completions, _) => "text_completion",

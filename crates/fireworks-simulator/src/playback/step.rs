@@ -1,5 +1,5 @@
-//! The steps that a body is played from, and the faults that look at bytes only.
-//! Made by `timeline` and `unstreamed`, played by `playback`.
+//! The steps that a body is played from, and the faults that act on bytes
+//! alone. Created by `timeline` and `unstreamed`, played by `playback`.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -7,22 +7,22 @@ use bytes::Bytes;
 
 use crate::script::effects::Effects;
 
-/// One thing to do.
+/// One step of a body.
 #[derive(Debug)]
 pub(crate) enum Step {
     Wait(Duration),
     Write(Write),
-    /// Lets what was written go out before more is.
+    /// Lets written bytes leave before more are written.
     Flush,
-    /// Silence; without a time, for ever.
+    /// Silence; without a duration, forever.
     Stall(Option<Duration>),
-    /// The same again and again.
+    /// Writes the same bytes endlessly.
     Repeat(Write),
     /// Breaks the connection.
     Cut,
 }
 
-/// Bytes, and what they stand for.
+/// Bytes, and the deltas and tokens they carry.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Write {
     pub(crate) bytes: Bytes,
@@ -33,7 +33,8 @@ pub(crate) struct Write {
 /// Bytes that are neither UTF-8 nor an event.
 pub(crate) const GARBAGE: Bytes = Bytes::from_static(b"\xff\xfe\x00\x80garbage\xc3\x28\n\n");
 
-/// The faults that look at bytes only: cutting after so many, and shredding.
+/// Applies the faults that act on bytes alone: cutting after a number of them,
+/// and shredding.
 pub(crate) fn bytewise(mut steps: VecDeque<Step>, effects: &Effects) -> VecDeque<Step> {
     if let Some(limit) = effects.cut_after_bytes {
         steps = cut_after(steps, limit);
@@ -65,7 +66,8 @@ fn cut_after(steps: VecDeque<Step>, limit: usize) -> VecDeque<Step> {
     kept
 }
 
-/// A write as pieces that go out one by one; the first stands for the delta.
+/// Splits a write into pieces that go out one by one; the first counts as the
+/// delta.
 fn shred(step: Step, size: usize) -> Vec<Step> {
     let Step::Write(mut write) = step else {
         return vec![step];

@@ -1,5 +1,5 @@
-//! A streamed answer as a list of steps: what is written when, with the call's
-//! faults worked in. Called by `performance`; `playback` plays it.
+//! A streamed answer as a list of timed steps, with the call's faults worked
+//! in; `playback` plays it.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -19,19 +19,19 @@ use crate::{
     script::effects::{Effects, Ending, Incident},
 };
 
-/// What a stream is made from.
+/// The inputs of a stream.
 pub(crate) struct Score<'a> {
     pub(crate) envelope: &'a Envelope,
     pub(crate) choices: &'a [Choice],
-    /// The usage, and whether it has a chunk of its own (it was asked for) or
-    /// goes on the last finish.
+    /// The usage, and true if it has a chunk of its own (it was requested);
+    /// otherwise it goes on the last finish.
     pub(crate) usage: Option<(Value, bool)>,
     pub(crate) extras: Extras,
     pub(crate) pace: Pace,
     pub(crate) effects: &'a Effects,
 }
 
-/// The steps of a streamed answer.
+/// Returns the steps of a streamed answer.
 pub(crate) fn streamed(score: Score<'_>) -> VecDeque<Step> {
     let effects = score.effects;
     let mut timeline = Timeline { score, steps: VecDeque::new(), deltas: 0, incidents: 0 };
@@ -48,11 +48,11 @@ struct Timeline<'a> {
     steps: VecDeque<Step>,
     /// Deltas so far.
     deltas: u32,
-    /// Incidents dealt with so far.
+    /// Incidents handled so far.
     incidents: usize,
 }
 
-/// The stream is over: nothing follows.
+/// Signals the end of the stream: nothing follows.
 struct Over;
 
 impl Timeline<'_> {
@@ -62,7 +62,7 @@ impl Timeline<'_> {
         }
     }
 
-    /// Roles, then everything said, the choices taking turns.
+    /// Adds the roles, then all deltas, alternating between the choices.
     fn deltas(&mut self) -> Result<(), Over> {
         let choices = self.score.choices;
         for choice in choices {
@@ -100,7 +100,7 @@ impl Timeline<'_> {
         self.deltas += 1;
     }
 
-    /// The incidents whose place is reached.
+    /// Adds the incidents due by this number of deltas.
     fn incidents_until(&mut self, deltas: u32) -> Result<(), Over> {
         let effects = self.score.effects;
         while let Some((place, incident)) = effects.incidents.get(self.incidents) {
@@ -165,7 +165,7 @@ impl Timeline<'_> {
         self.steps.push_back(Step::Cut);
     }
 
-    /// Finish reasons, usage, `[DONE]`.
+    /// Adds finish reasons, usage and `[DONE]`.
     fn finish(&mut self) {
         let envelope = self.score.envelope;
         let usage = self.score.usage.take();
@@ -230,13 +230,13 @@ impl Timeline<'_> {
     }
 }
 
-/// The first chunk of all has the prompt's ids on it.
+/// Adds the prompt's token ids to the first chunk.
 fn begun<'a>(mut chunk: Chunk<'a>, extras: &mut Extras) -> Chunk<'a> {
     chunk.prompt_token_ids = extras.prompt_token_ids.take();
     chunk
 }
 
 fn text(data: &impl Serialize) -> String {
-    // Texts and numbers with text keys: nothing that cannot be JSON.
+    // Texts and numbers with text keys always serialise.
     serde_json::to_string(data).unwrap_or_default()
 }

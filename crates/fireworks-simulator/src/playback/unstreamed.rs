@@ -1,5 +1,5 @@
-//! An answer that is not streamed as a list of steps: one write, unless faults
-//! have it otherwise. Called by `performance`; `playback` plays it.
+//! An unstreamed answer as a list of steps: a single write, unless faults
+//! change it; `playback` plays it.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use crate::{
     script::effects::{Effects, Incident},
 };
 
-/// The steps of an answer that is not streamed.
+/// Returns the steps of an unstreamed answer.
 pub(crate) fn steps(reply: &Value, tokens: u32, effects: &Effects) -> VecDeque<Step> {
     let text = Bytes::from(reply.to_string());
     let half = text.slice(..text.len() / 2);
@@ -33,7 +33,7 @@ pub(crate) fn steps(reply: &Value, tokens: u32, effects: &Effects) -> VecDeque<S
                 steps.push_back(Step::Write(Write { bytes: half, deltas: 0, tokens }));
                 return steps;
             }
-            // The rest has no meaning without a stream.
+            // The rest is meaningless without a stream.
             Incident::Error { .. }
             | Incident::ErrorEvent(_)
             | Incident::EndlessLine

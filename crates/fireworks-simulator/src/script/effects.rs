@@ -1,6 +1,5 @@
-//! What the faults of a call do to it: the one exhaustive reading of
-//! [`Fault`], sorted by where in a call they strike. Made by `gate`; read by
-//! `routes`, `answer`, `timeline` and `unstreamed`.
+//! The effects of a call's faults: the only exhaustive match of [`Fault`],
+//! sorted by the stage of the call that they affect.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::{
     script::fault::{Fault, ScriptedToolCall},
 };
 
-/// The faults of one call, sorted by where they strike.
+/// The faults of one call, sorted by the stage that they affect.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     pub(crate) refusal: Option<Refusal>,
@@ -26,13 +25,13 @@ pub(crate) struct Effects {
     pub(crate) finish_reason: Option<String>,
     pub(crate) framing: Framing,
     pub(crate) ending: Ending,
-    /// What happens on the way, each before the delta of that index.
+    /// Incidents during the stream, each before the delta of that index.
     pub(crate) incidents: Vec<(u32, Incident)>,
     pub(crate) cut_after_bytes: Option<usize>,
     pub(crate) shred: Option<usize>,
 }
 
-/// What is said, word for word.
+/// A scripted answer, verbatim.
 #[derive(Debug)]
 pub(crate) struct ScriptedAnswer {
     pub(crate) deltas: Vec<String>,
@@ -40,7 +39,7 @@ pub(crate) struct ScriptedAnswer {
     pub(crate) tool_calls: Vec<ScriptedToolCall>,
 }
 
-/// What is said of the usage.
+/// The reported usage.
 #[derive(Debug, Default)]
 pub(crate) enum ScriptedUsage {
     #[default]
@@ -49,7 +48,7 @@ pub(crate) enum ScriptedUsage {
     Given(Value),
 }
 
-/// How the stream ends once the answer is out.
+/// The end of the stream, after the answer.
 #[derive(Debug, Default)]
 pub(crate) enum Ending {
     #[default]
@@ -59,7 +58,7 @@ pub(crate) enum Ending {
     DataAfterDone,
 }
 
-/// Something that happens in the middle of a stream.
+/// An incident in the middle of a stream.
 #[derive(Debug, Clone)]
 pub(crate) enum Incident {
     Stall(Option<Duration>),
@@ -76,7 +75,7 @@ pub(crate) enum Incident {
     HugeEvent(usize),
 }
 
-/// The place after the last delta, whatever their number.
+/// The position after the last delta, regardless of their number.
 const END: u32 = u32::MAX;
 
 impl Effects {

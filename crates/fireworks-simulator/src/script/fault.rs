@@ -1,7 +1,7 @@
 //! Everything that can go wrong with a call on purpose: a closed set.
 //!
-//! Here is only what the faults are; `effects` says what each does to a call.
-//! As JSON a fault is `"hang_up"` or `{"stall": {"after_deltas": 3}}`.
+//! This file only declares the faults; `effects` applies them to a call. As
+//! JSON a fault is `"hang_up"` or `{"stall": {"after_deltas": 3}}`.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::{gate::refusal::Refusal, script::time};
 
-/// One thing that goes wrong, or that is scripted, in a call.
+/// One fault, or one scripted property, of a call.
 ///
-/// `after_deltas` counts deltas that carry tokens, over all choices; a place
-/// after the last one is just before the finish. Left out it is the end.
+/// `after_deltas` counts deltas that carry tokens, over all choices; a position
+/// after the last one is just before the finish. Left out, it is the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
@@ -21,92 +21,92 @@ pub enum Fault {
     Refuse(Refusal),
     /// The connection closes without a response head.
     HangUp,
-    /// The response head, and everything after, comes later by this much.
+    /// The response head, and everything after it, is delayed.
     SlowHead {
-        /// By how much.
+        /// The delay.
         #[serde(with = "time")]
         delay: Duration,
     },
     /// The head comes at once and the first delta late.
     SlowFirstToken {
-        /// How late.
+        /// The delay.
         #[serde(with = "time")]
         delay: Duration,
     },
-    /// A wait before every delta but the first.
+    /// A delay before every delta but the first.
     SlowDeltas {
-        /// How long.
+        /// The delay.
         #[serde(with = "time")]
         delay: Duration,
     },
     /// The stream falls silent.
     Stall {
-        /// After how many deltas.
+        /// Deltas before it.
         after_deltas: u32,
-        /// For how long; left out, for ever.
+        /// The duration; left out, forever.
         #[serde(default, with = "time::optional")]
         lasting: Option<Duration>,
     },
     /// The connection breaks (HTTP/2: the stream is reset).
     Cut {
-        /// After how many deltas.
+        /// Deltas before it.
         after_deltas: u32,
     },
-    /// The connection breaks, wherever that is.
+    /// The connection breaks after a number of bytes.
     CutAfterBytes {
-        /// After how many bytes of the body.
+        /// Bytes of the body before it.
         bytes: usize,
     },
-    /// The connection breaks inside a character of several bytes, in a delta
-    /// after the first.
+    /// The connection breaks inside a multi-byte character, in a delta after
+    /// the first.
     CutInCharacter,
-    /// The body ends as if whole: no finish reason, no usage, no `[DONE]`.
+    /// The body ends as if complete: no finish reason, no usage, no `[DONE]`.
     EndEarly {
-        /// After how many deltas.
+        /// Deltas before it.
         #[serde(default)]
         after_deltas: Option<u32>,
     },
     /// `[DONE]` without a finish reason before it.
     DoneEarly {
-        /// After how many deltas.
+        /// Deltas before it.
         #[serde(default)]
         after_deltas: Option<u32>,
     },
     /// Everything but `[DONE]`.
     NoDone,
-    /// A finish reason of the script's choice, such as `error`, `cancelled`,
+    /// A scripted finish reason, such as `error`, `cancelled`,
     /// `content_filter`.
     FinishReason(String),
     /// An `error` object in the stream; the body then ends.
     StreamError {
-        /// After how many deltas.
+        /// Deltas before it.
         #[serde(default)]
         after_deltas: Option<u32>,
-        /// `error.status`, where it is told.
+        /// The value of `error.status`, if any.
         #[serde(default)]
         status: Option<u16>,
-        /// `error.code`.
+        /// The value of `error.code`, if any.
         #[serde(default)]
         code: Option<String>,
-        /// `error.message`.
+        /// The value of `error.message`.
         message: String,
     },
     /// An event named `error`; the body then ends.
     ErrorEvent {
-        /// After how many deltas.
+        /// Deltas before it.
         #[serde(default)]
         after_deltas: Option<u32>,
-        /// Its data: JSON, text or nothing.
+        /// The event's data: JSON, text or nothing.
         data: String,
     },
-    /// An error object after an answer that is complete, before `[DONE]`.
+    /// An error object after a complete answer, before `[DONE]`.
     LateError {
-        /// `error.message`.
+        /// The value of `error.message`.
         message: String,
     },
     /// Comment lines (`: heartbeat`) between the events.
     Comments,
-    /// Events named `ping`, with data that is no JSON, between the others.
+    /// Events named `ping`, with data that is not JSON, between the others.
     Pings,
     /// Lines end in CR LF.
     CrLf,
@@ -116,69 +116,69 @@ pub enum Fault {
     ByteOrderMark,
     /// The data of each event is spread over several `data:` lines.
     SeveralDataLines,
-    /// The body goes out in pieces of so many bytes, each on its own.
+    /// The body is sent in small pieces, each on its own.
     Shred {
         /// The size of a piece, at least 1.
         bytes: usize,
     },
     /// Another event after `[DONE]`.
     DataAfterDone,
-    /// An event whose data is no JSON.
+    /// An event whose data is not JSON.
     NotJsonEvent {
-        /// After how many deltas.
+        /// Deltas before it.
         after_deltas: u32,
     },
-    /// Bytes that are no UTF-8 and no event.
+    /// Bytes that are neither UTF-8 nor an event.
     Garbage {
-        /// After how many deltas.
+        /// Deltas before them.
         after_deltas: u32,
     },
     /// A line that never ends.
     EndlessLine {
-        /// After how many deltas.
+        /// Deltas before it.
         after_deltas: u32,
     },
-    /// Deltas for ever, as fast as they are read.
+    /// Endless deltas, as fast as they are read.
     EndlessStream,
-    /// One delta with so much text.
+    /// One oversized delta.
     HugeEvent {
-        /// After how many deltas.
+        /// Deltas before it.
         after_deltas: u32,
-        /// How much.
+        /// The size of its text, in bytes.
         bytes: usize,
     },
-    /// What is said, word for word, in place of the usual text.
+    /// A scripted answer in place of the usual text.
     Answer {
-        /// The content, one delta each.
+        /// The content, one text per delta.
         #[serde(default)]
         deltas: Vec<String>,
-        /// The reasoning before it, one delta each.
+        /// The reasoning before it, one text per delta.
         #[serde(default)]
         reasoning: Vec<String>,
         /// The tool calls after it.
         #[serde(default)]
         tool_calls: Vec<ScriptedToolCall>,
     },
-    /// Prose where JSON was asked for.
+    /// Prose although JSON was requested.
     NotJson,
     /// No usage anywhere.
     NoUsage,
-    /// This as `usage`, whatever it is.
+    /// This value as `usage`, whatever it is.
     Usage(Value),
 }
 
-/// A tool call, word for word.
+/// A scripted tool call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedToolCall {
-    /// The function.
+    /// The function's name.
     pub name: String,
-    /// Its arguments, one fragment each.
+    /// The arguments, one text per fragment.
     pub arguments: Vec<String>,
 }
 
 impl Fault {
-    /// An answer of these deltas.
+    /// Creates an answer of these deltas.
     pub fn answer<Text: Into<String>>(deltas: impl IntoIterator<Item = Text>) -> Fault {
         Fault::Answer {
             deltas: deltas.into_iter().map(Into::into).collect(),
@@ -187,7 +187,7 @@ impl Fault {
         }
     }
 
-    /// The error of a status, as the real service words it.
+    /// Creates the error of a status, as the real service words it.
     pub fn status(status: u16) -> Fault {
         Fault::Refuse(match status {
             429 => Refusal::rate_limited(),
@@ -195,7 +195,7 @@ impl Fault {
         })
     }
 
-    /// Silence for ever after so many deltas.
+    /// Creates an endless stall after a number of deltas.
     pub fn stall(after_deltas: u32) -> Fault {
         Fault::Stall { after_deltas, lasting: None }
     }

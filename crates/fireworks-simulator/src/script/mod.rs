@@ -1,6 +1,5 @@
-//! The rules that are armed, and how far each is used up. Called by `gate`
-//! (each call takes its faults here) and by `Handle` and `control` (which arm
-//! and clear them).
+//! The armed rules, and how far each is used up. Each call takes its faults
+//! here; `Handle` and `control` arm and clear rules.
 
 pub(crate) mod effects;
 pub(crate) mod fault;
@@ -28,7 +27,7 @@ struct Armed {
     first_hit: Option<Instant>,
 }
 
-/// What a rule looks at.
+/// The properties of a call that a rule matches.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) endpoint: Endpoint,
@@ -41,7 +40,7 @@ impl Script {
         self.lock().extend(rules.into_iter().map(|rule| Armed { rule, hits: 0, first_hit: None }));
     }
 
-    /// Whether no rule was armed since it was last cleared.
+    /// Returns true if no rule has been armed since the last clear.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
@@ -50,13 +49,14 @@ impl Script {
         self.lock().clear();
     }
 
-    /// The rules that can still hit, `times` being what is left of them.
+    /// Returns the rules that can still match, with `times` reduced to what is
+    /// left.
     pub(crate) fn armed(&self) -> Vec<Rule> {
         let rules = self.lock();
         rules.iter().filter(|armed| !armed.used_up()).map(Armed::remainder).collect()
     }
 
-    /// The faults of this call: those of the first rule that fits.
+    /// Takes the faults of this call: those of the first rule that matches.
     pub(crate) fn take(&self, subject: Subject<'_>) -> Vec<Fault> {
         let mut rules = self.lock();
         let Some(armed) =
@@ -70,7 +70,7 @@ impl Script {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Armed>> {
-        // Nothing that holds this lock can panic half way through a change.
+        // No holder of this lock can panic half way through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,4 @@
-//! Faults by name, with usual values: for flags and for their help. Read by
-//! `Rule`'s `FromStr`.
+//! Faults by name, with typical values: for flags and their help.
 
 use std::time::Duration;
 
@@ -11,15 +10,15 @@ use crate::{
 /// A fault with a name.
 #[derive(Debug, Clone, Copy)]
 pub struct Preset {
-    /// What it is called, such as `rate-limited`.
+    /// The name, such as `rate-limited`.
     pub name: &'static str,
-    /// What it does, in a few words.
+    /// A description of a few words.
     pub about: &'static str,
     make: fn() -> Fault,
 }
 
 impl Preset {
-    /// All of them.
+    /// All presets.
     pub const ALL: &'static [Preset] = &[
         preset("bad-request", "400", || Fault::status(400)),
         preset("unauthorized", "401", || Fault::status(401)),
@@ -87,12 +86,12 @@ impl Preset {
         preset("no-usage", "no usage anywhere", || Fault::NoUsage),
     ];
 
-    /// The fault.
+    /// Creates the fault.
     pub fn fault(self) -> Fault {
         (self.make)()
     }
 
-    /// The one of that name.
+    /// Returns the preset of that name.
     pub fn find(name: &str) -> Option<Preset> {
         Preset::ALL.iter().find(|preset| preset.name == name).copied()
     }

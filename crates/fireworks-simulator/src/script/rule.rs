@@ -1,4 +1,4 @@
-//! Which calls a fault is for, and how often: one line of a script.
+//! One line of a script: the calls that a fault applies to, and how often.
 
 use std::{str::FromStr, time::Duration};
 
@@ -10,22 +10,22 @@ use crate::{
     script::{fault::Fault, preset::Preset, time},
 };
 
-/// Faults that happen together, to which calls, and how often.
+/// Faults that happen together, the calls they apply to, and how often.
 ///
-/// A call takes the first rule that matches and is not used up. So two rules
-/// one after the other are a sequence: `429` twice, then a stall, then well.
+/// A call takes the first rule that matches and is not used up. So consecutive
+/// rules form a sequence: `429` twice, then a stall, then normal service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// What goes wrong, all in the same call.
+    /// The faults, all applied to the same call.
     pub faults: Vec<Fault>,
-    /// How many calls it is for; left out, all.
+    /// Number of calls it applies to; left out, all.
     #[serde(default)]
     pub times: Option<u32>,
-    /// For how long from the first call it hits; left out, for ever.
+    /// Duration from the first call it matches; left out, forever.
     #[serde(default, with = "time::optional")]
     pub lasting: Option<Duration>,
-    /// Only calls to this endpoint; left out, those that generate.
+    /// Only calls to this endpoint; left out, all that generate.
     #[serde(default)]
     pub endpoint: Option<Endpoint>,
     /// Only calls to this model, by its full name.
@@ -37,7 +37,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// For every call.
+    /// Creates a rule for every call.
     pub fn always(fault: impl Into<Fault>) -> Rule {
         Rule {
             faults: vec![fault.into()],
@@ -49,47 +49,48 @@ impl Rule {
         }
     }
 
-    /// For the next call.
+    /// Creates a rule for the next call.
     pub fn once(fault: impl Into<Fault>) -> Rule {
         Rule::always(fault).times(1)
     }
 
-    /// For the next so many calls.
+    /// Limits the rule to the next `calls` calls.
     #[must_use]
     pub fn times(mut self, calls: u32) -> Rule {
         self.times = Some(calls);
         self
     }
 
-    /// For so long, counted from the first call it hits.
+    /// Limits the rule to a duration from the first call it matches.
     #[must_use]
     pub fn lasting(mut self, lasting: Duration) -> Rule {
         self.lasting = Some(lasting);
         self
     }
 
-    /// And this in the same call.
+    /// Adds a fault in the same call.
     #[must_use]
     pub fn and(mut self, fault: impl Into<Fault>) -> Rule {
         self.faults.push(fault.into());
         self
     }
 
-    /// Only for that endpoint.
+    /// Limits the rule to an endpoint.
     #[must_use]
     pub fn endpoint(mut self, endpoint: Endpoint) -> Rule {
         self.endpoint = Some(endpoint);
         self
     }
 
-    /// Only for that model, by its full name.
+    /// Limits the rule to a model, by its full name.
     #[must_use]
     pub fn model(mut self, model: impl Into<String>) -> Rule {
         self.model = Some(model.into());
         self
     }
 
-    /// Only for calls that have this text in their messages or prompt.
+    /// Limits the rule to calls that have this text in their messages or
+    /// prompt.
     #[must_use]
     pub fn prompt(mut self, text: impl Into<String>) -> Rule {
         self.prompt = Some(text.into());
@@ -100,8 +101,8 @@ impl Rule {
 impl FromStr for Rule {
     type Err = String;
 
-    /// Reads a [`Preset`]'s name, `NAME:TIMES`, a rule as JSON, or a fault as
-    /// JSON. Without a number it holds for every call.
+    /// Parses a [`Preset`]'s name, `NAME:TIMES`, a rule as JSON, or a fault as
+    /// JSON. Without a number it applies to every call.
     fn from_str(text: &str) -> Result<Rule, String> {
         match text.trim_start().chars().next() {
             Some('{' | '"' | '[') => from_json(text),

@@ -14,7 +14,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration
         .map_err(|problem| D::Error::custom(format!("{text:?} is no duration: {problem}")))
 }
 
-/// The same for a field that may be left out.
+/// The same for an optional field.
 pub(crate) mod optional {
     use std::time::Duration;
 
