@@ -22,7 +22,7 @@ const VARIABLE: &str = "FIREWORKS_API_KEY";
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Credential (else FIREWORKS_API_KEY from the environment)")]
 pub(super) struct CredentialArgs {
-    /// A file that holds the Fireworks API key; a line end after it is ignored.
+    /// A file that holds the Fireworks API key; a trailing newline is ignored.
     #[arg(
         long,
         env = "SPARKLER_API_KEY_FILE",

@@ -54,7 +54,7 @@ enum Command {
     /// Run the worker until it is told to stop.
     #[command(after_help = serve::EXAMPLES)]
     Serve(Box<serve::ServeCommand>),
-    /// Execute one node and print its answer as it comes.
+    /// Execute one node and print its answer as it arrives.
     #[command(after_help = execute::EXAMPLES)]
     Execute(Box<execute::ExecuteArgs>),
     /// Check a node's fields, credential and model, without spending tokens.

@@ -38,7 +38,7 @@ pub(super) struct WorkerArgs {
     #[arg(long, env = "SPARKLER_WORKER_CA", value_name = "FILE")]
     worker_ca: Option<PathBuf>,
 
-    /// A file with this caller's certificate (PEM), for a worker that asks for one.
+    /// A file with this caller's certificate (PEM), for a worker that requires one.
     #[arg(long, env = "SPARKLER_WORKER_CERT", value_name = "FILE", requires = "worker_key")]
     worker_cert: Option<PathBuf>,
 
@@ -46,7 +46,7 @@ pub(super) struct WorkerArgs {
     #[arg(long, env = "SPARKLER_WORKER_KEY", value_name = "FILE", requires = "worker_cert")]
     worker_key: Option<PathBuf>,
 
-    /// A file that holds the token by which the worker knows its callers.
+    /// A file with the token that authenticates this caller to the worker.
     #[arg(long, env = "SPARKLER_WORKER_TOKEN_FILE", value_name = "FILE")]
     worker_token_file: Option<PathBuf>,
 

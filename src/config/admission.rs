@@ -16,23 +16,23 @@ use crate::{
 /// The admission arguments.
 #[derive(Debug, Clone, Args)]
 pub struct AdmissionArgs {
-    /// Executions at a time; more wait in line, and beyond that are refused
-    /// with a wait.
+    /// Executions at a time; more are queued, and beyond the queue refused with a
+    /// retry delay.
     #[arg(long, env = "SPARKLER_MAX_EXECUTIONS", default_value_t = 10_000, value_name = "N")]
     pub max_executions: usize,
 
-    /// Executions at a time of one tenant. By default as many as there are, but for
-    /// a tenth that is kept for others where a tenant has a name. Calls without a
-    /// tenant count as one tenant's.
+    /// Executions at a time of one tenant. By default no limit, except that a named
+    /// tenant leaves a tenth of the slots to others. Calls without a tenant count
+    /// as one tenant's.
     #[arg(long, env = "SPARKLER_MAX_EXECUTIONS_PER_TENANT", value_name = "N")]
     pub max_executions_per_tenant: Option<usize>,
 
-    /// Calls that wait for a place, in all. Tenants take turns in it; 0 refuses
-    /// who finds no place at once.
+    /// Calls queued for a slot, in all. Tenants take turns; 0 refuses a call that
+    /// finds no free slot.
     #[arg(long, env = "SPARKLER_QUEUE_LENGTH", default_value_t = 1000, value_name = "N")]
     pub queue_length: usize,
 
-    /// How long a call waits for a place, at most.
+    /// The longest time that a call waits for a slot.
     #[arg(
         long,
         env = "SPARKLER_QUEUE_TIMEOUT",
@@ -42,14 +42,14 @@ pub struct AdmissionArgs {
     )]
     pub queue_timeout: Duration,
 
-    /// A JSON file of what tenants may spend a day (UTC) in tokens and dollars,
-    /// together on all workers that share a Redis: {"default": {"tokens_per_day":
-    /// N, "dollars_per_day": X}, "tenants": {NAME: …}}. Followed as it changes.
+    /// A JSON file of the tenants' daily quotas (UTC) in tokens and dollars, shared
+    /// by all workers on the same Redis: {"default": {"tokens_per_day": N,
+    /// "dollars_per_day": X}, "tenants": {NAME: …}}. Reloaded when it changes.
     #[arg(long, env = "SPARKLER_LIMITS_FILE", value_name = "FILE")]
     pub limits_file: Option<PathBuf>,
 
-    /// How long it is remembered that the provider does not accept a key or
-    /// serve a model; 0s asks it every time.
+    /// How long to remember that the provider rejects a key or does not serve a
+    /// model; 0s asks it every time.
     #[arg(
         long,
         env = "SPARKLER_NEGATIVE_CACHE_TTL",

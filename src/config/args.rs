@@ -15,11 +15,11 @@ use super::{
 /// `KiB`, `MiB`, `GiB`; durations are written as `500ms`, `30s`, `10m`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// Where gRPC listens.
+    /// The address of the gRPC listener.
     #[arg(long, env = "SPARKLER_LISTEN", default_value = "127.0.0.1:50051", value_name = "ADDR")]
     pub listen: SocketAddr,
 
-    /// Where liveness and readiness answer over HTTP.
+    /// The address that serves liveness, readiness and metrics over HTTP.
     #[arg(
         long,
         env = "SPARKLER_ADMIN_LISTEN",
@@ -32,12 +32,11 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub ingress: IngressArgs,
 
-    /// The worker's name, in `started` events and logs; the host's name by
-    /// default.
+    /// The worker's name, in `started` events and logs; by default the host's name.
     #[arg(long, env = "SPARKLER_WORKER_ID", value_name = "NAME")]
     pub worker_id: Option<String>,
 
-    /// Threads that execute; by default one for each core the worker may use.
+    /// Threads that execute; by default one for each core that the worker may use.
     #[arg(long, env = "SPARKLER_WORKER_THREADS", value_name = "N")]
     pub worker_threads: Option<usize>,
 
@@ -50,7 +49,7 @@ pub struct ServeArgs {
     )]
     pub fireworks_base_url: String,
 
-    /// How the provider is spoken to.
+    /// The HTTP versions to use with the provider.
     #[arg(
         long,
         env = "SPARKLER_FIREWORKS_PROTOCOL",
@@ -60,12 +59,12 @@ pub struct ServeArgs {
     )]
     pub fireworks_protocol: ProtocolArg,
 
-    /// HTTP/2 connections with the provider, at most; each carries about a
-    /// hundred streams before the next is opened.
+    /// The most HTTP/2 connections to the provider; each carries about a hundred
+    /// streams before the next is opened.
     #[arg(long, env = "SPARKLER_FIREWORKS_CONNECTIONS", default_value_t = 64, value_name = "N")]
     pub fireworks_connections: usize,
 
-    /// A JSON file with prices, in place of the built-in table.
+    /// A JSON file of prices that replaces the built-in table.
     #[arg(long, env = "SPARKLER_PRICES", value_name = "FILE")]
     pub prices: Option<PathBuf>,
 
@@ -73,8 +72,8 @@ pub struct ServeArgs {
     #[arg(long, env = "SPARKLER_SECRETS_DIR", value_name = "DIR")]
     pub secrets_dir: Option<PathBuf>,
 
-    /// A file with the secret that cache keys and execution tokens are made
-    /// with (16 bytes at least); random for this process by default.
+    /// A file with the secret behind cache keys and execution tokens, at least 16
+    /// bytes; by default random for this process.
     #[arg(long, env = "SPARKLER_CACHE_SECRET_FILE", value_name = "FILE")]
     pub cache_secret_file: Option<PathBuf>,
 
@@ -82,8 +81,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub memory: MemoryArgs,
 
-    /// How long an answer is cached, unless the caller wants it shorter; 0s
-    /// caches none.
+    /// How long an answer is cached, unless the caller asks for less; 0s disables
+    /// the cache.
     #[arg(
         long,
         env = "SPARKLER_CACHE_TTL",
@@ -93,7 +92,7 @@ pub struct ServeArgs {
     )]
     pub cache_ttl: Duration,
 
-    /// The same for models behind moving names, such as routers; 0s caches none.
+    /// Likewise for models behind aliases, such as routers; 0s caches none.
     #[arg(
         long,
         env = "SPARKLER_ALIAS_CACHE_TTL",
@@ -114,11 +113,11 @@ pub struct ServeArgs {
     )]
     pub retention: Duration,
 
-    /// Lets callers name their tenant in `context.tenant`.
+    /// Let callers name their tenant in `context.tenant`.
     #[arg(long, env = "SPARKLER_TRUST_TENANT", value_parser = BoolishValueParser::new())]
     pub trust_tenant: bool,
 
-    /// Lets callers share answers with everybody (SCOPE_SHARED).
+    /// Let callers share answers with everyone (SCOPE_SHARED).
     #[arg(long, env = "SPARKLER_ALLOW_SHARED_CACHE", value_parser = BoolishValueParser::new())]
     pub allow_shared_cache: bool,
 
@@ -130,8 +129,7 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub admission: AdmissionArgs,
 
-    /// Deadline to an established connection with the provider, where the
-    /// caller gives none.
+    /// Default time limit for connecting to the provider.
     #[arg(
         long,
         env = "SPARKLER_CONNECT_TIMEOUT",
@@ -141,8 +139,7 @@ pub struct ServeArgs {
     )]
     pub connect_timeout: Duration,
 
-    /// Deadline from the call to the first output, where the caller gives
-    /// none.
+    /// Default time limit from the call to the first output.
     #[arg(
         long,
         env = "SPARKLER_FIRST_TOKEN_TIMEOUT",
@@ -152,7 +149,7 @@ pub struct ServeArgs {
     )]
     pub first_token_timeout: Duration,
 
-    /// Deadline between two pieces of output, where the caller gives none.
+    /// Default time limit between two pieces of output.
     #[arg(
         long,
         env = "SPARKLER_IDLE_TIMEOUT",
@@ -162,7 +159,7 @@ pub struct ServeArgs {
     )]
     pub idle_timeout: Duration,
 
-    /// Deadline of the whole call, where the caller gives none.
+    /// Default time limit of the whole call.
     #[arg(
         long,
         env = "SPARKLER_TOTAL_TIMEOUT",
@@ -172,7 +169,7 @@ pub struct ServeArgs {
     )]
     pub total_timeout: Duration,
 
-    /// No call lasts longer, whatever the caller says.
+    /// Upper bound of a call's duration, whatever the caller asks for.
     #[arg(
         long,
         env = "SPARKLER_MAX_TOTAL_TIMEOUT",
@@ -182,12 +179,12 @@ pub struct ServeArgs {
     )]
     pub max_total_timeout: Duration,
 
-    /// Calls of the provider for one execution, at most.
+    /// The most provider requests for one execution.
     #[arg(long, env = "SPARKLER_MAX_ATTEMPTS", default_value_t = 3, value_name = "N")]
     pub max_attempts: u32,
 
-    /// How long an execution whose callers have all gone runs on, where they
-    /// asked for it (ON_CANCEL_DRAIN); 0s ends it.
+    /// How long an execution continues after its last caller has left, if the
+    /// caller asked for it (ON_CANCEL_DRAIN); 0s ends it at once.
     #[arg(
         long,
         env = "SPARKLER_DETACHED_RUN_LIMIT",
@@ -207,8 +204,8 @@ pub struct ServeArgs {
     )]
     pub progress_interval: Duration,
 
-    /// How long the worker still takes calls after it was told to stop, so
-    /// that balancers can look away; 0s refuses them at once.
+    /// How long the worker still accepts calls after a signal to stop, so that load
+    /// balancers can turn away; 0s refuses them at once.
     #[arg(
         long,
         env = "SPARKLER_PRE_DRAIN_DELAY",
@@ -218,8 +215,8 @@ pub struct ServeArgs {
     )]
     pub pre_drain_delay: Duration,
 
-    /// How long executions may then run on before they are ended; 0s ends them
-    /// at once.
+    /// How long executions may then continue before they are aborted; 0s aborts
+    /// them at once.
     #[arg(
         long,
         env = "SPARKLER_DRAIN_LIMIT",
@@ -229,12 +226,11 @@ pub struct ServeArgs {
     )]
     pub drain_limit: Duration,
 
-    /// Lets a crash leave a core file, with whatever keys are in memory, and a
-    /// debugger look in.
+    /// Allow core dumps, which contain the keys in memory, and debuggers.
     #[arg(long, env = "SPARKLER_CORE_DUMPS", value_parser = BoolishValueParser::new())]
     pub core_dumps: bool,
 
-    /// Whether the service describes itself (gRPC reflection).
+    /// Serve gRPC reflection.
     #[arg(
         long,
         env = "SPARKLER_REFLECTION",
@@ -245,7 +241,7 @@ pub struct ServeArgs {
     )]
     pub reflection: bool,
 
-    /// How log lines look.
+    /// The format of the log.
     #[arg(
         long,
         env = "SPARKLER_LOG_FORMAT",
@@ -255,8 +251,8 @@ pub struct ServeArgs {
     )]
     pub log_format: LogFormat,
 
-    /// Which log lines are written: `error`, `warn`, `info`, `debug`, or
-    /// directives such as `sparkler=debug,warn`.
+    /// The log filter: `error`, `warn`, `info`, `debug`, or directives such as
+    /// `sparkler=debug,warn`.
     #[arg(
         long,
         env = "SPARKLER_LOG",
@@ -274,11 +270,11 @@ pub struct ServeArgs {
 /// The HTTP versions to use with the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProtocolArg {
-    /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
+    /// HTTP/2 where TLS negotiates it, else HTTP/1.1.
     Auto,
     /// HTTP/1.1 only.
     Http1,
-    /// HTTP/2 only, also without TLS.
+    /// HTTP/2 only, even without TLS.
     Http2,
 }
 
@@ -287,7 +283,7 @@ pub enum ProtocolArg {
 pub enum LogFormat {
     /// For people.
     Text,
-    /// For machines: one JSON object a line.
+    /// For machines: one JSON object per line.
     Json,
 }
 

@@ -17,25 +17,23 @@ use crate::{
 /// The fleet arguments.
 #[derive(Debug, Clone, Args)]
 pub struct FleetArgs {
-    /// The Redis or Valkey that the workers of a fleet share:
-    /// `redis://HOST:PORT`, `redis+sentinel://HOST,HOST/PRIMARY` or
-    /// `redis+cluster://HOST,HOST`, with `rediss` for TLS and `USER@` before the
-    /// hosts for an ACL user. Needs --cache-secret-file. Without it each worker
-    /// is for itself.
+    /// The Redis or Valkey that the workers of a fleet share: `redis://HOST:PORT`,
+    /// `redis+sentinel://HOST,HOST/PRIMARY` or `redis+cluster://HOST,HOST`, with
+    /// `rediss` for TLS and `USER@` before the hosts for an ACL user. Needs
+    /// --cache-secret-file. Without it each worker stands alone.
     #[arg(long, env = "SPARKLER_REDIS_URL", value_name = "URL")]
     pub redis_url: Option<String>,
 
-    /// A file with the password of Redis, read anew for each connection; or put
-    /// it into SPARKLER_REDIS_PASSWORD.
+    /// A file with the password of Redis, read again for each connection;
+    /// alternatively set SPARKLER_REDIS_PASSWORD.
     #[arg(long, env = "SPARKLER_REDIS_PASSWORD_FILE", value_name = "FILE")]
     pub redis_password_file: Option<PathBuf>,
 
-    /// The authorities that vouch for the certificate of Redis, in PEM; the
-    /// system's by default.
+    /// The CAs (PEM) that sign the certificate of Redis; by default the system's.
     #[arg(long, env = "SPARKLER_REDIS_CA_FILE", value_name = "FILE")]
     pub redis_ca_file: Option<PathBuf>,
 
-    /// How long Redis may take to answer before a worker goes on without it.
+    /// How long Redis may take to answer before the worker continues without it.
     #[arg(
         long,
         env = "SPARKLER_REDIS_TIMEOUT",
@@ -56,9 +54,9 @@ pub struct FleetArgs {
     )]
     pub fleet_lease: Duration,
 
-    /// A file with a secret that --cache-secret-file held before, or will hold
-    /// next: what other workers have sealed with it can be read, and the tokens
-    /// they have given are honoured. May be repeated.
+    /// A file with a previous or future secret of --cache-secret-file: data that
+    /// other workers have sealed with it can be read, and tokens that they have
+    /// issued are accepted. May be repeated.
     #[arg(
         long,
         env = "SPARKLER_ADDITIONAL_CACHE_SECRET_FILES",

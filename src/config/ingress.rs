@@ -17,8 +17,8 @@ use crate::{
 /// The ingress arguments.
 #[derive(Debug, Clone, Args)]
 pub struct IngressArgs {
-    /// The worker's certificate (PEM), with those between it and its authority.
-    /// Calls are then taken over TLS alone. Followed as it changes.
+    /// The worker's certificate (PEM), followed by its intermediates. Calls are
+    /// then accepted over TLS only. Reloaded when it changes.
     #[arg(long, env = "SPARKLER_TLS_CERT_FILE", value_name = "FILE")]
     pub tls_cert_file: Option<PathBuf>,
 
@@ -26,17 +26,18 @@ pub struct IngressArgs {
     #[arg(long, env = "SPARKLER_TLS_KEY_FILE", value_name = "FILE")]
     pub tls_key_file: Option<PathBuf>,
 
-    /// The authorities (PEM) whose certificates callers must come with.
+    /// The CAs (PEM) that must have signed callers' certificates.
     #[arg(long, env = "SPARKLER_TLS_CLIENT_CA_FILE", value_name = "FILE")]
     pub tls_client_ca_file: Option<PathBuf>,
 
-    /// Where health alone is answered, in plain text: for probes, which have no
-    /// certificate.
+    /// The address of a plain-text listener that serves only health, for probes,
+    /// which have no certificate.
     #[arg(long, env = "SPARKLER_HEALTH_LISTEN", value_name = "ADDR")]
     pub health_listen: Option<SocketAddr>,
 
-    /// How old a connection gets, give or take a tenth, before its caller is told
-    /// to open another, so that new workers get their share; 0s for ever.
+    /// The maximum age of a connection, give or take a tenth, after which its
+    /// caller is asked to reconnect, so that new workers get their share; 0s sets
+    /// no limit.
     #[arg(
         long,
         env = "SPARKLER_MAX_CONNECTION_AGE",
@@ -46,8 +47,8 @@ pub struct IngressArgs {
     )]
     pub max_connection_age: Duration,
 
-    /// How long the calls of a connection may then go on; as long as any call may
-    /// by default; 0s ends them at once.
+    /// How long the calls of such a connection may then continue; by default as
+    /// long as any call may; 0s ends them at once.
     #[arg(
         long,
         env = "SPARKLER_MAX_CONNECTION_AGE_GRACE",
@@ -56,7 +57,7 @@ pub struct IngressArgs {
     )]
     pub max_connection_age_grace: Option<Duration>,
 
-    /// How long a request may take to arrive whole.
+    /// How long a request may take to arrive in full.
     #[arg(
         long,
         env = "SPARKLER_REQUEST_TIMEOUT",
@@ -66,8 +67,7 @@ pub struct IngressArgs {
     )]
     pub request_timeout: Duration,
 
-    /// Calls under way on one connection. A client that has more waits by itself,
-    /// or opens another.
+    /// Concurrent calls per connection. A client with more waits or opens another.
     #[arg(
         long,
         env = "SPARKLER_MAX_STREAMS_PER_CONNECTION",
@@ -76,15 +76,15 @@ pub struct IngressArgs {
     )]
     pub max_streams_per_connection: u32,
 
-    /// A JSON file of who may call: tokens or certificate names, the tenant and
-    /// the mounted credentials of each. Followed as it changes. Without it,
-    /// whoever reaches the port may call, or has a certificate where one is asked
-    /// for.
+    /// A JSON file of the callers allowed: for each its tokens or certificate
+    /// names, its tenant and its mounted credentials. Reloaded when it changes.
+    /// Without it, anyone who reaches the port may call, with a certificate if one
+    /// is required.
     #[arg(long, env = "SPARKLER_CALLERS_FILE", value_name = "FILE")]
     pub callers_file: Option<PathBuf>,
 
-    /// Takes calls in plain text from other machines too: for a network that is
-    /// trusted, or where a mesh has its own TLS.
+    /// Accept plain-text calls from other machines: for a trusted network, or
+    /// behind a mesh with its own TLS.
     #[arg(long, env = "SPARKLER_INSECURE", value_parser = BoolishValueParser::new())]
     pub insecure: bool,
 }

@@ -14,8 +14,8 @@ use super::{args::bytes, cgroup};
 /// The memory arguments.
 #[derive(Debug, Clone, Args)]
 pub struct MemoryArgs {
-    /// Memory that the worker may use; by default what its control group
-    /// allows, or without a limit there half of the machine's.
+    /// The worker's memory limit; by default that of its control group, or else
+    /// half of the machine's memory.
     #[arg(long, env = "SPARKLER_MEMORY_LIMIT", value_parser = bytes, value_name = "SIZE")]
     pub memory_limit: Option<u64>,
 
@@ -28,13 +28,13 @@ pub struct MemoryArgs {
     #[arg(long, env = "SPARKLER_RETENTION_BYTES", value_parser = bytes, value_name = "SIZE")]
     pub retention_bytes: Option<u64>,
 
-    /// The longest prompt or conversation that is taken; by default 16MiB, or a
-    /// sixteenth of what executions have, if that is less.
+    /// The longest prompt or conversation accepted; by default 16MiB, or a
+    /// sixteenth of the executions' share if that is less.
     #[arg(long, env = "SPARKLER_MAX_INPUT_BYTES", value_parser = bytes, value_name = "SIZE")]
     pub max_input_bytes: Option<u64>,
 
-    /// The largest answer that is taken from the provider; by default as for
-    /// the longest prompt.
+    /// The largest answer accepted from the provider; by default like the longest
+    /// prompt.
     #[arg(long, env = "SPARKLER_MAX_ANSWER_BYTES", value_parser = bytes, value_name = "SIZE")]
     pub max_answer_bytes: Option<u64>,
 }

@@ -22,12 +22,12 @@ use crate::{
     next_help_heading = "Telemetry (collector, headers, sampling: the standard OTEL_… variables)"
 )]
 pub struct TelemetryArgs {
-    /// Puts prompts and answers onto spans. Whoever can read the traces can
-    /// then read those.
+    /// Record prompts and answers on spans, where everyone with access to the
+    /// traces can read them.
     #[arg(long, env = "SPARKLER_TELEMETRY_CONTENT", value_parser = BoolishValueParser::new())]
     pub telemetry_content: bool,
 
-    /// How much of a prompt, and of an answer, goes onto a span.
+    /// The limit of a prompt, and of an answer, on a span.
     #[arg(
         long,
         env = "SPARKLER_TELEMETRY_CONTENT_BYTES",
@@ -37,13 +37,13 @@ pub struct TelemetryArgs {
     )]
     pub telemetry_content_bytes: u64,
 
-    /// The share of the traces sampled by callers that is recorded here too,
-    /// from 0 to 1: what callers can force is capped.
+    /// The ratio of the traces sampled by callers that is recorded here too, from 0
+    /// to 1: a cap on the load that callers can cause.
     #[arg(long, env = "SPARKLER_REMOTE_SAMPLE_RATIO", default_value_t = 1.0, value_name = "RATIO")]
     pub remote_sample_ratio: f64,
 
-    /// Entries of the callers' baggage that go onto spans; no others do, and
-    /// none goes to the provider.
+    /// The baggage entries of callers to record on spans; no others are, and none
+    /// goes to the provider.
     #[arg(long, env = "SPARKLER_BAGGAGE", value_delimiter = ',', value_name = "KEYS")]
     pub baggage: Vec<String>,
 }

@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("input").required(true).args(["prompt", "messages"]))]
 pub(in crate::cli) struct ExecuteArgs {
-    /// What the node is asked; `-` reads it from stdin.
+    /// The prompt; `-` reads it from stdin.
     #[arg(value_name = "PROMPT")]
     pub(super) prompt: Option<String>,
 
@@ -29,8 +29,8 @@ pub(in crate::cli) struct ExecuteArgs {
     #[command(flatten)]
     pub(super) node: NodeArgs,
 
-    /// Ask for JSON, checked by the worker: any JSON, or what meets the JSON
-    /// Schema in a file.
+    /// Ask for JSON, validated by the worker: any JSON, or JSON matching the schema
+    /// in a file.
     #[arg(
         long,
         env = "SPARKLER_JSON_OUTPUT",
@@ -45,12 +45,11 @@ pub(in crate::cli) struct ExecuteArgs {
     #[arg(long, env = "SPARKLER_EVENTS", value_parser = BoolishValueParser::new())]
     pub(super) events: bool,
 
-    /// Ask for the finished answer only; the worker may then retry until the
-    /// last moment.
+    /// Ask for the finished answer only; the worker may then retry until the end.
     #[arg(long, env = "SPARKLER_NO_DELTAS", value_parser = BoolishValueParser::new())]
     pub(super) no_deltas: bool,
 
-    /// Print no figures and no progress on stderr.
+    /// Print no summary and no progress on stderr.
     #[arg(long, short, env = "SPARKLER_QUIET", value_parser = BoolishValueParser::new())]
     pub(super) quiet: bool,
 
@@ -58,7 +57,7 @@ pub(in crate::cli) struct ExecuteArgs {
     #[arg(long, env = "SPARKLER_TRACE", value_parser = BoolishValueParser::new())]
     pub(super) trace: bool,
 
-    /// The same key and the same request are executed, and paid, once.
+    /// Requests with the same key and content are executed, and paid for, once.
     #[arg(long, env = "SPARKLER_IDEMPOTENCY_KEY", value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,
 
@@ -87,8 +86,8 @@ impl ExecuteArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache")]
 pub(super) struct CacheArgs {
-    /// Whether the answer may come from the cache and go there; without a mode
-    /// it is read-write, left out it is as the node's field `cache` says.
+    /// How to use the cache: read-write without a mode; by default the node's
+    /// `cache` field decides.
     #[arg(
         long,
         env = "SPARKLER_CACHE",
@@ -99,7 +98,7 @@ pub(super) struct CacheArgs {
     )]
     pub(super) cache: Option<CacheMode>,
 
-    /// Who shares the answer.
+    /// The executions that share the answer.
     #[arg(long, env = "SPARKLER_CACHE_SCOPE", value_name = "SCOPE")]
     pub(super) cache_scope: Option<CacheScope>,
 
@@ -112,7 +111,7 @@ pub(super) struct CacheArgs {
     pub(super) cache_salt: Option<String>,
 }
 
-/// How an execution may use the cache.
+/// The modes of the cache.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum CacheMode {
     /// Nothing is read, written or merged.
@@ -127,7 +126,7 @@ pub(super) enum CacheMode {
     OnlyIfCached,
 }
 
-/// Who shares an answer.
+/// The scopes of a cached answer.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum CacheScope {
     /// Executions with the same credential.
@@ -142,23 +141,23 @@ pub(super) enum CacheScope {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits (such as 90s, 1m30s; else the worker's)")]
 pub(super) struct LimitArgs {
-    /// To the established connection with the provider.
+    /// Time to connect to the provider.
     #[arg(long, env = "SPARKLER_CONNECT", value_name = "TIME", value_parser = duration)]
     pub(super) connect: Option<Duration>,
 
-    /// From the call to the first output.
+    /// Time from the call to the first output.
     #[arg(long, env = "SPARKLER_FIRST_TOKEN", value_name = "TIME", value_parser = duration)]
     pub(super) first_token: Option<Duration>,
 
-    /// Between two pieces of output.
+    /// Time between two pieces of output.
     #[arg(long, env = "SPARKLER_IDLE", value_name = "TIME", value_parser = duration)]
     pub(super) idle: Option<Duration>,
 
-    /// The whole call.
+    /// Time of the whole call.
     #[arg(long, env = "SPARKLER_TOTAL", value_name = "TIME", value_parser = duration)]
     pub(super) total: Option<Duration>,
 
-    /// Calls of the provider, the first included.
+    /// Provider requests, the first included.
     #[arg(long, env = "SPARKLER_ATTEMPTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) attempts: Option<u32>,
 
@@ -166,18 +165,18 @@ pub(super) struct LimitArgs {
     #[arg(long, env = "SPARKLER_ON_CANCEL", value_name = "ACTION")]
     pub(super) on_cancel: Option<OnCancelAction>,
 
-    /// Let the worker start again after part of the answer has come; anywhere
-    /// but on a terminal the answer is then printed when it is whole.
+    /// Let the worker start over after part of the answer has arrived; anywhere but
+    /// on a terminal, the answer is then printed only when complete.
     #[arg(long, env = "SPARKLER_ALLOW_RESTART", value_parser = BoolishValueParser::new())]
     pub(super) allow_restart: bool,
 }
 
-/// What happens upstream when the caller leaves.
+/// The actions when the caller leaves.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum OnCancelAction {
-    /// The provider is stopped at once.
+    /// The provider request is cancelled at once.
     Abort,
-    /// The execution runs on for a while, to be picked up again.
+    /// The execution continues for a while, to be attached to.
     Drain,
 }
 
@@ -201,7 +200,7 @@ pub(super) struct ContextArgs {
     #[arg(long, env = "SPARKLER_SESSION_ID", value_name = "ID")]
     pub(super) session_id: Option<String>,
 
-    /// On whose behalf.
+    /// The tenant to act for.
     #[arg(long, env = "SPARKLER_TENANT", value_name = "NAME")]
     pub(super) tenant: Option<String>,
 }
