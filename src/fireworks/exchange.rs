@@ -226,9 +226,7 @@ impl<'a> Exchange<'a> {
     fn halted(&self, stream_error: StreamError, answer: &Answer) -> Error {
         let mut error = match stream_error {
             StreamError::Refused(error) => return error,
-            StreamError::Reported(error_body) => {
-                failure::from_stream(&error_body, self.context(None))
-            }
+            StreamError::Reported(text) => failure::from_stream(&text, self.context(None)),
             StreamError::Malformed(message) | StreamError::Cut(message) => {
                 failure::own(ProviderErrorKind::StreamInterrupted, message, self.context(None))
             }

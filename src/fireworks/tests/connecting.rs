@@ -45,11 +45,11 @@ async fn a_dropped_run_closes_the_providers_stream_at_once() {
 
 /// Starts a host that accepts connections and never starts TLS.
 async fn mute_host() -> (TcpListener, Client) {
-    let emit = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-    let address = emit.local_addr().expect("an address");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("an address");
     let base_url = format!("https://{address}/v1").parse().expect("a URL");
     let config = ClientConfig { base_url, ..ClientConfig::default() };
-    (emit, Client::new(config).expect("a client"))
+    (listener, Client::new(config).expect("a client"))
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,7 +71,7 @@ async fn a_connection_that_takes_too_long_meets_its_deadline() {
 
 #[tokio::test]
 async fn who_waits_for_anothers_connection_is_connecting_too() {
-    let (emit, client) = mute_host().await;
+    let (listener, client) = mute_host().await;
     let runs = (0..3).map(|_| {
         let client = client.clone();
         in_background(async move {
@@ -81,9 +81,9 @@ async fn who_waits_for_anothers_connection_is_connecting_too() {
         })
     });
     let runs = runs.collect::<Vec<_>>();
-    let _open = emit.accept().await.expect("a connection");
+    let _open = listener.accept().await.expect("a connection");
     tokio::time::pause();
-    let second = tokio::time::timeout(Duration::from_secs(1), emit.accept()).await;
+    let second = tokio::time::timeout(Duration::from_secs(1), listener.accept()).await;
     assert!(second.is_err(), "a second connection was opened");
     for run in runs {
         let outcome = run.await.expect("a run");
@@ -142,9 +142,9 @@ async fn streams_fill_one_connection_before_they_open_the_next() {
 
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_unavailable_and_no_address_is_told() {
-    let emit = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-    let port = emit.local_addr().expect("an address").port();
-    drop(emit);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let port = listener.local_addr().expect("an address").port();
+    drop(listener);
     for (base_url, message) in [
         (format!("http://127.0.0.1:{port}/v1"), "the connection was refused"),
         ("http://nowhere.invalid/v1".to_owned(), "the provider's host name could not be resolved"),
@@ -166,10 +166,10 @@ async fn a_host_that_speaks_something_else_is_unavailable() {
     for (scheme, message) in
         [("http", "the connection broke"), ("https", "no connection could be established")]
     {
-        let emit = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-        let address = emit.local_addr().expect("an address");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("an address");
         let host = in_background(async move {
-            let (mut stream, _) = emit.accept().await.expect("a connection");
+            let (mut stream, _) = listener.accept().await.expect("a connection");
             let mut greeting = [0; 8];
             tokio::io::AsyncReadExt::read_exact(&mut stream, &mut greeting)
                 .await

@@ -103,12 +103,12 @@ impl Script {
 
 impl Provider {
     pub(super) async fn start(script: Script) -> Provider {
-        let emit = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-        Provider::serve(emit, script)
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        Provider::serve(listener, script)
     }
 
-    fn serve(emit: TcpListener, script: Script) -> Provider {
-        let address = emit.local_addr().expect("an address");
+    fn serve(listener: TcpListener, script: Script) -> Provider {
+        let address = listener.local_addr().expect("an address");
         let (received, requests) = mpsc::unbounded_channel();
         let (closing, closed) = mpsc::unbounded_channel();
         let (gate, _) = watch::channel(false);
@@ -147,7 +147,7 @@ impl Provider {
         let app = axum::Router::new()
             .fallback(answer)
             .into_make_service_with_connect_info::<SocketAddr>();
-        in_background(async move { axum::serve(emit, app).await.expect("serving") });
+        in_background(async move { axum::serve(listener, app).await.expect("serving") });
         Provider { address, requests, gate, closed }
     }
 

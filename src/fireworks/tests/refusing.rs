@@ -276,16 +276,16 @@ async fn the_id_of_a_refused_call_is_found_in_headers_and_body() {
 
 #[tokio::test]
 async fn what_the_provider_says_is_shown_on_one_line_without_the_key() {
-    for (error_body, shown) in [
+    for (message, shown) in [
         (r"the key fw_canary is bad", Some("the key [REDACTED] is bad")),
         (r"a\u0000b\u001b[31m\n\t c\u202e", Some("a b [31m c")),
         (r"fw_\u0007canary", Some("fw_ canary")),
         (r" see <!DOCTYPE html><p>", None),
         (r" \n ", None),
     ] {
-        let body = format!(r#"{{"error":{{"message":"{error_body}"}}}}"#);
+        let body = format!(r#"{{"error":{{"message":"{message}"}}}}"#);
         let error = fail(Script::status(400, &body)).await;
-        assert_eq!(error.message.as_deref(), shown, "{error_body}");
+        assert_eq!(error.message.as_deref(), shown, "{message}");
     }
     let long = format!("{}fw_canary", "é ".repeat(146));
     let message = fail(Script::status(400, &long)).await.message;
