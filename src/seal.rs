@@ -129,7 +129,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sealed_can_be_opened_at_its_place(
+        fn a_sealed_value_opens_at_its_place_only(
             content in prop::collection::vec(any::<u8>(), 0..200),
             place in "[a-z]{0,8}",
         ) {
@@ -140,7 +140,7 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_or_shortened_value_is_as_good_as_not_there(
+        fn a_changed_or_shortened_value_does_not_open(
             content in prop::collection::vec(any::<u8>(), 0..64),
             at in any::<prop::sample::Index>(),
             bit in 0_u8..8,

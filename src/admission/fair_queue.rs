@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_shared_and_some_of_it_kept_for_what_grows() {
+    fn memory_is_shared_and_some_is_kept_for_growth() {
         let mut queue = queue(9, 9, 9);
         let greedy = queue.charge("greedy", 200).expect("it fits");
         assert_eq!(queue.charge("greedy", 101).expect_err("over half"), Limit::Bytes);
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_on_their_way_leave_room_for_those_that_have_come() {
+    fn arriving_requests_leave_room_for_arrived_calls() {
         let mut queue = queue(9, 9, 9);
         queue.take_in(300).expect("half of what calls have");
         assert_eq!(queue.take_in(1), Err(Limit::Bytes));
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_at_its_limit_waits_and_leaves_the_other_places_to_others() {
+    fn a_tenant_at_its_limit_leaves_the_other_slots_to_others() {
         let mut queue = queue(3, 1, 10);
         let first = admitted(&mut queue, "a");
         assert_eq!(queued(&mut queue, "a", 1), Ok(None));
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_refused_is_told_the_limit_that_is_its_own() {
+    fn a_refusal_names_the_tenants_own_limit() {
         let mut queue = queue(2, 1, 0);
         admitted(&mut queue, "a");
         let limit = Limit::Tenant { tenant: "a".to_owned(), executions: 1 };
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn no_tenant_gets_the_last_places_unless_it_is_nobodys() {
+    fn no_named_tenant_gets_the_last_slots() {
         let keeping = || {
             let FairQueue { config, .. } = queue(10, 10, 9);
             FairQueue::<u32>::new(AdmissionConfig { keeps_for_others: true, ..config })
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_line_is_shared_alike() {
+    fn a_full_queue_is_shared_fairly() {
         let mut queue = queue(1, 1, 4);
         admitted(&mut queue, "greedy");
         for waiter in 1..=4 {
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_line_who_finds_no_place_is_refused() {
+    fn without_a_queue_a_call_without_a_slot_is_refused() {
         let mut queue = queue(1, 1, 0);
         let holder = admitted(&mut queue, "a");
         assert_eq!(queued(&mut queue, "b", 1), Err(Limit::Executions));
@@ -436,7 +436,7 @@ mod tests {
         /// In any order of operations the limits hold, no call waits beside a free slot,
         /// and nothing is left at the end.
         #[test]
-        fn no_place_is_lost_and_none_is_given_twice(steps in steps()) {
+        fn no_slot_is_lost_and_none_is_granted_twice(steps in steps()) {
             let (executions, per_tenant, queue_length) = (4, 2, 5);
             let mut queue = queue(executions, per_tenant, queue_length);
             let mut slots: Vec<Arc<str>> = Vec::new();

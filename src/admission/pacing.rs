@@ -64,7 +64,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn returns_are_as_far_apart_as_places_come_free() {
+    fn retries_are_spaced_as_slots_become_free() {
         let mut pacing = Pacing::default();
         pacing.stayed(SECOND);
         let (greedy, modest, now) = (Arc::from("greedy"), Arc::from("modest"), Instant::now());
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_ever() {
+    fn no_delay_exceeds_the_maximum() {
         let mut pacing = Pacing::default();
         pacing.stayed(SECOND * 100);
         let (tenant, now) = (Arc::from(""), Instant::now());
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_stays_follows_them() {
+    fn the_average_follows_the_samples() {
         let mut pacing = Pacing::default();
         assert_eq!(pacing.wait(&Arc::from(""), 1, Instant::now()), Pacing::SHORTEST);
         for _ in 0..100 {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn tenants_without_number_do_not_fill_the_memory() {
+    fn many_tenants_do_not_fill_the_memory() {
         let mut pacing = Pacing::default();
         pacing.stayed(SECOND);
         let now = Instant::now();

@@ -37,7 +37,7 @@ fn queued(entry: Result<Entry, Error>) -> Waiting {
 }
 
 #[tokio::test]
-async fn a_place_is_held_until_its_last_clone_is_dropped() {
+async fn a_slot_is_held_until_its_last_clone_is_dropped() {
     let admission = admission(1, 0);
     let permit = admitted(admission.admit("", 0));
     let of_the_flight = permit.clone();
@@ -53,7 +53,7 @@ async fn a_place_is_held_until_its_last_clone_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_in_line_is_called_when_a_place_is_free() {
+async fn a_queued_call_is_admitted_when_a_slot_is_free() {
     let admission = admission(1, 2);
     let holding = admitted(admission.admit("a", 0));
     let mut first = queued(admission.admit("a", 0));
@@ -82,7 +82,7 @@ async fn nobody_waits_longer_than_the_queue_timeout() {
 }
 
 #[tokio::test]
-async fn who_leaves_the_line_frees_its_place_in_it() {
+async fn a_call_that_leaves_the_queue_frees_its_position() {
     let admission = admission(1, 1);
     let holding = admitted(admission.admit("a", 0));
     let leaving = queued(admission.admit("a", 0));
@@ -94,7 +94,7 @@ async fn who_leaves_the_line_frees_its_place_in_it() {
 }
 
 #[tokio::test]
-async fn a_place_handed_to_one_who_has_gone_is_handed_on() {
+async fn a_slot_for_a_dropped_call_goes_to_the_next() {
     let admission = admission(1, 2);
     let holding = admitted(admission.admit("a", 0));
     let gone = queued(admission.admit("a", 0));
@@ -108,7 +108,7 @@ async fn a_place_handed_to_one_who_has_gone_is_handed_on() {
 }
 
 #[tokio::test]
-async fn who_is_pushed_out_is_told() {
+async fn a_displaced_call_is_refused() {
     let admission = admission(1, 2);
     let _holding = admitted(admission.admit("greedy", 0));
     let _first = queued(admission.admit("greedy", 0));
@@ -120,7 +120,7 @@ async fn who_is_pushed_out_is_told() {
 /// Callers on several threads arrive, wait, give up at any moment, and hold slots for any
 /// time: never more than there are, and none is lost.
 #[test]
-fn no_interleaving_of_comings_and_goings_loses_a_place() {
+fn no_interleaving_loses_a_slot() {
     const THREADS: u64 = 4;
     let admission = admission(EXECUTIONS, 5);
     let inside = AtomicUsize::new(0);
@@ -211,7 +211,7 @@ async fn a_call_is_charged_for_its_request_and_for_its_answer_as_it_grows() {
 }
 
 #[tokio::test]
-async fn who_is_in_line_is_charged_until_it_leaves() {
+async fn a_queued_call_is_charged_until_it_leaves() {
     let admission = admission(1, 1);
     let holding = admitted(admission.admit("", 0));
     let alone = admission.bytes();

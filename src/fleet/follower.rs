@@ -166,7 +166,7 @@ impl Following {
     pub async fn next_update(&mut self) -> FleetUpdate {
         tokio::select! {
             biased;
-            run = self.subscription.received() => match run {
+            wakeup = self.subscription.received() => match wakeup {
                 Wakeup::Events(sealed) => self.carried(&sealed),
                 Wakeup::Something => FleetUpdate::Look,
             },

@@ -123,8 +123,8 @@ impl Subscription {
         loop {
             // Registered before the check, so that no notification in between is missed.
             let woken = self.inbox.woken.notified();
-            if let Some(run) = self.inbox.take() {
-                return run;
+            if let Some(wakeup) = self.inbox.take() {
+                return wakeup;
             }
             woken.await;
         }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bell_rings_for_its_berth_with_what_came_and_in_order() {
+    async fn a_subscription_receives_its_flights_batches_in_order() {
         let notifier = Arc::new(Notifier::default());
         let subscription = notifier.subscribe(FlightKey([1; size_of::<Key>()]));
         notifier.notify(&notification(2, b"another's"));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_hears_nothing_for_long_is_told_to_look() {
+    async fn a_slow_reader_is_sent_to_redis() {
         let notifier = Arc::new(Notifier::default());
         let subscription = notifier.subscribe(FlightKey([1; size_of::<Key>()]));
         for _ in 0..=Inbox::MAX_UNREAD {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_that_makes_no_sense_rings_for_nobody() {
+    fn a_malformed_notification_wakes_no_subscription() {
         let notifier = Arc::new(Notifier::default());
         let subscription = notifier.subscribe(FlightKey([0; size_of::<Key>()]));
         notifier.notify(&Notification::from_static(b"short"));

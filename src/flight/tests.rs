@@ -86,15 +86,15 @@ async fn identical_executions_share_one_flight_and_all_get_everything() {
 }
 
 #[tokio::test]
-async fn a_flight_that_has_landed_is_not_joined_again() {
+async fn a_completed_flight_is_not_joined_again() {
     let flights = flights();
-    let (publisher, _listener) = lead(&flights, keys(1), OPTIONS);
+    let (publisher, _subscriber) = lead(&flights, keys(1), OPTIONS);
     complete(publisher);
     lead(&flights, keys(1), OPTIONS);
 }
 
 #[tokio::test]
-async fn the_flight_is_abandoned_when_the_last_listener_has_gone() {
+async fn a_flight_is_abandoned_when_its_last_subscriber_leaves() {
     let flights = flights();
     let (publisher, first) = lead(&flights, keys(1), OPTIONS);
     let second = follow(&flights, keys(1), OPTIONS);
@@ -131,7 +131,7 @@ async fn a_draining_flight_runs_on_alone_up_to_its_limit() {
 }
 
 #[tokio::test]
-async fn the_listeners_of_a_lost_flight_are_told() {
+async fn subscribers_of_a_lost_flight_get_an_error() {
     let flights = flights();
     let (publisher, mut subscriber) = lead(&flights, keys(1), OPTIONS);
     drop(publisher);
@@ -142,7 +142,7 @@ async fn the_listeners_of_a_lost_flight_are_told() {
 }
 
 #[tokio::test]
-async fn after_a_restart_only_those_who_allowed_it_or_had_nothing_go_on() {
+async fn a_restart_ends_subscribers_that_had_output_and_forbid_it() {
     let flights = flights();
     let (mut publisher, mut strict) = lead(&flights, keys(1), OPTIONS);
     let forgiving = SubscribeOptions { allows_restart: true, ..OPTIONS };
@@ -169,7 +169,7 @@ async fn after_a_restart_only_those_who_allowed_it_or_had_nothing_go_on() {
 }
 
 #[tokio::test]
-async fn a_flight_whose_only_listener_has_had_deltas_may_not_restart() {
+async fn a_flight_whose_only_subscriber_had_deltas_may_not_restart() {
     let flights = flights();
     let (mut publisher, mut subscriber) = lead(&flights, keys(1), OPTIONS);
     assert!(publisher.may_restart(), "nothing was heard yet");
@@ -183,7 +183,7 @@ async fn a_flight_whose_only_listener_has_had_deltas_may_not_restart() {
 #[tokio::test]
 async fn an_answer_beyond_the_bound_is_refused() {
     let flights = flights();
-    let (mut publisher, _listener) = lead(&flights, keys(1), OPTIONS);
+    let (mut publisher, _subscriber) = lead(&flights, keys(1), OPTIONS);
     let large = "x".repeat(40_000);
     publish(&mut publisher, &large);
     let error = publisher
@@ -246,14 +246,14 @@ async fn what_is_kept_for_a_key_and_for_a_token_takes_memory_once() {
 async fn a_failed_execution_is_not_replayed_for_its_key() {
     let flights = flights();
     let keys = idempotent(None, 7, 1);
-    let (publisher, _listener) = lead(&flights, keys.clone(), OPTIONS);
+    let (publisher, _subscriber) = lead(&flights, keys.clone(), OPTIONS);
     publisher.complete(FlightOutcome::Failed(Failure::from(Error::NotCached)));
     assert!(flights.replay(keys.idempotency.expect("given"), OPTIONS).expect("same").is_none());
     lead(&flights, keys.clone(), OPTIONS);
 }
 
 #[tokio::test]
-async fn a_landed_flight_can_be_attached_to_and_resumed() {
+async fn a_completed_flight_can_be_attached_to_and_resumed() {
     let flights = flights();
     let (mut publisher, subscriber) = lead(&flights, request(None, None), OPTIONS);
     let id = subscriber.flight();
@@ -267,16 +267,16 @@ async fn a_landed_flight_can_be_attached_to_and_resumed() {
 }
 
 #[tokio::test]
-async fn a_key_whose_flight_has_landed_since_the_caller_looked_is_not_paid_again() {
+async fn a_key_completed_since_the_lookup_is_not_paid_again() {
     let flights = flights();
-    let (publisher, _listener) = lead(&flights, idempotent(None, 9, 1), OPTIONS);
+    let (publisher, _subscriber) = lead(&flights, idempotent(None, 9, 1), OPTIONS);
     complete(publisher);
     let mut retry = follow(&flights, idempotent(None, 9, 1), OPTIONS);
     assert!(matches!(recv_all(&mut retry).await.1, Ok(FlightOutcome::Completed(_))));
 }
 
 #[tokio::test]
-async fn where_there_is_no_room_the_oldest_landed_flight_is_forgotten() {
+async fn the_oldest_completed_flight_is_evicted_first() {
     let flights = flights();
     let large = "x".repeat(50_000);
     let mut completed = Vec::new();
@@ -300,7 +300,7 @@ async fn pass_on(original: &MirroredFlight, mirror: &mut Publisher) {
 }
 
 #[tokio::test]
-async fn an_echo_tells_what_its_original_tells_and_keeps_a_name_of_nobody() {
+async fn a_mirror_publishes_the_events_and_id_of_its_original() {
     let flights = flights();
     let (mut original, first) = lead(&flights, keys(1), OPTIONS);
     publish(&mut original, "a");
@@ -331,7 +331,7 @@ async fn an_echo_tells_what_its_original_tells_and_keeps_a_name_of_nobody() {
 }
 
 #[tokio::test]
-async fn an_echo_that_nobody_wants_any_more_leaves_its_original_where_it_is() {
+async fn an_abandoned_mirror_leaves_its_original_registered() {
     let flights = flights();
     let (original, first) = lead(&flights, keys(1), OPTIONS);
     let (mut mirror, second) = lead(&flights, idempotent(None, 7, 1), OPTIONS);
@@ -349,9 +349,9 @@ async fn an_echo_that_nobody_wants_any_more_leaves_its_original_where_it_is() {
 }
 
 #[tokio::test]
-async fn where_nobody_flies_yet_whoever_asks_is_joined_from_then_on() {
+async fn a_shared_flight_is_joined_by_identical_executions() {
     let flights = flights();
-    let (publisher, _listener) = lead(&flights, idempotent(None, 7, 1), OPTIONS);
+    let (publisher, _subscriber) = lead(&flights, idempotent(None, 7, 1), OPTIONS);
     assert!(publisher.share([1; 32]).is_none());
     follow(&flights, keys(1), OPTIONS);
     complete(publisher);

@@ -62,13 +62,13 @@ impl Quota {
     }
 
     /// Returns the limit that the spend has reached, if any.
-    pub(super) fn met(self, tenant: &str, record: Spend) -> Option<Limit> {
+    pub(super) fn met(self, tenant: &str, spent: Spend) -> Option<Limit> {
         let tenant = || tenant.to_owned();
         match self {
-            Quota { tokens: Some(tokens), .. } if record.tokens >= tokens => {
+            Quota { tokens: Some(tokens), .. } if spent.tokens >= tokens => {
                 Some(Limit::TokensPerDay { tenant: tenant(), tokens })
             }
-            Quota { money: Some(nanodollars), .. } if record.money >= nanodollars => {
+            Quota { money: Some(nanodollars), .. } if spent.money >= nanodollars => {
                 Some(Limit::DollarsPerDay { tenant: tenant(), nanodollars })
             }
             _ => None,
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_stands_in_place_of_the_default() {
+    fn an_entry_replaces_the_default() {
         let quota_file = read(
             r#"{"default": {"tokens_per_day": 1000, "dollars_per_day": 2.5},
                 "tenants": {"acme": {"tokens_per_day": 7}, "globex": {}}}"#,
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_said() {
+    fn every_problem_is_reported() {
         let problem = read(
             r#"{"default": {"dollars_per_day": -1},
                 "tenants": {"acme": {"dollars_per_day": 1e300}}}"#,

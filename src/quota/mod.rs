@@ -99,18 +99,18 @@ impl Quotas {
         if self.is_stale(tenant, day) {
             self.report(tenant).await;
         }
-        let record = self.with_spend(tenant, day, |spend| spend.known());
-        match quota.met(tenant, record) {
+        let spent = self.with_spend(tenant, day, |spend| spend.known());
+        match quota.met(tenant, spent) {
             None => Ok(()),
             Some(limit) => Err(Error::Saturated { limit, retry_after: left }),
         }
     }
 
     /// Adds the spend of one upstream request.
-    pub fn record(&self, tenant: &str, record: Spend) {
+    pub fn record(&self, tenant: &str, spend: Spend) {
         if self.limits.is_some() {
             let spends = self.spenders.get_with(Arc::from(tenant), || self.spends(tenant));
-            on(&spends, today().0, |spend| spend.spend(record));
+            on(&spends, today().0, |known| known.spend(spend));
         }
     }
 
@@ -238,16 +238,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_tenants_than_are_remembered_wipe_no_sum() {
-        let allowances = limited(10);
+    async fn a_crowd_of_tenants_evicts_no_spend() {
+        let quotas = limited(10);
         for number in 0..=MOST_STRANGERS + 1000 {
-            allowances.record(&format!("tenant {number}"), Spend { tokens: 10, money: 0 });
+            quotas.record(&format!("tenant {number}"), Spend { tokens: 10, money: 0 });
         }
-        allowances.spenders.run_pending_tasks();
+        quotas.spenders.run_pending_tasks();
         for number in (0..=MOST_STRANGERS).step_by(1000) {
-            let asked = allowances.check(&format!("tenant {number}")).await;
+            let asked = quotas.check(&format!("tenant {number}")).await;
             assert!(asked.is_err(), "tenant {number} begins again");
         }
-        allowances.check("a stranger").await.expect("who has spent nothing may");
+        quotas.check("a stranger").await.expect("who has spent nothing may");
     }
 }

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_says_where_its_servers_are() {
+    fn every_form_names_its_servers() {
         let address = |text: &str| text.parse::<Address>().expect(text);
         assert_eq!(
             address("redis://cache"),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_and_a_password_not_repeated() {
+    fn invalid_urls_are_refused_and_passwords_not_repeated() {
         for text in [
             "cache:6379",
             "http://cache",

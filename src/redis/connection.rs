@@ -85,10 +85,10 @@ impl Connection {
     ) -> Result<Value, Unavailable> {
         let place = keys.first().copied().unwrap_or_default();
         let bytes = arguments.iter().map(|argument| argument.len()).sum();
-        self.within_limit(script.name(), place, bytes, async |mut state: Open| {
-            match state.link.send(&script.by_hash(keys, arguments)).await {
+        self.within_limit(script.name(), place, bytes, async |mut open: Open| {
+            match open.link.send(&script.by_hash(keys, arguments)).await {
                 Err(error) if is_unknown_script(&error) => {
-                    state.link.send(&script.by_text(keys, arguments)).await
+                    open.link.send(&script.by_text(keys, arguments)).await
                 }
                 answer => answer,
             }
@@ -134,7 +134,7 @@ impl Connection {
         bytes: usize,
         command: &Cmd,
     ) -> Result<Value, Unavailable> {
-        let send = async |mut state: Open| state.link.send(command).await;
+        let send = async |mut open: Open| open.link.send(command).await;
         self.within_limit(operation, key, bytes, send).await
     }
 
@@ -160,18 +160,18 @@ impl Connection {
         if bytes > Connection::MAX_VALUE_BYTES {
             return Err(Cause::TooLarge.into());
         }
-        let state = self.state.open().ok_or(Cause::NotAsked)?;
-        let answer = match timeout(self.limit(bytes), ask(state.clone())).await {
+        let open = self.state.open().ok_or(Cause::NotAsked)?;
+        let answer = match timeout(self.limit(bytes), ask(open.clone())).await {
             Ok(answer) => answer.map_err(|error| Cause::of(&error)),
             Err(_) => Err(Cause::Late),
         };
-        answer.map_err(|cause| self.failed(&state, key, cause))
+        answer.map_err(|cause| self.failed(&open, key, cause))
     }
 
-    fn failed(&self, state: &Open, key: &[u8], cause: Cause) -> Unavailable {
+    fn failed(&self, open: &Open, key: &[u8], cause: Cause) -> Unavailable {
         self.state.failed(cause);
         if cause.is_lasting() {
-            self.state.close(state, key);
+            self.state.close(open, key);
         }
         cause.into()
     }

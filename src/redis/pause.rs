@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_a_bound_and_begin_anew() {
+    fn delays_grow_to_a_bound_and_start_over() {
         let mut pause = Pause::default();
         let waits: Vec<Duration> = (0..20).map(|_| pause.next()).collect();
         assert!(waits[0] <= Pause::FIRST);

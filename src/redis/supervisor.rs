@@ -75,10 +75,10 @@ impl LinkState {
         self.reconnects.subscribe()
     }
 
-    /// Closes the link after a command for `key` failed over `state`.
-    pub(super) fn close(&self, state: &Open, key: &[u8]) {
+    /// Closes the link after a command for `key` failed over `failed`.
+    pub(super) fn close(&self, failed: &Open, key: &[u8]) {
         let was_open = self.open.send_if_modified(|open| {
-            let same = open.as_ref().is_some_and(|open| open.turn == state.turn);
+            let same = open.as_ref().is_some_and(|open| open.turn == failed.turn);
             if same {
                 *open = None;
             }

@@ -9,7 +9,7 @@ local GIVEN, CARRIED = 12, 65536
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local function tell(flight, events_of, followers_of, given)
+local function append(flight, events_of, followers_of, given)
   local epoch, run = tonumber(ARGV[given + 2]), ARGV[given + 3]
   local channels, notification = ARGV[given + 4], ARGV[given + 5]
   local lease, keep, after = tonumber(ARGV[given + 6]), tonumber(ARGV[given + 7]), tonumber(ARGV[given + 8])
@@ -36,9 +36,9 @@ local function tell(flight, events_of, followers_of, given)
   local followers = redis.call('ZRANGE', followers_of, 0, -1)
   if events ~= '' then
     -- Small events travel with the notification, so that no follower has to read them.
-    local told = #events <= CARRIED and notification .. events or notification
+    local payload = #events <= CARRIED and notification .. events or notification
     for _, follower in ipairs(followers) do
-      redis.call('PUBLISH', channels .. follower, told)
+      redis.call('PUBLISH', channels .. follower, payload)
     end
   end
   return {'kept', #followers}
@@ -47,7 +47,7 @@ end
 local answers = {}
 for index = 0, #KEYS / 3 - 1 do
   local key = 3 * index
-  answers[index + 1] = tell(KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], GIVEN * index)
+  answers[index + 1] = append(KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], GIVEN * index)
 end
 -- A single step has the same answer format as any other script.
 if #answers == 1 then

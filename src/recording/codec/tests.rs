@@ -107,7 +107,7 @@ proptest! {
 
     /// Batches are read as the log grows: late, repeated and overlapping.
     #[test]
-    fn a_follower_of_batches_tells_what_its_leader_told(
+    fn a_follower_of_batches_ends_with_its_leaders_events(
         events in events(),
         cuts in prop::collection::vec((0_usize..40, 0_u64..5), 0..8),
     ) {
@@ -144,7 +144,7 @@ proptest! {
 
     /// Holds for any batch and part size, and if batches are sent again.
     #[test]
-    fn events_that_travel_in_pieces_are_told_as_they_were(
+    fn events_sent_in_parts_arrive_unchanged(
         events in events(),
         room in 0_usize..40,
         most in 1_usize..40,
@@ -282,7 +282,7 @@ fn failures_come_back_as_they_were() {
 }
 
 #[test]
-fn what_is_the_workers_own_news_stays_there() {
+fn failures_of_one_worker_are_not_encoded() {
     let retry_after = Duration::from_secs(1);
     for error in [Error::Internal("canary"), Error::Cancelled, Error::Draining { retry_after }] {
         assert_eq!(encode_failure(&error, None), None);

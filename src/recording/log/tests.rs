@@ -150,7 +150,7 @@ proptest! {
     /// However a log is staged, read and resumed, every reader gets the same text for
     /// each choice, and numbers only rise.
     #[test]
-    fn whoever_reads_gets_everything_once(
+    fn every_reader_gets_every_event_once(
         pieces in prop::collection::vec((0u32..3, any::<bool>(), "[a-zé]{0,5}"), 0..60),
         batch in 1usize..7,
         room in 1usize..40,
@@ -184,7 +184,7 @@ proptest! {
 }
 
 #[test]
-fn a_digest_is_of_what_is_said_and_not_of_how_it_came() {
+fn a_digest_depends_on_content_and_not_on_batching() {
     let pieces = ["a", "bc", "d"];
     let mut whole = Log::default();
     pieces.iter().for_each(|piece| whole.append(text(0, piece)));
