@@ -30,9 +30,9 @@ pub struct Probe {
 /// The conclusions of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdicts {
-    /// Is the credential accepted?
+    /// Acceptance of the credential.
     pub credential: Verdict,
-    /// Can the credential use the model?
+    /// Access to the model with the credential.
     pub model: Verdict,
 }
 

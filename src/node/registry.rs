@@ -26,7 +26,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Registers every node of this crate.
+    /// Creates a registry with every node of this crate.
     pub fn new(client: Client) -> Registry {
         Registry::default().with(Fireworks::new(client.clone())).with(ChatFireworks::new(client))
     }
