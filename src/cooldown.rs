@@ -122,8 +122,7 @@ impl Cooldowns {
         }
     }
 
-    /// Forgets the refusals of a credential and a model once they have proved
-    /// outdated.
+    /// Forgets the refusals of a credential and a model once they have proved outdated.
     pub fn forget(&self, fingerprint: &KeyFingerprint, model: &str) {
         self.refused.invalidate(&CooldownKey::all_of(fingerprint));
         self.refused.invalidate(&CooldownKey::one_of(fingerprint, model));

@@ -35,8 +35,7 @@ impl ApiKey {
 
     /// Takes ownership of a key and zeroes the text it came in.
     pub fn new(mut text: String) -> Result<ApiKey, BadApiKey> {
-        // Copied: moving the text itself might reallocate, and leave a copy
-        // behind.
+        // Copied: moving the text itself might reallocate, and leave a copy behind.
         let key = SecretString::from(text.as_str());
         text.zeroize();
         let bytes = key.expose_secret().as_bytes();
@@ -65,8 +64,7 @@ impl ApiKey {
         self.0.expose_secret().as_bytes()
     }
 
-    /// Replaces every occurrence of the key in provider text, which may quote
-    /// it.
+    /// Replaces every occurrence of the key in provider text, which may quote it.
     pub fn redact(&self, text: &str) -> String {
         text.replace(self.0.expose_secret(), "[REDACTED]")
     }

@@ -152,8 +152,7 @@ pub enum Fault {
 /// Advice on retrying the same call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// Do not retry: it ends the same way, or would be paid twice for nothing
-    /// new.
+    /// Do not retry: it ends the same way, or would be paid twice for nothing new.
     No,
     /// Retry after a delay of the caller's choice.
     Yes,
@@ -250,8 +249,7 @@ impl Error {
         }
     }
 
-    /// Returns the message for the caller: what happened, to what, and what to
-    /// do.
+    /// Returns the message for the caller: what happened, to what, and what to do.
     pub fn public_message(&self) -> String {
         match self {
             Error::InvalidNodeConfig(violations) => invalid_config_message(violations),

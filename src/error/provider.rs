@@ -37,8 +37,7 @@ pub enum ProviderErrorKind {
     CredentialRejected,
     /// 403: the key may not use this model.
     ModelForbidden,
-    /// 404: missing, not deployed, or no access; the provider does not say
-    /// which.
+    /// 404: missing, not deployed, or no access; the provider does not say which.
     ModelNotFound,
     /// 402: no paid plan, or its limits are exceeded.
     BillingRequired,

@@ -113,8 +113,7 @@ impl Answer {
         self.begun
     }
 
-    /// Returns true if anything was emitted since the last call, and resets the
-    /// mark.
+    /// Returns true if anything was emitted since the last call, and resets the mark.
     pub fn take_emitted(&mut self) -> bool {
         std::mem::take(&mut self.emitted)
     }
@@ -230,8 +229,7 @@ impl Answer {
         StreamError::Malformed("the stream ended before every choice had a finish reason")
     }
 
-    /// Processes an event without output or usage: a failure, or a remark to
-    /// keep.
+    /// Processes an event without output or usage: a failure, or a remark to keep.
     fn take_remark(&mut self, text: &str) -> Result<(), StreamError> {
         let error_body = ErrorBody::read(text);
         if error_body.is_failure() {
@@ -466,8 +464,7 @@ fn unreadable(what: &str) -> StreamError {
     StreamError::Unusable(format!("{what} has a shape that cannot be read").into())
 }
 
-/// Keeps the first value that says something: ids and names come with every
-/// chunk.
+/// Keeps the first value that says something: ids and names come with every chunk.
 fn keep_first(kept: &mut Option<String>, text: Raw<'_>) {
     if kept.is_none() {
         *kept = text.text().map(Cow::into_owned);

@@ -283,8 +283,7 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Appends the text of a part, or of a list of parts. `None` if one is
-/// unreadable.
+/// Appends the text of a part, or of a list of parts. `None` if one is unreadable.
 fn collect_parts(value: Raw<'_>, part: Part, into: &mut Vec<(Part, String)>) -> Option<()> {
     let Some(json) = value.json() else {
         return Some(());
@@ -513,8 +512,7 @@ impl<'a> Function<'a> {
 // === impl Chunk ===
 
 impl<'a> Chunk<'a> {
-    /// Returns true if the chunk reports, outside any choice, that the stream
-    /// failed.
+    /// Returns true if the chunk reports, outside any choice, that the stream failed.
     pub(super) fn has_failed(&self) -> bool {
         let marks = [self.error, self.errors, self.error_type, self.error_message];
         marks.iter().any(|mark| mark.json().is_some_and(|json| json != "false"))
@@ -558,8 +556,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Returns the reasoning in either spelling; gateways send both with the
-    /// same text.
+    /// Returns the reasoning in either spelling; gateways send both with the same text.
     pub(super) fn thought(&self) -> Raw<'a> {
         self.reasoning_content.or(self.reasoning)
     }

@@ -14,8 +14,7 @@ use std::borrow::Cow;
 
 use crate::event::ToolCallFragment;
 
-/// Maximum calls of one choice; bounded because each fragment is looked up
-/// among them.
+/// Maximum calls of one choice; bounded because each fragment is looked up among them.
 const MAX_CALLS: usize = 1024;
 /// Maximum bytes of arguments held back while an id or a name may still arrive.
 const MAX_HELD_BYTES: usize = 4 * 1024;
@@ -175,8 +174,7 @@ impl Call {
         (is_known || self.held_arguments.len() > MAX_HELD_BYTES).then(|| self.publish())
     }
 
-    /// Returns the held-back first fragment, or `{}` for a call without
-    /// arguments.
+    /// Returns the held-back first fragment, or `{}` for a call without arguments.
     fn finish(&mut self) -> Option<ToolCallFragment> {
         let rest = if self.has_arguments { "" } else { "{}" };
         self.has_arguments = true;

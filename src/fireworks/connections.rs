@@ -80,8 +80,7 @@ impl Connections {
         Ok(Connections { config: config.clone(), lanes, first, questions: OnceLock::new() })
     }
 
-    /// Takes a slot on the first lane that is not full, or else on the
-    /// emptiest.
+    /// Takes a slot on the first lane that is not full, or else on the emptiest.
     pub(super) fn place(&self) -> Place<'_> {
         let free = self.lanes.iter().find(|lane| lane.enter_if_free());
         let lane = free.unwrap_or_else(|| self.enter_emptiest());
@@ -104,8 +103,7 @@ impl Connections {
         lane
     }
 
-    /// Returns the lane's client. If it cannot be built, the lane shares the
-    /// first one.
+    /// Returns the lane's client. If it cannot be built, the lane shares the first one.
     fn client_for(&self, lane: &Lane) -> reqwest::Client {
         if std::ptr::eq(lane, &self.lanes[0]) {
             return self.first.clone();

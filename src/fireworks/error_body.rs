@@ -99,8 +99,7 @@ impl ErrorBody {
         self.has_code("DEPLOYMENT_SCALING_UP")
     }
 
-    /// Matches the wording of Fireworks, vLLM, SGLang, llama.cpp, Ollama and
-    /// others.
+    /// Matches the wording of Fireworks, vLLM, SGLang, llama.cpp, Ollama and others.
     pub(super) fn is_context_too_long(&self) -> bool {
         const SUBJECTS: [&str; 5] =
             ["context length", "context size", "context window", "model length", "max_model_len"];
@@ -217,8 +216,7 @@ fn find_message(error: &Object, body: &Object) -> Option<String> {
     of_error().or_else(of_body).or_else(of_fault).or_else(of_choice)
 }
 
-/// Returns the first readable one of these members, in the order of the
-/// objects.
+/// Returns the first readable one of these members, in the order of the objects.
 fn find<'a, T>(
     objects: impl IntoIterator<Item = &'a Object>,
     keys: &[&str],

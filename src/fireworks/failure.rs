@@ -125,8 +125,7 @@ pub(super) fn presentable(text: &str, credential: &ApiKey) -> Option<String> {
     (!short.is_empty()).then_some(short)
 }
 
-/// Returns an id, a code or a name if it is printable, short and without the
-/// key.
+/// Returns an id, a code or a name if it is printable, short and without the key.
 pub(super) fn word(text: &str, credential: &ApiKey) -> Option<String> {
     let fits = !text.is_empty()
         && text.len() <= MAX_WORD_BYTES
@@ -202,8 +201,7 @@ fn kind_of_code(error_body: &ErrorBody) -> Option<ProviderErrorKind> {
     row.map(|(kind, _)| *kind)
 }
 
-/// Returns the worker's hint to put before provider text that would mislead on
-/// its own.
+/// Returns the worker's hint to put before provider text that would mislead on its own.
 fn hint(status: u16, kind: ProviderErrorKind, error_body: &ErrorBody) -> Option<&'static str> {
     match (status, kind) {
         (404, ProviderErrorKind::RequestRejected) => {

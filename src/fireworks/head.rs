@@ -21,8 +21,7 @@ pub(super) enum Content {
     Other,
 }
 
-/// Returns the kind of the body; without a content type, the requested kind is
-/// assumed.
+/// Returns the kind of the body; without a content type, the requested kind is assumed.
 pub(super) fn content(headers: &HeaderMap) -> Content {
     let Some(value) = text(headers, header::CONTENT_TYPE.as_str()) else {
         return Content::Events;

@@ -78,8 +78,7 @@ pub struct ClientConfig {
     pub base_url: Url,
     /// The HTTP version to use.
     pub protocol: Protocol,
-    /// The time limit for establishing a connection; an attempt may set a
-    /// shorter one.
+    /// The time limit for establishing a connection; an attempt may set a shorter one.
     pub connect_timeout: Duration,
     /// Maximum HTTP/2 connections. Each is filled to a hundred streams before
     /// the next is opened, so a high limit costs nothing until it is needed.
@@ -111,8 +110,7 @@ impl Default for ClientConfig {
 /// The HTTP version to use with the provider.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// Over TLS the version both sides prefer, which is HTTP/2; HTTP/1.1 in
-    /// cleartext.
+    /// Over TLS the version both sides prefer, which is HTTP/2; HTTP/1.1 in cleartext.
     #[default]
     Auto,
     /// HTTP/1.1 only.

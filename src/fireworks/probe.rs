@@ -43,8 +43,7 @@ pub struct Verdict {
     pub answer: Conclusion,
     /// The evidence, as a sentence.
     pub basis: String,
-    /// The reason, as errors name it, if the answer is not yes and a reason is
-    /// known.
+    /// The reason, as errors name it, if the answer is not yes and a reason is known.
     pub reason: Option<&'static str>,
 }
 

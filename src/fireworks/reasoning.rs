@@ -73,8 +73,7 @@ impl Splitter {
         Ok(())
     }
 
-    /// Marks that reasoning arrives in a separate field: tags in the text are
-    /// text.
+    /// Marks that reasoning arrives in a separate field: tags in the text are text.
     pub(super) fn reasoning_comes_apart<E>(
         &mut self,
         emit: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
@@ -102,8 +101,7 @@ impl Splitter {
         emit(part, Cow::Borrowed(held))
     }
 
-    /// Performs one step: returns a piece to emit, if any, and the remaining
-    /// text.
+    /// Performs one step: returns a piece to emit, if any, and the remaining text.
     fn step<'a>(&mut self, text: &'a str) -> (Option<(Part, &'a str)>, &'a str) {
         match self.place {
             Place::Head if self.matched == 0 => self.look_for_opening(text),

@@ -114,8 +114,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Processes a line that began in an earlier read. Its data cannot stay
-    /// borrowed.
+    /// Processes a line that began in an earlier read. Its data cannot stay borrowed.
     fn take_kept_line<E: From<EventTooLong>>(
         &mut self,
         line: &[u8],

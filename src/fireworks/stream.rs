@@ -87,8 +87,7 @@ impl ResponseBody {
         })
     }
 
-    /// Returns the beginning of the body, as soon as it is more than white
-    /// space.
+    /// Returns the beginning of the body, as soon as it is more than white space.
     async fn peek(&mut self) -> Result<&[u8], StreamError> {
         let mut start = Bytes::new();
         while start.trim_ascii_start().is_empty() && start.len() < MAX_UNSHOWN_BYTES {

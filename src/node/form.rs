@@ -86,8 +86,7 @@ impl Form {
         Form { declaration, fields, by_spelling, config_schema }
     }
 
-    /// Returns the node's name, version, label, description, inputs and
-    /// credential.
+    /// Returns the node's name, version, label, description, inputs and credential.
     pub fn declaration(&self) -> &Declaration {
         &self.declaration
     }

@@ -85,8 +85,7 @@ impl Shape {
     }
 }
 
-/// Parses a finite number: `NaN` and `inf` are numbers to Rust, but to no
-/// provider.
+/// Parses a finite number: `NaN` and `inf` are numbers to Rust, but to no provider.
 fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }

@@ -186,8 +186,7 @@ impl Shape {
             Shape::Text { rule: None, .. } => json!({"type": "string"}),
             Shape::Text { rule: Some(rule), most_bytes } => {
                 let mut schema = json!({"type": "string", "pattern": rule.pattern});
-                // A rule with a length limit allows ASCII only: bytes are
-                // characters.
+                // A rule with a length limit allows ASCII only: bytes are characters.
                 if *most_bytes < usize::MAX {
                     schema["maxLength"] = json!(most_bytes);
                 }

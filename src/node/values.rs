@@ -9,8 +9,7 @@ use super::{field::Field, form::Form};
 #[derive(Debug)]
 pub struct Values<'a> {
     form: &'a Form,
-    /// Few of many fields are given, so a list that is searched, not a slot per
-    /// field.
+    /// Few of many fields are given, so a list that is searched, not a slot per field.
     given: Vec<Given>,
 }
 

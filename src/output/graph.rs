@@ -305,8 +305,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Returns the number of branches for one place of the answer, and their
-    /// depth.
+    /// Returns the number of branches for one place of the answer, and their depth.
     fn span(
         &mut self,
         index: usize,

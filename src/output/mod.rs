@@ -165,8 +165,7 @@ impl fmt::Debug for Schema {
     }
 }
 
-/// Returns location and problem, without the value itself: it may be the whole
-/// answer.
+/// Returns location and problem, without the value itself: it may be the whole answer.
 fn located(error: &ValidationError<'_>) -> String {
     let path = error.instance_path().as_str();
     let what = error.masked().to_string();
@@ -313,8 +312,7 @@ mod tests {
         assert_eq!(json_of(" {} "), " {} ");
     }
 
-    /// Builds a chain of definitions, each of which refers `times` times to the
-    /// next.
+    /// Builds a chain of definitions, each of which refers `times` times to the next.
     fn chain(length: usize, keyword: &str, times: usize) -> String {
         let mut definitions = serde_json::Map::new();
         for index in 0..length {

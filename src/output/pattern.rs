@@ -28,8 +28,7 @@ pub(super) fn states(pattern: &str) -> Result<u64, String> {
             ast::ErrorKind::UnsupportedBackreference => Err(unsupported("backreferences")),
             _ => Ok(UNREAD),
         },
-        // The engines' dialects differ; the validator reports what is wrong
-        // with it.
+        // The engines' dialects differ; the validator reports what is wrong with it.
         Err(_) => Ok(UNREAD),
     }
 }

@@ -9,8 +9,7 @@ use super::graph::{Graph, Node};
 
 /// Maximum steps of a check; well under a second.
 pub(super) const MOST: u64 = 4_000_000;
-/// Maximum depth: the validator's stack grows with each level of schema and
-/// answer.
+/// Maximum depth: the validator's stack grows with each level of schema and answer.
 const DEEPEST: usize = 512;
 /// Per byte of text, a state of a pattern costs less than a step; the text
 /// itself even less.

@@ -36,8 +36,7 @@ impl Ledger {
         self.report.subscribe()
     }
 
-    /// Resets the counts, except those of calls under way: they have yet to
-    /// end.
+    /// Resets the counts, except those of calls under way: they have yet to end.
     pub(crate) fn reset(&self) {
         self.hashes.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.report.send_modify(|report| {

@@ -14,8 +14,7 @@ pub struct Options {
     pub models: Vec<Model>,
     /// The speed of answers.
     pub pace: Pace,
-    /// The approximate length of a free text in tokens; it ends with a
-    /// sentence.
+    /// The approximate length of a free text in tokens; it ends with a sentence.
     pub answer_tokens: u32,
     /// Maximum tokens of one delta; the real service sends 1 to 12.
     pub delta_tokens: u32,

@@ -54,8 +54,7 @@ pub struct Report {
     pub connections: u64,
     /// TCP connections open now.
     pub open_connections: u64,
-    /// The last requests, oldest first; [`Options`](crate::Options) sets the
-    /// number.
+    /// The last requests, oldest first; [`Options`](crate::Options) sets the number.
     pub requests: VecDeque<Seen>,
 }
 

@@ -1,5 +1,4 @@
-//! The decoder: framing by table, and a property that network splits do not
-//! matter.
+//! The decoder: framing by table, and a property that network splits do not matter.
 
 use futures_util::StreamExt as _;
 use proptest::prelude::*;
@@ -14,8 +13,7 @@ fn see(event: Event<'_>) -> Seen {
     (text(event.name), text(event.data))
 }
 
-/// Decodes a body that arrives in these reads; returns its events and the
-/// result.
+/// Decodes a body that arrives in these reads; returns its events and the result.
 fn decode<'a>(
     max_event_bytes: usize,
     reads: impl IntoIterator<Item = &'a [u8]>,
@@ -144,8 +142,7 @@ proptest! {
     }
 }
 
-/// Returns the data of the events as `sse-stream` decodes them, without empty
-/// ones.
+/// Returns the data of the events as `sse-stream` decodes them, without empty ones.
 async fn others(body: Vec<u8>) -> Vec<String> {
     let reads = futures_util::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from(body))]);
     sse_stream::SseStream::from_bytes_stream(reads)

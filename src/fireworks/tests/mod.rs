@@ -1,5 +1,4 @@
-//! The client against a scripted provider, and its parts against tables and
-//! properties.
+//! The client against a scripted provider, and its parts against tables and properties.
 
 use std::time::Duration;
 

@@ -21,8 +21,7 @@ pub(super) struct Script {
     pub(super) body: Vec<Step>,
     /// Withholds the head.
     pub(super) no_head: bool,
-    /// Refuses requests without a key in the form of Fireworks, and does not
-    /// note them.
+    /// Refuses requests without a key in the form of Fireworks, and does not note them.
     pub(super) is_fireworks: bool,
 }
 

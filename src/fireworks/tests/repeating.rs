@@ -1,5 +1,4 @@
-//! Chunks that repeat the last one: the fast path must agree with the full
-//! parse.
+//! Chunks that repeat the last one: the fast path must agree with the full parse.
 
 use proptest::prelude::*;
 

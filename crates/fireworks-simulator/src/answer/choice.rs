@@ -1,5 +1,4 @@
-//! One of the `n` answers, delta by delta. Created by `composer` or from a
-//! script.
+//! One of the `n` answers, delta by delta. Created by `composer` or from a script.
 
 use fastrand::Rng;
 

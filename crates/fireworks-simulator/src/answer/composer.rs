@@ -168,8 +168,7 @@ impl Composer<'_> {
         called
     }
 
-    /// Returns true if the last message is a tool's result, which calls for
-    /// text.
+    /// Returns true if the last message is a tool's result, which calls for text.
     fn answers_a_tool(&self) -> bool {
         let messages = self.generation.body.get("messages").and_then(Value::as_array);
         let last = messages.and_then(|messages| messages.last());
@@ -191,8 +190,7 @@ impl Composer<'_> {
         self.speak(&arguments.to_string(), |tokens| Part::Arguments { call, tokens });
     }
 
-    /// Splits a text into deltas of one to `delta_tokens` tokens, within the
-    /// budget.
+    /// Splits a text into deltas of one to `delta_tokens` tokens, within the budget.
     fn speak(&mut self, text: &str, part: impl Fn(Vec<String>) -> Part) {
         let mut tokens = tokens::split(text).map(str::to_owned).peekable();
         while tokens.peek().is_some() && self.budget > 0 {

@@ -200,8 +200,7 @@ fn thinks(fields: Fields<'_>, model: &Model) -> bool {
     model.reasoning != Reasoning::Absent && !off
 }
 
-/// Returns the schema of the answer, from any of its positions, as object or
-/// text.
+/// Returns the schema of the answer, from any of its positions, as object or text.
 fn json(fields: Fields<'_>) -> Option<Value> {
     let format = fields.get("response_format")?;
     let kind = format.get("type").and_then(Value::as_str);

@@ -55,8 +55,7 @@ pub enum Availability {
 }
 
 impl Model {
-    /// Creates a plain, available chat model: no reasoning, 131,072 tokens of
-    /// context.
+    /// Creates a plain, available chat model: no reasoning, 131,072 tokens of context.
     pub fn new(name: impl Into<String>) -> Model {
         Model {
             name: name.into(),

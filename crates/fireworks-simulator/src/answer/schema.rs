@@ -101,8 +101,7 @@ impl Instance<'_> {
         (0..length).map(|_| self.of(item, depth + 1)).collect()
     }
 
-    /// Returns a number from 1 to 100 if the bounds allow it, or else the
-    /// nearest.
+    /// Returns a number from 1 to 100 if the bounds allow it, or else the nearest.
     fn integer(&mut self, schema: &Value) -> i64 {
         let minimum = schema.get("minimum").and_then(Value::as_i64).unwrap_or(i64::MIN);
         let maximum = schema.get("maximum").and_then(Value::as_i64).unwrap_or(i64::MAX);

@@ -13,12 +13,10 @@ pub const FORBIDDEN_KEY: &str = "fw_forbidden";
 /// Always refused with 412, as a suspended account.
 pub const SUSPENDED_KEY: &str = "fw_suspended";
 
-/// The API keys to accept. The four constants beside this type are refused
-/// regardless.
+/// The API keys to accept. The four constants beside this type are refused regardless.
 #[derive(Clone, Default)]
 pub enum Keys {
-    /// Any key of the right form: `fw_…`, or `fpk_…` (which may not list
-    /// models).
+    /// Any key of the right form: `fw_…`, or `fpk_…` (which may not list models).
     #[default]
     Shaped,
     /// These keys only.

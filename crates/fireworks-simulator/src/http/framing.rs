@@ -1,5 +1,4 @@
-//! The encoding of events as bytes: line ends, comments, pings and byte order
-//! marks.
+//! The encoding of events as bytes: line ends, comments, pings and byte order marks.
 
 use std::{borrow::Cow, fmt::Write};
 
@@ -51,8 +50,7 @@ impl Framing {
         Bytes::from(text)
     }
 
-    /// Returns the data, spread over several lines if requested and if it is
-    /// JSON.
+    /// Returns the data, spread over several lines if requested and if it is JSON.
     fn data<'a>(&self, data: &'a str) -> Cow<'a, str> {
         if !self.several_data_lines {
             return Cow::Borrowed(data);

@@ -160,8 +160,7 @@ fn refuse(refusal: Refusal, mut call: Call, request_id: &str) -> Response {
     refusal.into_response(request_id)
 }
 
-/// Counts cached prompt tokens. Prompt caches are per account, isolation key
-/// and model.
+/// Counts cached prompt tokens. Prompt caches are per account, isolation key and model.
 fn visit_cache(world: &World, arrival: &Arrival, generation: &Generation) -> u32 {
     let account = arrival.key().unwrap_or_default();
     let header = arrival.headers.get("x-prompt-cache-isolation-key");

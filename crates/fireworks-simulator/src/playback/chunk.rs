@@ -63,8 +63,7 @@ impl Envelope {
         (self.endpoint != Endpoint::Completions).then(|| self.chunk(vec![said]))
     }
 
-    /// Returns a delta; `offset` counts the characters of this choice before
-    /// it.
+    /// Returns a delta; `offset` counts the characters of this choice before it.
     pub(crate) fn part(&self, choice: u32, part: &Part, offset: usize) -> Chunk<'_> {
         let tokens = part.tokens();
         let mut said = self.said(choice, part);
@@ -77,8 +76,7 @@ impl Envelope {
 
     /// Returns a delta of content that was not generated: for faults.
     pub(crate) fn content(&self, text: String) -> Chunk<'_> {
-        // No logprobs: they would be as long as the text, which may be
-        // megabytes.
+        // No logprobs: they would be as long as the text, which may be megabytes.
         self.chunk(vec![self.said(0, &Part::Content(vec![text]))])
     }
 

@@ -24,8 +24,7 @@ pub(crate) struct Extras {
 }
 
 impl Extras {
-    /// Collects the requested members; `elapsed` is the time to the first
-    /// token.
+    /// Collects the requested members; `elapsed` is the time to the first token.
     pub(crate) fn of(
         generation: &Generation,
         choices: &[Choice],
@@ -57,8 +56,7 @@ impl Extras {
     }
 }
 
-/// Returns the performance headers without their prefix; times in seconds, as
-/// text.
+/// Returns the performance headers without their prefix; times in seconds, as text.
 fn perf_metrics(usage: Usage, elapsed: Duration) -> Value {
     let seconds = format!("{:.3}", elapsed.as_secs_f64());
     json!({

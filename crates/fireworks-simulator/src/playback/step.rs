@@ -66,8 +66,7 @@ fn cut_after(steps: VecDeque<Step>, limit: usize) -> VecDeque<Step> {
     kept
 }
 
-/// Splits a write into pieces that go out one by one; the first counts as the
-/// delta.
+/// Splits a write into pieces that go out one by one; the first counts as the delta.
 fn shred(step: Step, size: usize) -> Vec<Step> {
     let Step::Write(mut write) = step else {
         return vec![step];

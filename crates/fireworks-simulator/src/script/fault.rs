@@ -57,8 +57,7 @@ pub enum Fault {
         /// Bytes of the body before it.
         bytes: usize,
     },
-    /// The connection breaks inside a multi-byte character, in a delta after
-    /// the first.
+    /// The connection breaks inside a multi-byte character, in a delta after the first.
     CutInCharacter,
     /// The body ends as if complete: no finish reason, no usage, no `[DONE]`.
     EndEarly {

@@ -49,8 +49,7 @@ impl Script {
         self.lock().clear();
     }
 
-    /// Returns the rules that can still match, with `times` reduced to what is
-    /// left.
+    /// Returns the rules that can still match, with `times` reduced to what is left.
     pub(crate) fn armed(&self) -> Vec<Rule> {
         let rules = self.lock();
         rules.iter().filter(|armed| !armed.used_up()).map(Armed::remainder).collect()

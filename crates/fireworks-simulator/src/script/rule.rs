@@ -89,8 +89,7 @@ impl Rule {
         self
     }
 
-    /// Limits the rule to calls that have this text in their messages or
-    /// prompt.
+    /// Limits the rule to calls that have this text in their messages or prompt.
     #[must_use]
     pub fn prompt(mut self, text: impl Into<String>) -> Rule {
         self.prompt = Some(text.into());
