@@ -129,9 +129,9 @@ impl Directory {
         }
     }
 
-    /// Looks a token up by its digest, in the time of one hash look-up whoever it
-    /// belongs to. That time may leak bits of a stored digest, but SHA-256 hides
-    /// from the caller how close a guess came.
+    /// Looks a token up by its digest, with one hash look-up for any caller. The
+    /// time it takes may leak bits of a stored digest, but SHA-256 hides from the
+    /// caller how close a guess came.
     fn by_token(&self, token: &[u8]) -> Option<&Caller> {
         self.tokens.get(&digest(token)).map(|owner| &self.callers[*owner])
     }

@@ -42,7 +42,7 @@ No model runs: the words are made from the request, and the same request gets th
 /// The arguments of `sparkler simulate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct SimulateArgs {
-    /// Where to listen; port 0 is any free one.
+    /// The address to listen on; port 0 picks a free one.
     #[arg(
         long,
         env = "SPARKLER_SIMULATE_LISTEN",
@@ -51,8 +51,8 @@ pub(super) struct SimulateArgs {
     )]
     listen: SocketAddr,
 
-    /// A file with the API keys to accept, one a line; else any that looks like
-    /// one is accepted.
+    /// A file with the API keys to accept, one per line; without it any plausible
+    /// key is accepted.
     #[arg(long, env = "SPARKLER_SIMULATE_KEYS_FILE", value_name = "FILE")]
     keys_file: Option<PathBuf>,
 
@@ -60,7 +60,7 @@ pub(super) struct SimulateArgs {
     #[arg(long, env = "SPARKLER_SIMULATE_MODEL", value_name = "NAME", value_delimiter = ',')]
     model: Vec<String>,
 
-    /// From a request to its first token [default: 120ms]
+    /// Time from a request to its first token [default: 120ms]
     #[arg(
         long,
         env = "SPARKLER_SIMULATE_FIRST_TOKEN",
@@ -69,7 +69,7 @@ pub(super) struct SimulateArgs {
     )]
     first_token: Option<Duration>,
 
-    /// How fast an answer comes; 0 is at once [default: 160]
+    /// Tokens per second of an answer; 0 sends it at once [default: 160]
     #[arg(long, env = "SPARKLER_SIMULATE_TOKENS_PER_SECOND", value_name = "RATE")]
     tokens_per_second: Option<f64>,
 

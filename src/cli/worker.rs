@@ -50,8 +50,8 @@ pub(super) struct WorkerArgs {
     #[arg(long, env = "SPARKLER_WORKER_TOKEN_FILE", value_name = "FILE")]
     worker_token_file: Option<PathBuf>,
 
-    /// Where the worker in this process finds Fireworks; a worker elsewhere has
-    /// its own.
+    /// The Fireworks URL for a worker in this process; a worker elsewhere has its
+    /// own.
     #[arg(
         long,
         env = "SPARKLER_FIREWORKS_BASE_URL",

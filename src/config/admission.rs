@@ -48,7 +48,7 @@ pub struct AdmissionArgs {
     #[arg(long, env = "SPARKLER_LIMITS_FILE", value_name = "FILE")]
     pub limits_file: Option<PathBuf>,
 
-    /// How long to remember that the provider rejects a key or does not serve a
+    /// The time to remember that the provider rejects a key or does not serve a
     /// model; 0s asks it every time.
     #[arg(
         long,

@@ -81,8 +81,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub memory: MemoryArgs,
 
-    /// How long an answer is cached, unless the caller asks for less; 0s disables
-    /// the cache.
+    /// The lifetime of a cached answer, unless the caller asks for less; 0s
+    /// disables the cache.
     #[arg(
         long,
         env = "SPARKLER_CACHE_TTL",
@@ -102,8 +102,8 @@ pub struct ServeArgs {
     )]
     pub alias_cache_ttl: Duration,
 
-    /// How long a finished execution can be attached to or replayed for its
-    /// idempotency key; 0s keeps none.
+    /// The time for which a finished execution can be attached to or replayed for
+    /// its idempotency key; 0s keeps none.
     #[arg(
         long,
         env = "SPARKLER_RETENTION",
@@ -183,7 +183,7 @@ pub struct ServeArgs {
     #[arg(long, env = "SPARKLER_MAX_ATTEMPTS", default_value_t = 3, value_name = "N")]
     pub max_attempts: u32,
 
-    /// How long an execution continues after its last caller has left, if the
+    /// The time that an execution continues after its last caller has left, if the
     /// caller asked for it (ON_CANCEL_DRAIN); 0s ends it at once.
     #[arg(
         long,
@@ -204,8 +204,8 @@ pub struct ServeArgs {
     )]
     pub progress_interval: Duration,
 
-    /// How long the worker still accepts calls after a signal to stop, so that load
-    /// balancers can turn away; 0s refuses them at once.
+    /// The time that the worker still accepts calls after a signal to stop, so that
+    /// load balancers can turn away; 0s refuses them at once.
     #[arg(
         long,
         env = "SPARKLER_PRE_DRAIN_DELAY",
@@ -215,8 +215,8 @@ pub struct ServeArgs {
     )]
     pub pre_drain_delay: Duration,
 
-    /// How long executions may then continue before they are aborted; 0s aborts
-    /// them at once.
+    /// The time that executions then have to finish before they are aborted; 0s
+    /// aborts them at once.
     #[arg(
         long,
         env = "SPARKLER_DRAIN_LIMIT",

@@ -33,7 +33,7 @@ pub struct FleetArgs {
     #[arg(long, env = "SPARKLER_REDIS_CA_FILE", value_name = "FILE")]
     pub redis_ca_file: Option<PathBuf>,
 
-    /// How long Redis may take to answer before the worker continues without it.
+    /// The time limit for Redis to answer before the worker continues without it.
     #[arg(
         long,
         env = "SPARKLER_REDIS_TIMEOUT",
@@ -43,7 +43,7 @@ pub struct FleetArgs {
     )]
     pub redis_timeout: Duration,
 
-    /// How long the worker that leads an execution for the fleet may be silent
+    /// The time that the worker leading an execution for the fleet may be silent
     /// before another takes over.
     #[arg(
         long,

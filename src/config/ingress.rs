@@ -47,8 +47,8 @@ pub struct IngressArgs {
     )]
     pub max_connection_age: Duration,
 
-    /// How long the calls of such a connection may then continue; by default as
-    /// long as any call may; 0s ends them at once.
+    /// The time that the calls of such a connection then have to finish; by default
+    /// as long as any call may last; 0s ends them at once.
     #[arg(
         long,
         env = "SPARKLER_MAX_CONNECTION_AGE_GRACE",
@@ -57,7 +57,7 @@ pub struct IngressArgs {
     )]
     pub max_connection_age_grace: Option<Duration>,
 
-    /// How long a request may take to arrive in full.
+    /// The time limit for a request to arrive in full.
     #[arg(
         long,
         env = "SPARKLER_REQUEST_TIMEOUT",

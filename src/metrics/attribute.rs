@@ -159,7 +159,7 @@ pub enum Store {
     Failed,
 }
 
-/// Tells paid tokens from saved ones.
+/// The two ways to count tokens and cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spending {
     /// Paid: spent by a provider request.

@@ -221,7 +221,7 @@ instruments! {
     certificate_days_left: Watched = "sparkler.tls.certificate.days_left" ["{day}"]
         by [] in NO_BUCKETS;
 
-    /// Callers in the callers file. At 0 nobody may call; absent without a file.
+    /// Callers in the callers file. At 0 no one may call; absent without a file.
     callers: Watched = "sparkler.callers" ["{caller}"]
         by [] in NO_BUCKETS;
 

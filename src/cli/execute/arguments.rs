@@ -86,8 +86,8 @@ impl ExecuteArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache")]
 pub(super) struct CacheArgs {
-    /// How to use the cache: read-write without a mode; by default the node's
-    /// `cache` field decides.
+    /// The cache mode: read-write without a value; by default the node's `cache`
+    /// field decides.
     #[arg(
         long,
         env = "SPARKLER_CACHE",
@@ -102,7 +102,7 @@ pub(super) struct CacheArgs {
     #[arg(long, env = "SPARKLER_CACHE_SCOPE", value_name = "SCOPE")]
     pub(super) cache_scope: Option<CacheScope>,
 
-    /// How long the answer is kept, such as 10m.
+    /// The lifetime of the cached answer, such as 10m.
     #[arg(long, env = "SPARKLER_CACHE_TTL", value_name = "TIME", value_parser = duration)]
     pub(super) cache_ttl: Option<Duration>,
 
@@ -161,7 +161,7 @@ pub(super) struct LimitArgs {
     #[arg(long, env = "SPARKLER_ATTEMPTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) attempts: Option<u32>,
 
-    /// What the worker does when this command is stopped.
+    /// The worker's action when this command is stopped.
     #[arg(long, env = "SPARKLER_ON_CANCEL", value_name = "ACTION")]
     pub(super) on_cancel: Option<OnCancelAction>,
 

@@ -80,7 +80,7 @@ impl ExecuteArgs {
     fn output(&self, held: bool) -> anyhow::Result<OutputOptions> {
         let unwanted = self.no_deltas || (held && !self.events);
         let mut output = OutputOptions {
-            // Where deltas are wanted, the node's own `streaming` decides.
+            // If deltas are wanted, the node's own `streaming` decides.
             deltas: unwanted.then_some(false),
             ..OutputOptions::default()
         };
