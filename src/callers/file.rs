@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_at_once_and_no_token_is() {
+    fn every_problem_is_reported_at_once_without_any_token() {
         let problem = problem(
             r#"{"callers": [
                 {"name": "a", "tokens": ["canary"]},

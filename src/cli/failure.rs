@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_that_is_no_json_is_shown() {
+    fn output_that_is_not_json_is_shown() {
         let detail = FailureDetail {
             attempts: 2,
             cost: Some(Cost { spent_nanodollars: 5_000, ..Cost::default() }),

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_told_with_its_path() {
+    fn every_problem_is_reported_with_its_path() {
         let problems = parse(
             r#"[{"content": 5, "name": "Bob"},
                 {"role": "user", "content": [{"type": "video_url"}, {"type": "text", "text": 1}]},
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_conversation_says_why() {
+    fn a_malformed_conversation_is_rejected_with_a_reason() {
         for (text, problem) in [
             ("", "EOF while parsing"),
             ("[", "EOF while parsing"),

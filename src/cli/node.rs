@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_config_that_is_no_object_says_where_it_goes_wrong() {
+    fn a_malformed_config_is_reported_with_its_position() {
         assert!(problem(None, Some("[1]")).starts_with("--config is not a JSON object"));
         assert!(problem(None, Some(r#"{"a": }"#)).contains("line 1 column 7"));
     }

@@ -74,7 +74,7 @@ fn named(page: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn every_row_of_the_table_can_be_told_and_is_on_the_page() {
+fn every_row_of_the_table_is_recorded_and_on_the_page() {
     let page = recorded().page();
     let expected: Vec<String> = TABLE.iter().map(Definition::page_name).collect();
     let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_pass_in_a_window_and_the_next_tells_of_the_others() {
+    fn a_few_pass_per_window_and_the_next_counts_the_others() {
         let limiter = Limiter::new(2, Duration::from_secs(10));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_has_no_names() {
+    fn a_malformed_certificate_has_no_names() {
         assert!(names(&CertificateDer::from_slice(b"none")).is_empty());
         assert!(Validity::of(&CertificateDer::from_slice(b"none")).is_err());
     }

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_the_worker_says_is_told() {
+    fn everything_the_worker_reports_is_shown() {
         let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
         let completed = Completed {
             usage: Some(Usage {

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_room_for_bars_there_are_times() {
+    fn a_narrow_terminal_shows_times_without_bars() {
         let lines = drawn(timing(), 24);
         assert_eq!(lines[1], "connect          40ms");
     }
