@@ -36,9 +36,9 @@ fn page(source: &str) -> String {
     let mut page = String::from(INTRODUCTION);
     for (title, introduction, module) in [
         ("Spans", SPANS, "span"),
-        ("Events", "On spans; never one for a token.", "event"),
+        ("Events", "Events on spans; never one per token.", "event"),
         ("Attributes by the OpenTelemetry conventions", CONVENTIONS, "otel"),
-        ("Attributes of Sparkler", "Those that no convention names.", "sparkler"),
+        ("Attributes of Sparkler", "Attributes that no convention covers.", "sparkler"),
     ] {
         heading(&mut page, title, introduction);
         page.push_str("| name | what |\n| --- | --- |\n");
@@ -79,37 +79,37 @@ fn metric(page: &mut String, row: &Definition) {
 const INTRODUCTION: &str = "\
 # Telemetry
 
-What a worker tells a collector, and its page for Prometheus. Made from the code
-by `tests/telemetry_page.rs`, which holds it to it.
+The traces and metrics of a worker. This page is generated from the code by
+`tests/telemetry_page.rs`, which fails when the two differ.
 
-Traces and metrics go out by OTLP where the standard variables name a collector
-(`OTEL_EXPORTER_OTLP_ENDPOINT` and its kin); metrics also stand at `/metrics` of
-the admin port. Credentials are in none of it; prompts and answers only where the
-operator opted in.
+Traces and metrics are exported by OTLP if the standard variables name a collector
+(`OTEL_EXPORTER_OTLP_ENDPOINT` and related ones); metrics are also served at `/metrics`
+of the admin port. None of it contains credentials; prompts and answers are included
+only if the operator opts in (`--telemetry-content`).
 
-One execution that nothing was known of, as Arize Phoenix shows it; the picture is
-taken by `tests/phoenix/run --picture`:
+An execution that missed the cache, as Arize Phoenix shows it
+(`tests/phoenix/run --picture` takes the picture):
 
-![A trace: the call, its look-up, its flight, and the call of the model with its
+![A trace: the call, its look-up, its flight, and the provider request with its
 tokens](trace.png)
 ";
 
 const SPANS: &str = "\
-A SERVER span is named as its method and lasts until its stream has ended; a CLIENT
-span, one for each call of the provider, is named `{operation} {model}`. The others:";
+A SERVER span is named after its method and lasts until its stream has ended. A CLIENT
+span, one per request to the provider, is named `{operation} {model}`. The others:";
 
 const CONVENTIONS: &str = "\
-Those for RPC and for generative AI, as far as they are known of a call. The
-provider is `fireworks_ai`: the conventions list no name for it.";
+The conventions for RPC and for generative AI, as far as a call has the values. The
+provider is `fireworks_ai`, since the conventions list no name for it.";
 
 const METRICS: &str = "\
-No run, node, tenant or credential is an attribute. A model has its own name once it
-is in the price table or the provider has answered for it, a hundred models at most;
-all others are `_OTHER`. Health checks and reflection are not counted among calls.
-Tokens of each call of the provider are paid, also where its output is void or
-nobody waited for its end: as far as the provider has told them by then. Fireworks
-tells those of the prompt in the head of its answer and those of the output at its
-end, so the output of a call that was broken off is not known.";
+No run, node, tenant or credential is an attribute. A model appears under its own name
+once it is in the price table or the provider has answered for it, up to a hundred
+models; all others are `_OTHER`. Health checks and reflection are not counted as calls.
+Tokens of every request to the provider count as paid, even if its output became void or
+nobody waited for its end, as far as the provider has reported them by then. Fireworks
+reports the prompt's tokens in the head of its response and the output's at the end, so
+the output of a cancelled request is unknown.";
 
 #[test]
 fn the_page_lists_what_the_code_defines() {
