@@ -3,7 +3,7 @@
 //!
 //! Limits of the gRPC stack end at the response head; this one does not. A call without a
 //! free slot waits in a short queue that tenants share fairly; if the queue is full too,
-//! the call is refused at once, before any work. The caller decides which tenant a call
+//! the call is refused at once, before any work. `execution` decides which tenant a call
 //! belongs to.
 
 mod fair_queue;

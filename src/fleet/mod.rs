@@ -225,6 +225,10 @@ impl Fleet {
     }
 
     /// Returns the recording under a flight key, if there is a readable one.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`] if Redis did not answer.
     pub async fn recording(&self, flight_key: FlightKey) -> Result<Option<Recording>, Unavailable> {
         let keys = RedisKeys::of(flight_key);
         let sealed = self.redis.get(&keys.recording).await?;

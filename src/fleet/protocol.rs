@@ -40,7 +40,7 @@ static SETTLE: Script = script!("settle");
 pub struct FencingToken {
     /// The flight's id.
     pub flight: FlightId,
-    /// Number of leaderships of the flight so far, from 1; takeovers may skip numbers.
+    /// The epoch, from 1; rises with every takeover, by one or more.
     pub epoch: u64,
     /// This leader's run of the node.
     pub run: RunId,
@@ -237,7 +237,7 @@ pub enum Step {
         /// The flight's id.
         flight: FlightId,
     },
-    /// A flight claims an idempotency key, which is then the step's flight key.
+    /// A flight claims an idempotency key, from which the step's Redis keys are derived.
     Claim {
         /// The digest of the request.
         request: Key,
@@ -490,7 +490,7 @@ impl Arguments {
 }
 
 impl Answer {
-    /// Parses a script's answer.
+    /// Parses a script's answer; [`Unavailable`] if its form is unknown.
     pub fn read(value: Value) -> Result<Answer, Unavailable> {
         let Value::Array(items) = value else {
             return Err(Cause::Unforeseen.into());
@@ -498,7 +498,8 @@ impl Answer {
         Answer::of(&mut items.into_iter()).ok_or(Cause::Unforeseen.into())
     }
 
-    /// Parses a script's answers to `steps` steps that it performed together.
+    /// Parses a script's answers to `steps` steps that it performed together;
+    /// [`Unavailable`] if their form or number is wrong.
     pub fn read_each(value: Value, steps: usize) -> Result<Vec<Answer>, Unavailable> {
         match value {
             Value::Array(each) if steps > 1 && each.len() == steps => {

@@ -166,7 +166,7 @@ impl Publisher {
     }
 
     /// Returns true if the flight may restart: nothing has been flushed, or a subscriber
-    /// remains that allows it, or the flight drains without subscribers.
+    /// can continue, or the flight drains without subscribers.
     pub fn may_restart(&self) -> bool {
         let state = self.flight.state();
         state.log.log().is_empty()

@@ -24,7 +24,7 @@ pub(super) enum Link {
 /// Time limit for connecting to one server.
 const DIAL_LIMIT: Duration = Duration::from_secs(1);
 
-/// Maximum number of commands in flight: enough for a burst.
+/// Maximum number of concurrent commands: enough for a burst.
 const COMMANDS_ON_THE_WAY: usize = 4096;
 
 impl Link {

@@ -27,7 +27,7 @@ pub(super) struct LinkState {
     open: watch::Sender<Option<Open>>,
     /// Notified when the link is closed.
     closed: Notify,
-    /// Counts the connections made so far.
+    /// The number of connections made so far.
     reconnects: watch::Sender<u64>,
     /// The hash tag of the key whose command failed: in a Cluster, it selects the server
     /// to probe.
@@ -38,8 +38,8 @@ pub(super) struct LinkState {
 #[derive(Clone)]
 pub(super) struct Open {
     pub(super) link: Link,
-    /// Counts the openings, so that a failure over an earlier one does not close this
-    /// one.
+    /// The number of this opening, so that a failure over an earlier one does not close
+    /// the link.
     turn: u64,
 }
 
@@ -75,7 +75,7 @@ impl LinkState {
         self.reconnects.subscribe()
     }
 
-    /// Closes the link after a command for `key` failed over `failed`.
+    /// Closes the link after a command for `key` failed, unless it was reopened since.
     pub(super) fn close(&self, failed: &Open, key: &[u8]) {
         let was_open = self.open.send_if_modified(|open| {
             let same = open.as_ref().is_some_and(|open| open.turn == failed.turn);

@@ -64,7 +64,8 @@ if state == 'lost' or state == 'released' then
     return {'nothing'}
   end
   local followers = redis.call('ZRANGE', KEYS[3], 0, -1)
-  -- Above all earlier epochs, and unlike one that a server that lost its memory grants.
+  -- Above all earlier epochs, by a random step: a server that lost its memory may grant
+  -- another worker this flight, but hardly the same epoch.
   local led = lead(flight, (later and known_epoch or epoch) + skip)
   -- Spares the followers the wait for their next check.
   for _, follower in ipairs(followers) do

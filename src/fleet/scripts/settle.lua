@@ -1,5 +1,5 @@
 -- Settles an idempotency key once its flight has ended: keeps it for the retention time,
--- or frees it if the flight failed. Has no effect for any other than the owner.
+-- or frees it if the flight failed. Has no effect for anyone but the owner.
 --
 -- KEYS: claim
 -- ARGV: owner, time to live or 0

@@ -6,7 +6,7 @@ use super::Unreadable;
 
 /// Smaller content is not compressed.
 const MIN_BYTES: usize = 512;
-/// The fastest level: lookups wait for packing.
+/// A fast level: appends and completions wait for it.
 const LEVEL: i32 = 1;
 /// Limits the memory that a few bytes can claim when unpacked, whoever wrote them.
 const MAX_RATIO: usize = 64;
