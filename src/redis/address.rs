@@ -7,7 +7,7 @@
 //! ```
 //!
 //! With `rediss` in place of `redis`, every connection uses TLS. A URL never holds the
-//! password: it comes from a file, read again for each connection, or from the environment.
+//! password: that comes from a file, read for each connection, or from the environment.
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
