@@ -84,7 +84,8 @@ words! {
         Closed = "closed",
         /// The peer does not speak TLS, or violates the protocol.
         NotTls = "not_tls",
-        /// The peer shares no TLS version or cipher with the worker.
+        /// The peer shares no TLS version, cipher or application protocol with the
+        /// worker.
         Incompatible = "incompatible",
         /// The peer presented no certificate although one is required.
         NoCertificate = "no_certificate",
@@ -118,7 +119,8 @@ words! {
         Failed = "failed",
         /// No answer arrived in time.
         Timeout = "timeout",
-        /// The command was not sent: Redis is known to be unreachable.
+        /// The command was not sent: Redis is known to be unreachable, or the
+        /// command is too large.
         Refused = "refused",
     }
 
