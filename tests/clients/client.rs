@@ -31,19 +31,19 @@ pub(crate) struct Run {
 impl Client {
     pub(crate) const ALL: [Client; 2] = [Client::Python, Client::Node];
 
-    /// Runs scenarios of the example, with these arguments, on this worker.
+    /// Runs scenarios with these arguments, on this worker.
     pub(crate) async fn run(self, worker: &str, arguments: &[&str]) -> Run {
         self.check_generated();
         let mut command = match self {
-            Client::Python => installed("examples/python", ".venv/bin/python"),
+            Client::Python => installed("clients/python", ".venv/bin/python"),
             Client::Node => Command::new("node"),
         };
-        let (folder, program) = match self {
-            Client::Python => ("examples/python", "example.py"),
-            Client::Node => ("tests/clients", "scenarios.mjs"),
+        let program = match self {
+            Client::Python => "scenarios.py",
+            Client::Node => "scenarios.mjs",
         };
         command
-            .current_dir(root().join(folder))
+            .current_dir(root().join("tests/clients"))
             .arg(program)
             .args(["--worker", worker])
             .args(arguments)
@@ -60,7 +60,7 @@ impl Client {
     /// The generated code is that of the schema as it is now.
     fn check_generated(self) {
         let stamp = match self {
-            Client::Python => "examples/python/gen/worker.proto",
+            Client::Python => "clients/python/.venv/worker.proto",
             Client::Node => "clients/typescript/client/src/gen/worker.proto",
         };
         let schema = fs::read(root().join("proto/sparkler/worker/v1/worker.proto"));

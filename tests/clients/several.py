@@ -9,20 +9,22 @@ import threading
 import time
 from pathlib import Path
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-sys.path.insert(0, str(EXAMPLES / "python" / "gen"))
+import grpc
+from sparkler_client import api
 
-import grpc  # noqa: E402
-from sparkler.worker.v1 import worker_pb2 as api  # noqa: E402
-from sparkler.worker.v1.worker_pb2_grpc import WorkerServiceStub  # noqa: E402
+SERVICE_CONFIG = Path(__file__).parents[2] / "examples/service_config.json"
 
 options = [
-    ("grpc.service_config", (EXAMPLES / "service_config.json").read_text()),
+    ("grpc.service_config", SERVICE_CONFIG.read_text()),
     # A list of addresses is no name that HTTP/2 lets a host have.
     ("grpc.default_authority", "workers"),
 ]
 channel = grpc.insecure_channel(f"ipv4:{','.join(sys.argv[1:])}", options)
-worker = WorkerServiceStub(channel)
+execute_node = channel.unary_stream(
+    "/sparkler.worker.v1.WorkerService/ExecuteNode",
+    api.ExecuteNodeRequest.SerializeToString,
+    api.ExecuteNodeResponse.FromString,
+)
 request = api.ExecuteNodeRequest(
     node_type="chatFireworks",
     config={"modelName": "accounts/fireworks/models/glm-5p3"},
@@ -34,7 +36,7 @@ told = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), told.set()), daemon=True).start()
 while not told.is_set():
     try:
-        responses = list(worker.ExecuteNode(request, timeout=20))
+        responses = list(execute_node(request, timeout=20))
         print(responses[0].started.worker_id, flush=True)
     except grpc.RpcError as error:
         print(error.code().name, error.details(), flush=True)

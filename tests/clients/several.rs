@@ -26,7 +26,7 @@ struct Calls {
 
 impl Calls {
     fn of(workers: &[SocketAddr]) -> Calls {
-        let mut child = installed("examples/python", ".venv/bin/python")
+        let mut child = installed("clients/python", ".venv/bin/python")
             .arg(root().join("tests/clients/several.py"))
             .args(workers.iter().map(SocketAddr::to_string))
             .env("NO_PROXY", "127.0.0.1,localhost")

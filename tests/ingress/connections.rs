@@ -48,12 +48,12 @@ async fn a_client_of_tonic_sees_no_failure_as_connections_age() {
 async fn a_client_of_grpcio_sees_no_failure_as_connections_age() {
     let world = short_lived().await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = folder.join("examples/python/.venv/bin/python");
+    let python = folder.join("clients/python/.venv/bin/python");
     assert!(python.exists(), "{} is missing: run tests/setup", python.display());
     let mut command = Command::new(python);
     let request: String =
         ask("x").request().encode_to_vec().iter().map(|byte| format!("{byte:02x}")).collect();
-    command.arg(folder.join("tests/door/looping.py")).arg(world.worker.to_string()).arg(request);
+    command.arg(folder.join("tests/ingress/looping.py")).arg(world.worker.to_string()).arg(request);
     let run = timeout(PATIENCE * 2, command.kill_on_drop(true).output()).await;
     let output = run.expect("in time").expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout);

@@ -9,18 +9,17 @@ import sys
 import threading
 import time
 
+import grpc
+from sparkler_client import api
+from stub import Stub
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "examples/python/gen"))
-
-import grpc  # noqa: E402
-from sparkler.worker.v1 import worker_pb2, worker_pb2_grpc  # noqa: E402
-
 TARGET, CALLERS, PAUSE = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 NUMBERS, STOP = itertools.count(), threading.Event()
 
 
 def request():
-    asked = worker_pb2.ExecuteNodeRequest(node_type="chatFireworks", prompt=f"Python's {next(NUMBERS)}?")
+    asked = api.ExecuteNodeRequest(node_type="chatFireworks", prompt=f"Python's {next(NUMBERS)}?")
     asked.config.update({"modelName": "accounts/fireworks/models/glm-5p3"})
     asked.credential.api_key = "fw_of_the_rollout"
     return asked
@@ -49,7 +48,7 @@ def main():
     sys.stdout.reconfigure(line_buffering=True)
     config = (ROOT / "examples/service_config.json").read_text(encoding="utf-8")
     with grpc.insecure_channel(TARGET, options=[("grpc.service_config", config)]) as channel:
-        stub = worker_pb2_grpc.WorkerServiceStub(channel)
+        stub = Stub(channel)
         callers = [threading.Thread(target=caller, args=(stub,)) for _ in range(CALLERS)]
         for thread in callers:
             thread.start()

@@ -67,6 +67,11 @@ class SparklerError(Exception):
         return self._failure.message
 
     @property
+    def status(self) -> str:
+        """The status of gRPC by name, such as `INVALID_ARGUMENT`."""
+        return self._failure.code
+
+    @property
     def domain(self) -> str:
         """`fireworks.ai`, `sparkler`, or `client` where no worker said anything."""
         return self._failure.domain
