@@ -72,7 +72,7 @@ export interface Limits {
   allowRestart?: boolean;
 }
 
-/** Values for every call of a client; those of a call count more, field by field. */
+/** Values for every call of a client; a call's own take precedence, field by field. */
 export interface Defaults {
   /** `chatFireworks` where nothing is given. */
   node?: string;

@@ -92,7 +92,7 @@ class ChatSparkler extends chat_models_1.BaseChatModel {
                 const chunk = (0, chunks_js_1.chunkOf)(event, withUsage);
                 if (!chunk)
                     continue;
-                // Some callback handlers count on the token being told before the chunk is there.
+                // Some callback handlers expect the token before the chunk is yielded.
                 await runManager?.handleLLMNewToken(chunk.text, { prompt: 0, completion: 0 }, undefined, undefined, undefined, { chunk });
                 yield chunk;
             }

@@ -89,7 +89,7 @@ export class ChatSparkler extends BaseChatModel {
                 const chunk = chunkOf(event, withUsage);
                 if (!chunk)
                     continue;
-                // Some callback handlers count on the token being told before the chunk is there.
+                // Some callback handlers expect the token before the chunk is yielded.
                 await runManager?.handleLLMNewToken(chunk.text, { prompt: 0, completion: 0 }, undefined, undefined, undefined, { chunk });
                 yield chunk;
             }
