@@ -88,7 +88,7 @@ async function follow(run) {
   console.log(`\n  ${finishReason}; tokens: ${usage.promptTokens ?? "?"} in, ${usage.completionTokens ?? "?"} out`);
   if (cost) console.log(`  $${cost.spentUsd.toFixed(7)} spent, $${cost.savedUsd.toFixed(7)} saved`);
   const calls = `calls of the provider: ${attempts}`;
-  console.log(`  cache: ${cache?.status.toUpperCase()}; ${calls}; ${Math.floor(timing?.totalMs ?? 0)} ms`);
+  console.log(`  cache: ${cache?.status?.toUpperCase()}; ${calls}; ${Math.floor(timing?.totalMs ?? 0)} ms`);
 }
 
 async function firstText(run) {
