@@ -1,6 +1,6 @@
 //! `docs/telemetry.md` lists what the code defines: every span, event and
 //! attribute of `src/telemetry/names.rs`, and every metric of the table.
-//! `UPDATE=1` writes it anew.
+//! `UPDATE=1` rewrites it.
 
 use std::{env, fmt::Write, fs, path::Path};
 
@@ -125,7 +125,7 @@ fn the_page_lists_what_the_code_defines() {
     let differs = shown.lines().zip(now.lines()).find(|(shown, now)| shown != now);
     assert!(
         shown == now,
-        "docs/telemetry.md is no longer true (UPDATE=1 writes it anew); it begins to differ at\n\
+        "docs/telemetry.md differs from the code (UPDATE=1 rewrites it); the first difference is at\n\
          {differs:?}"
     );
 }

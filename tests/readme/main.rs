@@ -1,9 +1,9 @@
-//! What the documents show is what the program says.
+//! Compares the output that the documents show with what the program prints.
 //!
 //! A fenced block of README.md or docs/*.md right below
 //! `<!-- output of: sparkler demo -->` is run and compared, without what changes
-//! from run to run. `UPDATE=1 cargo test --test readme` writes anew what is no
-//! longer true. Commands run in a shell, with a simulated Fireworks and a key
+//! from run to run. `UPDATE=1 cargo test --test readme` rewrites the
+//! blocks that differ. Commands run in a shell, with a simulated Fireworks and a key
 //! in the environment; lines that begin with `$ ` are the reader's.
 
 mod document;
@@ -114,7 +114,7 @@ async fn check_documents(fireworks: &str) {
         } else {
             assert!(
                 differences.is_empty(),
-                "{name} is no longer true (UPDATE=1 writes it anew):\n{}",
+                "{name} differs from the program's output (UPDATE=1 rewrites it):\n{}",
                 differences.join("\n")
             );
         }
