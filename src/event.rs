@@ -126,6 +126,8 @@ pub struct Finish {
     pub model: Option<String>,
     /// The provider's request id.
     pub provider_request_id: Option<String>,
+    /// The choices whose check against their schema would have taken too long.
+    pub unchecked: Vec<u32>,
 }
 
 /// The reason a choice ended without a failure.

@@ -87,6 +87,8 @@ pub struct Choice {
     pub reasoning: String,
     /// Set if JSON was requested: `text` is that JSON, validated.
     pub is_json: bool,
+    /// It is JSON, but its check against the schema would have taken too long.
+    pub is_unchecked: bool,
     /// The tool calls, by index.
     pub tool_calls: Vec<ToolCallFragment>,
     /// The reason generation ended.

@@ -96,6 +96,7 @@ impl<'a> Exchange<'a> {
             usage: answer.usage,
             model: self.presentable_word(&answer.model),
             provider_request_id: self.provider_request_id(answer),
+            unchecked: Vec::new(),
         })
     }
 

@@ -98,6 +98,7 @@ fn answer(choice: response::Choice, index: u32) -> Choice {
     let json = if choice.is_json { json_of(&choice.text) } else { "" };
     Choice {
         index,
+        json_unchecked: choice.is_unchecked,
         json_was_fenced: choice.is_json && json.len() < choice.text.len(),
         json: json.to_owned(),
         text: choice.text,

@@ -155,19 +155,31 @@ impl Body {
     }
 }
 
-/// Estimates the length of the input in bytes.
+/// Estimates the length of the input as JSON, in bytes: a body that grows takes up
+/// to twice its length.
 fn text_bytes(input: &Input) -> usize {
     let part_bytes = |part: &Part| match part {
         Part::Empty => 0,
-        Part::Text(text) => text.len() + 32,
-        Part::Image { url, .. } => url.len() + 64,
+        Part::Text(text) => escaped_bytes(text) + 32,
+        Part::Image { url, .. } => escaped_bytes(url) + 64,
     };
     let message_bytes = |message: &Message| {
         let parts: usize = message.parts.iter().map(part_bytes).sum();
-        message.content.len() + message.reasoning_content.len() + parts + 64
+        let texts = [&message.content, &message.reasoning_content];
+        texts.into_iter().map(|text| escaped_bytes(text)).sum::<usize>() + parts + 64
     };
     match input {
-        Input::Prompt(prompt) => prompt.len(),
+        Input::Prompt(prompt) => escaped_bytes(prompt),
         Input::Chat(messages) => messages.iter().map(message_bytes).sum(),
     }
+}
+
+/// At most how long a text is within JSON.
+fn escaped_bytes(text: &str) -> usize {
+    let of_byte = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+        0..=0x1f => 6,
+        _ => 1,
+    };
+    text.bytes().map(of_byte).sum()
 }

@@ -8,7 +8,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
 };
 
 use percent_encoding::percent_decode_str;
@@ -37,6 +37,8 @@ pub(super) struct Graph {
     pub(super) nodes: Vec<Node>,
     /// The number of patterns.
     pub(super) patterns: usize,
+    /// The states of all its patterns; the same one is compiled once.
+    pub(super) pattern_states: u64,
 }
 
 /// A subschema.
@@ -81,7 +83,8 @@ impl Graph {
             reader.read(index, schema)?;
         }
         reader.bound()?;
-        Ok(Graph { nodes: reader.nodes, patterns: reader.patterns })
+        let Reader { nodes, patterns, pattern_states, .. } = reader;
+        Ok(Graph { nodes, patterns, pattern_states })
     }
 }
 
@@ -100,6 +103,8 @@ struct Reader<'a> {
     anchors: Vec<(&'a str, &'a Value)>,
     recursive_anchors: Vec<&'a Value>,
     patterns: usize,
+    distinct_patterns: HashSet<&'a str>,
+    pattern_states: u64,
 }
 
 impl<'a> Reader<'a> {
@@ -114,6 +119,8 @@ impl<'a> Reader<'a> {
             anchors: Vec::new(),
             recursive_anchors: Vec::new(),
             patterns: 0,
+            distinct_patterns: HashSet::new(),
+            pattern_states: 0,
         }
     }
 
@@ -247,10 +254,14 @@ impl<'a> Reader<'a> {
         self.node(schema, Some((at, Cow::Owned(format!("{keyword}/{key}")))))
     }
 
-    fn pattern(&mut self, at: usize, keyword: &str, text: &str) -> Result<u64, String> {
+    fn pattern(&mut self, at: usize, keyword: &str, text: &'a str) -> Result<u64, String> {
         self.patterns += 1;
-        pattern::states(text)
-            .map_err(|problem| format!("at {}/{keyword}: {problem}", self.location(at)))
+        let states = pattern::states(text)
+            .map_err(|problem| format!("at {}/{keyword}: {problem}", self.location(at)))?;
+        if self.distinct_patterns.insert(text) {
+            self.pattern_states = self.pattern_states.saturating_add(states);
+        }
+        Ok(states)
     }
 
     fn reference(&mut self, at: usize, keyword: &str, reference: &str) -> Result<(), String> {

@@ -24,6 +24,12 @@ const MISMATCH_BYTES: usize = 200;
 /// Maximum bytes of a schema. Real ones have a few thousand; the work a schema
 /// can cause grows with its size.
 const SCHEMA_BYTES: usize = 64 * 1024;
+/// Maximum memory of a schema's compilation: a base, and a multiple of its size.
+/// About 450 properties with a type and a description.
+const COMPILED_BYTES: u64 = 900 << 10;
+const COMPILED_TIMES: u64 = 4;
+/// Memory that one state of a pattern takes during compilation.
+const BYTES_PER_STATE: u64 = 160;
 /// Maximum patterns of a schema, and the memory that one of them, and all
 /// together, may compile to; they may take as much again while they run.
 const MOST_PATTERNS: usize = 128;
@@ -46,6 +52,16 @@ pub enum OutputFormat {
     },
 }
 
+/// The result of the check of an answer that is not refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has the form.
+    Met,
+    /// It is JSON, but validating it would have taken too long. It is paid for, so
+    /// its caller receives it, marked.
+    Unchecked,
+}
+
 impl OutputFormat {
     /// Returns true if JSON is requested.
     pub fn is_json(&self) -> bool {
@@ -53,29 +69,27 @@ impl OutputFormat {
     }
 
     /// Checks that an answer has the requested form. Blocking but bounded: a
-    /// check that would take too long is refused before it begins.
+    /// check that would take too long does not begin.
     ///
     /// Numbers that do not fit 64 bits are checked as `f64`; a number beyond
     /// that, or nesting beyond 127 levels, counts as invalid JSON.
     ///
     /// # Errors
     /// [`Error::OutputNotJson`] or [`Error::OutputSchemaMismatch`].
-    pub fn check(&self, text: &str) -> Result<(), Error> {
+    pub fn check(&self, text: &str) -> Result<Verdict, Error> {
         let OutputFormat::Json { schema } = self else {
-            return Ok(());
+            return Ok(Verdict::Met);
         };
         let parsed = serde_json::from_str(json_of(text));
         let answer: Value = parsed.map_err(|problem| Error::OutputNotJson {
             problem: problem.to_string(),
             text: shorten(text, Error::MAX_TEXT_BYTES).into_owned(),
         })?;
-        match schema.as_ref().and_then(|schema| schema.mismatch(&answer)) {
-            None => Ok(()),
-            Some(problem) => Err(Error::OutputSchemaMismatch {
-                problem,
-                text: shorten(text, Error::MAX_TEXT_BYTES).into_owned(),
-            }),
-        }
+        let verdict = schema.as_ref().map_or(Ok(Verdict::Met), |schema| schema.check(&answer));
+        verdict.map_err(|problem| Error::OutputSchemaMismatch {
+            problem,
+            text: shorten(text, Error::MAX_TEXT_BYTES).into_owned(),
+        })
     }
 }
 
@@ -106,6 +120,14 @@ impl Schema {
         if text.len() > SCHEMA_BYTES {
             return Err(format!("has {} bytes; at most {SCHEMA_BYTES}", text.len()));
         }
+        let most = COMPILED_BYTES + COMPILED_TIMES * text.len() as u64;
+        let bytes = compiled_bytes(text);
+        if bytes > most {
+            return Err(format!(
+                "would take {bytes} bytes of memory to compile, and has {most}: it has too many \
+                 subschemas and values; leave some out"
+            ));
+        }
         let value: Value =
             serde_json::from_str(text).map_err(|problem| format!("is no JSON: {problem}"))?;
         if !value.is_object() {
@@ -114,6 +136,13 @@ impl Schema {
         let graph = Graph::read(&value)?;
         if graph.patterns > MOST_PATTERNS {
             return Err(format!("has {} patterns; at most {MOST_PATTERNS}", graph.patterns));
+        }
+        let of_patterns = graph.pattern_states.saturating_mul(BYTES_PER_STATE);
+        if bytes.saturating_add(of_patterns) > most {
+            return Err(format!(
+                "has patterns that would take {of_patterns} bytes of memory to compile: they are \
+                 too large, or repeat too much"
+            ));
         }
         let pattern_bytes = (ALL_PATTERNS_BYTES / graph.patterns.max(1)).min(PATTERN_BYTES);
         let patterns = PatternOptions::regex();
@@ -134,18 +163,19 @@ impl Schema {
         &self.text
     }
 
-    fn mismatch(&self, answer: &Value) -> Option<String> {
-        let Some(steps) = steps::count(&self.graph, answer) else {
-            return Some(format!(
-                "checking it would take more than {} steps: the schema branches again at each \
-                 level of the answer",
-                steps::MOST
-            ));
-        };
-        if steps > STEPS_EXPLAINED {
-            let is_valid = self.validator.is_valid(answer);
-            return (!is_valid).then(|| "it is too large to say where".to_owned());
+    /// Compares an answer with the schema, or tells where it differs.
+    fn check(&self, answer: &Value) -> Result<Verdict, String> {
+        match steps::count(&self.graph, answer) {
+            None => Ok(Verdict::Unchecked),
+            Some(steps) if steps > STEPS_EXPLAINED => {
+                let is_valid = self.validator.is_valid(answer);
+                is_valid.then_some(Verdict::Met).ok_or("it is too large to say where".to_owned())
+            }
+            Some(_) => self.mismatch(answer).map_or(Ok(Verdict::Met), Err),
         }
+    }
+
+    fn mismatch(&self, answer: &Value) -> Option<String> {
         let mut errors = self.validator.iter_errors(answer);
         let mut problem = located(&errors.next()?);
         for error in errors.by_ref().take(MAX_MISMATCHES - 1) {
@@ -179,21 +209,37 @@ fn located(error: &ValidationError<'_>) -> String {
 
 /// Returns valid JSON text without the white space between its tokens.
 fn compact(text: &str) -> String {
-    let mut compact = String::with_capacity(text.len());
-    let mut in_string = false;
-    let mut escaped = false;
-    for character in text.chars() {
+    let kept =
+        |&(character, in_string): &(char, bool)| in_string || !character.is_ascii_whitespace();
+    characters(text).filter(kept).map(|(character, _)| character).collect()
+}
+
+/// Estimates from above, by its tokens, the memory that a schema takes while it is
+/// compiled; `tests/memory.rs` measures it.
+fn compiled_bytes(text: &str) -> u64 {
+    let of_token = |(character, in_string)| match character {
+        _ if in_string => 0,
+        '{' => 1000,
+        ',' => 400,
+        '[' | ':' => 200,
+        _ => 0,
+    };
+    characters(text).map(of_token).sum()
+}
+
+/// Returns the characters of JSON text, each with true if it is within a string.
+fn characters(text: &str) -> impl Iterator<Item = (char, bool)> {
+    let (mut in_string, mut escaped) = (false, false);
+    text.chars().map(move |character| {
+        let is_within = in_string;
         if in_string {
             in_string = escaped || character != '"';
             escaped = !escaped && character == '\\';
-        } else if character.is_ascii_whitespace() {
-            continue;
         } else {
             in_string = character == '"';
         }
-        compact.push(character);
-    }
-    compact
+        (character, is_within)
+    })
 }
 
 #[cfg(test)]
@@ -207,7 +253,7 @@ mod tests {
 
     #[test]
     fn text_is_whatever_the_model_writes() {
-        assert_eq!(OutputFormat::Text.check("{not json"), Ok(()));
+        assert_eq!(OutputFormat::Text.check("{not json"), Ok(Verdict::Met));
     }
 
     #[test]
@@ -241,7 +287,7 @@ mod tests {
             "123456789012345678901234567890",
             "0.1000000000000000055511151231257827",
         ] {
-            assert_eq!(format.check(answer), Ok(()), "{answer}");
+            assert_eq!(format.check(answer), Ok(Verdict::Met), "{answer}");
         }
     }
 
@@ -261,7 +307,7 @@ mod tests {
             "\"name\" is a required property; at /price: value is not of type \"number\""
         );
         assert_eq!(text, answer);
-        assert_eq!(format.check(r#"{"price":1,"name":"x"}"#), Ok(()));
+        assert_eq!(format.check(r#"{"price":1,"name":"x"}"#), Ok(Verdict::Met));
     }
 
     #[test]
@@ -280,7 +326,7 @@ mod tests {
     #[test]
     fn an_integer_beyond_64_bits_is_still_an_integer() {
         let format = json(r#"{"type":"integer"}"#);
-        assert_eq!(format.check("123456789012345678901234567890"), Ok(()));
+        assert_eq!(format.check("123456789012345678901234567890"), Ok(Verdict::Met));
         assert!(format.check("1.5").is_err());
     }
 
@@ -294,7 +340,7 @@ mod tests {
             (r#"{"$ref":"file:///etc/passwd"}"#, "at #: $ref"),
             (r#"{"pattern":"(?=look)ahead"}"#, "at #/pattern: the pattern has look-around"),
             (r##"{"$ref":"#/$defs/none"}"##, "at #: $ref"),
-            (r#"{"pattern":"((a{999}){999}){999}"}"#, "is no usable JSON Schema: at /pattern"),
+            (r#"{"pattern":"((a{999}){999}){999}"}"#, "has patterns that would take"),
         ] {
             let reported = Schema::parse(text).expect_err(text);
             assert!(reported.starts_with(problem), "{text}: {reported}");
@@ -303,10 +349,23 @@ mod tests {
     }
 
     #[test]
+    fn a_schema_that_is_much_for_its_bytes_is_refused() {
+        let of = |count: usize, property: &str| {
+            let properties: Vec<_> =
+                (0..count).map(|index| format!("\"property_{index}\":{property}")).collect();
+            Schema::parse(&format!("{{\"properties\":{{{}}}}}", properties.join(",")))
+        };
+        let described = r#"{"type":"string","description":"What it is about, in a few words."}"#;
+        of(400, described).expect("what people write");
+        let problem = of(2000, "{}").expect_err("many for their bytes");
+        assert!(problem.contains("too many subschemas"), "{problem}");
+    }
+
+    #[test]
     fn a_fenced_block_by_itself_is_unwrapped() {
         let format = OutputFormat::Json { schema: None };
         for answer in ["```json\n{}\n```", " ```\n[1]\n``` ", "```JSON\r\n{\"a\":\"```\"}\r\n```"] {
-            assert_eq!(format.check(answer), Ok(()), "{answer}");
+            assert_eq!(format.check(answer), Ok(Verdict::Met), "{answer}");
         }
         assert_eq!(json_of("```json\n{\"a\": 1}\n```"), "{\"a\": 1}");
         assert_eq!(json_of(" {} "), " {} ");
@@ -381,10 +440,7 @@ mod tests {
             let format = json(&format!(r#"{{"{keyword}":{items}}}"#));
             let answer = "[".repeat(60) + "1" + &"]".repeat(60);
             let began = std::time::Instant::now();
-            let Err(Error::OutputSchemaMismatch { problem, .. }) = format.check(&answer) else {
-                panic!("{keyword} was checked");
-            };
-            assert!(problem.contains("steps"), "{problem}");
+            assert_eq!(format.check(&answer), Ok(Verdict::Unchecked), "{keyword}");
             assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
             let _checked = format.check("[[[]]]");
         }

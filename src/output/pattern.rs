@@ -17,9 +17,9 @@ pub(super) fn states(pattern: &str) -> Result<u64, String> {
     if pattern.len() > PATTERN_BYTES {
         return Err(format!("the pattern has {} bytes; at most {PATTERN_BYTES}", pattern.len()));
     }
-    // `\w` and the like are ASCII, as in the validator.
-    let mut parser = ParserBuilder::new().unicode(false).utf8(false).build();
-    match parser.parse(pattern) {
+    // `\w` and the like are ASCII, as in the validator; `\p{L}` is not.
+    let parse = |unicode| ParserBuilder::new().unicode(unicode).utf8(false).build().parse(pattern);
+    match parse(false).or_else(|problem| parse(true).map_err(|_| problem)) {
         Ok(expression) => Ok(of(&expression)),
         Err(regex_syntax::Error::Parse(problem)) => match problem.kind() {
             ast::ErrorKind::UnsupportedLookAround => {

@@ -19,7 +19,7 @@ async fn an_answer_of_a_thousand_levels_is_no_json() {
 }
 
 #[tokio::test]
-async fn a_check_that_would_take_for_ever_does_not_begin() {
+async fn an_answer_whose_check_would_not_end_comes_unchecked() {
     let world = World::start().await;
     // Two branches at every level, and the difference only at the bottom.
     let schema = json!({
@@ -29,16 +29,21 @@ async fn a_check_that_would_take_for_ever_does_not_begin() {
         ]
     });
     let answer = r#"{"a":"#.repeat(60) + "1" + &"}".repeat(60);
-    world.simulator.script(Rule::once(Fault::answer([answer])).prompt("for ever"));
+    world.simulator.script(Rule::once(Fault::answer([answer.clone()])).prompt("for ever"));
     let caller = world.caller().await;
-    let checked = caller.failure(ask("for ever").schema(&schema));
+    let checked = caller.answer(ask("for ever").schema(&schema).cached());
     let others = async {
         for _ in 0..5 {
             caller.answer(ask("meanwhile")).await;
         }
     };
     let both = async { tokio::join!(checked, others).0 };
-    let failure = tokio::time::timeout(Duration::from_secs(15), both).await.expect("it ends");
-    assert_eq!(failure.reason, "OUTPUT_SCHEMA_MISMATCH", "{failure:?}");
-    assert!(failure.message.contains("steps"), "{}", failure.message);
+    let completed = tokio::time::timeout(Duration::from_secs(15), both).await.expect("it ends");
+    // It is paid for: its caller has it, and is told; others do not get it.
+    let choice = &completed.choices[0];
+    assert!(choice.json_unchecked && choice.json == answer, "{choice:?}");
+    assert_eq!(completed.cache.expect("an outcome").not_stored_reason, "unchecked");
+    world.simulator.script(Rule::once(Fault::answer(["{\"a\":{}}"])).prompt("for ever"));
+    let checked = caller.answer(ask("for ever").schema(&schema).cached()).await;
+    assert!(!checked.choices[0].json_unchecked, "{checked:?}");
 }

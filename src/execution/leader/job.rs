@@ -33,7 +33,7 @@ use crate::{
     flight::{Failure, FlightOutcome, Publisher, Stored},
     lifecycle::Stage,
     node::Plan,
-    output::OutputFormat,
+    output::{OutputFormat, Verdict},
     recording::{FlightId, Recording},
 };
 
@@ -278,19 +278,25 @@ impl LeaderJob {
     }
 
     /// Validates the answer. An invalid one is a failure that was paid for.
-    async fn checked(&self, publisher: &mut Publisher, finish: Finish) -> Result<Finish, Failure> {
+    async fn checked(
+        &self,
+        publisher: &mut Publisher,
+        mut finish: Finish,
+    ) -> Result<Finish, Failure> {
         if matches!(self.output, OutputFormat::Text) {
             return Ok(finish);
         }
-        for choice in publisher.joined(finish.finish_reasons.len()) {
+        for (index, choice) in (0..).zip(publisher.joined(finish.finish_reasons.len())) {
             // A choice that calls a tool is not the final answer, whatever text
             // precedes it.
             if !choice.tool_calls.is_empty() {
                 continue;
             }
             let tenant = self.permit.tenant();
-            if let Err(error) = validate::inspect(&self.output, choice.text, tenant).await {
-                return Err(Failure { error, usage: finish.usage });
+            match validate::inspect(&self.output, choice.text, tenant).await {
+                Ok(Verdict::Met) => {}
+                Ok(Verdict::Unchecked) => finish.unchecked.push(index),
+                Err(error) => return Err(Failure { error, usage: finish.usage }),
             }
         }
         Ok(finish)

@@ -48,6 +48,9 @@ impl Storage {
         if !recording.finish.finish_reasons.iter().all(|reason| FinishReason::is_whole(*reason)) {
             return Stored::NotStored("finish_reason");
         }
+        if !recording.finish.unchecked.is_empty() {
+            return Stored::NotStored("unchecked");
+        }
         if says_nothing(recording) {
             return Stored::NotStored("empty");
         }

@@ -24,7 +24,7 @@ use crate::execution::Executor;
 use crate::{
     callers::Caller,
     error::{Error, Limit},
-    output::{OutputFormat, Schema},
+    output::{OutputFormat, Schema, Verdict},
 };
 
 /// Longest time a schema waits for a slot. An answer, which is already paid for,
@@ -110,7 +110,7 @@ pub(crate) async fn inspect(
     output: &OutputFormat,
     text: String,
     tenant: &str,
-) -> Result<(), Error> {
+) -> Result<Verdict, Error> {
     let slot = CHECKERS.slot(tenant).await;
     let output = output.clone();
     let checking = spawn_blocking(move || {

@@ -408,12 +408,13 @@ fn answered_by(recording: &Recording) -> String {
 }
 
 fn choices(recording: &Recording) -> Vec<Choice> {
-    let Finish { finish_reasons, .. } = &recording.finish;
+    let Finish { finish_reasons, unchecked, .. } = &recording.finish;
     let joined = recording.log.join(finish_reasons.len());
-    joined
-        .into_iter()
-        .zip(finish_reasons)
-        .map(|(Joined { text, reasoning, tool_calls, logprobs }, finish_reason)| Choice {
+    let ended = joined.into_iter().zip(finish_reasons);
+    (0..)
+        .zip(ended)
+        .map(|(index, (Joined { text, reasoning, tool_calls, logprobs }, finish_reason))| Choice {
+            is_unchecked: unchecked.contains(&index),
             is_json: recording.subject.json && tool_calls.is_empty(),
             text,
             reasoning,

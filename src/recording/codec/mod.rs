@@ -140,7 +140,7 @@ fn read<M: Message + Default>(kind: Kind, bytes: &[u8]) -> Result<M, Unreadable>
 
 impl From<&Finish> for wire::Finish {
     fn from(finish: &Finish) -> wire::Finish {
-        let Finish { finish_reasons, usage, model, provider_request_id } = finish;
+        let Finish { finish_reasons, usage, model, provider_request_id, unchecked } = finish;
         wire::Finish {
             finish_reasons: finish_reasons
                 .iter()
@@ -149,6 +149,7 @@ impl From<&Finish> for wire::Finish {
             usage: usage.as_ref().map(wire::Usage::from),
             model: model.clone(),
             provider_request_id: provider_request_id.clone(),
+            unchecked: unchecked.clone(),
         }
     }
 }
@@ -160,6 +161,7 @@ fn finish(finish: wire::Finish) -> Result<Finish, Unreadable> {
         usage: finish.usage.map(Usage::from),
         model: finish.model,
         provider_request_id: finish.provider_request_id,
+        unchecked: finish.unchecked,
     })
 }
 

@@ -83,6 +83,7 @@ fn recording(log: Log) -> Recording {
             usage: Some(Usage { prompt_tokens: Some(0), ..Usage::default() }),
             model: None,
             provider_request_id: Some("id".to_owned()),
+            unchecked: vec![1],
         },
         attempts: 2,
         recorded_at: UNIX_EPOCH + Duration::from_millis(1_790_000_000_123),

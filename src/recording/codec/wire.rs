@@ -53,6 +53,8 @@ pub(in crate::recording) struct Finish {
     pub(in crate::recording) model: Option<String>,
     #[prost(string, optional, tag = "4")]
     pub(in crate::recording) provider_request_id: Option<String>,
+    #[prost(uint32, repeated, tag = "5")]
+    pub(in crate::recording) unchecked: Vec<u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
