@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from harness import Worker
 
 MODEL = "accounts/fireworks/models/glm-5p3"
+# Whether a gateway knows a key and a model cannot be seen without running the model.
+UNSEEN = {"config": "yes", "credential": "unknown", "model": "unknown"}
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,20 @@ class Target:
         if caller.returncode == 0:
             return completed(events, whole="--no-deltas" in case.flags)
         return failed(events, stderr)
+
+    def verdicts(self) -> dict[str, str]:
+        """Returns what `sparkler check` says of each subject."""
+        run = subprocess.run(
+            [PROGRAM, "check", "--worker", self.worker.url, "--model", self.model],
+            env={**os.environ, "FIREWORKS_API_KEY": self.key},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        print(run.stdout, run.stderr)
+        rows = [line.split() for line in run.stdout.splitlines()]
+        return {row[0]: row[1] for row in rows if row[1:] and row[1] in {"yes", "no", "unknown"}}
 
     def cancel_after_first_delta(self, case: Case) -> int:
         """Interrupts the caller as soon as output has come; returns its exit code."""

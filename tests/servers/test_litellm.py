@@ -8,7 +8,7 @@ import pytest
 import yaml
 from harness import Worker
 
-from execution import MODEL, Case, Failed, Target
+from execution import MODEL, UNSEEN, Case, Failed, Target
 from gateways import ANSWERS, ENDLESS, FAILURES, NOTHING_REMEMBERED, broken_off
 from server import BIN, Server, free_port
 
@@ -90,6 +90,11 @@ def test_outcome(case: Case, target: Target, simulator: Simulator) -> None:
     if case.upstream:
         simulator.script({"faults": list(case.upstream)})
     assert target.outcome(case) == case.expect
+
+
+def test_a_check_neither_guesses_nor_runs(target: Target, simulator: Simulator) -> None:
+    assert target.verdicts() == UNSEEN
+    assert "chat_completions" not in simulator.report()["by_endpoint"], "a check has run a model"
 
 
 def test_a_caller_that_leaves_ends_the_call(target: Target, simulator: Simulator) -> None:

@@ -57,6 +57,12 @@ def test_outcome(case: Case, target: Target, simulator: Simulator) -> None:
     assert target.outcome(case) == case.expect
 
 
+def test_a_check_has_the_verdict_of_the_provider(target: Target, simulator: Simulator) -> None:
+    assert target.verdicts() == {"config": "yes", "credential": "yes", "model": "yes"}
+    report = simulator.report()
+    assert report["calls"] == report["refused"], "a check has run a model"
+
+
 def test_a_caller_that_leaves_ends_the_call(target: Target, simulator: Simulator) -> None:
     simulator.script({"faults": list(ENDLESS.upstream)})
     assert target.cancel_after_first_delta(ENDLESS) == 130
