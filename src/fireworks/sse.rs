@@ -154,7 +154,7 @@ impl Decoder {
         } else if let Some(value) = field(line, b"event") {
             self.name.clear();
             self.name.extend_from_slice(value);
-        } else if let Some(value) = field(line, b"error") {
+        } else if let Some(value) = field(line, b"error").filter(|value| !value.is_empty()) {
             // Not in the standard: llama.cpp reports failures this way.
             self.name.clear();
             self.name.extend_from_slice(b"error");

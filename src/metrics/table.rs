@@ -217,8 +217,8 @@ instruments! {
     certificate_expiry: Watched = "sparkler.tls.certificate.expiry" ["s"]
         by [] in NO_BUCKETS;
 
-    /// Whole days until the worker's certificate expires; 0 once it has.
-    certificate_days_left: Watched = "sparkler.tls.certificate.days_left" ["{day}"]
+    /// Time until the worker's certificate expires; 0 once it has.
+    certificate_remaining: Watched = "sparkler.tls.certificate.remaining" ["s"]
         by [] in NO_BUCKETS;
 
     /// Callers in the callers file. At 0 no one may call; absent without a file.

@@ -102,7 +102,7 @@ fn the_page_has_the_values_with_their_attributes() {
         "sparkler_drain_stage 1",
         r#"sparkler_handshakes_failed_total{sparkler_handshake_cause="no_certificate"} 1"#,
         "sparkler_tls_certificate_expiry_seconds 1900000000",
-        "sparkler_tls_certificate_days_left 12",
+        "sparkler_tls_certificate_remaining_seconds 12",
         "sparkler_callers 3",
     ] {
         assert!(page.lines().any(|there| there == line), "not there: {line}\n{page}");

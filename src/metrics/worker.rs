@@ -126,14 +126,14 @@ impl Metrics {
     }
 
     /// Registers the gauges of the certificate's expiry: `ends` in seconds since
-    /// 1970, `days_left` in days.
+    /// 1970, `remaining` in seconds.
     pub fn watch_certificate(
         &self,
         ends: impl Fn() -> u64 + Send + Sync + 'static,
-        days_left: impl Fn() -> u64 + Send + Sync + 'static,
+        remaining: impl Fn() -> u64 + Send + Sync + 'static,
     ) {
         self.instruments().certificate_expiry.with(ends);
-        self.instruments().certificate_days_left.with(days_left);
+        self.instruments().certificate_remaining.with(remaining);
     }
 
     /// Registers the gauge of callers in the operator's file.

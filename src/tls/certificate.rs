@@ -72,9 +72,9 @@ impl Validity {
         Ok(())
     }
 
-    /// Returns the whole days until the certificate expires; 0 once it has.
-    pub(super) fn days_left(self, now: u64) -> u64 {
-        self.ends.saturating_sub(now) / (24 * 3600)
+    /// Returns the seconds until the certificate expires; 0 once it has.
+    pub(super) fn remaining(self, now: u64) -> u64 {
+        self.ends.saturating_sub(now)
     }
 }
 
@@ -109,13 +109,13 @@ mod tests {
         );
         let validity = Validity::of(certificate.der()).expect("a certificate");
         assert_eq!(validity.ends, 1_999_987_200);
-        for (now, days, problem) in [
-            (validity.begins - 1, 10, Some("not valid before 2033-05-08T00:00:00Z")),
-            (validity.begins, 10, None),
+        for (now, remaining, problem) in [
+            (validity.begins - 1, 10 * 86_400 + 1, Some("not valid before 2033-05-08T00:00:00Z")),
+            (validity.begins, 10 * 86_400, None),
             (validity.ends, 0, None),
             (validity.ends + 1, 0, Some("expired at 2033-05-18T00:00:00Z")),
         ] {
-            assert_eq!(validity.days_left(now), days);
+            assert_eq!(validity.remaining(now), remaining);
             let said = validity.check(now).err();
             assert_eq!(said.is_some(), problem.is_some(), "{said:?}");
             assert!(said.unwrap_or_default().ends_with(problem.unwrap_or_default()));

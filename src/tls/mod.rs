@@ -71,7 +71,7 @@ impl Tls {
         let (ends, left) = (self.0.clone(), self.0.clone());
         metrics.watch_certificate(
             move || ends.current().validity.ends,
-            move || left.current().validity.days_left(now()),
+            move || left.current().validity.remaining(now()),
         );
     }
 

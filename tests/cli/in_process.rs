@@ -196,7 +196,7 @@ async fn serve_says_where_it_listens_and_stops_in_order_when_told() {
         .env("SPARKLER_PRE_DRAIN_DELAY", "0s")
         .start()
         .await;
-    let address = reported(&mut child, true, "\"listen\":\"").await;
+    let address = reported(&mut child, true, r#""message":"listening","listen":""#).await;
     let url = format!("http://{address}");
     let run = fireworks.program(&["execute", "-q", "--worker", &url, "Hello."]).run().await;
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));

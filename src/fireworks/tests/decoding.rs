@@ -133,6 +133,8 @@ proptest! {
 
     #[test]
     fn another_decoder_sees_the_same(body in bodies()) {
+        // The other one does not know this field.
+        prop_assume!(!body.windows(6).any(|bytes| bytes == b"error:"));
         let (ours, _) = decode(usize::MAX, [body.as_slice()]);
         // By the standard, an event without data does not exist.
         let ours: Vec<String> = ours.into_iter().map(|(_, data)| data).collect();
