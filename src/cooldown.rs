@@ -178,7 +178,7 @@ impl Remembered {
         let said = self.error.message.as_ref().map_or_else(String::new, |said| format!("{said}; "));
         let until = humantime::format_rfc3339_seconds(self.until_time);
         let message =
-            format!("{said}a remembered refusal: the provider is not asked again before {until}");
+            format!("{said}a cached rejection: no request is sent to the provider before {until}");
         let limited = self.error.kind == ProviderErrorKind::RateLimited;
         Error::from(ProviderError {
             message: Some(message),
@@ -285,7 +285,7 @@ mod tests {
         match cooldowns.advice(&MINE, "n") {
             Advice::Refuse(error) => {
                 let message = error.public_message();
-                assert!(message.contains("its words; a remembered refusal"), "{message}");
+                assert!(message.contains("its words; a cached rejection"), "{message}");
             }
             other => panic!("{other:?}"),
         }

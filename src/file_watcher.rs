@@ -133,13 +133,13 @@ impl<T: Send + Sync + 'static> FileWatcher<T> {
     fn replace(&self, next: T) -> Result<(), String> {
         (self.may_replace)(&self.current(), &next)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
-        tracing::info!(files = ?self.files, "read anew");
+        tracing::info!(files = ?self.files, "reloaded");
         Ok(())
     }
 }
 
 fn keep(problem: &str) {
-    tracing::warn!("what was read before stays in use: {problem}");
+    tracing::warn!("keeping the previous version: {problem}");
 }
 
 fn read_all(files: &[PathBuf]) -> Result<Vec<Contents>, String> {
@@ -204,7 +204,7 @@ mod tests {
             until(&watched, 2).await;
         };
         tokio::select! {
-            () = watched.follow() => unreachable!("it follows for ever"),
+            () = watched.follow() => unreachable!("it follows forever"),
             () = change => {}
         }
     }
@@ -226,7 +226,7 @@ mod tests {
             until(&watched, 3).await;
         };
         tokio::select! {
-            () = watched.follow() => unreachable!("it follows for ever"),
+            () = watched.follow() => unreachable!("it follows forever"),
             () = change => {}
         }
     }
@@ -251,7 +251,7 @@ mod tests {
             until(&watched, 2).await;
         };
         tokio::select! {
-            () = watched.follow() => unreachable!("it follows for ever"),
+            () = watched.follow() => unreachable!("it follows forever"),
             () = change => {}
         }
     }

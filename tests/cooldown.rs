@@ -42,7 +42,7 @@ async fn a_rate_limit_beyond_patience_is_told_from_memory_with_what_is_left_of_i
     caller.failure(ask("Limited").attempts(1)).await;
     let failure = caller.failure(ask("Told at once")).await;
     assert_eq!(failure.reason, "PROVIDER_RATE_LIMITED");
-    assert!(failure.message.contains("a remembered refusal"), "{}", failure.message);
+    assert!(failure.message.contains("a cached rejection"), "{}", failure.message);
     let wait = failure.retry_after.expect("RetryInfo");
     assert!(wait <= Duration::from_secs(60) && wait > Duration::from_secs(30), "{wait:?}");
     assert_eq!(failure.detail.expect("a detail").attempts, 0, "the provider was not asked");
@@ -80,7 +80,7 @@ async fn a_refused_key_is_answered_from_memory_until_it_heals() {
     let began = Instant::now();
     let failure = caller.failure(ask("Refused again")).await;
     assert_eq!(failure.reason, "CREDENTIAL_REJECTED");
-    assert!(failure.message.contains("a remembered refusal"), "{}", failure.message);
+    assert!(failure.message.contains("a cached rejection"), "{}", failure.message);
     assert_eq!(world.upstream_calls(), 1);
     caller.answer(ask("Another's").key("fw_another_canary_key")).await;
     loop {

@@ -55,7 +55,7 @@ pub(super) fn parse(contents: &[Contents]) -> Result<Directory, String> {
     // The parser's own message is dropped: it may quote a token.
     let file: File = serde_json::from_slice(&contents[0]).map_err(|error| {
         format!(
-            "the callers file is not of its format at line {}, column {}: {{\"callers\": \
+            "the callers file is not valid at line {}, column {}: {{\"callers\": \
              [{{\"name\", \"tenant\", \"tokens\", \"tokens_sha256\", \"certificates\", \
              \"secrets\"}}]}}, of which only \"name\" must be there",
             error.line(),

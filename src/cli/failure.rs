@@ -123,7 +123,7 @@ pub(super) fn write_status(status: &Status, out: &mut impl Write) -> io::Result<
     }
     if let Some(safe) = details.error_info().and_then(|info| info.metadata.get("safe_to_retry")) {
         let wait = details.retry_info().and_then(|info| info.retry_delay);
-        fact(out, "safe to repeat", &safe_to_repeat(safe == "true", wait))?;
+        fact(out, "safe to retry", &safe_to_repeat(safe == "true", wait))?;
     }
     if failure.attempts > 1 {
         fact(out, "attempts", &failure.attempts.to_string())?;
@@ -256,7 +256,7 @@ mod tests {
         let status = Status::with_error_details(Code::ResourceExhausted, "too much", details);
         assert_eq!(
             printed(status),
-            "PROVIDER_RATE_LIMITED: too much\n  safe to repeat: yes, after 2.00s\n  \
+            "PROVIDER_RATE_LIMITED: too much\n  safe to retry: yes, after 2.00s\n  \
              provider request: chatcmpl-1\n"
         );
     }
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(
             printed(status),
             "INVALID_NODE_CONFIG: the node cannot run:\n  config.temperature must be at most 2\n  \
-             config.modelName is missing\n  safe to repeat: no\n"
+             config.modelName is missing\n  safe to retry: no\n"
         );
     }
 

@@ -51,7 +51,7 @@ impl Deadline {
                  quicker model"
             ),
             Deadline::Idle => {
-                format!("the output stood still for {limit}; execute again, or raise limits.idle")
+                format!("no output for {limit}; execute again, or raise limits.idle")
             }
             Deadline::Total => format!(
                 "not done within {limit} (while {phase}); raise limits.total or the call's \

@@ -100,7 +100,7 @@ impl Limit {
     pub(super) fn public_message(&self) -> String {
         match self {
             Limit::Executions => {
-                "the worker has no place for another execution; try again after the wait, or on \
+                "the worker is at capacity; retry after the indicated delay, or on \
                  another worker"
                     .to_owned()
             }
@@ -109,7 +109,7 @@ impl Limit {
                  try again after the wait, or have the operator raise --max-executions-per-tenant"
             ),
             Limit::Queue { waited } => format!(
-                "the worker had no place for another execution within {}; try again after the \
+                "the worker had no free slot within {}; retry after the \
                  wait, or on another worker",
                 humantime::format_duration(*waited)
             ),
@@ -143,7 +143,7 @@ impl Limit {
 
 fn spent(tenant: &str, what: &str) -> String {
     format!(
-        "tenant {tenant:?} has spent what it may a day ({what}); try again when the day is over in \
+        "tenant {tenant:?} has used up its daily quota ({what}); try again when the day is over in \
          UTC, or have the operator raise its limit"
     )
 }

@@ -162,7 +162,7 @@ pub enum Retry {
 
 impl Error {
     /// The error a caller gets for a panic; its message stays inside.
-    pub const PANICKED: Error = Error::Internal("it panicked; its log has the place");
+    pub const PANICKED: Error = Error::Internal("the worker panicked; its log says where");
 
     /// Maximum bytes of the answer in [`Error::OutputNotJson`] and
     /// [`Error::OutputSchemaMismatch`]; a status, which travels in headers,

@@ -373,7 +373,7 @@ fn unknown_execution(known: Option<&Subscriber>, after_sequence: u64) -> Error {
     let Some(last) = known.map(Subscriber::last) else {
         return Error::ExecutionNotFound;
     };
-    let description = format!("is {after_sequence}; the execution has told {last} so far");
+    let description = format!("is {after_sequence}; the execution has published up to {last}");
     invalid("after_sequence", &description)
 }
 

@@ -293,7 +293,7 @@ pub fn worker_lost() -> Error {
 fn restarted_without_leave() -> Error {
     Error::from(ProviderError {
         message: Some(
-            "the execution began anew after this caller had output; set limits.allow_restart to \
+            "the execution started again after this caller had output; set limits.allow_restart to \
              go on"
                 .to_owned(),
         ),

@@ -92,5 +92,5 @@ fn finite(text: &str) -> Option<f64> {
 
 /// Parses JSON; `serde_json` keeps the order of keys and limits the depth.
 fn json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|problem| format!("is no JSON: {problem}"))
+    serde_json::from_str(text).map_err(|problem| format!("is not JSON: {problem}"))
 }

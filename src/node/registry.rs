@@ -145,7 +145,7 @@ impl<N: Node> Typed<N> {
             input.check(problems);
         } else {
             let name = self.form.name();
-            problems.add(kind.as_str(), format!("is no input of {name}"));
+            problems.add(kind.as_str(), format!("is not an input of {name}"));
         }
     }
 }

@@ -129,7 +129,7 @@ impl Schema {
             ));
         }
         let value: Value =
-            serde_json::from_str(text).map_err(|problem| format!("is no JSON: {problem}"))?;
+            serde_json::from_str(text).map_err(|problem| format!("is not JSON: {problem}"))?;
         if !value.is_object() {
             return Err("must be a JSON object that is a JSON Schema".to_owned());
         }
@@ -151,7 +151,7 @@ impl Schema {
             // the model's, and neither may cause a worker to backtrack.
             .with_pattern_options(patterns.size_limit(pattern_bytes).dfa_size_limit(pattern_bytes))
             .build(&value)
-            .map_err(|problem| format!("is no usable JSON Schema: {}", located(&problem)))?;
+            .map_err(|problem| format!("is not a usable JSON Schema: {}", located(&problem)))?;
         let (validator, graph) = (Arc::new(validator), Arc::new(graph));
         Ok(Schema { text: compact(text).into(), validator, graph })
     }
@@ -333,9 +333,9 @@ mod tests {
     #[test]
     fn what_is_no_schema_is_refused_with_the_reason() {
         for (text, problem) in [
-            ("{", "is no JSON: EOF"),
+            ("{", "is not JSON: EOF"),
             ("true", "must be a JSON object"),
-            (r#"{"type":"strnig"}"#, "is no usable JSON Schema: at /type"),
+            (r#"{"type":"strnig"}"#, "is not a usable JSON Schema: at /type"),
             (r#"{"$ref":"https://example.com/schema.json"}"#, "at #: $ref"),
             (r#"{"$ref":"file:///etc/passwd"}"#, "at #: $ref"),
             (r#"{"pattern":"(?=look)ahead"}"#, "at #/pattern: the pattern has look-around"),

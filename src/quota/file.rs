@@ -84,7 +84,7 @@ impl Quota {
 pub(super) fn parse(contents: &[Contents]) -> Result<QuotaFile, String> {
     let file: File = serde_json::from_slice(&contents[0]).map_err(|error| {
         format!(
-            "the limits file is not of its format: {error}; it is {{\"default\": {{\"tokens_per_day\", \
+            "the limits file is not valid: {error}; it is {{\"default\": {{\"tokens_per_day\", \
              \"dollars_per_day\"}}, \"tenants\": {{NAME: …}}}}, all of it optional"
         )
     })?;

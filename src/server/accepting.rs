@@ -60,6 +60,6 @@ fn report(problem: &io::Error) {
             );
         }
     } else if let Some(suppressed) = LINES.pass("other") {
-        tracing::warn!(suppressed, "no socket can be taken: {problem}");
+        tracing::warn!(suppressed, "failed to accept a connection: {problem}");
     }
 }

@@ -33,7 +33,7 @@ pub(super) async fn meet(fleet: &Fleet) {
     let began = Instant::now();
     if timeout(WAITS_FOR_REDIS, fleet.reachable()).await.is_ok() {
         let milliseconds = began.elapsed().as_millis() as u64;
-        tracing::info!(milliseconds, "Redis is reached: what runs here is the whole fleet's");
+        tracing::info!(milliseconds, "connected to Redis; flights are shared with the fleet");
     } else {
         tracing::warn!(
             "Redis is not reached yet: the worker starts for itself, and shares with the fleet \

@@ -409,7 +409,7 @@ fn admin_pages(lifecycle: Lifecycle, metrics: Metrics) -> Router {
 
 async fn stop(executor: &Executor, health: &HealthReporter, limits: DrainLimits) {
     let lifecycle = &executor.lifecycle;
-    tracing::info!(executions = executor.admission.taken(), "stopping: no new calls, please");
+    tracing::info!(executions = executor.admission.taken(), "draining: new calls are refused");
     lifecycle.advance(Stage::Leaving);
     for name in HEALTH_NAMES {
         health.set_service_status(name, ServingStatus::NotServing).await;
@@ -421,7 +421,7 @@ async fn stop(executor: &Executor, health: &HealthReporter, limits: DrainLimits)
     }
     tracing::warn!(
         executions = executor.admission.taken(),
-        "the drain limit is over: ending what still runs"
+        "drain limit reached; aborting remaining executions"
     );
     executor.metrics.executions_cut(executor.admission.taken() as u64);
     lifecycle.advance(Stage::Stopping);

@@ -110,10 +110,10 @@ fn headers(collector: &Collector) -> anyhow::Result<HeaderMap> {
     let mut headers = HeaderMap::with_capacity(collector.headers.len());
     for (name, value) in &collector.headers {
         let mut value = HeaderValue::from_str(value.expose_secret())
-            .map_err(|_| anyhow!("the collector's header {name} has a value no header can have"))?;
+            .map_err(|_| anyhow!("the collector's header {name} has a value that is not valid in a header"))?;
         value.set_sensitive(true);
         let name: HeaderName = name.parse().map_err(|_| {
-            anyhow!("the collector's header {name:?} has a name no header can have")
+            anyhow!("the collector's header {name:?} has a name that is not valid in a header")
         })?;
         headers.insert(name, value);
     }

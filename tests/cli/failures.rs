@@ -32,7 +32,7 @@ async fn a_failed_execution_says_what_the_wait_is_and_whether_a_repeat_is_safe()
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
     assert_eq!(
         run.stderr,
-        "PROVIDER_RATE_LIMITED: Fireworks limits the rate\n  safe to repeat: yes, after 2.50s\n"
+        "PROVIDER_RATE_LIMITED: Fireworks limits the rate\n  safe to retry: yes, after 2.50s\n"
     );
 }
 

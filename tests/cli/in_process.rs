@@ -103,7 +103,7 @@ async fn a_refused_key_and_an_unknown_model_are_told_plainly() {
         fireworks.program(&["execute", "Hello."]).env("FIREWORKS_API_KEY", UNKNOWN_KEY).run().await;
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
     assert!(run.stderr.starts_with("CREDENTIAL_REJECTED: "), "{}", run.stderr);
-    assert!(run.stderr.contains("\n  safe to repeat: no\n"), "{}", run.stderr);
+    assert!(run.stderr.contains("\n  safe to retry: no\n"), "{}", run.stderr);
 
     let run = fireworks.program(&["execute", "--model", "no/such/model", "Hello."]).run().await;
     assert_eq!(run.code, Some(1));

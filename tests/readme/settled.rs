@@ -115,7 +115,7 @@ fn all_else_is() {
         ("$0.0003644 spent", "$0.0003645 spent"),
         ("12 tokens in", "13 tokens in"),
         ("1 attempt", "2 attempt"),
-        ("safe to repeat: no", "safe to repeat: yes"),
+        ("safe to retry: no", "safe to retry: yes"),
         ("glm-5p3", "glm-5p2"),
         ("one\n\ntwo", "one\ntwo"),
     ] {

@@ -13,7 +13,7 @@ use super::{
     workers::{Workers, lines_with},
 };
 
-const REACHED: &str = "Redis is reached";
+const REACHED: &str = "connected to Redis";
 const NOT_REACHED: &str = "Redis is not reached yet";
 
 /// The provider alone; the workers are processes of their own.

@@ -269,7 +269,7 @@ impl Session {
     fn complete(&mut self, stored: Stored) -> Result<Output, Box<Failed>> {
         let Some(recording) = self.subscriber.recording() else {
             return self
-                .fail(Failure::from(Error::Internal("a flight landed without a recording")));
+                .fail(Failure::from(Error::Internal("a flight completed without a recording")));
         };
         if self.subscriber.cursor() > recording.log.last() {
             // The caller has seen events beyond this worker's part of the flight.

@@ -121,7 +121,7 @@ fn another_node_is_listed_and_checked_like_the_rest() {
         problems,
         [
             Violation::new("config.times", "must be a whole number between 1 and 9, not 10"),
-            Violation::new("chat", "is no input of echo"),
+            Violation::new("chat", "is not an input of echo"),
         ]
     );
 }

@@ -104,7 +104,7 @@ fn a_wrong_value_is_told_in_words_that_help() {
         ),
         (
             json!({"logitBias": "{bad"}),
-            "config.logitBias is no JSON: key must be a string at line 1 column 2",
+            "config.logitBias is not JSON: key must be a string at line 1 column 2",
         ),
         (json!({"metadata": {"a": 1}}), "config.metadata.a must be text, not 1"),
         (json!({"stop": ["a", "b", "c", "d", "e"]}), "config.stop must be at most 4 items, not 5"),
@@ -227,7 +227,7 @@ fn json_that_is_too_deep_is_refused() {
     let text = format!("{{\"type\":\"json_object\",\"schema\":{{\"a\":{deep}}}}}");
     let reported = problems("chatFireworks", json!({"responseFormat": text}), prompt());
     assert!(
-        reported[0].starts_with("config.responseFormat is no JSON: recursion limit exceeded"),
+        reported[0].starts_with("config.responseFormat is not JSON: recursion limit exceeded"),
         "{reported:?}"
     );
 

@@ -46,7 +46,7 @@ impl Preset {
         preset("slow-deltas", "1s between deltas", || Fault::SlowDeltas {
             delay: Duration::from_secs(1),
         }),
-        preset("stall", "silence for ever after 5 deltas", || Fault::stall(5)),
+        preset("stall", "silence forever after 5 deltas", || Fault::stall(5)),
         preset("cut", "the connection breaks after 5 deltas", || Fault::Cut { after_deltas: 5 }),
         preset("cut-in-character", "the connection breaks inside a UTF-8 character", || {
             Fault::CutInCharacter
@@ -81,7 +81,7 @@ impl Preset {
             after_deltas: 5,
         }),
         preset("endless-line", "a line that never ends", || Fault::EndlessLine { after_deltas: 5 }),
-        preset("endless-stream", "deltas for ever", || Fault::EndlessStream),
+        preset("endless-stream", "deltas forever", || Fault::EndlessStream),
         preset("not-json", "prose where JSON was asked for", || Fault::NotJson),
         preset("no-usage", "no usage anywhere", || Fault::NoUsage),
     ];
