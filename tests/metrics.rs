@@ -87,7 +87,7 @@ async fn an_execution_and_its_repeat_are_told_apart_down_to_the_tokens() {
     page.assert("sparkler_cache_stores_total", &[r#"cache_result="stored""#], 1.0);
     page.assert("sparkler_flights_total", &[r#"role="leader""#], 1.0);
     page.assert("sparkler_flights_total", &[], 1.0);
-    page.assert("sparkler_flight_listeners_sum", &[], 1.0);
+    page.assert("sparkler_flight_subscribers_sum", &[], 1.0);
     page.assert("sparkler_upstream_attempts_total", &[r#"reason="OK""#], 1.0);
     page.assert("sparkler_executions_active", &[], 0.0);
 
@@ -179,7 +179,7 @@ async fn a_shared_flight_is_told_with_its_listeners() {
     let page = Page::of(&world).await;
     page.assert("sparkler_flights_total", &[r#"role="leader""#], 1.0);
     page.assert("sparkler_flights_total", &[r#"role="follower""#], 1.0);
-    page.assert("sparkler_flight_listeners_sum", &[], 2.0);
+    page.assert("sparkler_flight_subscribers_sum", &[], 2.0);
     page.assert("sparkler_executions_total", &[r#"cache_status="joined""#], 1.0);
     let (input, _) = tokens(&one);
     page.assert("sparkler_tokens_total", &[r#"paid="false""#, r#"type="input""#], input);

@@ -66,7 +66,7 @@ impl Default for AdmissionConfig {
 impl AdmissionConfig {
     /// Returns the number of slots that one tenant may hold. Calls without a tenant
     /// belong to all callers that have none, so the reserve does not apply to them.
-    pub(super) fn places(&self, tenant: &str) -> usize {
+    pub(super) fn slots(&self, tenant: &str) -> usize {
         let own = self.executions_per_tenant;
         if !self.keeps_for_others || tenant.is_empty() {
             return own;
@@ -90,7 +90,7 @@ struct Shared {
 
 /// The sender that admits or refuses a queued call. A slot that the call does not take is
 /// released by its drop.
-type Caller = oneshot::Sender<Result<Place, Limit>>;
+type Caller = oneshot::Sender<Result<Slot, Limit>>;
 
 /// The result of a call's admission.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ pub enum Entry {
 /// A slot and the memory charged with it, released when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Permit {
-    slot: Arc<(Place, Charge)>,
+    slot: Arc<(Slot, Charge)>,
     waited: Option<Duration>,
 }
 
@@ -114,13 +114,13 @@ pub struct Waiting {
     admission: Admission,
     tenant: Arc<str>,
     ticket: Ticket,
-    called: oneshot::Receiver<Result<Place, Limit>>,
+    called: oneshot::Receiver<Result<Slot, Limit>>,
     charge: Option<Charge>,
     since: Instant,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Slot {
     admission: Admission,
     tenant: Arc<str>,
     since: Instant,
@@ -147,7 +147,7 @@ impl Admission {
         let name = queue.charge(tenant, bytes).map_err(refusal)?;
         let charge = Charge::new(self.clone(), name.clone(), bytes);
         if let Some(tenant) = queue.try_acquire(tenant) {
-            return Ok(Entry::Admitted(self.place(tenant).permit(charge, None)));
+            return Ok(Entry::Admitted(self.slot(tenant).permit(charge, None)));
         }
         let (caller, called) = oneshot::channel();
         let enqueued = queue.enqueue(tenant, caller);
@@ -196,15 +196,15 @@ impl Admission {
         }
     }
 
-    fn place(&self, tenant: Arc<str>) -> Place {
-        Place { admission: self.clone(), tenant, since: Instant::now() }
+    fn slot(&self, tenant: Arc<str>) -> Slot {
+        Slot { admission: self.clone(), tenant, since: Instant::now() }
     }
 
     /// Returns the refusal of a call without a slot, with a retry delay after which one
     /// should be free.
     fn refusal_of(&self, tenant: &Arc<str>, limit: Limit) -> Error {
-        let places = self.0.config.places(tenant).min(self.0.config.executions);
-        saturated(limit, self.pacing().wait(tenant, places, Instant::now()))
+        let slots = self.0.config.slots(tenant).min(self.0.config.executions);
+        saturated(limit, self.pacing().wait(tenant, slots, Instant::now()))
     }
 
     /// Locked for a few instructions, which do not panic.
@@ -220,7 +220,7 @@ impl Admission {
         if let Some((tenant, caller)) = next {
             // A call that has just left the queue drops the slot, and so admits the next
             // call.
-            let _ = caller.send(Ok(self.place(tenant)));
+            let _ = caller.send(Ok(self.slot(tenant)));
         } else if is_empty {
             self.0.empty.notify_waiters();
         }
@@ -254,8 +254,8 @@ impl Waiting {
     pub async fn admitted(&mut self) -> Result<Permit, Error> {
         let limit = self.admission.0.config.queue_timeout;
         match timeout_at(self.since + limit, &mut self.called).await {
-            Ok(Ok(Ok(place))) => match self.charge.take() {
-                Some(charge) => Ok(place.permit(charge, Some(self.since.elapsed()))),
+            Ok(Ok(Ok(slot))) => match self.charge.take() {
+                Some(charge) => Ok(slot.permit(charge, Some(self.since.elapsed()))),
                 None => Err(Error::Internal("a call in line was called twice")),
             },
             Ok(Ok(Err(limit))) => Err(self.admission.refusal_of(&self.tenant, limit)),
@@ -298,13 +298,13 @@ impl Permit {
     }
 }
 
-impl Place {
+impl Slot {
     fn permit(self, charge: Charge, waited: Option<Duration>) -> Permit {
         Permit { slot: Arc::new((self, charge)), waited }
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.admission.pacing().stayed(self.since.elapsed());
         self.admission.release(&self.tenant);

@@ -290,10 +290,7 @@ impl Error {
                 "the worker is stopping; try again on another worker".to_owned()
             }
             Error::ConnectionMaxAge { .. } => {
-                "the connection is as old as this worker lets one get; go \
-                                              on over another with the execution token, or \
-                                              execute again"
-                    .to_owned()
+                "the connection reached its maximum age; reconnect and resume with the execution token, or execute again".to_owned()
             }
             Error::OutputNotJson { problem, .. } => format!(
                 "the model's answer is not JSON ({problem}); ask for JSON in the prompt, or allow \

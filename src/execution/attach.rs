@@ -115,7 +115,7 @@ impl Search {
         publisher.identify(FlightIdentity {
             flight: self.flight,
             flight_key,
-            source: FlightSource::Relayed,
+            source: FlightSource::Remote,
         });
         let mut lost: Option<(Option<FencingToken>, Instant)> = None;
         loop {

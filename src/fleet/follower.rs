@@ -244,14 +244,14 @@ impl Following {
     }
 
     fn completed(&self, sealed: &[u8]) -> Option<RemoteStatus> {
-        let content = self.fleet.sealer.open(&self.keys.seal_of("landing"), sealed)?;
+        let content = self.fleet.sealer.open(&self.keys.seal_of("outcome"), sealed)?;
         let (digest, content) = content.split_first_chunk()?;
         let recording = codec::decode_recording(content).ok()?;
         Some(RemoteStatus::Completed(Box::new(recording), *digest))
     }
 
     fn failed(&self, sealed: &[u8]) -> Option<RemoteStatus> {
-        let content = self.fleet.sealer.open(&self.keys.seal_of("landing"), sealed)?;
+        let content = self.fleet.sealer.open(&self.keys.seal_of("outcome"), sealed)?;
         let (error, usage) = codec::decode_failure(&content).ok()?;
         Some(RemoteStatus::Failed(error, usage))
     }

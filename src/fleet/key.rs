@@ -68,6 +68,6 @@ impl fmt::Display for FlightKey {
 
 impl fmt::Debug for FlightKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Berth({self})")
+        write!(formatter, "FlightKey({self})")
     }
 }

@@ -243,7 +243,7 @@ impl Lease {
             lease: self,
             state: State::Completed,
             outcome,
-            acked: Told::Answer(recording),
+            acked: Acked::Answer(recording),
             kept,
         }
     }
@@ -255,7 +255,7 @@ impl Lease {
             Some(outcome) => (State::Failed, outcome),
             None => (State::Released, Vec::new()),
         };
-        Ending { lease: self, state, outcome, acked: Told::Events(events), kept: None }
+        Ending { lease: self, state, outcome, acked: Acked::Events(events), kept: None }
     }
 
     /// Returns the events as one sealed batch, or as the parts of one.
@@ -294,13 +294,13 @@ pub struct Ending {
     lease: Lease,
     state: State,
     outcome: Vec<u8>,
-    acked: Told,
+    acked: Acked,
     kept: Option<Duration>,
 }
 
 /// The flight's events, from which the missing ones are sent.
 #[derive(Debug)]
-enum Told {
+enum Acked {
     Answer(Arc<Recording>),
     Events(Log),
 }
@@ -376,7 +376,7 @@ impl Ending {
             after: lease.acknowledged(),
             batch: batches.pop(),
             state: *state,
-            outcome: lease.fleet.sealer.seal(&lease.keys.seal_of("landing"), outcome),
+            outcome: lease.fleet.sealer.seal(&lease.keys.seal_of("outcome"), outcome),
             recording,
         };
         let answer = lease.fleet.take(&lease.keys, step).await?;
@@ -384,19 +384,19 @@ impl Ending {
     }
 }
 
-impl Told {
+impl Acked {
     fn after(&self, number: u64) -> Log {
         match self {
-            Told::Answer(recording) => recording.log.after(number),
-            Told::Events(events) => events.after(number),
+            Acked::Answer(recording) => recording.log.after(number),
+            Acked::Events(events) => events.after(number),
         }
     }
 }
 
 impl Lease {
     /// Returns the sealed recording for the cache; `None` if it is too large for Redis.
-    fn recorded(&self, acked: &Told, time_to_live: Duration) -> Option<(Vec<u8>, Duration)> {
-        let Told::Answer(recording) = acked else { return None };
+    fn recorded(&self, acked: &Acked, time_to_live: Duration) -> Option<(Vec<u8>, Duration)> {
+        let Acked::Answer(recording) = acked else { return None };
         let content = codec::encode_recording(recording);
         let sealed = self.fleet.sealer.seal(&self.keys.seal_of("recording"), &content);
         (sealed.len() <= MOST_RECORDED).then_some((sealed, time_to_live))

@@ -521,7 +521,7 @@ impl Answer {
             b"forgotten" => Answer::Forgotten,
             b"behind" => Answer::Behind(number(items)?),
             b"restored" => Answer::Restored,
-            b"heard" => Answer::ReadBatch(ReadBatch {
+            b"read" => Answer::ReadBatch(ReadBatch {
                 state: state(items)?,
                 fencing_token: fencing_token(flight(items)?, items)?,
                 last: number(items)?,

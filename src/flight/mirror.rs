@@ -44,7 +44,7 @@ impl MirroredFlight {
         FlightIdentity {
             flight: state.id,
             flight_key: state.flight_key,
-            source: FlightSource::Relayed,
+            source: FlightSource::Remote,
         }
     }
 

@@ -84,9 +84,9 @@ pub enum FlightSource {
     /// This worker runs the node although the cache lookup failed.
     LocalUnchecked,
     /// Another worker runs the node and this one relays its events.
-    Relayed,
+    Remote,
     /// The answer comes from a recording; nothing runs.
-    Recorded {
+    Cached {
         /// Time since the recording was stored.
         age: Duration,
     },

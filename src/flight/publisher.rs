@@ -264,7 +264,7 @@ impl Publisher {
         {
             let mut state = self.flight.state();
             state.named = true;
-            state.source = FlightSource::Recorded { age };
+            state.source = FlightSource::Cached { age };
             state.log = FlightLog::Recorded(recording);
         }
         self.settle(FlightOutcome::Completed(Stored::Stored));

@@ -51,7 +51,7 @@ pub enum Received {
         reason: &'static str,
     },
     /// The flight has ended, and every event has been received.
-    Landed(FlightOutcome),
+    Ended(FlightOutcome),
 }
 
 /// A snapshot of a flight's progress.
@@ -124,7 +124,7 @@ impl Subscriber {
     /// worker leads the flight, it may have published more than has arrived here.
     pub fn may_have_published(&self, number: u64) -> bool {
         let state = self.flight.state();
-        let under_way_elsewhere = state.source == FlightSource::Relayed && state.outcome.is_none();
+        let under_way_elsewhere = state.source == FlightSource::Remote && state.outcome.is_none();
         under_way_elsewhere || number <= state.log.log().last()
     }
 
@@ -148,7 +148,7 @@ impl Subscriber {
         let state = self.flight.state();
         match &state.log {
             // Another worker's span arrives with its recording.
-            FlightLog::Growing(_) if state.source == FlightSource::Relayed => None,
+            FlightLog::Growing(_) if state.source == FlightSource::Remote => None,
             FlightLog::Growing(_) => state.span,
             FlightLog::Recorded(recording) => recording.span,
         }
@@ -186,7 +186,7 @@ impl Subscriber {
                 self.cursor = sequence;
                 Ok(Some(Received::Restarted { sequence, attempt, reason }))
             }
-            None => Ok(outcome.map(Received::Landed)),
+            None => Ok(outcome.map(Received::Ended)),
         }
     }
 

@@ -65,7 +65,7 @@ async fn recv_all(subscriber: &mut Subscriber) -> (String, Result<FlightOutcome,
         match subscriber.recv() {
             Ok(Some(Received::Delta(_, delta))) => text.push_str(&delta.text),
             Ok(Some(Received::Restarted { .. })) => text.clear(),
-            Ok(Some(Received::Landed(outcome))) => return (text, Ok(outcome)),
+            Ok(Some(Received::Ended(outcome))) => return (text, Ok(outcome)),
             Ok(None) => subscriber.changed().await,
             Err(error) => return (text, Err(error)),
         }

@@ -109,7 +109,7 @@ impl Metrics {
 
     /// Records the subscribers of a completed flight.
     pub fn flight_completed(&self, listeners: u64) {
-        self.instruments().flight_listeners.record(listeners, &[]);
+        self.instruments().flight_subscribers.record(listeners, &[]);
     }
 
     /// Counts a flight that this worker took over from a lost one.

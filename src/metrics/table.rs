@@ -131,7 +131,7 @@ instruments! {
         by [] in NO_BUCKETS;
 
     /// Subscribers of a flight over its lifetime, recorded when it completes.
-    flight_listeners: Histogram<u64> = "sparkler.flight.listeners" ["{listener}"]
+    flight_subscribers: Histogram<u64> = "sparkler.flight.subscribers" ["{subscriber}"]
         by [] in LISTENERS;
 
     /// Flights that this worker took over from a lost worker.

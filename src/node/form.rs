@@ -12,7 +12,7 @@ use super::{
     Declaration,
     field::{Class, Field, words},
     input::InputKind,
-    problems::{Path, Problems, Told, did_you_mean},
+    problems::{Path, Problems, Reported, did_you_mean},
     shape::{Shape, TextRule},
     values::Values,
 };
@@ -132,7 +132,7 @@ impl Form {
             let value = match field.shape.read_form(value, path, problems) {
                 Ok(None) => continue,
                 Ok(Some(value)) => Some(value),
-                Err(Told) => None,
+                Err(Reported) => None,
             };
             if values.is_given_at(position) {
                 let name = field.name;

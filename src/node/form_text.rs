@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{
-    problems::{Path, Problems, Told},
+    problems::{Path, Problems, Reported},
     shape::{Shape, number},
 };
 
@@ -17,7 +17,7 @@ impl Shape {
         value: Value,
         path: Path<'_>,
         problems: &mut Problems,
-    ) -> Result<Option<Value>, Told> {
+    ) -> Result<Option<Value>, Reported> {
         let value = match value {
             Value::Null => return Ok(None),
             Value::String(text) if self.is_blank(&text) => return Ok(None),

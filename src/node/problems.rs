@@ -35,9 +35,9 @@ impl Problems {
     }
 
     /// Adds a problem, and returns the proof that it was reported.
-    pub(super) fn report(&mut self, field: impl fmt::Display, description: String) -> Told {
+    pub(super) fn report(&mut self, field: impl fmt::Display, description: String) -> Reported {
         self.add(field, description);
-        Told
+        Reported
     }
 
     /// Returns true if further problems will only be counted.
@@ -59,7 +59,7 @@ impl Problems {
 
 /// Proof that a problem has been reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Told;
+pub(super) struct Reported;
 
 /// The path of a value, kept on the stack and formatted only for a problem:
 /// `config.tools[0].function.name`.

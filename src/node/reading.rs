@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    problems::{Path, Problems, Told, did_you_mean},
+    problems::{Path, Problems, Reported, did_you_mean},
     shape::{MAX_INTEGER, Member, Shape, TextRule, number},
 };
 
@@ -22,7 +22,7 @@ impl Shape {
         value: Value,
         path: Path<'_>,
         problems: &mut Problems,
-    ) -> Result<Value, Told> {
+    ) -> Result<Value, Reported> {
         let read = match (self, value) {
             (Shape::Text { most_bytes, rule }, Value::String(text)) => {
                 read_text(text, *most_bytes, *rule)
@@ -130,7 +130,7 @@ fn read_list(
     items: Vec<Value>,
     path: Path<'_>,
     problems: &mut Problems,
-) -> Result<Value, Told> {
+) -> Result<Value, Reported> {
     if items.len() > most {
         let count = items.len();
         let description = format!("must be at most {most} items, not {count}");
@@ -143,7 +143,7 @@ fn read_list(
     }
     match read.len() == count {
         true => Ok(Value::Array(read)),
-        false => Err(Told),
+        false => Err(Reported),
     }
 }
 
@@ -155,7 +155,7 @@ fn read_map(
     members: Map<String, Value>,
     path: Path<'_>,
     problems: &mut Problems,
-) -> Result<Value, Told> {
+) -> Result<Value, Reported> {
     let mut members: Vec<(String, Value)> =
         members.into_iter().filter(|(_, member)| !member.is_null()).collect();
     members.sort_by(|(one, _), (other, _)| {
@@ -175,7 +175,7 @@ fn read_map(
     }
     match read.len() == count {
         true => Ok(Value::Object(read)),
-        false => Err(Told),
+        false => Err(Reported),
     }
 }
 
@@ -184,7 +184,7 @@ fn read_object(
     mut members: Map<String, Value>,
     path: Path<'_>,
     problems: &mut Problems,
-) -> Result<Value, Told> {
+) -> Result<Value, Reported> {
     let mut read = Map::with_capacity(members.len());
     let mut outcome = Ok(());
     for member in known {
@@ -207,7 +207,12 @@ fn read_object(
     outcome.map(|()| Value::Object(read))
 }
 
-fn refuse_member(known: &[Member], path: Path<'_>, name: &str, problems: &mut Problems) -> Told {
+fn refuse_member(
+    known: &[Member],
+    path: Path<'_>,
+    name: &str,
+    problems: &mut Problems,
+) -> Reported {
     // Finding a similar name costs more than the rest of the reading.
     let hint = match problems.is_full() {
         true => String::new(),

@@ -24,7 +24,7 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 pub use self::file::{QuotaFile, Spend};
-use self::tenant::{Day, Purses, TenantSpend};
+use self::tenant::{Day, TenantSpend, TenantSpends};
 use crate::{
     error::Error,
     file_watcher::FileWatcher,
@@ -42,9 +42,9 @@ pub struct Quotas {
     fleet: Option<Shared>,
     /// Tenants with spend on this worker: recorded nowhere else until reported, so never
     /// evicted for another tenant.
-    spenders: Cache<Arc<str>, Arc<Mutex<Purses>>>,
+    spenders: Cache<Arc<str>, Arc<Mutex<TenantSpends>>>,
     /// All other tenants: the fleet's spend, which can be read again.
-    strangers: Cache<Arc<str>, Arc<Mutex<Purses>>>,
+    others: Cache<Arc<str>, Arc<Mutex<TenantSpends>>>,
     /// True if the last report to Redis failed.
     alone: AtomicBool,
 }
@@ -60,7 +60,7 @@ pub struct Shared {
 /// Time for which the fleet's spend is used without reading it again.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 /// Maximum number of tenants remembered without spend on this worker.
-const MOST_STRANGERS: u64 = 100_000;
+const MAX_OTHERS: u64 = 100_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Reads the quotas from a file.
@@ -76,8 +76,8 @@ impl Quotas {
     /// Creates quotas without any spend.
     pub fn new(limits: Option<Limits>, fleet: Option<Shared>) -> Quotas {
         let spenders = Cache::builder().time_to_idle(2 * DAY).build();
-        let strangers = Cache::builder().max_capacity(MOST_STRANGERS).time_to_idle(DAY).build();
-        Quotas { limits, fleet, spenders, strangers, alone: AtomicBool::new(false) }
+        let others = Cache::builder().max_capacity(MAX_OTHERS).time_to_idle(DAY).build();
+        Quotas { limits, fleet, spenders, others, alone: AtomicBool::new(false) }
     }
 
     /// Checks that a tenant may spend more today. Reads the fleet's spend from Redis if
@@ -150,9 +150,9 @@ impl Quotas {
         on(&known.unwrap_or_else(|| self.spends(tenant)), day, look)
     }
 
-    fn spends(&self, tenant: &str) -> Arc<Mutex<Purses>> {
-        let known = self.strangers.get(tenant);
-        known.unwrap_or_else(|| self.strangers.get_with(Arc::from(tenant), Arc::default))
+    fn spends(&self, tenant: &str) -> Arc<Mutex<TenantSpends>> {
+        let known = self.others.get(tenant);
+        known.unwrap_or_else(|| self.others.get_with(Arc::from(tenant), Arc::default))
     }
 
     /// Logs the start and the end of a time without Redis.
@@ -171,7 +171,7 @@ impl Quotas {
     }
 }
 
-fn on<T>(spends: &Mutex<Purses>, day: Day, look: impl FnOnce(&mut TenantSpend) -> T) -> T {
+fn on<T>(spends: &Mutex<TenantSpends>, day: Day, look: impl FnOnce(&mut TenantSpend) -> T) -> T {
     look(spends.lock().unwrap_or_else(PoisonError::into_inner).on(day))
 }
 
@@ -212,7 +212,7 @@ fn today() -> (Day, Duration) {
 impl fmt::Debug for Quotas {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Allowances")
+            .debug_struct("Quotas")
             .field("limited", &self.limits.is_some())
             .field("shared", &self.fleet.is_some())
             .finish_non_exhaustive()
@@ -240,11 +240,11 @@ mod tests {
     #[tokio::test]
     async fn a_crowd_of_tenants_evicts_no_spend() {
         let quotas = limited(10);
-        for number in 0..=MOST_STRANGERS + 1000 {
+        for number in 0..=MAX_OTHERS + 1000 {
             quotas.record(&format!("tenant {number}"), Spend { tokens: 10, money: 0 });
         }
         quotas.spenders.run_pending_tasks();
-        for number in (0..=MOST_STRANGERS).step_by(1000) {
+        for number in (0..=MAX_OTHERS).step_by(1000) {
             let asked = quotas.check(&format!("tenant {number}")).await;
             assert!(asked.is_err(), "tenant {number} begins again");
         }

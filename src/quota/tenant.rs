@@ -16,9 +16,9 @@ pub(super) type Day = u64;
 /// A tenant's spend on each of the last days. A changed clock, or an answer after
 /// midnight, selects another day and erases none.
 #[derive(Debug, Default)]
-pub(super) struct Purses(VecDeque<TenantSpend>);
+pub(super) struct TenantSpends(VecDeque<TenantSpend>);
 
-impl Purses {
+impl TenantSpends {
     /// Days to remember: yesterday, today, and one more in case a clock was wrong.
     const MOST_DAYS: usize = 3;
 
@@ -26,7 +26,7 @@ impl Purses {
     pub(super) fn on(&mut self, day: Day) -> &mut TenantSpend {
         let known = self.0.iter().position(|spend| spend.day == day);
         let spend = known.and_then(|at| self.0.remove(at));
-        self.0.truncate(Purses::MOST_DAYS - 1);
+        self.0.truncate(TenantSpends::MOST_DAYS - 1);
         self.0.push_front(spend.unwrap_or_else(|| TenantSpend { day, ..TenantSpend::default() }));
         &mut self.0[0]
     }
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_new_day_begins_with_nothing() {
-        let mut spends = Purses::default();
+        let mut spends = TenantSpends::default();
         spends.on(1).spend(sum(10, 1));
         assert_eq!(spends.on(1).known(), sum(10, 1));
         assert_eq!(spends.on(2).known(), Spend::default());
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_late_answer_or_a_clock_step_wipes_no_day() {
-        let mut spends = Purses::default();
+        let mut spends = TenantSpends::default();
         spends.on(1).spend(sum(10, 1));
         spends.on(2).spend(sum(5, 1));
         spends.on(1).received(sum(10, 1), sum(70, 7));
@@ -143,10 +143,10 @@ mod tests {
 
     #[test]
     fn days_are_remembered_to_a_bound() {
-        let mut spends = Purses::default();
+        let mut spends = TenantSpends::default();
         for day in 0..100 {
             spends.on(day).spend(sum(1, 0));
         }
-        assert_eq!(spends.0.len(), Purses::MOST_DAYS);
+        assert_eq!(spends.0.len(), TenantSpends::MOST_DAYS);
     }
 }

@@ -11,11 +11,11 @@ use super::Cause;
 /// The last warning, with its time and cause.
 #[derive(Debug, Default)]
 pub(super) struct Warning {
-    said: Mutex<Said>,
+    said: Mutex<LastWarning>,
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct LastWarning {
     last: Option<(Instant, Cause)>,
     unsaid: u64,
     /// True if the last line logged is a warning.

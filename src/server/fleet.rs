@@ -32,8 +32,8 @@ pub(super) fn fleet(config: &Config, redis: Connection, lifecycle: &Lifecycle) -
 pub(super) async fn meet(fleet: &Fleet) {
     let began = Instant::now();
     if timeout(WAITS_FOR_REDIS, fleet.reachable()).await.is_ok() {
-        let milliseconds = began.elapsed().as_millis() as u64;
-        tracing::info!(milliseconds, "connected to Redis; flights are shared with the fleet");
+        let elapsed_ms = began.elapsed().as_millis() as u64;
+        tracing::info!(elapsed_ms, "connected to Redis; flights are shared with the fleet");
     } else {
         tracing::warn!(
             "Redis is not reached yet: the worker starts for itself, and shares with the fleet \

@@ -109,8 +109,9 @@ fn client(collector: &Collector) -> anyhow::Result<reqwest::blocking::Client> {
 fn headers(collector: &Collector) -> anyhow::Result<HeaderMap> {
     let mut headers = HeaderMap::with_capacity(collector.headers.len());
     for (name, value) in &collector.headers {
-        let mut value = HeaderValue::from_str(value.expose_secret())
-            .map_err(|_| anyhow!("the collector's header {name} has a value that is not valid in a header"))?;
+        let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
+            anyhow!("the collector's header {name} has a value that is not valid in a header")
+        })?;
         value.set_sensitive(true);
         let name: HeaderName = name.parse().map_err(|_| {
             anyhow!("the collector's header {name:?} has a name that is not valid in a header")

@@ -161,8 +161,8 @@ pub mod sparkler {
     pub const CACHE_STORED: &str = "sparkler.cache.stored";
     /// The flight's id.
     pub const FLIGHT: &str = "sparkler.flight.id";
-    /// The source of a flight's answer: `led` here, `relayed` from the worker that
-    /// leads it, or `recorded` there before.
+    /// The source of a flight's answer: `local`, `remote` from the worker that
+    /// leads it, or `cached` by the fleet.
     pub const FLIGHT_SOURCE: &str = "sparkler.flight.source";
     /// `leader` or `follower`.
     pub const FLIGHT_ROLE: &str = "sparkler.flight.role";

@@ -42,7 +42,7 @@ async fn received(sink: &Sink, status: &str) -> (Span, Span, Spans) {
 fn assert_points_to_the_other_worker(call: &Span, producer: &Span, spans: &Spans, course: &str) {
     assert_eq!(call.links, [producer.id.as_str()]);
     assert_ne!(call.trace, producer.trace);
-    assert_eq!(producer.get("sparkler.flight.source"), "led");
+    assert_eq!(producer.get("sparkler.flight.source"), "local");
     let below = spans.below(call);
     let own = below.iter().find(|span| span.name == "flight").expect("as it is heard here");
     assert_eq!(own.get("sparkler.flight.source"), course);
@@ -55,7 +55,7 @@ async fn a_hit_points_to_the_flight_of_the_worker_that_paid() {
     fleet.caller(0).await.answer(ask("Once").cached()).await;
     fleet.caller(1).await.answer(ask("Once").cached()).await;
     let (call, producer, spans) = received(&sink, "hit").await;
-    assert_points_to_the_other_worker(&call, &producer, &spans, "recorded");
+    assert_points_to_the_other_worker(&call, &producer, &spans, "cached");
 }
 
 #[tokio::test]
@@ -67,5 +67,5 @@ async fn a_follower_points_to_the_flight_of_the_worker_that_leads() {
     let (first, second) = tokio::join!(first.finish(), second.finish());
     assert_eq!(first.completed().choices, second.completed().choices);
     let (call, producer, spans) = received(&sink, "joined").await;
-    assert_points_to_the_other_worker(&call, &producer, &spans, "relayed");
+    assert_points_to_the_other_worker(&call, &producer, &spans, "remote");
 }

@@ -70,7 +70,7 @@ async fn each_execution_ends_in_one_line_that_tells_the_whole_story() {
             ("run_id", "run-2"),
             ("node_id", "node-3"),
             ("worker_id", "worker-7"),
-            ("cache", cache),
+            ("cache_status", cache),
         ] {
             assert_eq!(line[field], expected, "{field} of {line}");
         }

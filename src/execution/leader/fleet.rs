@@ -308,7 +308,7 @@ async fn follow(
     publisher.identify(FlightIdentity {
         flight: following.flight(),
         flight_key: Some(following.flight_key().0),
-        source: FlightSource::Relayed,
+        source: FlightSource::Remote,
     });
     publisher.phase(Phase::Waiting);
     *role = FleetRole::Following(Box::new(following));

@@ -83,9 +83,9 @@ impl LeaderOutcome {
     /// Returns the label on the flight's span.
     fn source(&self) -> &'static str {
         match self {
-            LeaderOutcome::Ran(_) => "led",
-            LeaderOutcome::Relayed(_) | LeaderOutcome::Mirrored(..) => "relayed",
-            LeaderOutcome::Found(_) => "recorded",
+            LeaderOutcome::Ran(_) => "local",
+            LeaderOutcome::Relayed(_) | LeaderOutcome::Mirrored(..) => "remote",
+            LeaderOutcome::Found(_) => "cached",
         }
     }
 }

@@ -111,10 +111,10 @@ impl<'a> LogEntry<'a> {
                     node_id = some(&shorten(&context.node_id, MAX_TEXT_BYTES)),
                     tenant = some(&shorten(&context.tenant, MAX_TEXT_BYTES)),
                     worker_id,
-                    execution = self
+                    flight_id = self
                         .flight_role
                         .map(|flight_role| tracing::field::display(flight_role.flight)),
-                    cache = self.flight_role.map(|flight_role| flight_role.status.as_str()),
+                    cache_status = self.flight_role.map(|flight_role| flight_role.status.as_str()),
                     queue_seconds = self.timing.queue.map(|queue| queue.as_secs_f64()),
                     first_token_seconds = self.timing.first_token.map(|first| first.as_secs_f64()),
                     total_seconds = self.timing.total.as_secs_f64(),

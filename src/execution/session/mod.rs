@@ -216,17 +216,17 @@ impl Session {
         let found = self.found.status;
         match self.subscriber.source() {
             _ if !self.found.is_new => found,
-            FlightSource::Recorded { .. } => CacheStatus::Hit,
-            FlightSource::Relayed if found.pays() => CacheStatus::Joined,
+            FlightSource::Cached { .. } => CacheStatus::Hit,
+            FlightSource::Remote if found.pays() => CacheStatus::Joined,
             FlightSource::LocalUnchecked if found == CacheStatus::Miss => CacheStatus::LookupFailed,
-            FlightSource::Local | FlightSource::LocalUnchecked | FlightSource::Relayed => found,
+            FlightSource::Local | FlightSource::LocalUnchecked | FlightSource::Remote => found,
         }
     }
 
     /// Returns the age of a hit.
     fn age(&self) -> Option<Duration> {
         match self.subscriber.source() {
-            FlightSource::Recorded { age } if self.found.is_new => Some(age),
+            FlightSource::Cached { age } if self.found.is_new => Some(age),
             _ => self.found.age,
         }
     }
@@ -250,8 +250,8 @@ impl Session {
             Received::Restarted { sequence, attempt, reason } => {
                 Ok(self.output(sequence, ResponseEvent::Restarted { attempt, reason }))
             }
-            Received::Landed(FlightOutcome::Completed(stored)) => self.complete(stored),
-            Received::Landed(FlightOutcome::Failed(failure)) => self.fail(failure),
+            Received::Ended(FlightOutcome::Completed(stored)) => self.complete(stored),
+            Received::Ended(FlightOutcome::Failed(failure)) => self.fail(failure),
         }
     }
 

@@ -235,7 +235,7 @@ async fn an_empty_function_call_is_not_a_call() {
         let (result, notes) = run(Script::stream(&format!("{body}\n\n"))).await;
         result.unwrap_or_else(|error| panic!("{empty}: {error:?}"));
         assert!(
-            notes.all().iter().all(|emitted| !matches!(emitted, super::notes::Told::ToolCall(..)))
+            notes.all().iter().all(|emitted| !matches!(emitted, super::notes::Note::ToolCall(..)))
         );
     }
 }

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use super::{
     super::{Attempt, Client, ClientConfig, Protocol},
     generate, key,
-    notes::{Notes, Told},
+    notes::{Note, Notes},
     provider::{Provider, Script, Step, in_background},
     request,
 };
@@ -24,7 +24,7 @@ async fn a_dropped_run_closes_the_providers_stream_at_once() {
     let begun = Script::steps(vec![Step::Send(BEGUN.into()), Step::Hang]);
     for protocol in [Protocol::Http1, Protocol::Http2] {
         for (script, seen) in
-            [(Script::silence(), Told::Phase(Phase::Waiting)), (begun.clone(), Told::Flush)]
+            [(Script::silence(), Note::Phase(Phase::Waiting)), (begun.clone(), Note::Flush)]
         {
             let mut provider = Provider::start(script).await;
             let client = provider.client_speaking(protocol);
@@ -99,7 +99,7 @@ async fn the_deadline_to_connect_does_not_count_once_connected() {
         let notes = Notes::default();
         let mut emit = notes.clone();
         let run = in_background(async move { generate(&client, &request(), &mut emit).await });
-        notes.until(Told::Phase(Phase::Waiting)).await;
+        notes.until(Note::Phase(Phase::Waiting)).await;
         tokio::time::pause();
         tokio::time::sleep(Duration::from_secs(3600)).await;
         tokio::time::resume();

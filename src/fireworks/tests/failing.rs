@@ -3,7 +3,7 @@
 use super::{
     super::{Interrupted, Request},
     fail, generate,
-    notes::{Notes, Told},
+    notes::{Note, Notes},
     provider::{Provider, Script, Step},
     request, run, run_request,
 };
@@ -214,7 +214,7 @@ async fn a_broken_connection_is_an_interruption_and_keeps_the_usage() {
     let client = provider.client();
     let (result, ()) =
         tokio::join!(async { generate(&client, &request(), &mut emit).await }, async {
-            notes.until(Told::Flush).await;
+            notes.until(Note::Flush).await;
             provider.open_gate();
         });
     let interrupted = result.expect_err("an interruption");
@@ -228,7 +228,7 @@ async fn what_came_before_a_failure_in_the_same_read_is_not_shown() {
     let (result, notes) = run(Script::stream(&format!("{BEGUN}data: {{\n\n"))).await;
     result.expect_err("an interruption");
     assert_eq!(notes.text(0), "x");
-    assert!(!notes.all().contains(&Told::Flush));
+    assert!(!notes.all().contains(&Note::Flush));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{
     super::{Endpoint, Request},
     generate,
-    notes::{Notes, Told},
+    notes::{Note, Notes},
     provider::{Provider, Script, Step},
     request, run, run_request,
 };
@@ -48,13 +48,13 @@ async fn a_chat_stream_is_told_as_it_comes_and_finished_with_its_usage() {
     assert_eq!(
         notes.all(),
         [
-            Told::Phase(Phase::Connecting),
-            Told::Phase(Phase::Waiting),
-            Told::Phase(Phase::Streaming),
-            Told::Reasoning(0, "Hm.".into()),
-            Told::Text(0, "Hel".into()),
-            Told::Text(0, "lo \"wörld\"".into()),
-            Told::Flush,
+            Note::Phase(Phase::Connecting),
+            Note::Phase(Phase::Waiting),
+            Note::Phase(Phase::Streaming),
+            Note::Reasoning(0, "Hm.".into()),
+            Note::Text(0, "Hel".into()),
+            Note::Text(0, "lo \"wörld\"".into()),
+            Note::Flush,
         ]
     );
 }
@@ -92,7 +92,7 @@ async fn what_has_come_is_shown_before_the_rest_has() {
     let client = provider.client();
     let mut emit = notes.clone();
     let watch = async {
-        notes.until(Told::Flush).await;
+        notes.until(Note::Flush).await;
         assert_eq!(notes.text(0), "Hel");
         provider.open_gate();
     };
@@ -103,13 +103,13 @@ async fn what_has_come_is_shown_before_the_rest_has() {
 }
 
 /// Returns the emitted deltas, without phases and flushes.
-async fn emitted(body: &str, request: &Request) -> Vec<Told> {
+async fn emitted(body: &str, request: &Request) -> Vec<Note> {
     let (result, notes) = run_request(Script::stream(body), request).await;
     result.unwrap_or_else(|error| panic!("{body}: {error:?}"));
     let mut emitted = notes.all();
-    emitted.retain(|emitted| !matches!(emitted, Told::Phase(_) | Told::Flush));
+    emitted.retain(|emitted| !matches!(emitted, Note::Phase(_) | Note::Flush));
     for call in &mut emitted {
-        if let Told::ToolCall(_, ToolCallFragment { id: Some(id), .. }) = call
+        if let Note::ToolCall(_, ToolCallFragment { id: Some(id), .. }) = call
             && id.len() == "call_".len() + 24
         {
             *id = "call_made_up".to_owned();
@@ -131,7 +131,7 @@ async fn tool_calls_are_told_in_every_form_they_come_in() {
         "\n\n",
     );
     let fragment = |index, id: Option<&str>, name: Option<&str>, arguments: &str| {
-        Told::ToolCall(
+        Note::ToolCall(
             0,
             ToolCallFragment {
                 index,
@@ -182,8 +182,8 @@ async fn logprobs_are_told_verbatim_and_only_if_asked_for() {
         "\n\n"
     );
     let asked = Request { logprobs: true, ..request() };
-    let text = Told::Text(0, "x".into());
-    let logprobs = Told::Logprobs(0, r#"{"content": [1.50]}"#.into());
+    let text = Note::Text(0, "x".into());
+    let logprobs = Note::Logprobs(0, r#"{"content": [1.50]}"#.into());
     assert_eq!(emitted(body, &asked).await, [text.clone(), logprobs]);
     assert_eq!(emitted(body, &request()).await, [text]);
 }
@@ -233,7 +233,7 @@ async fn a_whole_answer_instead_of_a_stream_is_taken() {
     assert_eq!(finish.usage.and_then(|usage| usage.total_tokens), Some(3));
     assert_eq!(notes.reasoning(0), "hm");
     assert_eq!(notes.text(0), "hi");
-    assert_eq!(notes.all().last(), Some(&Told::Flush));
+    assert_eq!(notes.all().last(), Some(&Note::Flush));
 }
 
 #[tokio::test]

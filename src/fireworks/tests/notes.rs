@@ -9,7 +9,7 @@ use crate::{
 
 /// One thing that was emitted.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Told {
+pub(super) enum Note {
     Phase(Phase),
     Text(u32, String),
     Reasoning(u32, String),
@@ -21,13 +21,13 @@ pub(super) enum Told {
 /// Notes everything; can be watched while a run is under way.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Notes {
-    emitted: Arc<Mutex<Vec<Told>>>,
+    emitted: Arc<Mutex<Vec<Note>>>,
     changed: Arc<tokio::sync::Notify>,
     pub(super) refuse_after: Option<usize>,
 }
 
 impl Notes {
-    pub(super) fn all(&self) -> Vec<Told> {
+    pub(super) fn all(&self) -> Vec<Note> {
         self.emitted.lock().expect("notes").clone()
     }
 
@@ -35,7 +35,7 @@ impl Notes {
         self.all()
             .into_iter()
             .filter_map(|emitted| match emitted {
-                Told::Phase(phase) => Some(phase),
+                Note::Phase(phase) => Some(phase),
                 _ => None,
             })
             .collect()
@@ -43,24 +43,24 @@ impl Notes {
 
     pub(super) fn text(&self, choice: u32) -> String {
         self.joined(|emitted| match emitted {
-            Told::Text(index, text) if *index == choice => Some(text),
+            Note::Text(index, text) if *index == choice => Some(text),
             _ => None,
         })
     }
 
     pub(super) fn reasoning(&self, choice: u32) -> String {
         self.joined(|emitted| match emitted {
-            Told::Reasoning(index, text) if *index == choice => Some(text),
+            Note::Reasoning(index, text) if *index == choice => Some(text),
             _ => None,
         })
     }
 
-    fn joined(&self, pick: impl Fn(&Told) -> Option<&String>) -> String {
+    fn joined(&self, pick: impl Fn(&Note) -> Option<&String>) -> String {
         self.all().iter().filter_map(pick).cloned().collect()
     }
 
     /// Waits until `wanted` has been emitted.
-    pub(super) async fn until(&self, wanted: Told) {
+    pub(super) async fn until(&self, wanted: Note) {
         loop {
             let changed = self.changed.notified();
             if self.all().contains(&wanted) {
@@ -70,7 +70,7 @@ impl Notes {
         }
     }
 
-    fn note(&self, emitted: Told) {
+    fn note(&self, emitted: Note) {
         self.emitted.lock().expect("notes").push(emitted);
         self.changed.notify_one();
     }
@@ -78,7 +78,7 @@ impl Notes {
 
 impl Emit for Notes {
     fn phase(&mut self, phase: Phase) {
-        self.note(Told::Phase(phase));
+        self.note(Note::Phase(phase));
     }
 
     fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
@@ -88,15 +88,15 @@ impl Emit for Notes {
         self.refuse_after = self.refuse_after.map(|left| left - 1);
         let choice = delta.choice;
         self.note(match delta.piece {
-            Piece::Text(text) => Told::Text(choice, text.into_owned()),
-            Piece::Reasoning(text) => Told::Reasoning(choice, text.into_owned()),
-            Piece::ToolCall(fragment) => Told::ToolCall(choice, fragment),
-            Piece::Logprobs(text) => Told::Logprobs(choice, text.into_owned()),
+            Piece::Text(text) => Note::Text(choice, text.into_owned()),
+            Piece::Reasoning(text) => Note::Reasoning(choice, text.into_owned()),
+            Piece::ToolCall(fragment) => Note::ToolCall(choice, fragment),
+            Piece::Logprobs(text) => Note::Logprobs(choice, text.into_owned()),
         });
         Ok(())
     }
 
     fn flush(&mut self) {
-        self.note(Told::Flush);
+        self.note(Note::Flush);
     }
 }

@@ -9,7 +9,7 @@ use super::{
         sse::Event,
         template::{ChunkTemplate, Place},
     },
-    notes::{Notes, Told},
+    notes::{Note, Notes},
 };
 
 const PLACE: Place = Place { choice: 0, part: Part::Text };
@@ -40,7 +40,7 @@ fn only_another_text_between_the_same_bytes_is_read_the_short_way() {
 
 /// Returns the output of these events, parsed in full or in whichever way the
 /// answer chooses.
-fn emitted(events: &[String], long_way: bool) -> (Vec<Told>, Vec<Result<(), StreamError>>) {
+fn emitted(events: &[String], long_way: bool) -> (Vec<Note>, Vec<Result<(), StreamError>>) {
     let mut notes = Notes::default();
     let mut answer = Answer::new(2, true);
     let results = events

@@ -29,7 +29,7 @@ for index, entry in ipairs(redis.call('XRANGE', KEYS[2], '(' .. ARGV[4], '+', 'C
   room, mark = room - #events, entry[1]
   table.insert(batches, events)
 end
-local answer = {'heard', state, kept[1], kept[2], kept[3], kept[8], kept[9] or '', kept[10], more, mark}
+local answer = {'read', state, kept[1], kept[2], kept[3], kept[8], kept[9] or '', kept[10], more, mark}
 for _, events in ipairs(batches) do
   table.insert(answer, events)
 end
