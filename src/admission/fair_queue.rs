@@ -145,7 +145,7 @@ impl<W> FairQueue<W> {
     /// Takes a slot for a tenant, if one is free that it may hold.
     pub(super) fn try_acquire(&mut self, tenant: &str) -> Option<Arc<str>> {
         let own = self.tenants.get(tenant).map_or(0, |known| known.admitted);
-        if self.admitted >= self.config.executions || own >= self.config.places(tenant) {
+        if self.admitted >= self.config.executions || own >= self.config.slots(tenant) {
             return None;
         }
         self.admitted += 1;
@@ -231,7 +231,7 @@ impl<W> FairQueue<W> {
         let Some(known) = self.tenants.get_mut(tenant) else {
             return;
         };
-        let may = !known.line.is_empty() && known.admitted < self.config.places(tenant);
+        let may = !known.line.is_empty() && known.admitted < self.config.slots(tenant);
         if may && !known.has_turn {
             known.has_turn = true;
             self.turns.push_back(tenant.clone());
@@ -240,7 +240,7 @@ impl<W> FairQueue<W> {
 
     fn limit(&self, tenant: &str) -> Limit {
         let own = self.tenants.get(tenant).map_or(0, |known| known.admitted);
-        let executions = self.config.places(tenant);
+        let executions = self.config.slots(tenant);
         // Reports the tenant's own limit if it has one.
         if own < executions || executions >= self.config.executions {
             return Limit::Executions;
