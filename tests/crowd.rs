@@ -199,10 +199,10 @@ async fn crowded(admin: SocketAddr, load: &Load) {
     }
 }
 
-/// A figure on the page, 0 where there is none yet.
+/// A figure on the page, all its series together.
 fn figure(page: &str, name: &str) -> usize {
-    let line = page.lines().find(|line| line.starts_with(name));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
+    let values = page.lines().filter(|line| line.starts_with(name));
+    values.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
 }
 
 #[tokio::test]

@@ -413,7 +413,12 @@ impl World {
         match answer {
             Answer::Recorded(recording) => {
                 let (flight, events) = recording.split_first_chunk().expect("a flight");
-                worker.log = codec::decode_events(events).map_err(|error| error.to_string())?;
+                let recorded = codec::decode_events(events).map_err(|error| error.to_string())?;
+                // What its callers have had is the beginning of the answer.
+                if !text_of(&recorded).starts_with(&text_of(&worker.log)) {
+                    return Err("an answer is put together from two runs".to_owned());
+                }
+                worker.log = recorded;
                 worker.flight = Some(FlightId::from_bytes(*flight));
                 worker.role = Role::Completed;
             }
@@ -623,4 +628,9 @@ impl Worker {
             self.ending = None;
         }
     }
+}
+
+/// The text of a log's one choice.
+fn text_of(log: &Log) -> String {
+    log.join(1).pop().map(|joined| joined.text).unwrap_or_default()
 }

@@ -14,6 +14,7 @@ use tokio::{
     process::Command,
     time::{Instant, timeout},
 };
+use tonic::Code;
 
 use super::{
     frames::{END_HEADERS, Frames, GOAWAY, HEADERS, PING, RST_STREAM, frame, head},
@@ -35,13 +36,21 @@ async fn short_lived() -> World {
 async fn a_client_of_tonic_sees_no_failure_as_connections_age() {
     let world = short_lived().await;
     let caller = world.caller().await;
-    let (began, mut calls) = (Instant::now(), 0);
+    let (began, mut calls, mut unsent) = (Instant::now(), 0, 0);
     while began.elapsed() < Duration::from_secs(3) {
-        caller.answer(ask(&format!("{calls}"))).await;
-        caller.list().await.expect("a list");
-        calls += 2;
+        calls += 1;
+        match caller.recv(ask(&format!("{calls}"))).await.end {
+            Ok(_) => {}
+            // A request that hyper had not begun to send when the GOAWAY came: tonic
+            // reports it without a word of the worker, and does not retry by itself.
+            Err(failure) if failure.reason.is_empty() && failure.code == Code::Cancelled => {
+                unsent += 1;
+            }
+            Err(failure) => panic!("{failure:?}"),
+        }
     }
-    println!("tonic: {calls} calls over connections of 150 ms, none failed");
+    println!("tonic: {calls} calls over connections of 150 ms, {unsent} of them not sent");
+    assert!(unsent * 10 < calls, "{unsent} of {calls} were not sent");
 }
 
 #[tokio::test]

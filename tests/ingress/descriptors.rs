@@ -70,6 +70,7 @@ async fn where_descriptors_run_out_the_worker_says_so_and_lives() {
     let simulating = spawn(simulator.run(std::future::pending()));
     let (_worker, address, mut lines) = limited(&base_url, 20, 24).await;
     let caller = Caller::connect(address).await;
+    caller.list().await.expect("its connection is there before the crowd");
     let mut crowd = Vec::new();
     for _ in 0..60 {
         crowd.push(Frames::connect(address).await);

@@ -79,6 +79,7 @@ fn rows() -> Vec<Row> {
     let refused = |status| when(asked(), refused(status));
     let wrong = when(asked().set("temprature", json!(1)), None);
     let scaling = when(asked(), Some(Refusal::scaling_up().into()));
+    let unknown_end = when(asked(), Some(Fault::FinishReason("whim".to_owned())));
     let cut = when(asked(), Some(Fault::Cut { after_deltas: 1 }));
     let slow = when(asked().first_token(soon), slow_head());
     let other_form = when(asked().schema(&schema), answer("{}"));
@@ -103,6 +104,7 @@ fn rows() -> Vec<Row> {
         (when(asked(), too_long()), "INVALID_ARGUMENT", "CONTEXT_TOO_LONG", false),
         (refused(429), "RESOURCE_EXHAUSTED", "PROVIDER_RATE_LIMITED", false),
         (refused(500), "UNAVAILABLE", "PROVIDER_UNAVAILABLE", true),
+        (unknown_end, "FAILED_PRECONDITION", "PROVIDER_ANSWER_INVALID", false),
         (scaling, "UNAVAILABLE", "DEPLOYMENT_SCALING_UP", true),
         (cut, "UNAVAILABLE", "STREAM_INTERRUPTED", true),
         (Unconnected, "DEADLINE_EXCEEDED", "CONNECT_TIMEOUT", true),
