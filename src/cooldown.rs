@@ -2,7 +2,8 @@
 //! sent again: a rate limit is waited out by all executions of its credential
 //! with its model, or with any model if the provider says that it is
 //! account-wide; a rejected key or a model that is not served is answered from
-//! memory.
+//! memory. A gateway may reject a key of its own, so behind one a rejected key
+//! is remembered for one model only.
 //!
 //! A remembered refusal says that it is one, and until when; then a request
 //! goes to the provider again, so that anything fixed recovers on its own. The
@@ -30,6 +31,7 @@ pub struct Cooldowns {
     limited: Cache<CooldownKey, Remembered>,
     refused: Cache<CooldownKey, Remembered>,
     refusals_for: Duration,
+    is_gateway: bool,
     metrics: Metrics,
 }
 
@@ -65,12 +67,14 @@ const LONGEST: Duration = Duration::from_secs(600);
 
 impl Cooldowns {
     /// Creates an empty memory; refusals of keys and models are kept for
-    /// `refusals_for`.
-    pub fn new(refusals_for: Duration, metrics: Metrics) -> Cooldowns {
+    /// `refusals_for`. Behind a gateway, a rejected key may be the one that the
+    /// gateway itself has for a model: it says nothing about other models.
+    pub fn new(refusals_for: Duration, is_gateway: bool, metrics: Metrics) -> Cooldowns {
         Cooldowns {
             limited: Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(LONGEST).build(),
             refused: Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(refusals_for).build(),
             refusals_for,
+            is_gateway,
             metrics,
         }
     }
@@ -109,7 +113,12 @@ impl Cooldowns {
                 self.limit(key, Remembered::new(error, wait.min(LONGEST)));
             }
             (ProviderErrorKind::CredentialRejected, _) => {
-                self.refuse(CooldownKey::all_of(fingerprint), error, metrics::Cooldown::Credential);
+                let key = if self.is_gateway {
+                    CooldownKey::one_of(fingerprint, model)
+                } else {
+                    CooldownKey::all_of(fingerprint)
+                };
+                self.refuse(key, error, metrics::Cooldown::Credential);
             }
             (ProviderErrorKind::ModelNotFound, _) => {
                 self.refuse(
@@ -213,7 +222,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn cooldowns() -> Cooldowns {
-        Cooldowns::new(SECOND * 5, Metrics::new(|provider| provider))
+        Cooldowns::new(SECOND * 5, false, Metrics::new(|provider| provider))
     }
 
     fn failure(kind: ProviderErrorKind, retry_after: Option<Duration>) -> Error {
@@ -315,6 +324,14 @@ mod tests {
             cooldowns.learn(&MINE, "m", &page.into());
             assert!(may_ask(&cooldowns, &MINE, "m"), "{kind:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_gateways_refused_key_is_no_news_of_other_models() {
+        let cooldowns = Cooldowns { is_gateway: true, ..cooldowns() };
+        cooldowns.learn(&MINE, "m", &failure(ProviderErrorKind::CredentialRejected, None));
+        assert!(!may_ask(&cooldowns, &MINE, "m"));
+        assert!(may_ask(&cooldowns, &MINE, "n") && may_ask(&cooldowns, &ANOTHERS, "m"));
     }
 
     #[tokio::test]

@@ -28,14 +28,16 @@ Examples:
   sparkler simulate --first-token 2s --tokens-per-second 20
   sparkler simulate --fault '{\"refuse\": {\"status\": 429}}'
   sparkler simulate --fault '{\"faults\": [{\"cut\": {\"after_deltas\": 3}}], \"times\": 2}'
+  sparkler simulate --fault call-per-delta:2
   sparkler simulate --fault '{\"faults\": [\"hang_up\"], \"prompt\": \"unlucky\"}'
 
 Faults, by themselves or in `faults` together with `times`, `lasting`, `endpoint`, `model` and
 `prompt`: refuse, hang_up, slow_head, slow_first_token, slow_deltas, stall, cut,
 cut_after_bytes, cut_in_character, end_early, done_early, no_done, finish_reason, stream_error,
-error_event, late_error, comments, pings, cr_lf, bare_cr, byte_order_mark, several_data_lines,
-shred, data_after_done, not_json_event, garbage, endless_line, endless_stream, huge_event,
-answer, not_json, no_usage, usage. A call takes the first rule that fits and is not used up.
+error_event, foreign_error, late_error, comments, pings, cr_lf, bare_cr, byte_order_mark,
+several_data_lines, shred, data_after_done, not_json_event, garbage, endless_line,
+endless_stream, huge_event, answer, dialect, not_json, no_usage, usage. A call takes the first
+rule that fits and is not used up.
 
 No model runs: the words are made from the request, and the same request gets the same words.";
 

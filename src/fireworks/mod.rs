@@ -201,6 +201,12 @@ impl Client {
         &self.0.config.base_url
     }
 
+    /// Returns true if the base URL is at Fireworks' own host: a gateway at
+    /// another host may answer for itself.
+    pub fn is_fireworks(&self) -> bool {
+        probe::is_fireworks(self.base_url())
+    }
+
     /// Makes one attempt and emits its phases and deltas. The deltas of one
     /// network read are emitted together and then flushed; deltas not yet
     /// flushed when an attempt fails are void.

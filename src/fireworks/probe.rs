@@ -122,7 +122,7 @@ async fn send(client: &Inner, request: reqwest::Request) -> Result<Answered, &'s
     Ok(Answered { status, error_body: ErrorBody::read(&body), is_stranger: false })
 }
 
-fn is_fireworks(base_url: &Url) -> bool {
+pub(super) fn is_fireworks(base_url: &Url) -> bool {
     let host = base_url.host_str().unwrap_or("");
     host == "fireworks.ai" || host.ends_with(".fireworks.ai")
 }

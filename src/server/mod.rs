@@ -284,6 +284,7 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
         .fleet
         .as_ref()
         .map(|fleet| Connection::open(fleet.redis.clone(), &lifecycle, &metrics));
+    let cooldowns = Cooldowns::new(config.refusals_for, !client.is_fireworks(), metrics.clone());
     let executor = Executor {
         registry: Registry::new(client.clone()),
         fireworks: client,
@@ -299,7 +300,7 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
             config.limits.clone(),
             redis.map(|redis| Shared { redis, naming_key: config.cache_secret.naming_key() }),
         ),
-        cooldowns: Cooldowns::new(config.refusals_for, metrics.clone()),
+        cooldowns,
         lifecycle,
         metrics,
         retry: config.retry.clone(),

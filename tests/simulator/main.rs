@@ -5,6 +5,7 @@ mod answers;
 mod checks;
 mod client;
 mod counts;
+mod dialects;
 mod envelope;
 mod faults;
 mod refusals;

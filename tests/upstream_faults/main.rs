@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod dialects;
 mod odd;
 mod refusals;
 mod streams;
@@ -20,7 +21,7 @@ use self::support::{Ask, Caller, World};
 const MAX_ANSWER_BYTES: usize = 32 * 1024;
 
 /// What a caller is told of a failure, and what it took.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Reported {
     code: Code,
     reason: String,

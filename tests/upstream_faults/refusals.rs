@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use fireworks_simulator::{BodyForm, Fault, Refusal, Rule};
 use serde_json::json;
+use sparkler::fireworks::Protocol;
 use tonic::Code;
 
-use super::{Reported, check, impatient, model_server, refuse, support::ask};
+use super::{Reported, check, fail, impatient, impatiently, model_server, refuse, support::ask};
 
 #[tokio::test]
 async fn every_refusal_has_its_name() {
@@ -81,9 +82,25 @@ async fn every_refusal_has_its_name() {
             Fault::status(204),
             Reported::transient(Unavailable, "STREAM_INTERRUPTED", Some(204)),
         ),
-        ("hang-up", Fault::HangUp, Reported { http_status: None, ..Reported::unavailable(0) }),
     ];
     check(rows.map(|(name, fault, reported)| (name, Rule::always(fault), reported)), ask).await;
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_up_is_asked_as_often_as_allowed() {
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let world = impatiently(protocol).await;
+        let caller = world.caller().await;
+        let expected = Reported { http_status: None, ..Reported::unavailable(0) };
+        let fresh = fail(&world, &caller, Rule::always(Fault::HangUp), ask("fresh")).await;
+        assert_eq!(fresh, expected, "{protocol:?}");
+        caller.answer(ask("well")).await;
+        let pooled = fail(&world, &caller, Rule::always(Fault::HangUp), ask("pooled")).await;
+        // A pooled connection that closes is not counted as an attempt.
+        let calls = pooled.upstream_calls;
+        assert!((3..=4).contains(&calls), "{protocol:?}: {calls}");
+        assert_eq!(Reported { upstream_calls: 3, ..pooled }, expected, "{protocol:?}");
+    }
 }
 
 #[tokio::test]

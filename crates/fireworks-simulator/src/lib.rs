@@ -39,6 +39,7 @@ pub use crate::{
     options::{Options, Pace},
     report::{Abort, Report, Seen},
     script::{
+        dialect::{Dialect, ErrorShape, ForeignError},
         fault::{Fault, ScriptedToolCall},
         preset::Preset,
         rule::Rule,

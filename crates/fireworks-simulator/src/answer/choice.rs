@@ -1,6 +1,7 @@
 //! One of the `n` answers, delta by delta. Created by `composer` or from a script.
 
 use fastrand::Rng;
+use serde_json::Value;
 
 use crate::answer::generation::Generation;
 
@@ -30,6 +31,11 @@ pub(crate) enum Part {
         call: u32,
         tokens: Vec<String>,
     },
+    /// Calls in the form of another provider, verbatim.
+    Calls {
+        calls: Vec<Value>,
+        tokens: Vec<String>,
+    },
 }
 
 impl Part {
@@ -38,7 +44,8 @@ impl Part {
             Part::Echo(tokens)
             | Part::Reasoning(tokens)
             | Part::Content(tokens)
-            | Part::Arguments { tokens, .. } => tokens,
+            | Part::Arguments { tokens, .. }
+            | Part::Calls { tokens, .. } => tokens,
             Part::Call { .. } => &[],
         }
     }
@@ -48,9 +55,14 @@ impl Part {
         match self {
             Part::Echo(_) => 0,
             Part::Call { .. } => 1,
-            part => u32::try_from(part.tokens().len()).unwrap_or(u32::MAX),
+            Part::Calls { calls, tokens } => count(calls.len() + tokens.len()),
+            part => count(part.tokens().len()),
         }
     }
+}
+
+fn count(tokens: usize) -> u32 {
+    u32::try_from(tokens).unwrap_or(u32::MAX)
 }
 
 /// Returns the random generator of a choice's words.

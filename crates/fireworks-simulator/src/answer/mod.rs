@@ -40,6 +40,9 @@ pub(crate) fn compose(
             if let Some(reason) = &effects.finish_reason {
                 choice.finish.clone_from(reason);
             }
+            for dialect in &effects.dialects {
+                dialect.rewrite_calls(&mut choice);
+            }
             choice
         })
         .collect()

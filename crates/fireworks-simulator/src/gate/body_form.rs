@@ -1,8 +1,11 @@
 //! The forms of error bodies at Fireworks. The first is the gateway's of 2026;
-//! the others are older, from other servers in the chain, or from the edge.
+//! the others are older, from other servers in the chain, from the edge, or from
+//! gateways.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use crate::script::dialect::ForeignError;
 
 /// The form of an error body.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +52,8 @@ pub enum BodyForm {
         /// The message.
         faultstring: String,
     },
+    /// An error in the form of another server.
+    Foreign(ForeignError),
     /// Any JSON, verbatim.
     Json(Value),
     /// Plain text.
@@ -85,6 +90,7 @@ impl BodyForm {
             BodyForm::Apigee { faultstring } => json!({
                 "fault": {"faultstring": faultstring, "detail": {"errorcode": "policies.Failed"}},
             }),
+            BodyForm::Foreign(error) => error.json(),
             BodyForm::Json(value) => value.clone(),
             BodyForm::Text(text) => return (Some("text/plain; charset=utf-8"), text.clone()),
             BodyForm::Html => return (Some("text/html; charset=utf-8"), PAGE.to_owned()),

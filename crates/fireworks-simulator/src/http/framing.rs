@@ -50,6 +50,12 @@ impl Framing {
         Bytes::from(text)
     }
 
+    /// Encodes a field `error`, which is not part of SSE, as a block of its own.
+    pub(crate) fn error_field(&self, data: &str) -> Bytes {
+        let end = self.line_end.text();
+        Bytes::from(format!("error: {data}{end}{end}"))
+    }
+
     /// Returns the data, spread over several lines if requested and if it is JSON.
     fn data<'a>(&self, data: &'a str) -> Cow<'a, str> {
         if !self.several_data_lines {

@@ -1,6 +1,8 @@
 //! The events of a stream, for chat and completions. Typed, not `Value`s: there
 //! is one for every delta.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -47,12 +49,9 @@ struct Said<'a> {
 struct Delta {
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_calls: Option<Value>,
+    /// The rest: one member, named as the dialect has it.
+    #[serde(flatten)]
+    said: BTreeMap<&'static str, Value>,
 }
 
 impl Envelope {
@@ -75,7 +74,7 @@ impl Envelope {
     }
 
     /// Returns a delta of content that was not generated: for faults.
-    pub(crate) fn content(&self, text: String) -> Chunk<'_> {
+    pub(crate) fn text(&self, text: String) -> Chunk<'_> {
         // No logprobs: they would be as long as the text, which may be megabytes.
         self.chunk(vec![self.said(0, &Part::Content(vec![text]))])
     }
@@ -104,9 +103,33 @@ impl Envelope {
     fn said(&self, choice: u32, part: &Part) -> Said<'static> {
         let (delta, text, logprobs) = match self.endpoint {
             Endpoint::Completions => (None, Some(part.tokens().concat()), Some(Value::Null)),
-            Endpoint::ChatCompletions | Endpoint::Models => (Some(delta(part)), None, None),
+            Endpoint::ChatCompletions | Endpoint::Models => (Some(self.delta(part)), None, None),
         };
         Said { index: choice, delta, text, logprobs, ..Said::default() }
+    }
+
+    /// Returns a chat delta. A call's first chunk has no arguments; later ones
+    /// have no name and a null id.
+    fn delta(&self, part: &Part) -> Delta {
+        let (member, value) = match part {
+            Part::Reasoning(tokens) => (self.reasoning_member(), json!(tokens.concat())),
+            Part::Echo(tokens) | Part::Content(tokens) => self.content(tokens.concat()),
+            Part::Call { call, id, name } => (
+                "tool_calls",
+                json!([
+                    {"index": call, "id": id, "type": "function", "function": {"name": name}},
+                ]),
+            ),
+            Part::Arguments { call, tokens } => (
+                "tool_calls",
+                json!([
+                    {"index": call, "id": null, "type": "function",
+                     "function": {"arguments": tokens.concat()}},
+                ]),
+            ),
+            Part::Calls { calls, .. } => ("tool_calls", json!(calls)),
+        };
+        Delta { role: None, said: BTreeMap::from([(member, value)]) }
     }
 
     fn chunk<'a>(&'a self, choices: Vec<Said<'a>>) -> Chunk<'a> {
@@ -121,26 +144,4 @@ impl Envelope {
             perf_metrics: None,
         }
     }
-}
-
-/// Returns a chat delta. A call's first chunk has no arguments; later ones have
-/// no name and a null id.
-fn delta(part: &Part) -> Delta {
-    let mut delta = Delta::default();
-    match part {
-        Part::Reasoning(tokens) => delta.reasoning_content = Some(tokens.concat()),
-        Part::Echo(tokens) | Part::Content(tokens) => delta.content = Some(tokens.concat()),
-        Part::Call { call, id, name } => {
-            delta.tool_calls = Some(json!([
-                {"index": call, "id": id, "type": "function", "function": {"name": name}},
-            ]));
-        }
-        Part::Arguments { call, tokens } => {
-            delta.tool_calls = Some(json!([
-                {"index": call, "id": null, "type": "function",
-                 "function": {"arguments": tokens.concat()}},
-            ]));
-        }
-    }
-    delta
 }

@@ -77,6 +77,7 @@ impl Performance<'_> {
             endpoint: self.generation.endpoint,
             logprobs: self.generation.logprobs,
             token_ids: self.generation.return_token_ids,
+            dialects: self.effects.dialects.clone(),
         }
     }
 

@@ -37,7 +37,7 @@ impl Envelope {
         let said: Vec<String> = said.flat_map(Part::tokens).cloned().collect();
         let mut whole = match self.endpoint {
             Endpoint::Completions => json!({"index": choice.index, "text": said.concat()}),
-            _ => json!({"index": choice.index, "message": message(choice, said.concat())}),
+            _ => json!({"index": choice.index, "message": self.message(choice, said.concat())}),
         };
         whole["finish_reason"] = json!(choice.finish);
         match logprobs::of(self.logprobs, &said, 0) {
@@ -50,29 +50,34 @@ impl Envelope {
         }
         whole
     }
-}
 
-fn message(choice: &Choice, content: String) -> Value {
-    let mut message = json!({"role": "assistant"});
-    let calls = calls(&choice.parts);
-    // A reply that consists of calls has no content, not an empty one.
-    if calls.is_empty() || !content.is_empty() {
-        message["content"] = json!(content);
+    fn message(&self, choice: &Choice, text: String) -> Value {
+        let mut message = json!({"role": "assistant"});
+        let calls = calls(&choice.parts);
+        // A reply that consists of calls has no content, not an empty one.
+        if calls.is_empty() || !text.is_empty() {
+            let (member, content) = self.content(text);
+            message[member] = content;
+        }
+        let thoughts = choice.parts.iter().filter(|part| matches!(part, Part::Reasoning(_)));
+        let thoughts: String = thoughts.flat_map(Part::tokens).map(String::as_str).collect();
+        if !thoughts.is_empty() {
+            message[self.reasoning_member()] = json!(thoughts);
+        }
+        if !calls.is_empty() {
+            message["tool_calls"] = Value::Array(calls);
+        }
+        message
     }
-    let thoughts = choice.parts.iter().filter(|part| matches!(part, Part::Reasoning(_)));
-    let thoughts: String = thoughts.flat_map(Part::tokens).map(String::as_str).collect();
-    if !thoughts.is_empty() {
-        message["reasoning_content"] = json!(thoughts);
-    }
-    if !calls.is_empty() {
-        message["tool_calls"] = Value::Array(calls);
-    }
-    message
 }
 
 fn calls(parts: &[Part]) -> Vec<Value> {
     let mut calls = Vec::new();
     for part in parts {
+        if let Part::Calls { calls: spelled, .. } = part {
+            // Only a stream can fill an id in later.
+            calls.extend(spelled.iter().filter(|call| call["id"] != "").cloned());
+        }
         let Part::Call { call, id, name } = part else {
             continue;
         };

@@ -16,7 +16,10 @@ use crate::{
         shape::Envelope,
         step::{self, GARBAGE, Step, Write},
     },
-    script::effects::{Effects, Ending, Incident},
+    script::{
+        dialect::ErrorShape,
+        effects::{Effects, Ending, Incident},
+    },
 };
 
 /// The inputs of a stream.
@@ -129,7 +132,7 @@ impl Timeline<'_> {
                 return Ok(());
             }
             Incident::HugeEvent(bytes) => {
-                let chunk = self.score.envelope.content("x".repeat(*bytes));
+                let chunk = self.score.envelope.text("x".repeat(*bytes));
                 self.event(&chunk);
                 return Ok(());
             }
@@ -141,13 +144,17 @@ impl Timeline<'_> {
                 self.error(*status, code.as_deref(), message);
             }
             Incident::ErrorEvent(data) => self.raw(framing.event(Some("error"), data)),
+            Incident::ForeignError(error) if error.shape == ErrorShape::Field => {
+                self.raw(framing.error_field(&text(&error.json())));
+            }
+            Incident::ForeignError(error) => self.event(&error.json()),
             Incident::EndlessLine => {
                 self.raw("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"");
                 let bytes = Bytes::from("x".repeat(4096));
                 self.steps.push_back(Step::Repeat(Write { bytes, ..Write::default() }));
             }
             Incident::EndlessStream => {
-                let chunk = self.score.envelope.content(" and on".to_owned());
+                let chunk = self.score.envelope.text(" and on".to_owned());
                 let bytes = framing.event(None, &text(&chunk));
                 self.steps.push_back(Step::Repeat(Write { bytes, deltas: 1, tokens: 2 }));
             }
@@ -156,7 +163,7 @@ impl Timeline<'_> {
     }
 
     fn cut_in_character(&mut self) {
-        let chunk = self.score.envelope.content("日".to_owned());
+        let chunk = self.score.envelope.text("日".to_owned());
         let bytes = self.score.effects.framing.event(None, &text(&chunk));
         let character = bytes.iter().position(|byte| !byte.is_ascii());
         // One byte of three.
@@ -201,7 +208,7 @@ impl Timeline<'_> {
         }
         self.raw(effects.framing.event(None, "[DONE]"));
         if matches!(effects.ending, Ending::DataAfterDone) {
-            let chunk = self.score.envelope.content(" after the end".to_owned());
+            let chunk = self.score.envelope.text(" after the end".to_owned());
             self.event(&chunk);
         }
     }

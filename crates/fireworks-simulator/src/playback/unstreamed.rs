@@ -36,6 +36,7 @@ pub(crate) fn steps(reply: &Value, tokens: u32, effects: &Effects) -> VecDeque<S
             // The rest is meaningless without a stream.
             Incident::Error { .. }
             | Incident::ErrorEvent(_)
+            | Incident::ForeignError(_)
             | Incident::EndlessLine
             | Incident::EndlessStream
             | Incident::HugeEvent(_) => {}

@@ -8,7 +8,10 @@ use serde_json::Value;
 use crate::{
     gate::refusal::Refusal,
     http::framing::{Framing, LineEnd},
-    script::fault::{Fault, ScriptedToolCall},
+    script::{
+        dialect::{Dialect, ForeignError},
+        fault::{Fault, ScriptedToolCall},
+    },
 };
 
 /// The faults of one call, sorted by the stage that they affect.
@@ -20,6 +23,7 @@ pub(crate) struct Effects {
     pub(crate) first_token_delay: Duration,
     pub(crate) delta_delay: Duration,
     pub(crate) answer: Option<ScriptedAnswer>,
+    pub(crate) dialects: Vec<Dialect>,
     pub(crate) not_json: bool,
     pub(crate) usage: ScriptedUsage,
     pub(crate) finish_reason: Option<String>,
@@ -68,6 +72,7 @@ pub(crate) enum Incident {
     Done,
     Error { status: Option<u16>, code: Option<String>, message: String },
     ErrorEvent(String),
+    ForeignError(ForeignError),
     NotJsonEvent,
     Garbage,
     EndlessLine,
@@ -111,6 +116,9 @@ impl Effects {
             Fault::ErrorEvent { after_deltas, data } => {
                 self.at(after_deltas, Incident::ErrorEvent(data));
             }
+            Fault::ForeignError { after_deltas, error } => {
+                self.at(after_deltas, Incident::ForeignError(error));
+            }
             Fault::LateError { message } => self.ending = Ending::ErrorBeforeDone(message),
             Fault::Comments => self.framing.comments = true,
             Fault::Pings => self.framing.pings = true,
@@ -134,6 +142,7 @@ impl Effects {
             Fault::Answer { deltas, reasoning, tool_calls } => {
                 self.answer = Some(ScriptedAnswer { deltas, reasoning, tool_calls });
             }
+            Fault::Dialect(dialect) => self.dialects.push(dialect),
             Fault::NotJson => self.not_json = true,
             Fault::NoUsage => self.usage = ScriptedUsage::Absent,
             Fault::Usage(usage) => self.usage = ScriptedUsage::Given(usage),

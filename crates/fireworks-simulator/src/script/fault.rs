@@ -8,7 +8,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{gate::refusal::Refusal, script::time};
+use crate::{
+    gate::refusal::Refusal,
+    script::{
+        dialect::{Dialect, ForeignError},
+        time,
+    },
+};
 
 /// One fault, or one scripted property, of a call.
 ///
@@ -98,6 +104,14 @@ pub enum Fault {
         /// The event's data: JSON, text or nothing.
         data: String,
     },
+    /// An error in the form of another server; the body then ends.
+    ForeignError {
+        /// Deltas before it.
+        #[serde(default)]
+        after_deltas: Option<u32>,
+        /// The error.
+        error: ForeignError,
+    },
     /// An error object after a complete answer, before `[DONE]`.
     LateError {
         /// The value of `error.message`.
@@ -158,6 +172,8 @@ pub enum Fault {
         #[serde(default)]
         tool_calls: Vec<ScriptedToolCall>,
     },
+    /// An answer in the form of another provider.
+    Dialect(Dialect),
     /// Prose although JSON was requested.
     NotJson,
     /// No usage anywhere.

@@ -1,6 +1,7 @@
 //! The armed rules, and how far each is used up. Each call takes its faults
 //! here; `Handle` and `control` arm and clear rules.
 
+pub(crate) mod dialect;
 pub(crate) mod effects;
 pub(crate) mod fault;
 pub(crate) mod preset;

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::{
     gate::{body_form::BodyForm, refusal::Refusal},
-    script::fault::Fault,
+    script::{
+        dialect::{Dialect, ErrorShape, ForeignError},
+        fault::Fault,
+    },
 };
 
 /// A fault with a name.
@@ -58,9 +63,7 @@ impl Preset {
             after_deltas: Some(5),
         }),
         preset("no-done", "no [DONE]", || Fault::NoDone),
-        preset("failed-finish", "finish reason `error`", || {
-            Fault::FinishReason("error".to_owned())
-        }),
+        preset("failed-finish", "finish reason `error`", || finish("error")),
         preset("stream-error", "an error object with status 503 after 5 deltas", || {
             Fault::StreamError {
                 after_deltas: Some(5),
@@ -73,6 +76,32 @@ impl Preset {
             after_deltas: Some(5),
             data: "The model server failed.".to_owned(),
         }),
+        preset("text-error", "`{\"error\":\"…\"}` after 5 deltas", || foreign(ErrorShape::Text)),
+        preset("error-type", "`error_type` and `error_message` after 5 deltas", || {
+            foreign(ErrorShape::TypeAndMessage)
+        }),
+        preset("error-object", "`{\"object\":\"error\"}` after 5 deltas", || {
+            foreign(ErrorShape::TopLevel)
+        }),
+        preset("detail-error", "`detail` after 5 deltas", || foreign(ErrorShape::Detail)),
+        preset("errors", "`errors` after 5 deltas", || foreign(ErrorShape::Errors)),
+        preset("choice-error", "the error in a choice after 5 deltas", || {
+            foreign(ErrorShape::Choice)
+        }),
+        preset("error-field", "the SSE field `error:` after 5 deltas", || {
+            foreign(ErrorShape::Field)
+        }),
+        preset("refused-text-error", "500 with `{\"error\":\"…\"}`", || {
+            refused(ErrorShape::Text)
+        }),
+        preset("refused-error-type", "500 with `error_type` and `error_message`", || {
+            refused(ErrorShape::TypeAndMessage)
+        }),
+        preset("refused-error-object", "500 with `{\"object\":\"error\"}`", || {
+            refused(ErrorShape::TopLevel)
+        }),
+        preset("refused-detail-error", "500 with `detail`", || refused(ErrorShape::Detail)),
+        preset("refused-errors", "500 with `errors`", || refused(ErrorShape::Errors)),
         preset("comments", "comment lines between events", || Fault::Comments),
         preset("pings", "`ping` events between the others", || Fault::Pings),
         preset("crlf", "lines end in CR LF", || Fault::CrLf),
@@ -84,6 +113,32 @@ impl Preset {
         preset("endless-stream", "deltas forever", || Fault::EndlessStream),
         preset("not-json", "prose where JSON was asked for", || Fault::NotJson),
         preset("no-usage", "no usage anywhere", || Fault::NoUsage),
+        preset("calls-in-one-delta", "all tool calls in one delta, without an index", || {
+            Fault::Dialect(Dialect::CallsInOneDelta)
+        }),
+        preset("call-per-delta", "a whole tool call per delta, without an index", || {
+            Fault::Dialect(Dialect::CallPerDelta)
+        }),
+        preset("calls-at-one-index", "whole tool calls, all at index 0", || {
+            Fault::Dialect(Dialect::CallsAtOneIndex)
+        }),
+        preset("late-call-names", "tool calls with an empty id and name at first", || {
+            Fault::Dialect(Dialect::LateCallNames)
+        }),
+        preset("reasoning", "`reasoning` in place of `reasoning_content`", || {
+            Fault::Dialect(Dialect::Reasoning)
+        }),
+        preset("refusal", "`refusal` in place of `content`", || Fault::Dialect(Dialect::Refusal)),
+        preset("content-parts", "content as a list of parts", || {
+            Fault::Dialect(Dialect::ContentParts)
+        }),
+        preset("content-filter", "finish reason `content_filter`", || finish("content_filter")),
+        preset("eos", "finish reason `eos`", || finish("eos")),
+        preset("end-turn", "finish reason `end_turn`", || finish("end_turn")),
+        preset("max-tokens", "finish reason `max_tokens`", || finish("max_tokens")),
+        preset("negative-count", "a negative token count", || odd_count(json!(-35))),
+        preset("text-count", "a token count in words", || odd_count(json!("many"))),
+        preset("fractional-count", "a token count with a fraction", || odd_count(json!(1.5))),
     ];
 
     /// Creates the fault.
@@ -98,6 +153,32 @@ impl Preset {
 }
 
 const SLOW: Duration = Duration::from_secs(5);
+
+fn finish(reason: &str) -> Fault {
+    Fault::FinishReason(reason.to_owned())
+}
+
+fn foreign(shape: ErrorShape) -> Fault {
+    Fault::ForeignError { after_deltas: Some(5), error: foreign_error(shape) }
+}
+
+fn refused(shape: ErrorShape) -> Fault {
+    Refusal::status(500).body(BodyForm::Foreign(foreign_error(shape))).into()
+}
+
+fn foreign_error(shape: ErrorShape) -> ForeignError {
+    let message = "The model server failed.".to_owned();
+    ForeignError { shape, status: Some(500), message }
+}
+
+/// Returns usage with one count that is odd and two that are not.
+fn odd_count(reasoning_tokens: Value) -> Fault {
+    Fault::Usage(json!({
+        "prompt_tokens": 1000,
+        "completion_tokens": 50,
+        "completion_tokens_details": {"reasoning_tokens": reasoning_tokens},
+    }))
+}
 
 const fn preset(name: &'static str, about: &'static str, make: fn() -> Fault) -> Preset {
     Preset { name, about, make }
