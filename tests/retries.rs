@@ -57,7 +57,9 @@ async fn what_passes_is_tried_again_before_the_first_delta() {
         assert!(received.restarts.is_empty(), "{fault:?}: nothing had been shown");
         let text = received.text.clone();
         let completed = received.completed();
-        assert_eq!(completed.attempts, 3, "{fault:?}");
+        // A pooled connection that proves closed is not counted as an attempt.
+        let uncounted = u32::from(matches!(fault, Fault::HangUp));
+        assert!((3 - uncounted..=3).contains(&completed.attempts), "{fault:?}");
         assert_eq!(completed.choices[0].text, text, "{fault:?}");
         assert_eq!(world.upstream_calls(), 3, "{fault:?}");
     }

@@ -5,7 +5,7 @@
 //! holds a [`Lease`] and appends the flight's events to a stream in Redis. Later workers
 //! are [`Following`]: they read the stream from its first event, then live. When a leader
 //! is lost, one follower takes over in the next *epoch*. Every step is one script, and
-//! every step of a leader carries its [`FencingToken`](protocol::FencingToken): a leader
+//! every step of a leader carries its [`FencingToken`]: a leader
 //! that was deposed while it was paused changes nothing (`tests/fleet_protocol` checks
 //! that).
 //!

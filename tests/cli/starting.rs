@@ -190,7 +190,7 @@ fn odd_standard_variables_are_warned_of() {
 #[test]
 fn the_settings_are_fields() {
     let child = serve(&["--log-format=json", "--queue-length=7"], &[]).spawn().expect("it starts");
-    let mut child = Running { child, log: None, admin: String::new() };
+    let mut child = Running { child, log: None, listen: String::new(), admin: String::new() };
     child.log = child.child.stderr.take().map(BufReader::new);
     let settings = child.line("effective settings")["settings"].clone();
     assert_eq!(settings["queue_length"], 7);

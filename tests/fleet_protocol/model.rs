@@ -32,8 +32,6 @@ pub enum Flaw {
     OverlooksGaps,
     /// Whoever has shown events goes on with whatever run is there.
     MixesRuns,
-    /// Whoever has shown events goes on with a recording.
-    MixesRecordings,
     /// The end is believed, whatever was heard before it.
     BelievesTheEnd,
     /// Whoever does not own an idempotency key settles it.

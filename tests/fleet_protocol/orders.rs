@@ -78,7 +78,6 @@ fn every_mistake_that_the_steps_could_have_is_caught() {
         Flaw::TrimsTheStream,
         Flaw::OverlooksGaps,
         Flaw::MixesRuns,
-        Flaw::MixesRecordings,
         Flaw::BelievesTheEnd,
         Flaw::AppendsBehind,
         Flaw::NeverRestores,

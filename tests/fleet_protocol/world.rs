@@ -316,7 +316,6 @@ impl World {
     fn next_step(&mut self, at: usize) -> Option<Step> {
         let wanted = self.is_wanted(at);
         let same = self.shared.has(Flaw::MixesRuns);
-        let reads = self.shared.has(Flaw::MixesRecordings);
         self.runs += 1;
         let skip = if same { 1 } else { 10 + self.runs };
         let worker = &self.workers[at];
@@ -329,7 +328,7 @@ impl World {
             Role::Acquired(known) if wanted => Some(Step::Acquire {
                 worker: worker.name.clone(),
                 options: AcquireOptions {
-                    may_read: reads || worker.log.is_empty(),
+                    may_read: worker.log.is_empty(),
                     joins_completed: false,
                     may_lead: true,
                     fresh: FlightId::random(),

@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
-use fireworks_simulator::{Options, Simulator};
+use fireworks_simulator::{Options, Pace, Simulator};
+use futures_util::future::join_all;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,
@@ -11,7 +12,7 @@ use tokio::{
 
 use super::{
     frames::Frames,
-    support::{Caller, PATIENCE, ask, spawn},
+    support::{Caller, Failure, PATIENCE, ask, spawn},
 };
 
 /// A worker that may have so many descriptors.
@@ -62,10 +63,16 @@ impl Lines {
     }
 }
 
+/// Answers that take a while, so that calls are under way at the same time.
+fn unhurried() -> Options {
+    let first_token = Duration::from_millis(500);
+    Options { pace: Pace { first_token, tokens_per_second: 1000.0 }, ..Options::instant() }
+}
+
 #[tokio::test]
 async fn where_descriptors_run_out_the_worker_says_so_and_lives() {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let simulator = Simulator::bind(loopback, Options::instant()).await.expect("a free port");
+    let simulator = Simulator::bind(loopback, unhurried()).await.expect("a free port");
     let base_url = simulator.base_url();
     let simulating = spawn(simulator.run(std::future::pending()));
     let (_worker, address, mut lines) = limited(&base_url, 20, 24).await;
@@ -77,10 +84,16 @@ async fn where_descriptors_run_out_the_worker_says_so_and_lives() {
     }
     let said = lines.until("file descriptors have run out: new connections").await;
     assert_eq!(said["limit"].as_u64(), Some(24));
-    let refused = caller.failure(ask("x")).await;
-    assert_eq!(refused.reason, "WORKER_SATURATED", "{refused:?}");
-    assert_eq!(refused.domain, "sparkler");
-    assert!(refused.message.contains("file descriptor") && refused.safe_to_retry());
+    // Each needs a connection of its own to the provider.
+    let calls = (0..30).map(|number| caller.recv(ask(&format!("{number}"))));
+    let ends = join_all(calls).await.into_iter().filter_map(|received| received.end.err());
+    let refusals: Vec<Failure> = ends.collect();
+    assert!(!refusals.is_empty(), "there are descriptors for all");
+    for refused in refusals {
+        assert_eq!(refused.reason, "WORKER_SATURATED", "{refused:?}");
+        assert_eq!(refused.domain, "sparkler");
+        assert!(refused.message.contains("file descriptor") && refused.safe_to_retry());
+    }
     drop(crowd);
     let answered = async {
         while caller.recv(ask("x")).await.end.is_err() {

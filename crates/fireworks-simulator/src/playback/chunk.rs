@@ -1,5 +1,5 @@
-//! The events of a stream, for chat and completions. Typed, not `Value`s: there
-//! is one for every delta.
+//! The events of a stream, for chat and completions. Typed, since there is one
+//! for every delta, but for the member that dialects rename.
 
 use std::collections::BTreeMap;
 
