@@ -1,2 +1,0 @@
-export { ChatSparkler } from "./chat-model.js";
-export { SparklerLLM } from "./llm.js";
