@@ -7,10 +7,9 @@
 use std::{borrow::Cow, hint::black_box};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use sparkler::{
-    error::Error,
-    event::{Delta, Emit, Phase, Piece},
-    fireworks::parts::{Answer, Decoder, EventTooLong},
+use sparkler::internals::{
+    Delta, Emit, Error, Phase, Piece,
+    parts::{Answer, Decoder, EventTooLong},
 };
 
 const TOKENS: u64 = 1000;

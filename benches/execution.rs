@@ -11,25 +11,14 @@ use fireworks_simulator::{Options, Simulator};
 use futures_util::FutureExt;
 use serde_json::{Map, json};
 use sparkler::{
-    admission::Entry,
-    cache::key::{CacheSecret, KeyParts, Scope},
-    callers::Caller,
     config::Config,
-    credentials::ApiKey,
-    event::{Delta, Emit, Finish, Piece},
-    execution::{
-        Executor,
-        request::{CacheMode, CachePolicy, CredentialSource, ExecuteRequest, Limits, ScopeKind},
-        response::ResponseEvent,
-    },
-    flight::{
-        FlightOutcome, Flights, FlightsConfig, Join, JoinRequest, Publisher, Received, Stored,
-        SubscribeOptions, Subscriber,
+    internals::{
+        ApiKey, CacheMode, CachePolicy, CacheSecret, Caller, CredentialSource, Delta, Emit, Entry,
+        ExecuteRequest, Executor, Finish, FlightOutcome, Flights, FlightsConfig, Join, JoinRequest,
+        KeyParts, Limits, OutputFormat, Piece, Publisher, Received, ResponseEvent, Scope,
+        ScopeKind, Stored, Subject, SubscribeOptions, Subscriber, Tier,
     },
     node::Input,
-    output::OutputFormat,
-    price::Tier,
-    recording::Subject,
     server,
 };
 use tokio::{runtime::Runtime, time::Instant};

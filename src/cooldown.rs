@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Identifies a credential without revealing it.
-pub type KeyFingerprint = [u8; 32];
+pub(crate) type KeyFingerprint = [u8; 32];
 
 /// The provider's recent refusals.
 pub struct Cooldowns {

@@ -14,7 +14,7 @@ use rustix::{
 /// Raises the soft limit to the hard one and returns the old and the new soft
 /// limit. Safe because nothing here uses `select`, the reason systems keep the soft
 /// limit low.
-pub fn raise() -> io::Result<(u64, u64)> {
+pub(crate) fn raise() -> io::Result<(u64, u64)> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
         setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
@@ -23,13 +23,13 @@ pub fn raise() -> io::Result<(u64, u64)> {
 }
 
 /// Returns the soft limit; `u64::MAX` if there is none.
-pub fn limit() -> u64 {
+pub(crate) fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Returns true if a failure was caused by descriptor exhaustion. DNS resolvers
 /// lose the system's error on the way, so this also tries to allocate a descriptor.
-pub fn ran_out(failure: &(dyn Error + 'static)) -> bool {
+pub(crate) fn ran_out(failure: &(dyn Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(failure), |&cause| cause.source());
     causes.any(says_so) || have_run_out()
 }

@@ -15,7 +15,7 @@ use std::{
 use tokio::{sync::Notify, time::timeout};
 
 use crate::files;
-pub use crate::files::Contents;
+pub(crate) use crate::files::Contents;
 
 /// A value parsed from files: the last version that was valid.
 pub struct FileWatcher<T> {
@@ -40,7 +40,7 @@ static READ_AGAIN: Notify = Notify::const_new();
 
 /// Makes every watcher read its files at once and apply changes without waiting for
 /// a second identical read.
-pub fn read_again() {
+pub(crate) fn read_again() {
     tracing::info!("reading the followed files again");
     READ_AGAIN.notify_waiters();
 }

@@ -17,10 +17,10 @@ use std::{
 use zeroize::Zeroizing;
 
 /// The contents of a file, zeroed when dropped.
-pub type Contents = Zeroizing<Vec<u8>>;
+pub(crate) type Contents = Zeroizing<Vec<u8>>;
 
 /// The default size limit of a file: 16 MiB.
-pub const MOST_BYTES: u64 = 16 << 20;
+pub(crate) const MOST_BYTES: u64 = 16 << 20;
 
 /// The time limit at startup and on blocking threads.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,12 +32,12 @@ const SHORT_PATIENCE: Duration = Duration::from_millis(500);
 static OVERDUE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Reads a file of at most [`MOST_BYTES`]. Blocks for up to 5 seconds.
-pub fn read(path: &Path) -> io::Result<Contents> {
+pub(crate) fn read(path: &Path) -> io::Result<Contents> {
     read_within(path, path, MOST_BYTES, PATIENCE)
 }
 
 /// Reads a UTF-8 text file under the same limits.
-pub fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
+pub(crate) fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
     let text = String::from_utf8(std::mem::take(&mut *read(path)?));
     text.map(Zeroizing::new)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
@@ -45,7 +45,7 @@ pub fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
 
 /// Reads a file of at most `most` bytes. Blocks for up to half a second; while a
 /// read in `folder` is overdue, others there fail at once.
-pub fn read_small(folder: &Path, path: &Path, most: u64) -> io::Result<Contents> {
+pub(crate) fn read_small(folder: &Path, path: &Path, most: u64) -> io::Result<Contents> {
     read_within(folder, path, most, SHORT_PATIENCE)
 }
 

@@ -10,28 +10,28 @@
 //!
 //! | module | purpose |
 //! |---|---|
-//! | [`event`], [`error`], [`credentials`] | the values that every module uses |
-//! | [`execution`] | the policy, as a list: plan → key → look up → join or lead → stream |
-//! | [`node`] | the node types, each declared once |
-//! | [`flight`], [`recording`] | one invocation with many subscribers; and its recording |
-//! | [`fleet`] | flights across workers: who leads a flight, and who follows it |
-//! | [`cache`] | the keys of identical executions, and the store of recordings |
-//! | [`redis`], [`seal`] | the fleet's shared memory: its connection, and its encryption |
-//! | [`fireworks`] | the provider's client: one attempt, streamed |
-//! | [`proto`], [`grpc`], [`server`] | the wire format, the RPCs, the ports |
-//! | [`lifecycle`], [`admission`], [`config`] | shutdown, capacity, settings |
-//! | [`quota`], [`cooldown`] | daily limits of tenants, recent refusals of the provider |
-//! | [`telemetry`] | traces, and their export |
-//! | [`descriptors`] | the limit on sockets and files |
-//! | [`callers`], [`tls`], [`secrets`] | authentication, transport security, mounted keys |
-//! | [`files`], [`file_watcher`] | bounded reads of the operator's files, and reloads |
-//! | [`output`], [`price`] | output formats, costs |
-//! | [`metrics`] | every metric, each defined once |
-//! | [`cli`] | the program |
+//! | `event`, `error`, `credentials` | the values that every module uses |
+//! | `execution` | the policy, as a list: plan → key → look up → join or lead → stream |
+//! | `node` | the node types, each declared once |
+//! | `flight`, `recording` | one invocation with many subscribers; and its recording |
+//! | `fleet` | flights across workers: who leads a flight, and who follows it |
+//! | `cache` | the keys of identical executions, and the store of recordings |
+//! | `redis`, `seal` | the fleet's shared memory: its connection, and its encryption |
+//! | `fireworks` | the provider's client: one attempt, streamed |
+//! | `proto`, `grpc`, `server` | the wire format, the RPCs, the ports |
+//! | `lifecycle`, `admission`, `config` | shutdown, capacity, settings |
+//! | `quota`, `cooldown` | daily limits of tenants, recent refusals of the provider |
+//! | `telemetry` | traces, and their export |
+//! | `descriptors` | the limit on sockets and files |
+//! | `callers`, `tls`, `secrets` | authentication, transport security, mounted keys |
+//! | `files`, `file_watcher` | bounded reads of the operator's files, and reloads |
+//! | `output`, `price` | output formats, costs |
+//! | `metrics` | every metric, each defined once |
+//! | `cli` | the program |
 //!
 //! # Layers
 //!
-//! Arrows only go down; `tests/layers.rs` enforces it.
+//! Arrows only go down; `tests/it/layers.rs` enforces it.
 //!
 //! ```text
 //! cli
@@ -58,34 +58,72 @@
 //! metrics ──► telemetry, descriptors ──► event, error, credentials, files
 //! ```
 
-pub mod admission;
-pub mod cache;
-pub mod callers;
+mod admission;
+mod cache;
+mod callers;
 pub mod cli;
 pub mod config;
-pub mod cooldown;
-pub mod credentials;
-pub mod descriptors;
-pub mod error;
-pub mod event;
-pub mod execution;
-pub mod file_watcher;
-pub mod files;
-pub mod fireworks;
-pub mod fleet;
-pub mod flight;
-pub mod grpc;
-pub mod lifecycle;
-pub mod metrics;
+mod cooldown;
+mod credentials;
+mod descriptors;
+mod error;
+mod event;
+mod execution;
+mod file_watcher;
+mod files;
+mod fireworks;
+mod fleet;
+mod flight;
+mod grpc;
+mod lifecycle;
+mod metrics;
 pub mod node;
-pub mod output;
-pub mod price;
+mod output;
+mod price;
 pub mod proto;
-pub mod quota;
-pub mod recording;
-pub mod redis;
-pub mod seal;
-pub mod secrets;
+mod quota;
+mod recording;
+mod redis;
+mod seal;
+mod secrets;
 pub mod server;
-pub mod telemetry;
-pub mod tls;
+mod telemetry;
+mod tls;
+
+/// What the project's own tests, benchmarks and fuzzers reach besides the public
+/// face. No part of the API: it changes without notice.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::{
+        admission::{Admission, Entry},
+        cache::key::{CacheSecret, KeyParts, Scope},
+        callers::{Caller, Callers},
+        credentials::ApiKey,
+        error::{Deadline, Error, Limit, ProviderError, ProviderErrorKind, Violation},
+        event::{Delta, Emit, Finish, Phase, Piece, Usage},
+        execution::{
+            Executor,
+            request::{
+                CacheMode, CachePolicy, CredentialSource, ExecuteRequest, Limits, ScopeKind,
+            },
+            response::ResponseEvent,
+        },
+        fireworks::{Attempt, Client, ClientConfig, Interrupted, Protocol, parts},
+        fleet::{FlightKey, RedisKeys, protocol},
+        flight::{
+            FlightOutcome, Flights, FlightsConfig, Join, JoinRequest, Publisher, Received, Stored,
+            SubscribeOptions, Subscriber,
+        },
+        grpc::status,
+        lifecycle::Lifecycle,
+        metrics::{Definition, Kind, Metrics, TABLE},
+        output::OutputFormat,
+        price::{Prices, Tier},
+        quota::limits as quota_file,
+        recording::{FlightId, Key, Log, Reading, Subject, WORKER_LOST, codec},
+        redis::{Address, Connection, Credential, RedisConfig, Script},
+        seal::{Sealer, SealingKey},
+        telemetry::{Collector, Protocol as CollectorProtocol, Queue},
+        tls::{Tls, TlsFiles},
+    };
+}

@@ -4,9 +4,6 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are to be read")]
 
-#[path = "support/mod.rs"]
-mod support;
-
 use std::{alloc::System, fmt, net::SocketAddr, sync::Mutex};
 
 use bytes::Bytes;
@@ -14,7 +11,6 @@ use peakmem_alloc::{INSTRUMENTED_SYSTEM, PeakMemAlloc, PeakMemAllocTrait};
 use proptest::{prelude::*, sample::select, test_runner::Config as Cases};
 use reqwest::Client;
 use sparkler::{config::Config, server::Server};
-use support::spawn;
 use tokio::runtime::{Builder, Runtime};
 
 #[global_allocator]
@@ -284,7 +280,7 @@ impl Measured {
         let server = runtime.block_on(Server::bind(config)).expect("a worker");
         let worker = server.local_addr();
         let entered = runtime.enter();
-        let _running = spawn(server.run(std::future::pending()));
+        let _running = runtime.spawn(server.run(std::future::pending()));
         drop(entered);
         let client = Client::builder().http2_prior_knowledge().no_proxy().build();
         let measured = Measured { runtime, worker, client: client.expect("a client") };

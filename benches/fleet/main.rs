@@ -9,9 +9,8 @@
 
 #[path = "../compare/machine.rs"]
 mod machine;
-#[path = "../../tests/support/redis_server.rs"]
-mod redis_server;
-#[path = "../../tests/support/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "the integration tests use all of it")]
+#[path = "../../tests/it/support/mod.rs"]
 mod support;
 
 mod commands;

@@ -8,10 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sparkler::proto::CacheStatus;
 use tempfile::TempDir;
 
-use super::{
-    redis_server::RedisServer,
-    support::{Caller, Program, ask, spawn},
-};
+use super::support::{Caller, Program, ask, redis_server::RedisServer, spawn};
 
 /// Workers that share a Redis, and somebody who calls each.
 pub struct Workers {

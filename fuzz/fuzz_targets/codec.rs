@@ -7,16 +7,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use sparkler::{
-    recording::{
-        Log, Reading,
-        codec::{
-            Parts, decode_events, decode_failure, decode_recording, encode_events,
-            encode_events_in_parts, encode_failure, encode_recording,
-        },
-    },
-    seal::{Sealer, SealingKey},
-};
+use sparkler::{internals::{Log, Reading, Sealer, SealingKey, codec::{Parts, decode_events, decode_failure, decode_recording, encode_events, encode_events_in_parts, encode_failure, encode_recording}}};
 
 static SEALER: LazyLock<Sealer> = LazyLock::new(|| Sealer::new(SealingKey::derive(&[7; 32]), []));
 

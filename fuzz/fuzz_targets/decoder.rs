@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sparkler::fireworks::parts::{Decoder, EventTooLong};
+use sparkler::{internals::{parts::{Decoder, EventTooLong}}};
 
 const MAX_EVENT_BYTES: usize = 256;
 

@@ -7,11 +7,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
-use sparkler::{
-    fireworks::{Client, ClientConfig},
-    node::{Input, Registry},
-    output::OutputFormat,
-};
+use sparkler::{internals::{Client, ClientConfig, OutputFormat}, node::{Input, Registry}};
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     Registry::new(Client::new(ClientConfig::default()).expect("the default is a client"))

@@ -6,12 +6,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use sparkler::{
-    credentials::ApiKey,
-    error::{Error, ProviderError},
-    event::{Delta, Emit, Phase, Piece},
-    fireworks::parts::{Answer, Event, StreamError, ErrorContext, from_status, from_stream},
-};
+use sparkler::{internals::{ApiKey, Delta, Emit, Error, Phase, Piece, ProviderError, parts::{Answer, ErrorContext, Event, StreamError, from_status, from_stream}}};
 
 const KEY: &str = "fw_key";
 static CREDENTIAL: LazyLock<ApiKey> =

@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub use self::request_body::RequestBodyCharge;
+pub(crate) use self::request_body::RequestBodyCharge;
 use self::{
     fair_queue::{Enqueued, FairQueue, Ticket},
     memory::Charge,
@@ -313,7 +313,7 @@ impl Drop for Slot {
 
 /// Returns the refusal for a resource that is soon free again, such as memory. The retry
 /// delay is jittered up to twice the minimum, so that callers do not retry in lockstep.
-pub fn saturated_for_a_moment(limit: Limit) -> Error {
+pub(crate) fn saturated_for_a_moment(limit: Limit) -> Error {
     refusal(limit)
 }
 

@@ -165,7 +165,7 @@ impl Scope {
 
 /// Returns the first 16 hexadecimal digits of a key: enough to compare executions, too
 /// few to look anything up.
-pub fn short(key: &Key) -> String {
+pub(crate) fn short(key: &Key) -> String {
     use fmt::Write;
     key[..8].iter().fold(String::with_capacity(16), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

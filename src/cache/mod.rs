@@ -1,6 +1,6 @@
 //! The cache's keys and its memory tier of recordings. Independent of the nodes.
 
-pub mod key;
+pub(crate) mod key;
 mod memory;
 
-pub use self::memory::{Hit, Memory, MemoryConfig};
+pub(crate) use self::memory::{Hit, Memory, MemoryConfig};

@@ -13,7 +13,10 @@ use url::Url;
 use super::{Problems, args::bytes};
 use crate::{
     files,
-    telemetry::{Collector, Identity, Protocol, Queue, Sampling, Settings},
+    telemetry::{
+        Collector, Identity, Protocol, Queue, Sampling, Settings,
+        names::otel::{SERVICE_INSTANCE, SERVICE_NAME},
+    },
 };
 
 /// The telemetry arguments, for what the standard variables do not cover.
@@ -347,8 +350,8 @@ impl Variables<'_> {
         let variable = "OTEL_RESOURCE_ATTRIBUTES";
         let given = pairs(&self.get(variable).unwrap_or_default())
             .ok_or_else(|| format!("{variable} must be key=value,…, percent-encoded"));
-        let name = self.get("OTEL_SERVICE_NAME").map(|name| ("service.name".to_owned(), name));
-        [("service.instance.id".to_owned(), worker_id.to_owned())]
+        let name = self.get("OTEL_SERVICE_NAME").map(|name| (SERVICE_NAME.to_owned(), name));
+        [(SERVICE_INSTANCE.to_owned(), worker_id.to_owned())]
             .into_iter()
             .chain(ignored.or(given, Vec::new()))
             .chain(name)

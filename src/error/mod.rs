@@ -13,9 +13,10 @@ mod provider;
 
 use std::{borrow::Cow, fmt, time::Duration};
 
+pub(crate) use self::limit::Quota;
 pub use self::{
     deadline::Deadline,
-    limit::{Limit, Quota},
+    limit::Limit,
     provider::{ProviderError, ProviderErrorKind},
 };
 
@@ -332,7 +333,7 @@ fn invalid_config_message(violations: &[Violation]) -> String {
 }
 
 /// Returns the beginning of a text, at most `max_bytes` long, for messages.
-pub fn shorten(text: &str, max_bytes: usize) -> Cow<'_, str> {
+pub(crate) fn shorten(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {
         return Cow::Borrowed(text);
     }

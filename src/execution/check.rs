@@ -32,7 +32,7 @@ pub struct Findings {
 
 /// The subject of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
+pub(crate) enum Question {
     /// The node's fields.
     Config,
     /// Acceptance of the credential.
@@ -43,7 +43,7 @@ pub enum Question {
 
 impl Question {
     /// Returns the subject's name in the API.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Question::Config => "config",
             Question::Credential => "credential",

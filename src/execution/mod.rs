@@ -10,8 +10,8 @@ mod leader;
 mod observe;
 mod prepare;
 mod queue;
-pub mod request;
-pub mod response;
+pub(crate) mod request;
+pub(crate) mod response;
 mod scope;
 mod session;
 mod settings;
@@ -20,7 +20,7 @@ use std::{fmt, iter, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-pub use self::{
+pub(crate) use self::{
     check::{Findings, Question},
     observe::call::CallRecord,
     queue::{QueueEvent, Queued},

@@ -202,7 +202,7 @@ fn build(config: &ClientConfig, connecting: Connecting) -> anyhow::Result<reqwes
 /// Returns the proxy that the environment names for a provider, without its
 /// password: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in either
 /// case.
-pub fn proxy(base_url: &Url) -> Option<String> {
+pub(crate) fn proxy(base_url: &Url) -> Option<String> {
     if is_loopback(base_url) {
         return None;
     }

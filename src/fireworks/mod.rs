@@ -47,9 +47,9 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
-pub use self::{
+pub(crate) use self::{
     connections::proxy,
-    probe::{Conclusion, Probe, Verdict, Verdicts},
+    probe::{Conclusion, Probe, Verdict},
     retry::RetryPolicy,
 };
 

@@ -19,16 +19,16 @@ use crate::{
 
 /// Minimum intervals between appends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace;
+pub(crate) struct Pace;
 
 impl Pace {
     /// With followers: too short to notice. All of a worker's flights append at the same
     /// ticks, and so in the same commands.
-    pub const FOLLOWED: Duration = Duration::from_millis(18);
+    pub(crate) const FOLLOWED: Duration = Duration::from_millis(18);
     /// Without followers while notifications do not arrive. If they do, appending with
     /// each lease renewal suffices: a new follower wakes the leader, which then appends
     /// at once.
-    pub const UNFOLLOWED: Duration = Duration::from_millis(250);
+    pub(crate) const UNFOLLOWED: Duration = Duration::from_millis(250);
 }
 
 /// Maximum size of one append, in bytes. Larger events are sent in several parts.

@@ -6,7 +6,7 @@
 //! are [`Following`]: they read the stream from its first event, then live. When a leader
 //! is lost, one follower takes over in the next *epoch*. Every step is one script, and
 //! every step of a leader carries its [`FencingToken`]: a leader
-//! that was deposed while it was paused changes nothing (`tests/fleet_protocol` checks
+//! that was deposed while it was paused changes nothing (`tests/it/fleet_protocol` checks
 //! that).
 //!
 //! ```text
@@ -53,14 +53,14 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+pub use self::key::{FlightKey, RedisKeys};
 use self::{
     batcher::AppendBatcher,
     notifier::Notifier,
     protocol::{AcquireOptions, Answer, FencingToken, Step},
 };
-pub use self::{
+pub(crate) use self::{
     follower::{FleetRead, FleetUpdate, Following, RemoteStatus},
-    key::{FlightKey, RedisKeys},
     lease::{Ending, Lease, Pace, Sent},
 };
 use crate::{

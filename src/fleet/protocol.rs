@@ -1,7 +1,7 @@
 //! The steps of the fleet protocol, each one script and so atomic, and their answers.
 //!
 //! The protocol is written twice: in `scripts/*.lua`, which Redis runs, and as a pure
-//! state machine in `tests/fleet_protocol`, which tries all orders of steps and compares
+//! state machine in `tests/it/fleet_protocol`, which tries all orders of steps and compares
 //! the two.
 
 use std::{fmt, time::Duration};

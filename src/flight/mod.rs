@@ -29,12 +29,16 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-pub use self::{
+pub(crate) use self::{
     log_reader::LogReader,
     mirror::{MirrorEvent, MirroredFlight},
+    registry::Idempotency,
+    subscriber::worker_lost,
+};
+pub use self::{
     publisher::Publisher,
-    registry::{Flights, FlightsConfig, Idempotency, Join, JoinRequest},
-    subscriber::{FlightStatus, Received, SubscribeOptions, Subscriber, worker_lost},
+    registry::{Flights, FlightsConfig, Join, JoinRequest},
+    subscriber::{Received, SubscribeOptions, Subscriber},
 };
 use crate::{
     error::Error,
@@ -105,7 +109,7 @@ pub struct FlightIdentity {
 }
 
 /// One shared run of a node.
-pub struct Flight {
+pub(crate) struct Flight {
     state: Mutex<State>,
     /// Notified whenever `state` has something new for subscribers.
     changed: Notify,
@@ -175,7 +179,7 @@ impl Flight {
 
     /// Returns a flight that has already completed, so that subscribers can read
     /// `recording`.
-    pub fn replay(recording: Arc<Recording>) -> Arc<Flight> {
+    pub(crate) fn replay(recording: Arc<Recording>) -> Arc<Flight> {
         let outcome = FlightOutcome::Completed(Stored::Stored);
         let subject = recording.subject.clone();
         Flight::with(recording.flight, subject, None, FlightLog::Recorded(recording), Some(outcome))
@@ -218,13 +222,13 @@ impl Flight {
     }
 
     /// Returns the flight's id; provisional until its leader has acquired the flight key.
-    pub fn id(&self) -> FlightId {
+    pub(crate) fn id(&self) -> FlightId {
         self.state().id
     }
 
     /// Subscribes to the events after number `after`, also of a flight that has failed.
     /// Returns `None` if the flight has been abandoned: its leader is stopping.
-    pub fn subscribe(
+    pub(crate) fn subscribe(
         self: &Arc<Flight>,
         after: u64,
         options: SubscribeOptions,

@@ -280,7 +280,7 @@ impl Drop for Subscriber {
 }
 
 /// Returns the error for a flight whose worker is gone and whose output cannot be voided.
-pub fn worker_lost() -> Error {
+pub(crate) fn worker_lost() -> Error {
     Error::from(ProviderError {
         message: Some(
             "the worker that ran the execution was lost; set limits.allow_restart to go on"

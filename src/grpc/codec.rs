@@ -20,7 +20,7 @@ use crate::error::{Error, Violation};
 
 /// Encodes and decodes messages of the API.
 #[derive(Debug)]
-pub struct Codec<E, D>(PhantomData<(E, D)>);
+pub(crate) struct Codec<E, D>(PhantomData<(E, D)>);
 
 impl<E, D> Default for Codec<E, D> {
     fn default() -> Codec<E, D> {
@@ -49,7 +49,7 @@ where
 
 /// Encodes a message.
 #[derive(Debug)]
-pub struct ProtobufEncoder<E>(PhantomData<E>);
+pub(crate) struct ProtobufEncoder<E>(PhantomData<E>);
 
 impl<E: Message> Encoder for ProtobufEncoder<E> {
     type Item = E;
@@ -68,7 +68,7 @@ impl<E: Message> Encoder for ProtobufEncoder<E> {
 
 /// Decodes a message.
 #[derive(Debug)]
-pub struct ProtobufDecoder<D>(PhantomData<D>);
+pub(crate) struct ProtobufDecoder<D>(PhantomData<D>);
 
 impl<D: Message + Name + Default> Decoder for ProtobufDecoder<D> {
     type Item = D;

@@ -17,12 +17,12 @@ use prost::Message;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
+pub use self::status::status;
 pub(crate) use self::stream_lease::Loan;
-pub use self::{
+pub(crate) use self::{
     codec::Codec,
     refusal::name_refusal,
     request::{Arrival, RequestDecoder},
-    status::status,
 };
 use self::{
     stream::{Begin, ResponseStream, guarded, respond},
@@ -44,11 +44,11 @@ use crate::{
 
 /// The time at which a call's connection is cut; a request extension.
 #[derive(Debug, Clone, Copy)]
-pub struct CutAt(pub Instant);
+pub(crate) struct CutAt(pub Instant);
 
 /// The worker's gRPC service.
 #[derive(Debug, Clone)]
-pub struct Service {
+pub(crate) struct Service {
     executor: Arc<Executor>,
 }
 
@@ -66,7 +66,7 @@ type SessionStart<M> = fn(
 
 impl Service {
     /// Returns the service of an executor.
-    pub fn new(executor: Arc<Executor>) -> Service {
+    pub(crate) fn new(executor: Arc<Executor>) -> Service {
         Service { executor }
     }
 

@@ -16,7 +16,10 @@ const ACCEPTS: &str = "grpc-accept-encoding";
 ///
 /// The stack reports OUT_OF_RANGE for a message that is too large and INTERNAL for
 /// a malformed one. Both are the caller's fault, not the worker's.
-pub fn name_refusal<B: Default>(response: Response<B>, max_message_bytes: usize) -> Response<B> {
+pub(crate) fn name_refusal<B: Default>(
+    response: Response<B>,
+    max_message_bytes: usize,
+) -> Response<B> {
     let refusal = Status::from_header_map(response.headers());
     // The worker's own statuses always have details.
     let code = refusal.filter(|refusal| refusal.details().is_empty()).map(|refusal| refusal.code());

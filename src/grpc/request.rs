@@ -35,7 +35,7 @@ const MAX_LABELS: usize = 16;
 
 /// The facts about a call besides its message.
 #[derive(Debug)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// The authenticated caller.
     pub caller: Caller,
     /// The call's own deadline, as a duration from its arrival.
@@ -51,20 +51,20 @@ pub struct Arrival {
 impl Arrival {
     /// Returns the time a call may be queued: a little less than its own deadline,
     /// at which the gRPC stack would end it as cancelled.
-    pub fn queued(&self) -> Option<Duration> {
+    pub(crate) fn queued(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.mul_f64(0.9))
     }
 }
 
 /// Converts requests into plain values, and reports every problem in them.
 #[derive(Debug, Default)]
-pub struct RequestDecoder {
+pub(crate) struct RequestDecoder {
     problems: Problems,
 }
 
 impl RequestDecoder {
     /// Converts a request to execute a node.
-    pub fn execute_request(
+    pub(crate) fn execute_request(
         mut self,
         request: ExecuteNodeRequest,
         context: Arc<Context>,
@@ -92,7 +92,7 @@ impl RequestDecoder {
     /// that are too long or hold control characters are left out and refused by
     /// name with all other problems, so that unchecked text never reaches logs,
     /// spans or metrics.
-    pub fn open(given: Option<ExecutionContext>) -> (RequestDecoder, Arc<Context>) {
+    pub(crate) fn open(given: Option<ExecutionContext>) -> (RequestDecoder, Arc<Context>) {
         let given = given.unwrap_or_default();
         let mut problems = Problems::default();
         let mut text = |field: &str, text: String| checked_text(field, text, &mut problems);
@@ -110,12 +110,12 @@ impl RequestDecoder {
 
     /// Returns the limits alone, before the rest of the message is read; their
     /// problems are reported later, with all others.
-    pub fn limits_of(limits: Option<ExecutionLimits>, deadline: Option<Duration>) -> Limits {
+    pub(crate) fn limits_of(limits: Option<ExecutionLimits>, deadline: Option<Duration>) -> Limits {
         RequestDecoder::default().limits(limits.unwrap_or_default(), deadline)
     }
 
     /// Converts a request to resume an execution.
-    pub fn attach_request(
+    pub(crate) fn attach_request(
         mut self,
         request: AttachExecutionRequest,
         context: Arc<Context>,
@@ -135,7 +135,11 @@ impl RequestDecoder {
     }
 
     /// Converts a request to check a node.
-    pub fn check(mut self, request: CheckNodeRequest, arrival: Arrival) -> Result<Check, Error> {
+    pub(crate) fn check(
+        mut self,
+        request: CheckNodeRequest,
+        arrival: Arrival,
+    ) -> Result<Check, Error> {
         let check = Check {
             node_type: request.node_type,
             config: self.config(request.config),

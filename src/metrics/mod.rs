@@ -36,16 +36,18 @@ use opentelemetry_sdk::metrics::{
 };
 use prometheus::{Registry, TextEncoder};
 
-pub use self::{
+pub(crate) use self::{
     attribute::{
         Command, Cooldown, Handshake, Limit, LookupResult, Operation, Role, Signal, Spending,
         Store, Tier,
     },
     execution::{Active, Ended},
-    instrument::{Definition, Kind},
-    table::TABLE,
     upstream::Call,
     worker::MemoryShares,
+};
+pub use self::{
+    instrument::{Definition, Kind},
+    table::TABLE,
 };
 use self::{models::Models, table::Instruments};
 

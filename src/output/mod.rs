@@ -95,7 +95,7 @@ impl OutputFormat {
 
 /// Returns the JSON of an answer: all of it, or the contents of its fenced
 /// block if there is nothing beside it.
-pub fn json_of(answer: &str) -> &str {
+pub(crate) fn json_of(answer: &str) -> &str {
     let inside = || {
         let block = answer.trim().strip_prefix("```")?.strip_suffix("```")?;
         let (language, inside) = block.split_once('\n')?;

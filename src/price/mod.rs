@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::event::Usage;
 
 /// Whole nano-dollars: 1,000,000,000 is one US dollar.
-pub type Nanodollars = i64;
+pub(crate) type Nanodollars = i64;
 
 /// Prices by model, as of a date.
 #[derive(Debug, Clone)]

@@ -23,7 +23,7 @@ use std::{
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-pub use self::file::{QuotaFile, Spend};
+pub(crate) use self::file::{QuotaFile, Spend};
 use self::tenant::{Day, TenantSpend, TenantSpends};
 use crate::{
     error::Error,
@@ -34,7 +34,7 @@ use crate::{
 static SPEND: Script = Script::new("spend", include_str!("spend.lua"));
 
 /// The quotas of the operator's file, reloaded when it changes.
-pub type Limits = Arc<FileWatcher<QuotaFile>>;
+pub(crate) type Limits = Arc<FileWatcher<QuotaFile>>;
 
 /// The quotas and spend of all tenants.
 pub struct Quotas {

@@ -8,7 +8,8 @@ mod log;
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
-pub use self::log::{Gap, Joined, Log, MergedDelta, Reading};
+pub(crate) use self::log::{Gap, Joined, MergedDelta};
+pub use self::log::{Log, Reading};
 use crate::{event::Finish, price::Tier, telemetry::SpanRef};
 
 /// A 256-bit keyed hash that identifies an execution, and so its recording.

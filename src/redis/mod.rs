@@ -17,12 +17,15 @@ mod supervisor;
 mod unavailable;
 mod warning;
 
-pub use ::redis::Value;
+pub(crate) use ::redis::Value;
 
 pub use self::{
-    address::{Address, Credential, Endpoint, RedisConfig, Topology},
+    address::{Address, Credential, RedisConfig},
     connection::Connection,
-    notifications::{Notification, NotificationChannel},
     script::Script,
+};
+pub(crate) use self::{
+    address::{Endpoint, Topology},
+    notifications::{Notification, NotificationChannel},
     unavailable::{Cause, Unavailable},
 };

@@ -17,7 +17,7 @@ use tokio::{
 use super::{Cause, RedisConfig, link, pause::Pause};
 
 /// The payload of a notification; its format belongs to the callers.
-pub type Notification = Bytes;
+pub(crate) type Notification = Bytes;
 
 /// The worker's notification channel. Cheap to clone; clones share one state.
 #[derive(Debug, Clone)]

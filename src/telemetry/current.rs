@@ -10,18 +10,18 @@ tokio::task_local! {
 }
 
 /// Returns the span of the current work, or one that records nothing.
-pub fn current() -> Span {
+pub(crate) fn current() -> Span {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
 
 impl Span {
     /// Runs a future with this span as the current one.
-    pub fn scope<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
+    pub(crate) fn scope<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(self, work)
     }
 
     /// Runs a closure with this span as the current one.
-    pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
         CURRENT.sync_scope(self.clone(), work)
     }
 }

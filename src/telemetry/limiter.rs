@@ -8,7 +8,7 @@ use std::{
 };
 
 /// A separate limit for each kind. There are few kinds.
-pub struct Limiter {
+pub(crate) struct Limiter {
     most: u32,
     window: Duration,
     kinds: Mutex<Vec<(&'static str, Window)>>,
@@ -22,13 +22,13 @@ struct Window {
 
 impl Limiter {
     /// Creates a limiter that lets `most` of each kind through per `window`.
-    pub const fn new(most: u32, window: Duration) -> Limiter {
+    pub(crate) const fn new(most: u32, window: Duration) -> Limiter {
         Limiter { most, window, kinds: Mutex::new(Vec::new()) }
     }
 
     /// Asks to let one more of a kind through. Returns the number suppressed since
     /// the last one, or `None` to suppress this one too.
-    pub fn pass(&self, kind: &'static str) -> Option<u64> {
+    pub(crate) fn pass(&self, kind: &'static str) -> Option<u64> {
         self.pass_at(kind, Instant::now())
     }
 

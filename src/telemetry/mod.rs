@@ -20,7 +20,7 @@ mod export;
 mod gate;
 mod incoming;
 mod limiter;
-pub mod names;
+pub(crate) mod names;
 mod pipeline;
 mod rpc;
 mod sampler;
@@ -38,13 +38,13 @@ use opentelemetry_sdk::{
     trace::{SdkTracer, SdkTracerProvider},
 };
 
-pub use self::{
+pub use self::settings::{Collector, Protocol, Queue};
+pub(crate) use self::{
     current::current,
-    gate::Dropped,
     limiter::Limiter,
     pipeline::Pipeline,
     rpc::{Ended, Observer, traced},
-    settings::{Collector, Identity, Protocol, Queue, Sampling, Settings},
+    settings::{Identity, Sampling, Settings},
     span::{Ids, Kind, Recorder, Span, SpanRef},
 };
 

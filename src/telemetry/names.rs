@@ -7,221 +7,221 @@
 //! `sparkler.`.
 
 /// The release of the conventions that the resource names as its schema.
-pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
+pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
 /// The name of the spans' instrumentation scope.
-pub const SCOPE: &str = "sparkler";
+pub(crate) const SCOPE: &str = "sparkler";
 
 /// Spans. A SERVER span is named after its method, a CLIENT span `{operation}
 /// {model}`.
-pub mod span {
+pub(crate) mod span {
     /// The look-up of an answer.
-    pub const LOOKUP: &str = "cache lookup";
+    pub(crate) const LOOKUP: &str = "cache lookup";
     /// A flight: on its leader's worker from the first attempt to completion,
     /// elsewhere as long as it is relayed.
-    pub const FLIGHT: &str = "flight";
+    pub(crate) const FLIGHT: &str = "flight";
     /// A CLIENT span: the credential check of CheckNode, which spends no tokens.
-    pub const PROBE: &str = "check credential";
+    pub(crate) const PROBE: &str = "check credential";
 }
 
 /// Events on spans; never one per token.
-pub mod event {
+pub(crate) mod event {
     /// An attempt has connected.
-    pub const CONNECTED: &str = "connected";
+    pub(crate) const CONNECTED: &str = "connected";
     /// An attempt has received its first piece of output.
-    pub const FIRST_TOKEN: &str = "first_token";
+    pub(crate) const FIRST_TOKEN: &str = "first_token";
     /// An attempt has failed, and another follows after a delay.
-    pub const RETRY: &str = "retry";
+    pub(crate) const RETRY: &str = "retry";
     /// The output so far is void; the flight starts over.
-    pub const RESTARTED: &str = "restarted";
+    pub(crate) const RESTARTED: &str = "restarted";
 }
 
 /// Attributes of the OpenTelemetry conventions.
-pub mod otel {
+pub(crate) mod otel {
     /// The API's reason; only on spans whose status is an error.
-    pub const ERROR_TYPE: &str = "error.type";
+    pub(crate) const ERROR_TYPE: &str = "error.type";
     /// The host of the request.
-    pub const SERVER_ADDRESS: &str = "server.address";
+    pub(crate) const SERVER_ADDRESS: &str = "server.address";
     /// The port of the request.
-    pub const SERVER_PORT: &str = "server.port";
+    pub(crate) const SERVER_PORT: &str = "server.port";
     /// The caller's address.
-    pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
+    pub(crate) const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
     /// The caller's port.
-    pub const NETWORK_PEER_PORT: &str = "network.peer.port";
+    pub(crate) const NETWORK_PEER_PORT: &str = "network.peer.port";
     /// The provider's HTTP status.
-    pub const HTTP_STATUS: &str = "http.response.status_code";
+    pub(crate) const HTTP_STATUS: &str = "http.response.status_code";
 
     /// `grpc`.
-    pub const RPC_SYSTEM: &str = "rpc.system.name";
+    pub(crate) const RPC_SYSTEM: &str = "rpc.system.name";
     /// The method, as `package.Service/Method`.
-    pub const RPC_METHOD: &str = "rpc.method";
+    pub(crate) const RPC_METHOD: &str = "rpc.method";
     /// The requested method, if it does not exist.
-    pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
+    pub(crate) const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
     /// The name of the gRPC status.
-    pub const RPC_STATUS: &str = "rpc.response.status_code";
+    pub(crate) const RPC_STATUS: &str = "rpc.response.status_code";
     /// The value for anything outside the known set.
-    pub const OTHER: &str = "_OTHER";
+    pub(crate) const OTHER: &str = "_OTHER";
 
     /// `chat` or `text_completion`.
-    pub const OPERATION: &str = "gen_ai.operation.name";
+    pub(crate) const OPERATION: &str = "gen_ai.operation.name";
     /// The provider of the model.
-    pub const PROVIDER: &str = "gen_ai.provider.name";
+    pub(crate) const PROVIDER: &str = "gen_ai.provider.name";
     /// `input` or `output`; only on metrics.
-    pub const TOKEN_TYPE: &str = "gen_ai.token.type";
+    pub(crate) const TOKEN_TYPE: &str = "gen_ai.token.type";
     /// The requested model.
-    pub const REQUEST_MODEL: &str = "gen_ai.request.model";
+    pub(crate) const REQUEST_MODEL: &str = "gen_ai.request.model";
     /// True if a stream was requested.
-    pub const REQUEST_STREAM: &str = "gen_ai.request.stream";
+    pub(crate) const REQUEST_STREAM: &str = "gen_ai.request.stream";
     /// The number of requested choices, if not one.
-    pub const REQUEST_CHOICES: &str = "gen_ai.request.choice.count";
+    pub(crate) const REQUEST_CHOICES: &str = "gen_ai.request.choice.count";
     /// The limit of the answer, in tokens.
-    pub const REQUEST_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
+    pub(crate) const REQUEST_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
     /// The temperature.
-    pub const REQUEST_TEMPERATURE: &str = "gen_ai.request.temperature";
+    pub(crate) const REQUEST_TEMPERATURE: &str = "gen_ai.request.temperature";
     /// The nucleus sampling threshold.
-    pub const REQUEST_TOP_P: &str = "gen_ai.request.top_p";
+    pub(crate) const REQUEST_TOP_P: &str = "gen_ai.request.top_p";
     /// The number of candidate tokens.
-    pub const REQUEST_TOP_K: &str = "gen_ai.request.top_k";
+    pub(crate) const REQUEST_TOP_K: &str = "gen_ai.request.top_k";
     /// The frequency penalty.
-    pub const REQUEST_FREQUENCY_PENALTY: &str = "gen_ai.request.frequency_penalty";
+    pub(crate) const REQUEST_FREQUENCY_PENALTY: &str = "gen_ai.request.frequency_penalty";
     /// The presence penalty.
-    pub const REQUEST_PRESENCE_PENALTY: &str = "gen_ai.request.presence_penalty";
+    pub(crate) const REQUEST_PRESENCE_PENALTY: &str = "gen_ai.request.presence_penalty";
     /// The sequences that end the answer.
-    pub const REQUEST_STOP: &str = "gen_ai.request.stop_sequences";
+    pub(crate) const REQUEST_STOP: &str = "gen_ai.request.stop_sequences";
     /// The seed.
-    pub const REQUEST_SEED: &str = "gen_ai.request.seed";
+    pub(crate) const REQUEST_SEED: &str = "gen_ai.request.seed";
     /// The level of reasoning.
-    pub const REQUEST_REASONING: &str = "gen_ai.request.reasoning.level";
+    pub(crate) const REQUEST_REASONING: &str = "gen_ai.request.reasoning.level";
     /// `text` or `json`, where the request sets a format.
-    pub const OUTPUT_TYPE: &str = "gen_ai.output.type";
+    pub(crate) const OUTPUT_TYPE: &str = "gen_ai.output.type";
     /// The conversation, where the caller names one.
-    pub const CONVERSATION: &str = "gen_ai.conversation.id";
+    pub(crate) const CONVERSATION: &str = "gen_ai.conversation.id";
     /// The provider's id of the answer.
-    pub const RESPONSE_ID: &str = "gen_ai.response.id";
+    pub(crate) const RESPONSE_ID: &str = "gen_ai.response.id";
     /// The model that answered.
-    pub const RESPONSE_MODEL: &str = "gen_ai.response.model";
+    pub(crate) const RESPONSE_MODEL: &str = "gen_ai.response.model";
     /// The reason that each choice ended; `error` where the stream broke first.
-    pub const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
+    pub(crate) const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
     /// Seconds from the request to the first piece of output.
-    pub const TIME_TO_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
+    pub(crate) const TIME_TO_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
     /// Tokens of the prompt, cached ones included.
-    pub const INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
+    pub(crate) const INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
     /// Tokens of the answer, reasoning included.
-    pub const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
+    pub(crate) const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
     /// Tokens of the prompt that came from the provider's own prompt cache.
-    pub const CACHED_TOKENS: &str = "gen_ai.usage.cache_read.input_tokens";
+    pub(crate) const CACHED_TOKENS: &str = "gen_ai.usage.cache_read.input_tokens";
     /// Tokens of the answer spent on reasoning.
-    pub const REASONING_TOKENS: &str = "gen_ai.usage.reasoning.output_tokens";
+    pub(crate) const REASONING_TOKENS: &str = "gen_ai.usage.reasoning.output_tokens";
     /// The conversation as it was sent; only where the operator opted in.
-    pub const INPUT_MESSAGES: &str = "gen_ai.input.messages";
+    pub(crate) const INPUT_MESSAGES: &str = "gen_ai.input.messages";
     /// The answer; only where the operator opted in.
-    pub const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
+    pub(crate) const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
 
     /// The name of the exporting service.
-    pub const SERVICE_NAME: &str = "service.name";
+    pub(crate) const SERVICE_NAME: &str = "service.name";
     /// The version of the service.
-    pub const SERVICE_VERSION: &str = "service.version";
+    pub(crate) const SERVICE_VERSION: &str = "service.version";
     /// The worker, by its configured name.
-    pub const SERVICE_INSTANCE: &str = "service.instance.id";
+    pub(crate) const SERVICE_INSTANCE: &str = "service.instance.id";
 }
 
 /// Sparkler's own attributes.
-pub mod sparkler {
+pub(crate) mod sparkler {
     /// The node's type; on metrics `_OTHER` for an unknown one, and `_ATTACHED` for
     /// a call that attached to an execution.
-    pub const NODE_TYPE: &str = "sparkler.node.type";
+    pub(crate) const NODE_TYPE: &str = "sparkler.node.type";
     /// The model of an execution. (The conventions' own attribute is set only on
     /// the provider request: backends show any span that carries it as one.)
-    pub const MODEL: &str = "sparkler.model";
+    pub(crate) const MODEL: &str = "sparkler.model";
     /// The flow's definition.
-    pub const FLOW: &str = "sparkler.flow.id";
+    pub(crate) const FLOW: &str = "sparkler.flow.id";
     /// The flow's run.
-    pub const RUN: &str = "sparkler.run.id";
+    pub(crate) const RUN: &str = "sparkler.run.id";
     /// The node within the flow.
-    pub const NODE: &str = "sparkler.node.id";
+    pub(crate) const NODE: &str = "sparkler.node.id";
     /// The tenant.
-    pub const TENANT: &str = "sparkler.tenant";
+    pub(crate) const TENANT: &str = "sparkler.tenant";
     /// The number of the orchestrator's attempt.
-    pub const ORCHESTRATOR_ATTEMPT: &str = "sparkler.run.attempt";
+    pub(crate) const ORCHESTRATOR_ATTEMPT: &str = "sparkler.run.attempt";
     /// A label of the caller: the prefix of its key.
-    pub const LABEL_PREFIX: &str = "sparkler.label.";
+    pub(crate) const LABEL_PREFIX: &str = "sparkler.label.";
     /// A baggage entry that the operator allows: the prefix of its key.
-    pub const BAGGAGE_PREFIX: &str = "baggage.";
+    pub(crate) const BAGGAGE_PREFIX: &str = "baggage.";
     /// The reason of a failure, also where a caller's mistake or disconnection does
     /// not make the span an error; on metrics `OK` for a success.
-    pub const REASON: &str = "sparkler.reason";
+    pub(crate) const REASON: &str = "sparkler.reason";
     /// The result of the look-up.
-    pub const CACHE_STATUS: &str = "sparkler.cache.status";
+    pub(crate) const CACHE_STATUS: &str = "sparkler.cache.status";
     /// The result of a single look-up: `hit` or `miss`.
-    pub const CACHE_RESULT: &str = "sparkler.cache.result";
+    pub(crate) const CACHE_RESULT: &str = "sparkler.cache.result";
     /// The beginning of the cache key.
-    pub const CACHE_KEY: &str = "sparkler.cache.key";
+    pub(crate) const CACHE_KEY: &str = "sparkler.cache.key";
     /// The age of a hit, in seconds.
-    pub const CACHE_AGE: &str = "sparkler.cache.age";
+    pub(crate) const CACHE_AGE: &str = "sparkler.cache.age";
     /// `stored`, or the reason that the answer was not stored.
-    pub const CACHE_STORED: &str = "sparkler.cache.stored";
+    pub(crate) const CACHE_STORED: &str = "sparkler.cache.stored";
     /// The flight's id.
-    pub const FLIGHT: &str = "sparkler.flight.id";
+    pub(crate) const FLIGHT: &str = "sparkler.flight.id";
     /// The source of a flight's answer: `local`, `remote` from the worker that
     /// leads it, or `cached` by the fleet.
-    pub const FLIGHT_SOURCE: &str = "sparkler.flight.source";
+    pub(crate) const FLIGHT_SOURCE: &str = "sparkler.flight.source";
     /// `leader` or `follower`.
-    pub const FLIGHT_ROLE: &str = "sparkler.flight.role";
+    pub(crate) const FLIGHT_ROLE: &str = "sparkler.flight.role";
     /// The number of provider requests.
-    pub const ATTEMPTS: &str = "sparkler.attempts";
+    pub(crate) const ATTEMPTS: &str = "sparkler.attempts";
     /// The number of this provider request, from 1.
-    pub const ATTEMPT: &str = "sparkler.attempt";
+    pub(crate) const ATTEMPT: &str = "sparkler.attempt";
     /// The delay before a retry, in seconds.
-    pub const WAIT: &str = "sparkler.wait";
+    pub(crate) const WAIT: &str = "sparkler.wait";
     /// Seconds from the call's arrival to the first output.
-    pub const TIME_TO_FIRST_TOKEN: &str = "sparkler.time_to_first_token";
+    pub(crate) const TIME_TO_FIRST_TOKEN: &str = "sparkler.time_to_first_token";
     /// The cost of this execution, in US dollars.
-    pub const COST_SPENT: &str = "sparkler.cost.spent";
+    pub(crate) const COST_SPENT: &str = "sparkler.cost.spent";
     /// The cost that sharing or the cache saved, in US dollars.
-    pub const COST_SAVED: &str = "sparkler.cost.saved";
+    pub(crate) const COST_SAVED: &str = "sparkler.cost.saved";
     /// The result of checking the credential: `yes`, `no` or `unknown`.
-    pub const CHECK_CREDENTIAL: &str = "sparkler.check.credential";
+    pub(crate) const CHECK_CREDENTIAL: &str = "sparkler.check.credential";
     /// The result of checking the model: `yes`, `no` or `unknown`.
-    pub const CHECK_MODEL: &str = "sparkler.check.model";
+    pub(crate) const CHECK_MODEL: &str = "sparkler.check.model";
     /// The phase of an execution in which it failed.
-    pub const PHASE: &str = "sparkler.phase";
+    pub(crate) const PHASE: &str = "sparkler.phase";
     /// True where the prompt on the span was truncated.
-    pub const INPUT_CUT: &str = "sparkler.content.input_cut";
+    pub(crate) const INPUT_CUT: &str = "sparkler.content.input_cut";
     /// True where the answer on the span was truncated.
-    pub const OUTPUT_CUT: &str = "sparkler.content.output_cut";
+    pub(crate) const OUTPUT_CUT: &str = "sparkler.content.output_cut";
     /// The tier of the cache: `memory`, `redis` or `idempotency`.
-    pub const CACHE_TIER: &str = "sparkler.cache.tier";
+    pub(crate) const CACHE_TIER: &str = "sparkler.cache.tier";
     /// The reason that an answer was not stored, as one word.
-    pub const CACHE_NOT_STORED: &str = "sparkler.cache.not_stored_reason";
+    pub(crate) const CACHE_NOT_STORED: &str = "sparkler.cache.not_stored_reason";
     /// `input`, `output`, `cached` (of input) or `reasoning` (of output).
-    pub const TOKEN_TYPE: &str = "sparkler.token.type";
+    pub(crate) const TOKEN_TYPE: &str = "sparkler.token.type";
     /// True for paid tokens, false for those that sharing or the cache saved.
-    pub const TOKEN_PAID: &str = "sparkler.token.paid";
+    pub(crate) const TOKEN_PAID: &str = "sparkler.token.paid";
     /// `spent` or `saved`.
-    pub const COST_KIND: &str = "sparkler.cost.kind";
+    pub(crate) const COST_KIND: &str = "sparkler.cost.kind";
     /// The limit that was reached.
-    pub const ADMISSION_LIMIT: &str = "sparkler.admission.limit.kind";
+    pub(crate) const ADMISSION_LIMIT: &str = "sparkler.admission.limit.kind";
     /// The reason that a socket did not become a connection of a caller.
-    pub const HANDSHAKE_CAUSE: &str = "sparkler.handshake.cause";
+    pub(crate) const HANDSHAKE_CAUSE: &str = "sparkler.handshake.cause";
     /// The reason for a cooldown towards the provider.
-    pub const COOLDOWN_KIND: &str = "sparkler.cooldown.kind";
+    pub(crate) const COOLDOWN_KIND: &str = "sparkler.cooldown.kind";
     /// The purpose of a Redis command.
-    pub const REDIS_OPERATION: &str = "sparkler.redis.operation";
+    pub(crate) const REDIS_OPERATION: &str = "sparkler.redis.operation";
     /// The reason that Redis refuses: `unauthorized`, `forbidden` (a permission is
     /// missing), `read_only` or `full`.
-    pub const REDIS_CAUSE: &str = "sparkler.redis.cause";
+    pub(crate) const REDIS_CAUSE: &str = "sparkler.redis.cause";
     /// The outcome of a Redis command.
-    pub const REDIS_RESULT: &str = "sparkler.redis.result";
+    pub(crate) const REDIS_RESULT: &str = "sparkler.redis.result";
     /// `traces`, `metrics` or `logs`.
-    pub const SIGNAL: &str = "sparkler.telemetry.signal";
+    pub(crate) const SIGNAL: &str = "sparkler.telemetry.signal";
     /// The purpose of memory: `cache`, `retention` (finished executions that can be
     /// attached to) or `executions`.
-    pub const MEMORY_PURPOSE: &str = "sparkler.memory.purpose";
+    pub(crate) const MEMORY_PURPOSE: &str = "sparkler.memory.purpose";
     /// The worker's release.
-    pub const BUILD_VERSION: &str = "version";
+    pub(crate) const BUILD_VERSION: &str = "version";
     /// The operating system of the build.
-    pub const BUILD_OS: &str = "os";
+    pub(crate) const BUILD_OS: &str = "os";
     /// The architecture of the build.
-    pub const BUILD_ARCHITECTURE: &str = "architecture";
+    pub(crate) const BUILD_ARCHITECTURE: &str = "architecture";
     /// The relation of a linked span: it produced the answer.
-    pub const LINK: &str = "sparkler.link";
+    pub(crate) const LINK: &str = "sparkler.link";
 }

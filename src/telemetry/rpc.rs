@@ -39,7 +39,7 @@ const QUIET: [&str; 2] = ["/grpc.health.", "/grpc.reflection."];
 
 /// Observes calls and their ends.
 #[derive(Clone)]
-pub struct Observer {
+pub(crate) struct Observer {
     telemetry: Telemetry,
     /// Returns the caller's address from what its connection left with the request.
     caller_of: fn(&Extensions) -> Option<SocketAddr>,
@@ -48,7 +48,7 @@ pub struct Observer {
 
 /// A call that has ended.
 #[derive(Debug, Clone, Copy)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// The method's full name, or `_OTHER`.
     pub method: &'static str,
     /// The name of the gRPC status; CANCELLED if the caller disconnected.
@@ -64,7 +64,7 @@ pub struct Ended {
 impl Observer {
     /// Creates an observer that begins spans with `telemetry` and passes the end of
     /// every call to `recorded`, even if its span is not recorded.
-    pub fn new(
+    pub(crate) fn new(
         telemetry: Telemetry,
         caller_of: fn(&Extensions) -> Option<SocketAddr>,
         recorded: impl Fn(Ended) + Send + Sync + 'static,
@@ -80,7 +80,11 @@ impl fmt::Debug for Observer {
 }
 
 /// Runs the handler of a call inside its span.
-pub async fn traced(State(observer): State<Observer>, request: Request, next: Next) -> Response {
+pub(crate) async fn traced(
+    State(observer): State<Observer>,
+    request: Request,
+    next: Next,
+) -> Response {
     let path = request.uri().path();
     if QUIET.iter().any(|quiet| path.starts_with(quiet)) {
         return next.run(request).await;

@@ -32,7 +32,7 @@ pub struct SpanRef {
 
 /// A span's ids for log lines, present even if the span is not recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ids {
+pub(crate) struct Ids {
     /// Shown as 32 hexadecimal digits.
     pub trace: TraceId,
     /// Shown as 16 hexadecimal digits.
@@ -52,7 +52,7 @@ pub enum Kind {
 
 /// An open span. Clones share it. It ends explicitly, or with its last clone.
 #[derive(Clone, Default)]
-pub struct Span {
+pub(crate) struct Span {
     ids: Option<Ids>,
     /// Present for a server span and for every recorded span.
     noted: Option<Arc<Noted>>,
@@ -74,11 +74,6 @@ struct Recorded {
 }
 
 impl Span {
-    /// Returns a span that records nothing.
-    pub fn none() -> Span {
-        Span::default()
-    }
-
     pub(super) fn begin(
         tracer: &Arc<SdkTracer>,
         kind: Kind,
@@ -109,7 +104,7 @@ impl Span {
     }
 
     /// Begins a child span.
-    pub fn child(&self, kind: Kind, name: impl Into<Cow<'static, str>>) -> Span {
+    pub(crate) fn child(&self, kind: Kind, name: impl Into<Cow<'static, str>>) -> Span {
         match self.recorded() {
             Some(recorded) => {
                 Span::begin(&recorded.tracer, kind, name, Some(recorded.context.clone()))
@@ -125,17 +120,17 @@ impl Span {
     }
 
     /// Returns true if the span is recorded.
-    pub fn is_recorded(&self) -> bool {
+    pub(crate) fn is_recorded(&self) -> bool {
         self.recorded().is_some()
     }
 
     /// Returns the span's ids, if it has any.
-    pub fn ids(&self) -> Option<Ids> {
+    pub(crate) fn ids(&self) -> Option<Ids> {
         self.ids
     }
 
     /// Returns a reference for links, if the span is recorded.
-    pub fn name(&self) -> Option<SpanRef> {
+    pub(crate) fn name(&self) -> Option<SpanRef> {
         let context = &self.recorded()?.context;
         Some(SpanRef {
             trace_id: context.trace_id().to_bytes(),
@@ -146,28 +141,28 @@ impl Span {
     /// Adds attributes; `describe` runs only if the span is recorded.
     ///
     /// The span is locked meanwhile: `describe` must not use it.
-    pub fn record(&self, describe: impl FnOnce(&mut Recorder<'_>)) {
+    pub(crate) fn record(&self, describe: impl FnOnce(&mut Recorder<'_>)) {
         if let Some(recorded) = self.recorded() {
             describe(&mut Recorder(Onto::Span(&mut recorded.span())));
         }
     }
 
     /// Adds an event at the current time.
-    pub fn event(&self, name: &'static str, describe: impl FnOnce(&mut Recorder<'_>)) {
+    pub(crate) fn event(&self, name: &'static str, describe: impl FnOnce(&mut Recorder<'_>)) {
         if let Some(recorded) = self.recorded() {
             recorded.span().add_event(name, described(describe));
         }
     }
 
     /// Adds a link to another span, of this or another trace.
-    pub fn link(&self, to: SpanRef, describe: impl FnOnce(&mut Recorder<'_>)) {
+    pub(crate) fn link(&self, to: SpanRef, describe: impl FnOnce(&mut Recorder<'_>)) {
         if let Some(recorded) = self.recorded() {
             recorded.span().add_link(to.context(), described(describe));
         }
     }
 
     /// Notes the reason of a failure; a reason noted earlier is kept.
-    pub fn reason(&self, reason: &'static str) {
+    pub(crate) fn reason(&self, reason: &'static str) {
         if let Some(noted) = &self.noted {
             let _ = noted.reason.set(reason);
         }
@@ -179,7 +174,7 @@ impl Span {
     }
 
     /// Declares that the handler records the outcome of the call itself.
-    pub fn set_recorded(&self) {
+    pub(crate) fn set_recorded(&self) {
         if let Some(noted) = &self.noted {
             noted.set_recorded.store(true, Ordering::Relaxed);
         }
@@ -191,14 +186,14 @@ impl Span {
     }
 
     /// Ends the span as failed.
-    pub fn fail(&self, reason: &'static str) {
+    pub(crate) fn fail(&self, reason: &'static str) {
         self.reason(reason);
         self.end_with(true);
     }
 
     /// Ends the span, successfully unless a reason was noted. Anything recorded
     /// later is lost.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.end_with(self.noted_reason().is_some());
     }
 
@@ -245,7 +240,7 @@ impl SpanRef {
 
 /// Collects attributes.
 #[derive(Debug)]
-pub struct Recorder<'a>(Onto<'a>);
+pub(crate) struct Recorder<'a>(Onto<'a>);
 
 /// The target of attributes.
 #[derive(Debug)]
@@ -263,7 +258,7 @@ pub(super) fn described(describe: impl FnOnce(&mut Recorder<'_>)) -> Vec<KeyValu
 
 impl Recorder<'_> {
     /// Sets an attribute. Set each key once per span.
-    pub fn set(&mut self, key: impl Into<opentelemetry::Key>, value: impl Into<Value>) {
+    pub(crate) fn set(&mut self, key: impl Into<opentelemetry::Key>, value: impl Into<Value>) {
         let attribute = KeyValue::new(key, value);
         match &mut self.0 {
             Onto::Span(span) => span.set_attribute(attribute),
@@ -272,26 +267,26 @@ impl Recorder<'_> {
     }
 
     /// Sets an attribute if it has a value.
-    pub fn set_some(&mut self, key: &'static str, value: Option<impl Into<Value>>) {
+    pub(crate) fn set_some(&mut self, key: &'static str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             self.set(key, value);
         }
     }
 
     /// Sets a text, unless it is empty.
-    pub fn set_text(&mut self, key: &'static str, text: &str) {
+    pub(crate) fn set_text(&mut self, key: &'static str, text: &str) {
         if !text.is_empty() {
             self.set(key, text.to_owned());
         }
     }
 
     /// Sets a count, if it is known.
-    pub fn set_count(&mut self, key: &'static str, count: Option<u64>) {
+    pub(crate) fn set_count(&mut self, key: &'static str, count: Option<u64>) {
         self.set_some(key, count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)));
     }
 
     /// Sets a list of words.
-    pub fn set_words(
+    pub(crate) fn set_words(
         &mut self,
         key: &'static str,
         words: impl IntoIterator<Item = impl Into<StringValue>>,

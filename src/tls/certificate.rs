@@ -14,7 +14,7 @@ use x509_parser::{
 ///
 /// Either kind can hold arbitrary text. A name that is not of its kind is left out,
 /// so that a DNS name cannot pass for a URI, nor a URI for a DNS name.
-pub fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
+pub(crate) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
         return Vec::new();
     };

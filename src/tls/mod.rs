@@ -15,7 +15,7 @@ use rustls::{
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
-pub use self::certificate::names;
+pub(crate) use self::certificate::names;
 use self::certificate::{Validity, now};
 use crate::{
     file_watcher::{Contents, FileWatcher},

@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderValue};
 use super::{
     super::{
         Conclusion::{No, Unknown, Yes},
-        Verdicts, head,
+        head,
+        probe::Verdicts,
     },
     key,
     provider::{Provider, Script, Step},

@@ -15,7 +15,7 @@ use std::mem;
 
 use serde_json::Value;
 
-pub use self::slice::Gap;
+pub(crate) use self::slice::Gap;
 use crate::event::{Delta, Piece, ToolCallFragment};
 
 /// An append-only list of events, numbered from 1.

@@ -109,7 +109,7 @@ const sha256 = (text) => createHash("sha256").update(text).digest("hex");
 const AHEAD = ["MODEL_RETIRED"];
 
 test("the reasons are those of the worker", () => {
-  const table = readFileSync(new URL("../../../../tests/snapshots/failures__the_table_of_failures.snap", import.meta.url), "utf8");
+  const table = readFileSync(new URL("../../../../tests/it/snapshots/it__failures__the_table_of_failures.snap", import.meta.url), "utf8");
   const given = [...table.matchAll(/^([A-Z]+(?:_[A-Z]+)+) +[A-Z][a-z]/gm)].map(([, reason]) => reason);
   assert.ok(given.length > 20, table);
   assert.deepEqual([...WORKER_REASONS].sort(), [...new Set([...given, ...AHEAD])].sort());

@@ -1,0 +1,80 @@
+//! Metrics that alerts and panels ask for exist, under the name that Prometheus
+//! sees, with the labels they are told apart by; and every alert can be looked up.
+
+use std::collections::BTreeSet;
+
+use sparkler::internals::{Kind, TABLE};
+
+use super::read;
+
+const ALERTS: &str = "deploy/helm/sparkler/files/alerts.yaml";
+const DASHBOARD: &str = "deploy/helm/sparkler/files/dashboard.json";
+
+/// The words of these that begin like a name of ours, or of a convention.
+fn asked(text: &str) -> BTreeSet<&str> {
+    text.split(|character: char| !character.is_ascii_alphanumeric() && character != '_')
+        .filter(|word| {
+            ["sparkler_", "gen_ai_", "rpc_", "process_"].iter().any(|begin| word.starts_with(begin))
+        })
+        .collect()
+}
+
+/// Every series and every label that the worker's page may have.
+fn measured() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for row in TABLE {
+        let name = row.page_name();
+        match row.kind {
+            Kind::Histogram => {
+                names.extend(["_bucket", "_count", "_sum"].map(|part| format!("{name}{part}")));
+            }
+            Kind::Counter | Kind::UpDownCounter | Kind::Gauge => {
+                names.insert(name);
+            }
+        }
+        names.extend(row.attributes.iter().map(|attribute| attribute.replace('.', "_")));
+    }
+    names
+}
+
+#[test]
+fn alerts_and_the_dashboard_ask_for_what_is_measured() {
+    let measured = measured();
+    for path in [ALERTS, DASHBOARD] {
+        let text = read(path);
+        let asked = asked(&text);
+        assert!(asked.len() > 10, "{path}: {asked:?}");
+        // The dashboard's own tag, and the chart's labels, are no metrics.
+        let unknown: Vec<&str> =
+            asked.into_iter().filter(|name| !measured.contains(*name)).collect();
+        assert!(unknown.is_empty(), "{path} asks for {unknown:?}, which no worker measures");
+    }
+}
+
+#[test]
+fn alerts_count_reasons_that_there_are() {
+    let alerts = read(ALERTS);
+    let conditions = alerts.split("sparkler_reason=").skip(1);
+    let reasons: BTreeSet<&str> = conditions
+        .filter_map(|condition| condition.split('"').nth(1))
+        .flat_map(|reasons| reasons.split('|'))
+        .collect();
+    let table = read("tests/it/snapshots/it__failures__the_table_of_failures.snap");
+    let known: BTreeSet<&str> =
+        table.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(reasons.len() > 5, "{reasons:?}");
+    assert!(reasons.is_subset(&known), "{:?} are no reasons", &reasons - &known);
+}
+
+#[test]
+fn every_alert_has_its_runbook_and_every_runbook_its_alert() {
+    let alerts = read(ALERTS);
+    let alerts: BTreeSet<&str> =
+        alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let operations = read("docs/operations.md");
+    let (_, runbooks) = operations.split_once("\n## Alerts\n").expect("a section of alerts");
+    let (runbooks, _) = runbooks.split_once("\n## ").unwrap_or((runbooks, ""));
+    let headings: BTreeSet<&str> =
+        runbooks.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    assert_eq!(headings, alerts);
+}

@@ -1,0 +1,198 @@
+//! Redis stands still, is killed, emptied or evicts, while flights run whose
+//! callers allow no restart: nobody notices but by a delay, and nothing is paid
+//! twice, since the leaders live.
+//!
+//! `SPARKLER_LONG=1` asks for longer stalls, and for the time limit that workers
+//! have unless told otherwise.
+
+use std::{env, time::Duration};
+
+use fireworks_simulator::{Options, Pace};
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::members::Fleet;
+use crate::support::{Call, ask};
+
+/// What workers have unless told otherwise.
+const LEASE: Duration = Duration::from_secs(5);
+const FIRST_TOKEN: Duration = Duration::from_millis(1000);
+/// From the first call to the last token.
+const LASTS: Duration = Duration::from_millis(2000);
+/// What a caller waits for its end after the trouble.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    Frozen(Duration),
+    /// And started again, empty, after so long.
+    Killed(Duration),
+    Emptied,
+    Evicted,
+}
+
+/// When it begins, counted from the first call.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    Start,
+    Middle,
+    Completion,
+}
+
+fn is_long() -> bool {
+    env::var_os("SPARKLER_LONG").is_some_and(|long| long == "1")
+}
+
+fn troubles() -> Vec<Trouble> {
+    let millis = Duration::from_millis;
+    let mut troubles = vec![
+        Trouble::Frozen(millis(1000)),
+        Trouble::Killed(millis(300)),
+        Trouble::Emptied,
+        Trouble::Evicted,
+    ];
+    if is_long() {
+        troubles.extend([500, 5000, 30_000].map(|stall| Trouble::Frozen(millis(stall))));
+        troubles.push(Trouble::Killed(millis(8000)));
+    }
+    troubles
+}
+
+async fn fleet() -> Fleet {
+    let options = Options {
+        pace: Pace { first_token: FIRST_TOKEN, tokens_per_second: 100.0 },
+        answer_tokens: 100,
+        delta_tokens: 1,
+        ..Options::default()
+    };
+    let limit = Duration::from_millis(if is_long() { 40 } else { 250 });
+    Fleet::with(2, options, |config| {
+        let fleet = config.fleet.as_mut().expect("a fleet");
+        (fleet.lease, fleet.redis.timeout) = (LEASE, limit);
+    })
+    .await
+}
+
+async fn befall(fleet: &mut Fleet, trouble: Trouble) {
+    match trouble {
+        Trouble::Frozen(stall) => {
+            fleet.redis.signal("-STOP");
+            sleep(stall).await;
+            fleet.redis.signal("-CONT");
+        }
+        Trouble::Killed(gone) => {
+            fleet.redis.stop();
+            sleep(gone).await;
+            fleet.redis.start_again().await;
+        }
+        Trouble::Emptied => drop(fleet.redis.command(&["FLUSHALL"])),
+        Trouble::Evicted => {
+            for key in fleet.redis.command(&["KEYS", "sparkler:1:*:events"]).lines() {
+                fleet.redis.command(&["DEL", key]);
+            }
+        }
+    }
+}
+
+/// Both workers are asked for each, and the second follows.
+async fn asked(fleet: &Fleet, round: &str) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for worker in 0..2 {
+        let caller = fleet.caller(worker).await;
+        let begin = (0..EXECUTIONS).map(|number| {
+            let caller = caller.clone();
+            let asked = ask(&format!("{round}, execution {number}")).cached();
+            async move {
+                let mut call = caller.execute(asked).await.expect("it runs");
+                call.started().await;
+                call
+            }
+        });
+        calls.extend(join_all(begin).await);
+    }
+    calls
+}
+
+const EXECUTIONS: u64 = 6;
+
+async fn nobody_notices(moment: Moment) {
+    let mut fleet = fleet().await;
+    for (round, trouble) in (1..).zip(troubles()) {
+        let began = Instant::now();
+        let calls = asked(&fleet, &format!("{moment:?} {trouble:?}")).await;
+        let into = match moment {
+            Moment::Start => FIRST_TOKEN / 2,
+            Moment::Middle => (FIRST_TOKEN + LASTS) / 2,
+            Moment::Completion => LASTS - Duration::from_millis(100),
+        };
+        sleep_until(began + into).await;
+        // They are read to their ends meanwhile.
+        let ends = calls.into_iter().map(|call| async {
+            let received = timeout(DEADLINE, call.finish()).await.expect("an end");
+            (received, began.elapsed())
+        });
+        let (ends, ()) = tokio::join!(join_all(ends), befall(&mut fleet, trouble));
+        let slowest = ends.iter().map(|(_, took)| *took).max().unwrap_or_default();
+        let failed = ends.iter().filter(|(received, _)| received.end.is_err()).count();
+        let calls = fleet.upstream_calls();
+        eprintln!(
+            "{trouble:?} at the {moment:?}: {failed} of {} callers failed, the last ended {:.0?} \
+             after an undisturbed one, {calls} calls of the provider for {} executions",
+            ends.len(),
+            slowest.saturating_sub(LASTS),
+            round * EXECUTIONS,
+        );
+        for (received, _) in ends {
+            let text = received.text.clone();
+            assert!(received.restarts.is_empty(), "{trouble:?}");
+            assert_eq!(received.completed().choices[0].text, text, "{trouble:?}");
+        }
+        assert_eq!(calls, round * EXECUTIONS, "{trouble:?} at the {moment:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_notices_trouble_at_the_start() {
+    nobody_notices(Moment::Start).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_notices_trouble_in_the_middle() {
+    nobody_notices(Moment::Middle).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_notices_trouble_at_the_completion() {
+    nobody_notices(Moment::Completion).await;
+}
+
+/// The end is still there, the text is not: an answer that is not whole is none.
+#[tokio::test]
+async fn an_answer_whose_events_were_evicted_is_not_replayed() {
+    let mut fleet = Fleet::of(1, Options::instant()).await;
+    let asked = || ask("Evicted").idempotency_key("k");
+    let first = fleet.caller(0).await.answer(asked()).await;
+    befall(&mut fleet, Trouble::Evicted).await;
+    let again = fleet.newcomer().await.answer(asked()).await;
+    assert!(!first.choices[0].text.is_empty());
+    assert_eq!(again.choices[0].text, first.choices[0].text);
+    assert_eq!(fleet.upstream_calls(), 2);
+}
+
+/// A follower that goes leaves the idempotency key to the leader.
+#[tokio::test]
+async fn a_cancelled_follower_leaves_the_key_to_its_leader() {
+    let mut fleet = Fleet::of(2, super::members::unhurried()).await;
+    let asked = || ask("Cancelled").idempotency_key("k");
+    let mut led = fleet.caller(0).await.execute(asked()).await.expect("it runs");
+    led.first_text().await;
+    let mut followed = fleet.caller(1).await.execute(asked()).await.expect("it runs");
+    followed.first_text().await;
+    drop(followed);
+    let first = led.finish().await.completed();
+    // What the follower may do, it has done by now.
+    sleep(Duration::from_millis(300)).await;
+    let again = fleet.newcomer().await.answer(asked()).await;
+    assert_eq!(again.choices, first.choices);
+    assert_eq!(fleet.upstream_calls(), 1);
+}

@@ -1,0 +1,223 @@
+//! Many slow streams on one worker: none is lost, and each takes little memory.
+//!
+//! Worker and provider are processes of their own, so that the worker's memory
+//! is its own. `SPARKLER_LONG=1` asks for five thousand streams at once, which
+//! takes about a minute; without it there are a few hundred.
+
+#![expect(clippy::print_stderr, reason = "the figures are what it is run for")]
+
+use std::{env, fs, process::Stdio, time::Duration};
+
+use fireworks_simulator::Report;
+use futures_util::future::join_all;
+use sparkler::proto::{
+    Completed, ExecuteNodeRequest, execute_node_response::Event,
+    worker_service_client::WorkerServiceClient,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    time::{Instant, timeout},
+};
+use tonic::transport::Channel;
+
+use crate::support::{ask, spawn};
+
+/// A model that does not think aloud.
+const PLAIN: &str = "accounts/simulator/models/plain";
+const STREAMS_PER_CONNECTION: usize = 500;
+/// A stream that costs more than this is a change to think about.
+const MOST_KIB_PER_STREAM: u64 = 128;
+
+/// How much load, and how slow.
+struct Load {
+    streams: usize,
+    first_token: &'static str,
+    tokens_per_second: &'static str,
+    limit: Duration,
+}
+
+impl Load {
+    fn asked_for() -> Load {
+        if env::var_os("SPARKLER_LONG").is_some_and(|long| long == "1") {
+            Load {
+                streams: 5000,
+                first_token: "2s",
+                tokens_per_second: "0.7",
+                limit: Duration::from_secs(240),
+            }
+        } else {
+            Load {
+                streams: 300,
+                first_token: "1s",
+                tokens_per_second: "10",
+                limit: Duration::from_secs(60),
+            }
+        }
+    }
+}
+
+/// A process of the program, ended with the value.
+struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts it, and returns the first piece of a line on stdout or stderr
+    /// that `find` finds.
+    async fn start(arguments: &[&str], find: impl Fn(&str) -> Option<String>) -> (Process, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sparkler"));
+        command.args(arguments).env_clear().kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let stdout = child.stdout.take().expect("it is piped");
+        let stderr = child.stderr.take().expect("it is piped");
+        let found = tokio::select! {
+            found = line(stdout, &find) => found,
+            found = line(stderr, &find) => found,
+        };
+        (Process { child }, found)
+    }
+
+    /// Resident memory in KiB.
+    fn resident_kib(&self) -> u64 {
+        let process = self.child.id().expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = resident.and_then(|line| line.split_whitespace().next());
+        number.expect("a figure").parse().expect("a number")
+    }
+}
+
+/// Reads until `find` finds something; what follows is read and forgotten.
+async fn line(
+    output: impl AsyncRead + Unpin + Send + 'static,
+    find: &impl Fn(&str) -> Option<String>,
+) -> String {
+    let mut lines = BufReader::new(output).lines();
+    while let Some(line) = lines.next_line().await.expect("it says text") {
+        if let Some(found) = find(&line) {
+            spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return found;
+        }
+    }
+    // This one says nothing; the other may.
+    std::future::pending().await
+}
+
+async fn provider(load: &Load) -> (Process, String) {
+    let arguments = [
+        "simulate",
+        "--listen=127.0.0.1:0",
+        "--first-token",
+        load.first_token,
+        "--tokens-per-second",
+        load.tokens_per_second,
+        "--answer-tokens=20",
+        "--delta-tokens=1",
+    ];
+    Process::start(&arguments, |line| {
+        line.trim().strip_prefix("base URL").map(|url| url.trim().to_owned())
+    })
+    .await
+}
+
+async fn worker(base_url: &str) -> (Process, String) {
+    let arguments = [
+        "serve",
+        "--listen=127.0.0.1:0",
+        "--admin-listen=127.0.0.1:0",
+        "--log-format=json",
+        "--fireworks-protocol=http2",
+        "--fireworks-base-url",
+        base_url,
+    ];
+    Process::start(&arguments, |line| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        line["listen"].as_str().map(str::to_owned)
+    })
+    .await
+}
+
+fn request(index: usize) -> ExecuteNodeRequest {
+    ask(&format!("Stream {index}")).model(PLAIN).request()
+}
+
+/// One stream, to its end: the deltas must be the answer.
+async fn listen(
+    mut client: WorkerServiceClient<Channel>,
+    request: ExecuteNodeRequest,
+) -> Completed {
+    let mut stream = client.execute_node(request).await.expect("it runs").into_inner();
+    let mut text = String::new();
+    let mut last = None;
+    while let Some(message) = stream.message().await.expect("no stream is lost") {
+        match message.event.expect("an event") {
+            Event::Delta(delta) => text.push_str(&delta.text),
+            Event::Completed(completed) => last = Some(completed),
+            _ => {}
+        }
+    }
+    let completed = last.expect("it completes");
+    assert_eq!(completed.choices[0].text, text);
+    completed
+}
+
+async fn listen_to_the_stop(client: WorkerServiceClient<Channel>, request: ExecuteNodeRequest) {
+    let completed = listen(client, request).await;
+    assert_eq!(completed.choices[0].finish_reason, "stop");
+}
+
+async fn report(base_url: &str) -> Report {
+    let origin = base_url.strip_suffix("/inference/v1").expect("a base URL");
+    let url = format!("{origin}/simulator/report");
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let response = client.get(url).send().await.expect("it answers");
+    let body = response.bytes().await.expect("a body");
+    serde_json::from_slice(&body).expect("a report")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_slow_streams_at_once_all_end_whole() {
+    let load = Load::asked_for();
+    let (_provider, base_url) = provider(&load).await;
+    let (worker, address) = worker(&base_url).await;
+    let connections = load.streams.div_ceil(STREAMS_PER_CONNECTION);
+    let connecting =
+        (0..connections).map(|_| WorkerServiceClient::connect(format!("http://{address}")));
+    let clients: Vec<_> =
+        join_all(connecting).await.into_iter().map(|client| client.expect("it listens")).collect();
+    // What the first call sets up is not part of what a stream takes.
+    let brief = ask("First").model(PLAIN).set("maxTokens", 1.into()).request();
+    listen(clients[0].clone(), brief).await;
+    let idle = worker.resident_kib();
+
+    let began = Instant::now();
+    let streams: Vec<_> = (0..load.streams)
+        .map(|index| {
+            spawn(listen_to_the_stop(clients[index % clients.len()].clone(), request(index)))
+        })
+        .collect();
+    let peak = async {
+        while report(&base_url).await.in_flight < load.streams as u64 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        (began.elapsed(), worker.resident_kib())
+    };
+    let (open_after, busy) = timeout(load.limit, peak).await.expect("all are under way at once");
+    let ended = timeout(load.limit, join_all(streams)).await.expect("all end in time");
+    let lost = ended.iter().filter(|stream| stream.is_err()).count();
+    assert_eq!(lost, 0, "of {} streams", load.streams);
+
+    let each = busy.saturating_sub(idle) / load.streams as u64;
+    eprintln!(
+        "{} streams over {connections} connections: all under way after {open_after:.1?}, ended \
+         after {:.1?}; worker {idle} KiB idle, {busy} KiB then: {each} KiB a stream; {} KiB after",
+        load.streams,
+        began.elapsed(),
+        worker.resident_kib(),
+    );
+    assert!(each < MOST_KIB_PER_STREAM, "{each} KiB a stream");
+    let report = report(&base_url).await;
+    assert_eq!((report.aborted, report.cut, report.refused), (0, 0, 0));
+}
