@@ -2,8 +2,6 @@
 //! travels with the request as a [`Caller`](crate::callers::Caller); an unknown
 //! caller is refused here.
 
-use std::time::Duration;
-
 use tonic::{Request, Status, metadata::MetadataValue, service::Interceptor};
 
 use super::connection::Peer;
@@ -22,10 +20,6 @@ pub(super) struct Authentication {
     age: Option<ConnectionAge>,
 }
 
-/// Time before the connection is cut at which its streams end by themselves; half
-/// of the grace period if that is shorter.
-const FAREWELL: Duration = Duration::from_secs(1);
-
 impl Authentication {
     pub(super) fn new(callers: Callers, age: Option<ConnectionAge>) -> Authentication {
         Authentication { callers, age }
@@ -33,7 +27,7 @@ impl Authentication {
 
     fn cut_at(&self, peer: &Peer) -> Option<CutAt> {
         let ConnectionAge { limit, grace } = self.age?;
-        peer.since.checked_add(limit + grace - FAREWELL.min(grace / 2)).map(CutAt)
+        peer.since.checked_add(limit.saturating_add(grace)).map(CutAt)
     }
 }
 

@@ -188,7 +188,10 @@ impl Server {
         }
         let going_away = lifecycle.clone();
         let router = grpc(routes, &ingress);
-        let lifetime = ingress.age.and_then(|age| age.limit.checked_add(age.grace));
+        // Calls end at the end of the grace period; then the socket is cut.
+        let lifetime = ingress.age.and_then(|ConnectionAge { limit, grace }| {
+            limit.checked_add(grace)?.checked_add(FAREWELL)
+        });
         let metrics = executor.metrics.clone();
         let terms = Terms { tls: ingress.tls, lifetime, metrics: metrics.clone() };
         let connections = connections(incoming, terms);
