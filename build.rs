@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Messages that hold a secret must not be printable.
         .skip_debug([
             "sparkler.worker.v1.Credential",
+            "sparkler.worker.v1.ListModelsRequest",
             "sparkler.worker.v1.ExecuteNodeRequest",
             "sparkler.worker.v1.AttachExecutionRequest",
             "sparkler.worker.v1.CheckNodeRequest",

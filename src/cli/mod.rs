@@ -1,6 +1,6 @@
 //! The command line: parsing, dispatch, exit codes. One file per command.
 //!
-//! `execute`, `check`, `nodes` and `demo` are ordinary clients: they use a worker
+//! `execute`, `check`, `nodes`, `models` and `demo` are ordinary clients: they use a worker
 //! only through its gRPC API.
 
 mod check;
@@ -13,6 +13,7 @@ mod failure;
 mod json;
 mod log;
 mod messages;
+mod models;
 mod node;
 mod nodes;
 mod serve;
@@ -39,7 +40,7 @@ use typed::Typed;
 
 /// Executes Fireworks.ai nodes for visual-flow orchestrators.
 ///
-/// `sparkler serve` is the worker; `execute`, `check` and `nodes` call one;
+/// `sparkler serve` is the worker; `execute`, `check`, `nodes` and `models` call one;
 /// `simulate` stands in for Fireworks; `demo` shows all of it without a key.
 #[derive(Debug, Parser)]
 #[command(name = "sparkler", version, about, long_about, after_help = EXAMPLES)]
@@ -63,6 +64,9 @@ enum Command {
     /// List the node types of a worker, with their fields.
     #[command(after_help = nodes::EXAMPLES)]
     Nodes(nodes::NodesArgs),
+    /// List the models that a credential can use, with prices and ends.
+    #[command(after_help = models::EXAMPLES)]
+    Models(models::ModelsArgs),
     /// Run a local stand-in for Fireworks, faults included.
     #[cfg(feature = "simulator")]
     #[command(after_help = simulate::EXAMPLES)]
@@ -124,6 +128,7 @@ impl Command {
             Command::Execute(args) => caller()?.block_on(args.run()),
             Command::Check(args) => caller()?.block_on(args.run()),
             Command::Nodes(args) => caller()?.block_on(args.run()),
+            Command::Models(args) => caller()?.block_on(args.run()),
             #[cfg(feature = "simulator")]
             Command::Simulate(args) => runtime(cores())?.block_on(args.run()),
             #[cfg(feature = "simulator")]

@@ -68,6 +68,17 @@ pub struct ServeArgs {
     #[arg(long, env = "SPARKLER_PRICES", value_name = "FILE")]
     pub prices: Option<PathBuf>,
 
+    /// The time for which the provider's records of models are remembered, for
+    /// ListModels and for warnings of models that end; 0s asks every time.
+    #[arg(
+        long,
+        env = "SPARKLER_MODELS_TTL",
+        default_value = "10m",
+        value_parser = duration_or_none,
+        value_name = "DURATION"
+    )]
+    pub models_ttl: Duration,
+
     /// A folder of mounted credentials, one file each, for `secret_name`.
     #[arg(long, env = "SPARKLER_SECRETS_DIR", value_name = "DIR")]
     pub secrets_dir: Option<PathBuf>,

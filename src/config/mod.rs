@@ -76,6 +76,8 @@ pub struct Config {
     pub limits: Option<Limits>,
     /// The time for which rejected keys and models are remembered.
     pub refusals_for: Duration,
+    /// The time for which the provider's records of models are remembered.
+    pub models_for: Duration,
     /// The settings of executions.
     pub execution: Settings,
     /// The fleet that the worker belongs to, if any.
@@ -140,6 +142,7 @@ impl Config {
             admission: AdmissionConfig::default(),
             limits: None,
             refusals_for: Duration::from_secs(5),
+            models_for: Duration::from_secs(600),
             execution: Settings { worker_id: "local".to_owned(), ..Settings::default() },
             fleet: None,
             drain: DrainLimits::default(),
@@ -214,6 +217,7 @@ impl TryFrom<ServeArgs> for Config {
             admission: AdmissionConfig { bytes: shares.executions, ..admission },
             limits: limits.flatten(),
             refusals_for: args.admission.negative_cache_ttl,
+            models_for: args.models_ttl,
             fleet,
             drain: DrainLimits {
                 pre_drain_delay: args.pre_drain_delay,

@@ -1,7 +1,9 @@
 //! CheckNode: validates a node and its credential. Spends no tokens, and never
 //! guesses.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use crate::execution::{
     Executor,
@@ -12,7 +14,7 @@ use crate::execution::{
 use crate::{
     credentials::ApiKey,
     error::{Error, Violation, shorten},
-    fireworks::{Conclusion, Probe, Verdict},
+    fireworks::{Conclusion, ModelRecord, Probe, Verdict},
     telemetry::{
         self, Kind, Span,
         names::{otel, span, sparkler},
@@ -52,6 +54,10 @@ impl Question {
     }
 }
 
+/// The reasons of a model that the provider does not serve.
+const NOT_FOUND: &str = "MODEL_NOT_FOUND";
+const RETIRED: &str = "MODEL_RETIRED";
+
 /// Longest time a check waits for the provider.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -84,6 +90,7 @@ impl Executor {
 
     async fn probe(&self, model: &str, credential: &ApiKey, limit: Duration) -> Findings {
         let span = self.probe_span(model);
+        let began = Instant::now();
         let probe = self.fireworks.probe(model, credential, limit).await;
         log(&probe, &span);
         let Probe { findings, .. } = probe;
@@ -91,7 +98,29 @@ impl Executor {
             let payer = self.cache_secret.fingerprint(credential);
             self.cooldowns.forget(payer.as_bytes(), model);
         }
-        Findings { violations: Vec::new(), credential: findings.credential, model: findings.model }
+        let left = limit.saturating_sub(began.elapsed());
+        let model = self.with_end(findings.model, model, credential, left).await;
+        Findings { violations: Vec::new(), credential: findings.credential, model }
+    }
+
+    /// Adds what the provider's record says about the end of the model. Without an
+    /// answer in time the verdict stays as it is.
+    async fn with_end(
+        &self,
+        verdict: Verdict,
+        model: &str,
+        credential: &ApiKey,
+        limit: Duration,
+    ) -> Verdict {
+        let is_asked = verdict.answer == Conclusion::Yes || verdict.reason == Some(NOT_FOUND);
+        if !is_asked {
+            return verdict;
+        }
+        let record = tokio::time::timeout(limit, self.model_record(model, credential)).await;
+        match record {
+            Ok(Ok(Some(record))) => end_of(&record, verdict),
+            Ok(Ok(None) | Err(_)) | Err(_) => verdict,
+        }
     }
 
     /// Returns the probe's span. It has no GenAI attributes of a model call, since
@@ -104,6 +133,25 @@ impl Executor {
             spans::server(self.fireworks.base_url(), span);
         });
         span
+    }
+}
+
+/// Adds the end of a model to the verdict on it.
+fn end_of(record: &ModelRecord, verdict: Verdict) -> Verdict {
+    let Some(end) = record.end else { return verdict };
+    let successor = record.successor.as_deref();
+    let successor = successor.map_or_else(String::new, |name| format!("; its successor is {name}"));
+    let basis = verdict.basis;
+    match verdict.answer {
+        Conclusion::No if record.ended(SystemTime::now()).is_some() => Verdict {
+            basis: format!("{basis}; by the provider's record it ended on {end}{successor}"),
+            reason: Some(RETIRED),
+            ..verdict
+        },
+        _ => Verdict {
+            basis: format!("{basis}; by the provider's record it ends on {end}{successor}"),
+            ..verdict
+        },
     }
 }
 

@@ -7,6 +7,7 @@
 mod attach;
 mod check;
 mod leader;
+mod models;
 mod observe;
 mod prepare;
 mod queue;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::{
     check::{Findings, Question},
+    models::{Lifetimes, ModelDirectory, ModelPage},
     observe::call::CallRecord,
     queue::{QueueEvent, Queued},
     session::Session,
@@ -81,6 +83,8 @@ pub struct Executor {
     pub quotas: Quotas,
     /// Recent refusals of the provider.
     pub cooldowns: Cooldowns,
+    /// What the provider says about models.
+    pub models: ModelDirectory,
     /// The worker's stage, and the owner of its tasks.
     pub lifecycle: Lifecycle,
     /// Counters and histograms.

@@ -85,6 +85,21 @@ pub struct Check {
     pub deadline: Option<Duration>,
 }
 
+/// One call of ListModels.
+#[derive(Debug)]
+pub struct ListModels {
+    /// The credential whose models are listed.
+    pub credential: Option<CredentialSource>,
+    /// The authenticated caller.
+    pub caller: Caller,
+    /// The caller's time limit, if it sets one.
+    pub deadline: Option<Duration>,
+    /// Maximum models of the page; 0 for the worker's own bound.
+    pub page_size: usize,
+    /// The name after which the page begins; empty for the first page.
+    pub page_token: String,
+}
+
 /// The source of an API key.
 #[derive(Debug, Clone)]
 pub enum CredentialSource {

@@ -19,6 +19,7 @@
 //! | `failure`, `error_body`, `transport` | refusals and broken connections as errors |
 //! | `retry` | deciding whether and when to retry |
 //! | `probe` | checking a credential without spending a token |
+//! | `models` | the models of the provider, and its record of one |
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,6 +35,7 @@ mod error_body;
 mod exchange;
 mod failure;
 mod head;
+mod models;
 mod probe;
 mod reasoning;
 mod retry;
@@ -49,6 +51,7 @@ mod tests;
 
 pub(crate) use self::{
     connections::proxy,
+    models::ModelRecord,
     probe::{Conclusion, Probe, Verdict},
     retry::RetryPolicy,
 };
@@ -222,6 +225,26 @@ impl Client {
         let mut answer = Answer::new(request.choices, request.logprobs);
         let result = Exchange::new(&self.0, attempt).run(request, &mut answer, emit).await;
         result.map_err(|error| Interrupted { error, usage: answer.usage })
+    }
+
+    /// Returns the models that a credential can use, by name.
+    ///
+    /// # Errors
+    /// The provider refuses the credential, or cannot be asked.
+    pub async fn models(&self, credential: &ApiKey) -> Result<Vec<ModelRecord>, Error> {
+        models::list(&self.0, credential).await
+    }
+
+    /// Returns the provider's record of a model, if it keeps one.
+    ///
+    /// # Errors
+    /// The provider refuses the credential, or cannot be asked.
+    pub async fn model(
+        &self,
+        name: &str,
+        credential: &ApiKey,
+    ) -> Result<Option<ModelRecord>, Error> {
+        models::record(&self.0, name, credential).await
     }
 
     /// Determines what a credential can do with a model, without spending a

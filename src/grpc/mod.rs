@@ -3,6 +3,7 @@
 mod codec;
 mod describe;
 pub(crate) mod expansion;
+mod models;
 mod refusal;
 mod request;
 mod response;
@@ -37,8 +38,9 @@ use crate::{
     },
     proto::{
         AttachExecutionRequest, CheckNodeRequest, CheckNodeResponse, ExecuteNodeRequest,
-        ExecuteNodeResponse, ExecutionContext, ListNodeTypesRequest, ListNodeTypesResponse,
-        NodeType, worker_service_server::WorkerService,
+        ExecuteNodeResponse, ExecutionContext, ListModelsRequest, ListModelsResponse,
+        ListNodeTypesRequest, ListNodeTypesResponse, NodeType,
+        worker_service_server::WorkerService,
     },
 };
 
@@ -160,6 +162,25 @@ impl Service {
         }
     }
 
+    /// Returns a slot for a call that is not an execution, after its turn in the queue.
+    async fn slot(&self, arrival: &Arrival, tenant: &str) -> Result<Permit, Error> {
+        match self.executor.admit(&arrival.caller, tenant, arrival.request_bytes)? {
+            Entry::Admitted(permit) => Ok(permit),
+            Entry::Queued(waiting) => {
+                let limits = RequestDecoder::limits_of(None, arrival.queued());
+                self.executor.enqueue(waiting, arrival.arrived, &limits).admitted().await
+            }
+        }
+    }
+
+    /// Awaits a call that is not an execution; a panic is its failure.
+    async fn caught<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_panic| {
+            self.executor.metrics.panicked();
+            Err(Error::PANICKED)
+        })
+    }
+
     fn lend(&self, events: Events, deadline: Instant, error: Error) -> Response<Events> {
         let lease = Lease::new(events, deadline, || refuse(error), &self.executor.lifecycle);
         Response::new(Box::pin(lease))
@@ -260,27 +281,24 @@ impl WorkerService for Service {
         let arrival = arrival(&request).map_err(refuse)?;
         let mut message = request.into_inner();
         let (decoder, context) = RequestDecoder::open(message.context.take());
-        let tenant = &context.tenant;
-        let bytes = arrival.request_bytes;
-        let entry = self.executor.admit(&arrival.caller, tenant, bytes);
-        let _permit = match entry.map_err(refuse)? {
-            Entry::Admitted(permit) => permit,
-            Entry::Queued(waiting) => {
-                let limits = RequestDecoder::limits_of(None, arrival.queued());
-                let mut queued = self.executor.enqueue(waiting, arrival.arrived, &limits);
-                queued.admitted().await.map_err(refuse)?
-            }
-        };
-        let metrics = &self.executor.metrics;
-        let check = guarded(metrics, || decoder.check(message, arrival));
-        let checking = self.executor.check(check.map_err(refuse)?);
-        let checked = AssertUnwindSafe(checking).catch_unwind().await;
-        let findings = checked.unwrap_or_else(|_panic| {
-            metrics.panicked();
-            Err(Error::PANICKED)
-        });
-        let findings = findings.map_err(refuse)?;
-        Ok(Response::new(findings.into()))
+        let _permit = self.slot(&arrival, &context.tenant).await.map_err(refuse)?;
+        let check = guarded(&self.executor.metrics, || decoder.check(message, arrival));
+        let findings = self.caught(self.executor.check(check.map_err(refuse)?)).await;
+        Ok(Response::new(findings.map_err(refuse)?.into()))
+    }
+
+    async fn list_models(
+        &self,
+        request: Request<ListModelsRequest>,
+    ) -> Result<Response<ListModelsResponse>, Status> {
+        let arrival = arrival(&request).map_err(refuse)?;
+        let mut message = request.into_inner();
+        let (decoder, context) = RequestDecoder::open(message.context.take());
+        let _permit = self.slot(&arrival, &context.tenant).await.map_err(refuse)?;
+        let asked = guarded(&self.executor.metrics, || decoder.list_models(message, arrival));
+        let page = self.caught(self.executor.list_models(asked.map_err(refuse)?)).await;
+        let page = page.map_err(refuse)?;
+        Ok(Response::new(models::response(page, &self.executor.prices)))
     }
 }
 

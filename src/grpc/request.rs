@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 use crate::proto::{
     self, AttachExecutionRequest, CachePolicy, Chat, ChatMessage, CheckNodeRequest, ContentPart,
-    Credential, ExecuteNodeRequest, ExecutionContext, ExecutionLimits, OutputOptions, cache_policy,
-    content_part, credential, execute_node_request, execution_limits, output_options,
+    Credential, ExecuteNodeRequest, ExecutionContext, ExecutionLimits, ListModelsRequest,
+    OutputOptions, cache_policy, content_part, credential, execute_node_request, execution_limits,
+    output_options,
 };
 use crate::{
     callers::Caller,
@@ -23,7 +24,7 @@ use crate::{
     error::Error,
     execution::request::{
         self, AttachRequest, CacheMode, Check, Context, CredentialSource, ExecuteRequest, Limits,
-        ScopeKind,
+        ListModels, ScopeKind,
     },
     node::{Input, Message, Part, Path, Problems, ToolCall},
     output::{OutputFormat, Schema},
@@ -148,6 +149,22 @@ impl RequestDecoder {
             deadline: arrival.deadline,
         };
         self.close(check)
+    }
+
+    /// Converts a request for the models of a credential.
+    pub(crate) fn list_models(
+        mut self,
+        request: ListModelsRequest,
+        arrival: Arrival,
+    ) -> Result<ListModels, Error> {
+        let list_models = ListModels {
+            credential: self.credential(request.credential),
+            caller: arrival.caller,
+            deadline: arrival.deadline,
+            page_size: request.page_size as usize,
+            page_token: request.page_token,
+        };
+        self.close(list_models)
     }
 
     fn close<T>(self, value: T) -> Result<T, Error> {

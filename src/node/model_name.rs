@@ -1,8 +1,8 @@
 //! Checks on a model's name: its validity, and whether it can refer to another
 //! model tomorrow.
 //!
-//! Otherwise the name belongs to the provider: it is never split up, nor put
-//! into a URL.
+//! Otherwise the name belongs to the provider: nothing is made of its parts, except
+//! the URL of its record in `fireworks::models`, which checks them.
 
 use super::shape::TextRule;
 

@@ -27,11 +27,15 @@ struct Price {
     priority: Option<Rate>,
 }
 
+/// The rate of one tier, in nano-dollars per million tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Rate {
-    input: u64,
-    cached_input: u64,
-    output: u64,
+pub struct Rate {
+    /// Tokens of the prompt.
+    pub input: u64,
+    /// Tokens of the prompt that were read from the provider's cache.
+    pub cached_input: u64,
+    /// Tokens of the answer.
+    pub output: u64,
 }
 
 /// The price tier.
@@ -96,6 +100,14 @@ impl Prices {
     /// Iterates over the models that have a price, in no particular order.
     pub fn models(&self) -> impl Iterator<Item = &str> {
         self.models.keys().map(String::as_str)
+    }
+
+    /// Returns the rates of a model with the tiers they are for; none if its price is
+    /// unknown.
+    pub fn rates(&self, model: &str) -> Vec<(&'static str, Rate)> {
+        let Some(price) = self.models.get(model) else { return Vec::new() };
+        let priority = price.priority.map(|rate| ("priority", rate));
+        [Some(("default", price.standard)), priority].into_iter().flatten().collect()
     }
 
     /// Returns the cost of an execution; `None` if the model's price or the

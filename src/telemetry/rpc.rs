@@ -28,11 +28,12 @@ use tokio::time::Instant;
 use super::{Kind, Recorder, Span, Telemetry, incoming, names::otel};
 
 /// The known methods; callers could choose any other name.
-const METHODS: [&str; 4] = [
+const METHODS: [&str; 5] = [
     "sparkler.worker.v1.WorkerService/ExecuteNode",
     "sparkler.worker.v1.WorkerService/AttachExecution",
     "sparkler.worker.v1.WorkerService/ListNodeTypes",
     "sparkler.worker.v1.WorkerService/CheckNode",
+    "sparkler.worker.v1.WorkerService/ListModels",
 ];
 /// Services without spans, which would be noise.
 const QUIET: [&str; 2] = ["/grpc.health.", "/grpc.reflection."];

@@ -46,7 +46,13 @@ impl Handle {
         self.world.ledger.report().borrow().clone()
     }
 
-    /// Resets the counts, the rules to those of the options, and the prompt
+    /// Sets the day, from 0 at the start: models are announced to end, and end, by
+    /// it.
+    pub fn set_day(&self, day: i64) {
+        self.world.set_day(day);
+    }
+
+    /// Resets the counts, the rules to those of the options, the day and the prompt
     /// cache. Calls under way continue and stay counted.
     pub fn reset(&self) {
         self.world.reset();

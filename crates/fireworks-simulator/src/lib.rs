@@ -28,7 +28,7 @@ use std::{fmt, io, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 
 pub use crate::{
-    answer::model::{Availability, Model, Reasoning},
+    answer::model::{Availability, Model, Reasoning, Retirement},
     endpoint::Endpoint,
     gate::{
         body_form::BodyForm,

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use tokio::time::Instant;
@@ -25,6 +28,8 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) script: Script,
     pub(crate) prefix_cache: PrefixCache,
+    /// The day, from 0 at the start: models end by it.
+    day: AtomicI64,
     /// Models that are scaling up: the time of the first call, and the number
     /// of calls refused.
     waking: Mutex<HashMap<String, (Instant, u32)>>,
@@ -38,6 +43,7 @@ impl World {
             ledger: Ledger::new(options.kept_requests),
             script,
             prefix_cache: PrefixCache::default(),
+            day: AtomicI64::default(),
             waking: Mutex::default(),
             options,
         }
@@ -48,12 +54,23 @@ impl World {
         self.script.clear();
         self.script.arm(self.options.rules.iter().cloned());
         self.prefix_cache.clear();
+        self.set_day(0);
         self.waking.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Returns the simulator's day.
+    pub(crate) fn day(&self) -> i64 {
+        self.day.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_day(&self, day: i64) {
+        self.day.store(day, Ordering::Relaxed);
     }
 
     /// Returns the model of that name, if it is available now.
     pub(crate) fn model(&self, name: &str) -> Result<&Model, Refusal> {
         let model = self.options.models.iter().find(|model| model.name == name);
+        let model = model.filter(|model| !model.has_ended(self.day()));
         let model = model.ok_or_else(Refusal::model_not_found)?;
         match model.availability {
             Availability::Ready => Ok(model),

@@ -18,6 +18,7 @@ help_is!(the_help_of_the_program, "--help");
 help_is!(the_help_of_execute, "execute", "--help");
 help_is!(the_help_of_check, "check", "--help");
 help_is!(the_help_of_nodes, "nodes", "--help");
+help_is!(the_help_of_models, "models", "--help");
 help_is!(the_help_of_simulate, "simulate", "--help");
 help_is!(the_help_of_demo, "demo", "--help");
 

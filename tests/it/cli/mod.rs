@@ -10,6 +10,7 @@ mod execute;
 mod failures;
 mod help;
 mod in_process;
+mod models;
 mod nodes;
 mod program;
 mod request;

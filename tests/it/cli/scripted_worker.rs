@@ -10,7 +10,8 @@ use std::{
 
 use sparkler::proto::{
     AttachExecutionRequest, CheckNodeRequest, CheckNodeResponse, ExecuteNodeRequest,
-    ExecuteNodeResponse, ListNodeTypesRequest, ListNodeTypesResponse,
+    ExecuteNodeResponse, ListModelsRequest, ListModelsResponse, ListNodeTypesRequest,
+    ListNodeTypesResponse, Model,
     execute_node_response::Event,
     worker_service_server::{WorkerService, WorkerServiceServer},
 };
@@ -29,6 +30,7 @@ pub(crate) struct Script {
     end: End,
     findings: CheckNodeResponse,
     node_types: ListNodeTypesResponse,
+    models: Vec<Model>,
 }
 
 /// How a stream ends.
@@ -61,6 +63,11 @@ impl Script {
 
     pub(crate) fn node_types(node_types: ListNodeTypesResponse) -> Script {
         Script { node_types, ..Script::default() }
+    }
+
+    /// Lists these models, one to a page.
+    pub(crate) fn models(models: Vec<Model>) -> Script {
+        Script { models, ..Script::default() }
     }
 }
 
@@ -234,5 +241,19 @@ impl WorkerService for Service {
             memory.checked = Some(request.into_inner());
         });
         Ok(Response::new(self.script.findings.clone()))
+    }
+
+    async fn list_models(
+        &self,
+        request: Request<ListModelsRequest>,
+    ) -> Result<Response<ListModelsResponse>, Status> {
+        self.remember(request.metadata(), |_| ());
+        let page: usize = request.into_inner().page_token.parse().unwrap_or(0);
+        let next = (page + 1 < self.script.models.len()).then(|| (page + 1).to_string());
+        Ok(Response::new(ListModelsResponse {
+            models: self.script.models.get(page).cloned().into_iter().collect(),
+            next_page_token: next.unwrap_or_default(),
+            age: None,
+        }))
     }
 }

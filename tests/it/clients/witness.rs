@@ -9,7 +9,8 @@ use std::{
 
 use sparkler::proto::{
     AttachExecutionRequest, CheckNodeRequest, CheckNodeResponse, Choice, Completed,
-    ExecuteNodeRequest, ExecuteNodeResponse, ListNodeTypesRequest, ListNodeTypesResponse, Started,
+    ExecuteNodeRequest, ExecuteNodeResponse, ListModelsRequest, ListModelsResponse,
+    ListNodeTypesRequest, ListNodeTypesResponse, Started,
     execute_node_response::Event,
     worker_service_server::{WorkerService, WorkerServiceServer},
 };
@@ -132,5 +133,12 @@ impl WorkerService for Service {
         _: Request<CheckNodeRequest>,
     ) -> Result<Response<CheckNodeResponse>, Status> {
         Ok(Response::new(CheckNodeResponse::default()))
+    }
+
+    async fn list_models(
+        &self,
+        _: Request<ListModelsRequest>,
+    ) -> Result<Response<ListModelsResponse>, Status> {
+        Ok(Response::new(ListModelsResponse::default()))
     }
 }

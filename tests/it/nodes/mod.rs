@@ -3,6 +3,7 @@
 
 mod answers;
 mod checks;
+mod models;
 mod requests;
 
 use fireworks_simulator::Seen;

@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use sparkler::proto::{
-    AttachExecutionRequest, CheckNodeRequest, CheckNodeResponse, Completed, Delta,
-    ExecuteNodeResponse, ListNodeTypesRequest, NodeType, Restarted, Started,
-    execute_node_response::Event, worker_service_client::WorkerServiceClient,
+    AttachExecutionRequest, CheckNodeRequest, CheckNodeResponse, Completed, Credential, Delta,
+    ExecuteNodeResponse, ListModelsRequest, ListModelsResponse, ListNodeTypesRequest, NodeType,
+    Restarted, Started, credential, execute_node_response::Event,
+    worker_service_client::WorkerServiceClient,
 };
 use tokio::time::timeout;
 use tonic::{
@@ -110,6 +111,20 @@ impl Caller {
         request: CheckNodeRequest,
     ) -> Result<CheckNodeResponse, Failure> {
         Ok(self.client.clone().check_node(self.request(request)).await?.into_inner())
+    }
+
+    /// Calls ListModels with a key, for a page of the default size.
+    pub(crate) async fn models(&self, key: &str) -> Result<ListModelsResponse, Failure> {
+        let source = credential::Source::ApiKey(key.to_owned());
+        let credential = Some(Credential { source: Some(source) });
+        self.list_models(ListModelsRequest { credential, ..Default::default() }).await
+    }
+
+    pub(crate) async fn list_models(
+        &self,
+        request: ListModelsRequest,
+    ) -> Result<ListModelsResponse, Failure> {
+        Ok(self.client.clone().list_models(self.request(request)).await?.into_inner())
     }
 
     fn request<T>(&self, message: T) -> Request<T> {

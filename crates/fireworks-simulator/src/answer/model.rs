@@ -24,6 +24,19 @@ pub struct Model {
     pub unprompted_usage: bool,
     /// The availability of the model.
     pub availability: Availability,
+    /// The end of the model, if it has one.
+    pub retirement: Option<Retirement>,
+}
+
+/// The end of a model. Days count from the simulator's start, which is day 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retirement {
+    /// The first day on which its record tells of the end.
+    pub announced: i64,
+    /// The first day on which it is not served.
+    pub ends: i64,
+    /// The successor that its record names.
+    pub successor: Option<String>,
 }
 
 /// The form of a model's reasoning, in chat. Text completions have it inline.
@@ -67,7 +80,21 @@ impl Model {
             supports_n: true,
             unprompted_usage: true,
             availability: Availability::Ready,
+            retirement: None,
         }
+    }
+
+    /// Lets it end.
+    #[must_use]
+    pub fn retires(mut self, announced: i64, ends: i64, successor: Option<&str>) -> Model {
+        let successor = successor.map(str::to_owned);
+        self.retirement = Some(Retirement { announced, ends, successor });
+        self
+    }
+
+    /// Returns true if it is not served any more on that day.
+    pub(crate) fn has_ended(&self, day: i64) -> bool {
+        self.retirement.as_ref().is_some_and(|retirement| retirement.ends <= day)
     }
 
     /// Sets the context length.
@@ -149,6 +176,8 @@ impl Model {
             own("models/silent-usage").no_usage_unless_asked(),
             own("models/small").context_length(256),
             Model { supports_tools: false, supports_n: false, ..own("models/bare") },
+            own("models/ending").retires(-2, 20, Some("accounts/simulator/models/plain")),
+            own("models/retired").retires(-30, -1, Some("accounts/simulator/models/plain")),
             own("models/forbidden").availability(Availability::Forbidden),
             own("deployments/scaling-up")
                 .availability(Availability::ScalingUp { calls: Some(2), lasting: None }),

@@ -99,6 +99,16 @@ impl Refusal {
         Refusal::gateway(404, "NOT_FOUND", message, Some("model"))
     }
 
+    /// Returns the account API's 404, in the form of its gRPC gateway.
+    pub(crate) fn no_record(name: &str) -> Refusal {
+        let body = serde_json::json!({
+            "code": 5,
+            "message": format!("rpc error: code = NotFound desc = {name} not found"),
+            "details": [],
+        });
+        Refusal::status(404).body(BodyForm::Text(body.to_string()))
+    }
+
     pub(crate) fn not_a_path(path: &str) -> Refusal {
         Refusal::gateway(404, "NOT_FOUND", &format!("Path not found: {path}"), None)
     }

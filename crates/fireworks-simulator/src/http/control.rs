@@ -6,7 +6,8 @@
 //! | `GET /simulator/faults` | lists the rules that can still match |
 //! | `DELETE /simulator/faults` | disarms all rules |
 //! | `GET /simulator/report` | returns the counts and the last requests |
-//! | `POST /simulator/reset` | resets the counts and restores the initial rules |
+//! | `POST /simulator/day/{day}` | sets the day, from 0 at the start: models end by it |
+//! | `POST /simulator/reset` | resets the counts and the day, and restores the initial rules |
 //!
 //! For example, two 429s for prompts containing "rivers", then normal service:
 //! `{"faults": [{"refuse": {"status": 429}}], "times": 2, "prompt": "rivers"}`.
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Body,
-    extract::State,
+    extract::{Path, State},
     http::{HeaderValue, StatusCode, header},
     response::Response,
     routing::{get, post},
@@ -31,6 +32,7 @@ pub(crate) fn router() -> Router<Arc<World>> {
     Router::new()
         .route("/faults", post(arm).get(armed).delete(clear))
         .route("/report", get(report))
+        .route("/day/{day}", post(day))
         .route("/reset", post(reset))
 }
 
@@ -64,6 +66,11 @@ async fn clear(State(world): State<Arc<World>>) -> Response {
 
 async fn report(State(world): State<Arc<World>>) -> Response {
     json_response(200, &Handle::new(world).report(), None)
+}
+
+async fn day(State(world): State<Arc<World>>, Path(day): Path<i64>) -> Response {
+    world.set_day(day);
+    json_response(200, &json!({"day": day}), None)
 }
 
 async fn reset(State(world): State<Arc<World>>) -> Response {

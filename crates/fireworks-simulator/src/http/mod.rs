@@ -1,5 +1,6 @@
 //! The wire: connections, routes, the control interface, headers and framing.
 
+pub(crate) mod catalogue;
 pub(crate) mod connection;
 pub(crate) mod control;
 pub(crate) mod framing;

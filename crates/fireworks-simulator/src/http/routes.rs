@@ -1,24 +1,24 @@
 //! The routes of the inference API, mounted at `/inference/v1` and `/v1` (the
-//! official SDK's path once its base URL is overridden), and the steps of each
-//! call.
+//! official SDK's path once its base URL is overridden), those of the account API
+//! for models, and the steps of each call.
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::Uri,
     response::Response,
     routing::{get, post},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
-    answer::{generation::Generation, model::Model},
+    answer::generation::Generation,
     endpoint::Endpoint,
-    gate::{self, Arrival, keys::is_fire_pass, refusal::Refusal},
-    http::{connection::HangUp, control},
+    gate::{self, Arrival, refusal::Refusal},
+    http::{catalogue, connection::HangUp, control},
     ledger::Call,
     playback::performance::Performance,
     script::effects::Effects,
@@ -33,9 +33,11 @@ pub(crate) fn router(world: Arc<World>) -> Router {
     let inference = Router::new()
         .route("/chat/completions", post(chat_completions))
         .route("/completions", post(completions))
-        .route("/models", get(models))
-        .route("/models/{*id}", get(model));
+        .route("/models", get(catalogue::models))
+        .route("/models/{*id}", get(catalogue::model));
     Router::new()
+        .route("/v1/accounts/{account}/models", get(catalogue::account_models))
+        .route("/v1/accounts/{account}/models/{model}", get(catalogue::account_model))
         .nest("/inference/v1", inference.clone())
         .nest("/v1", inference)
         .nest("/simulator", control::router())
@@ -81,47 +83,7 @@ async fn generate(world: &World, endpoint: Endpoint, request: Request) -> Respon
     Performance { world, generation, effects, request_id, cached, started }.respond(call).await
 }
 
-/// Handles `GET /models`: the models that the key can call.
-async fn models(State(world): State<Arc<World>>, request: Request) -> Response {
-    look_up(&world, request, |world| Ok(list(world))).await
-}
-
-/// Handles `GET /models/{id}`, with slashes in the id.
-async fn model(
-    State(world): State<Arc<World>>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    look_up(&world, request, |world| world.model(&id).map(describe)).await
-}
-
-async fn look_up(
-    world: &World,
-    request: Request,
-    find: impl FnOnce(&World) -> Result<Value, Refusal>,
-) -> Response {
-    let mut call = world.ledger.begin(Endpoint::Models);
-    let arrival = match arrive(Endpoint::Models, request).await {
-        Ok(arrival) => arrival,
-        Err(refusal) => return refuse(refusal, call, &new_id(Endpoint::Models)),
-    };
-    match screen(world, &arrival, &mut call).await {
-        Ok(_) if arrival.key().is_some_and(is_fire_pass) => {
-            refuse(Refusal::status(403), call, &arrival.request_id)
-        }
-        Ok(_) => match find(world) {
-            Ok(found) => {
-                call.listed();
-                control::json_response(200, &found, Some(&arrival.request_id))
-            }
-            Err(refusal) => refuse(refusal, call, &arrival.request_id),
-        },
-        Err(Turned::HungUp) => HangUp::response(),
-        Err(Turned::Refused(refusal)) => refuse(refusal, call, &arrival.request_id),
-    }
-}
-
-async fn arrive(endpoint: Endpoint, request: Request) -> Result<Arrival, Refusal> {
+pub(crate) async fn arrive(endpoint: Endpoint, request: Request) -> Result<Arrival, Refusal> {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LARGEST_BODY).await.map_err(|_| Refusal::status(413))?;
     Ok(Arrival {
@@ -134,13 +96,17 @@ async fn arrive(endpoint: Endpoint, request: Request) -> Result<Arrival, Refusal
 }
 
 /// A call that ends before it is accepted.
-enum Turned {
+pub(crate) enum Turned {
     HungUp,
     Refused(Refusal),
 }
 
 /// Checks the key, and returns the scripted faults of the call.
-async fn screen(world: &World, arrival: &Arrival, call: &mut Call) -> Result<Effects, Turned> {
+pub(crate) async fn screen(
+    world: &World,
+    arrival: &Arrival,
+    call: &mut Call,
+) -> Result<Effects, Turned> {
     arrival.record(call);
     world.options.keys.admit(arrival.key()).map_err(Turned::Refused)?;
     let mut effects = gate::effects(world, arrival);
@@ -155,7 +121,7 @@ async fn screen(world: &World, arrival: &Arrival, call: &mut Call) -> Result<Eff
     }
 }
 
-fn refuse(refusal: Refusal, mut call: Call, request_id: &str) -> Response {
+pub(crate) fn refuse(refusal: Refusal, mut call: Call, request_id: &str) -> Response {
     call.refused(refusal.status_code().as_u16());
     refusal.into_response(request_id)
 }
@@ -170,27 +136,8 @@ fn visit_cache(world: &World, arrival: &Arrival, generation: &Generation) -> u32
     generation.prompts.iter().map(|prompt| world.prefix_cache.visit(&scope, prompt)).sum()
 }
 
-fn list(world: &World) -> Value {
-    let models: Vec<Value> = world.options.models.iter().map(describe).collect();
-    json!({"object": "list", "data": models})
-}
-
-fn describe(model: &Model) -> Value {
-    json!({
-        "id": model.name,
-        "object": "model",
-        "owned_by": "fireworks",
-        "created": 1_767_225_600,
-        "kind": "HF_BASE_MODEL",
-        "supports_chat": true,
-        "supports_image_input": model.supports_images,
-        "supports_tools": model.supports_tools,
-        "context_length": model.context_length,
-    })
-}
-
 /// Returns the reply's id, which is also its `x-request-id`: a prefix and 32
 /// hex digits.
-fn new_id(endpoint: Endpoint) -> String {
+pub(crate) fn new_id(endpoint: Endpoint) -> String {
     format!("{}{:032x}", endpoint.id_prefix(), fastrand::u128(..))
 }
