@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { Sparkler, SparklerError } from "../../clients/typescript/client/dist/esm/index.js";
+import { Sparkler, SparklerError } from "../../../clients/typescript/client/dist/esm/index.js";
 
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,

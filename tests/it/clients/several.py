@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 from sparkler_client import api
 
-SERVICE_CONFIG = Path(__file__).parents[2] / "examples/service_config.json"
+SERVICE_CONFIG = Path(__file__).parents[3] / "examples/service_config.json"
 
 options = [
     ("grpc.service_config", SERVICE_CONFIG.read_text()),
