@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use http::{HeaderName, HeaderValue};
 use prost::Message;
 use prost_types::Any;
 use tonic::{Code, Status, metadata::MetadataMap};
@@ -67,6 +68,7 @@ fn make(error: &Error, phase: Option<Phase>, detail: Option<FailureDetail>) -> S
     if let Some(quota) = error.quota() {
         details.push(any(&quota_failure(quota)));
     }
+    let pushback = pushback(error, detail.is_some());
     let mut rich = pb::Status { code: code.into(), message: message.clone(), details };
     // Details of fixed size come first; the rest share the remainder.
     let reserved = detail.as_ref().map_or(0, |detail| detail.encoded_len() + DETAIL_FRAME_BYTES);
@@ -79,7 +81,7 @@ fn make(error: &Error, phase: Option<Phase>, detail: Option<FailureDetail>) -> S
         detail.text = cut(answer_text(error), room);
         rich.details.push(any(&detail));
     }
-    Status::with_details_and_metadata(code, message, rich.encode_to_vec().into(), pushback(error))
+    Status::with_details_and_metadata(code, message, rich.encode_to_vec().into(), pushback)
 }
 
 /// Returns the number of bytes that another detail may have.
@@ -210,26 +212,24 @@ fn shorten_encoded(message: &str) -> String {
 }
 
 /// The pushback header of the gRPC retry protocol.
-const PUSHBACK: &str = "grpc-retry-pushback-ms";
+const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+/// A pushback that forbids automatic retries.
+const NO_RETRY: HeaderValue = HeaderValue::from_static("-1");
 
-/// Returns the delay that gRPC clients with a retry policy observe. Set only for
-/// the worker's own refusals, which come before any work is done.
-fn pushback(error: &Error) -> MetadataMap {
-    let mut metadata = MetadataMap::new();
-    if let Error::Saturated { limit, .. } = error
-        && limit.is_daily()
-    {
-        // No automatic retry: a client must not hold a call until tomorrow.
-        metadata.insert(PUSHBACK, "-1".parse().expect("a header value"));
-        return metadata;
-    }
-    if let Error::Saturated { retry_after, .. }
-    | Error::Draining { retry_after }
-    | Error::ConnectionMaxAge { retry_after } = error
-    {
-        metadata.insert(PUSHBACK, milliseconds(*retry_after).into());
-    }
-    metadata
+/// Returns the delay that gRPC clients with a retry policy observe. The worker's own
+/// refusals come before any work is done, and name one. Other failures of an execution
+/// forbid automatic retries: the worker has made those that help, within the caller's
+/// number of attempts, and a client that repeats them multiplies the calls.
+fn pushback(error: &Error, has_run: bool) -> MetadataMap {
+    let wait = match error {
+        // A client must not hold a call until tomorrow.
+        Error::Saturated { limit, .. } if limit.is_daily() => Some(NO_RETRY),
+        Error::Saturated { retry_after, .. }
+        | Error::Draining { retry_after }
+        | Error::ConnectionMaxAge { retry_after } => Some(milliseconds(*retry_after).into()),
+        _ => has_run.then_some(NO_RETRY),
+    };
+    MetadataMap::from_headers(wait.map(|wait| (PUSHBACK, wait)).into_iter().collect())
 }
 
 fn milliseconds(wait: Duration) -> u64 {

@@ -96,6 +96,7 @@ async fn the_callers_attempts_count_up_to_the_operators() {
         world.simulator.reset();
         world.simulator.script(Rule::always(Fault::status(500)));
         let failure = caller.failure(ask("Fail").attempts(asked)).await;
+        assert_eq!(failure.pushback.as_deref(), Some("-1"), "the retries are the worker's");
         assert_eq!(failure.detail.expect("a detail").attempts, made, "{asked} asked for");
         assert_eq!(world.upstream_calls(), u64::from(made), "{asked} asked for");
     }

@@ -52,6 +52,20 @@ async fn a_failure_says_how_long_to_wait() {
 }
 
 #[tokio::test]
+async fn grpc_itself_repeats_no_retries_of_the_worker() {
+    for client in Client::ALL {
+        let world = World::with(
+            Options { rules: vec![Rule::always(Fault::status(503))], ..Options::instant() },
+            |config| config.retry.base = Duration::from_millis(1),
+        )
+        .await;
+        let run = client.run(&world.url(), &["stream"]).await;
+        run.says(&["UNAVAILABLE PROVIDER_UNAVAILABLE: ", "attempts so far: 3\n"]);
+        assert_eq!(world.upstream_calls(), 3, "{client:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_deadline_of_the_call_ends_it() {
     for client in Client::ALL {
         let world = world(Fault::stall(0)).await;
