@@ -9,14 +9,14 @@ use std::{
 };
 
 use prost_types::{Struct, Value as ProtoValue, value::Kind};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, json};
 use tokio::time::Instant;
 
 use crate::proto::{
     self, AttachExecutionRequest, CachePolicy, Chat, ChatMessage, CheckNodeRequest, ContentPart,
     Credential, ExecuteNodeRequest, ExecutionContext, ExecutionLimits, ListModelsRequest,
-    OutputOptions, cache_policy, content_part, credential, execute_node_request, execution_limits,
-    output_options,
+    OutputOptions, Tool, cache_policy, content_part, credential, execute_node_request,
+    execution_limits, output_options,
 };
 use crate::{
     callers::Caller,
@@ -73,7 +73,7 @@ impl RequestDecoder {
     ) -> Result<ExecuteRequest, Error> {
         let execute_request = ExecuteRequest {
             node_type: request.node_type,
-            config: self.config(request.config),
+            config: self.config_with_tools(request.config, request.tools),
             input: self.input(request.input),
             input_bytes: arrival.request_bytes,
             credential: self.credential(request.credential),
@@ -177,6 +177,48 @@ impl RequestDecoder {
 
     fn config(&mut self, config: Option<Struct>) -> Map<String, Value> {
         self.object(config.unwrap_or_default(), Path::Root("config"))
+    }
+
+    /// Converts the configuration, with the tools that the request has beside it.
+    fn config_with_tools(
+        &mut self,
+        config: Option<Struct>,
+        tools: Vec<Tool>,
+    ) -> Map<String, Value> {
+        let mut config = self.config(config);
+        if tools.is_empty() {
+            return config;
+        }
+        let tools = (0..).zip(tools).map(|(index, tool)| self.tool(index, tool)).collect();
+        if config.insert("tools".to_owned(), tools).is_some_and(|given| !given.is_null()) {
+            self.refuse("tools", "excludes config.tools: give one of them");
+        }
+        config
+    }
+
+    /// Converts a tool into the form that the provider reads.
+    fn tool(&mut self, index: usize, tool: Tool) -> Value {
+        let mut function = Map::new();
+        function.insert("name".to_owned(), tool.name.into());
+        if !tool.description.is_empty() {
+            function.insert("description".to_owned(), tool.description.into());
+        }
+        if !tool.parameters_json.is_empty() {
+            let parameters = self.parameters(index, &tool.parameters_json);
+            function.insert("parameters".to_owned(), parameters);
+        }
+        if let Some(strict) = tool.strict {
+            function.insert("strict".to_owned(), strict.into());
+        }
+        json!({"type": "function", "function": function})
+    }
+
+    fn parameters(&mut self, index: usize, text: &str) -> Value {
+        serde_json::from_str(text).unwrap_or_else(|error| {
+            let field = format!("tools[{index}].parameters_json");
+            self.refuse(field, format!("is not JSON: {error}"));
+            json!({})
+        })
     }
 
     fn object(&mut self, object: Struct, path: Path<'_>) -> Map<String, Value> {

@@ -4,6 +4,12 @@
 //! The head of the request is everything that decides the answer, normalised,
 //! and its tail everything that does not. The head is the execution's identity:
 //! the cache key and the sent request cannot drift apart.
+//!
+//! With one exception: the keys of tools are sent in the caller's order, which the
+//! model reads, and sorted in the identity. JSON gives their order no meaning and a
+//! protobuf Struct cannot carry it, so equal tools are one entry in every spelling.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -90,40 +96,59 @@ pub(super) fn write(
         (_, Input::Chat(messages)) => body.member("messages", &Messages(messages)),
     }
     body.parameters(settings, true);
-    let head = body.0.len();
+    let head = body.json.len();
     body.parameters(settings, false);
     body.raw(r#","stream":true,"stream_options":{"include_usage":true}}"#);
 
-    let body = Bytes::from(body.0);
+    let Body { json, tools } = body;
+    let body = Bytes::from(json);
+    let canonical = body.slice(..head);
     Written {
-        canonical: body.slice(..head),
+        canonical: tools.map_or(canonical.clone(), |tools| sorted_at(&canonical, tools)),
         request: Request { endpoint, body, choices: settings.choices, logprobs: settings.logprobs },
     }
 }
 
+/// Returns the JSON with the keys of the value at this position sorted.
+fn sorted_at(json: &Bytes, position: Range<usize>) -> Bytes {
+    let mut value: Value = serde_json::from_slice(&json[position.clone()]).unwrap_or_default();
+    value.sort_all_objects();
+    let sorted = value.to_string();
+    [&json[..position.start], sorted.as_bytes(), &json[position.end..]].concat().into()
+}
+
 /// The JSON object under construction: everything but its closing brace.
-struct Body(Vec<u8>);
+struct Body {
+    json: Vec<u8>,
+    /// The position of the value of `tools`.
+    tools: Option<Range<usize>>,
+}
 
 impl Body {
     fn new(capacity: usize) -> Body {
-        Body(Vec::with_capacity(capacity))
+        Body { json: Vec::with_capacity(capacity), tools: None }
     }
 
     fn raw(&mut self, json: &str) {
-        self.0.extend_from_slice(json.as_bytes());
+        self.json.extend_from_slice(json.as_bytes());
     }
 
     /// Writes a key, which must not need escapes.
     fn name(&mut self, name: &str) {
-        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
-        self.0.push(b'"');
+        self.json.push(if self.json.is_empty() { b'{' } else { b',' });
+        self.json.push(b'"');
         self.raw(name);
         self.raw("\":");
     }
 
     fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
         self.name(name);
-        serde_json::to_writer(&mut self.0, value).expect("texts and JSON values have a JSON form");
+        self.value(value);
+    }
+
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) {
+        serde_json::to_writer(&mut self.json, value)
+            .expect("texts and JSON values have a JSON form");
     }
 
     fn parameters(&mut self, settings: &Settings, decisive: bool) {
@@ -131,7 +156,12 @@ impl Body {
             if let Some(wire) = field.wire
                 && field.class.decides_the_answer() == decisive
             {
-                self.member(wire, value);
+                self.name(wire);
+                let start = self.json.len();
+                self.value(value);
+                if field.name == "tools" {
+                    self.tools = Some(start..self.json.len());
+                }
             }
         }
     }

@@ -37,6 +37,7 @@ impl ExecuteArgs {
             )));
         }
         Ok(ExecuteNodeRequest {
+            tools: Vec::new(),
             node_type: self.node.node.clone(),
             config: Some(config),
             input: Some(self.input().map_err(Failure::Usage)?),

@@ -58,8 +58,8 @@ pub(in crate::node) static TOOLS: &[Field] = &[
         words("Tools", "도구"),
     )
     .help(
-        "The functions that the model may ask for, in OpenAI's form. The order of keys in their parameters is kept: the model reads it.",
-        "모델이 요청할 수 있는 함수를 OpenAI 형식으로 적습니다. parameters의 키 순서는 모델이 읽으므로 유지됩니다.",
+        "The functions that the model may ask for, in OpenAI's form. The order of keys in their parameters reaches the model, and is not distinguished by the cache.",
+        "모델이 요청할 수 있는 함수를 OpenAI 형식으로 적습니다. parameters의 키 순서는 모델에 그대로 전달되며, 캐시는 이를 구분하지 않습니다.",
     )
     .sent_as("tools"),
     Field::new("toolChoice", TOOL_CHOICE, words("Tool choice", "도구 선택"))

@@ -101,6 +101,26 @@ fn what_means_the_same_is_the_same() {
 }
 
 #[test]
+fn the_key_order_of_tools_is_sent_and_not_distinguished() {
+    let tools = |parameters: &str| {
+        let text = format!(
+            r#"[{{"type":"function","function":{{"name":"f","parameters":{parameters}}}}}]"#
+        );
+        plan("chatFireworks", json!({ "tools": text })).identity
+    };
+    let usual = r#"{"type":"object","properties":{"z":{"enum":[1,2]},"a":{}}}"#;
+    let sorted = r#"{"properties":{"a":{},"z":{"enum":[1,2]}},"type":"object"}"#;
+    assert_eq!(tools(usual), tools(sorted));
+    for other in [
+        r#"{"type":"object","properties":{"z":{"enum":[2,1]},"a":{}}}"#,
+        r#"{"type":"object","properties":{"z":{"enum":[1,2]},"b":{}}}"#,
+        r#"{"type":"object","properties":{"z":{"enum":[1,2]}},"a":{}}"#,
+    ] {
+        assert_ne!(tools(usual), tools(other), "{other}");
+    }
+}
+
+#[test]
 fn absent_sampling_is_not_the_same_as_the_usual_default() {
     for fields in [
         json!({"topP": 1}),

@@ -2,9 +2,9 @@
 
 use fireworks_simulator::Endpoint;
 use serde_json::{Value, json};
-use sparkler::proto::{ChatMessage, ContentPart, ImageUrl, ToolCall, content_part};
+use sparkler::proto::{self, ChatMessage, ContentPart, ImageUrl, ToolCall, content_part};
 
-use super::{PLAIN, last_request, message};
+use super::{PLAIN, last_request, message, weather};
 use crate::support::{World, ask};
 
 fn assert_no_nulls(path: &str, value: &Value) {
@@ -136,4 +136,40 @@ async fn the_text_node_sends_prompts_and_chats_each_to_its_place() {
 
     caller.answer(text.chat(vec![message("user", "Hello")])).await;
     assert_eq!(last_request(&world).endpoint, Endpoint::ChatCompletions);
+}
+
+#[tokio::test]
+async fn tools_are_one_to_the_cache_in_every_spelling() {
+    let world = World::start().await;
+    let caller = world.caller().await;
+    let tool = proto::Tool {
+        name: "weather".to_owned(),
+        description: "Tells the weather.".to_owned(),
+        parameters_json: r#"{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}},"required":["city"]}"#.to_owned(),
+        strict: None,
+    };
+    let asked = || ask("What is the weather?").model(PLAIN).cached();
+    caller.answer(asked().tool(tool.clone())).await;
+    let sent = last_request(&world).body["tools"].to_string();
+    assert!(sent.contains(&tool.parameters_json), "the order is kept: {sent}");
+    for other in
+        [asked().set("tools", weather()), asked().set("tools", weather().to_string().into())]
+    {
+        let answer = caller.answer(other).await;
+        assert_eq!(answer.cache.expect("an outcome").status(), proto::CacheStatus::Hit);
+    }
+    assert_eq!(world.upstream_calls(), 1);
+
+    let both = asked().set("tools", weather()).tool(tool.clone());
+    let failure = caller.failure(both).await;
+    assert_eq!(failure.violations[0].0, "tools");
+    let named = proto::Tool { name: "a b".to_owned(), ..tool.clone() };
+    let cut = proto::Tool { parameters_json: "{".to_owned(), ..tool };
+    for (bad, field) in
+        [(named, "config.tools[0].function.name"), (cut, "tools[0].parameters_json")]
+    {
+        let failure = caller.failure(asked().tool(bad)).await;
+        assert_eq!(failure.violations.len(), 1, "{:?}", failure.violations);
+        assert_eq!(failure.violations[0].0, field);
+    }
 }

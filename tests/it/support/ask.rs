@@ -6,7 +6,7 @@ use prost_types::{ListValue, Struct, Value as ProtoValue, value::Kind};
 use serde_json::{Value, json};
 use sparkler::proto::{
     CachePolicy, Chat, ChatMessage, CheckNodeRequest, Credential, ExecuteNodeRequest,
-    ExecutionContext, ExecutionLimits, OutputOptions,
+    ExecutionContext, ExecutionLimits, OutputOptions, Tool,
     cache_policy::{Mode, Scope},
     credential,
     execute_node_request::Input,
@@ -68,6 +68,12 @@ impl Ask {
 
     pub(crate) fn no_credential(mut self) -> Ask {
         self.0.credential = None;
+        self
+    }
+
+    /// One more function that the model may call.
+    pub(crate) fn tool(mut self, tool: Tool) -> Ask {
+        self.0.tools.push(tool);
         self
     }
 
