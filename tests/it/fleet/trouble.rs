@@ -1,6 +1,6 @@
-//! Redis stands still, is killed, emptied or evicts, while flights run whose
-//! callers allow no restart: nobody notices but by a delay, and nothing is paid
-//! twice, since the leaders live.
+//! Redis stands still, is killed, emptied, evicts or fails over, while flights run
+//! whose callers allow no restart: nobody notices but by a delay, and nothing is
+//! paid twice, since the leaders live.
 //!
 //! `SPARKLER_LONG=1` asks for longer stalls, and for the time limit that workers
 //! have unless told otherwise.
@@ -9,10 +9,14 @@ use std::{env, time::Duration};
 
 use fireworks_simulator::{Options, Pace};
 use futures_util::future::join_all;
+use sparkler::{config::Config, internals::RedisConfig};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::members::Fleet;
-use crate::support::{Call, ask};
+use crate::{
+    redis_servers::sentinels::Sentinels,
+    support::{Call, ask, redis_server::RedisServer},
+};
 
 /// What workers have unless told otherwise.
 const LEASE: Duration = Duration::from_secs(5);
@@ -24,6 +28,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
 enum Trouble {
+    /// To compare with.
+    Nothing,
     Frozen(Duration),
     /// And started again, empty, after so long.
     Killed(Duration),
@@ -46,6 +52,7 @@ fn is_long() -> bool {
 fn troubles() -> Vec<Trouble> {
     let millis = Duration::from_millis;
     let mut troubles = vec![
+        Trouble::Nothing,
         Trouble::Frozen(millis(1000)),
         Trouble::Killed(millis(300)),
         Trouble::Emptied,
@@ -58,44 +65,44 @@ fn troubles() -> Vec<Trouble> {
     troubles
 }
 
-async fn fleet() -> Fleet {
+/// Two workers that have reached this Redis.
+async fn fleet<R>(redis: R, reached: RedisConfig) -> Fleet<R> {
     let options = Options {
         pace: Pace { first_token: FIRST_TOKEN, tokens_per_second: 100.0 },
         answer_tokens: 100,
         delta_tokens: 1,
         ..Options::default()
     };
-    let limit = Duration::from_millis(if is_long() { 40 } else { 250 });
-    Fleet::with(2, options, |config| {
-        let fleet = config.fleet.as_mut().expect("a fleet");
-        (fleet.lease, fleet.redis.timeout) = (LEASE, limit);
-    })
-    .await
+    let timeout = Duration::from_millis(if is_long() { 40 } else { 250 });
+    let reached = RedisConfig { timeout, ..reached };
+    let lease = |config: &mut Config| config.fleet.as_mut().expect("a fleet").lease = LEASE;
+    Fleet::over(redis, &reached, 2, options, lease).await
 }
 
-async fn befall(fleet: &mut Fleet, trouble: Trouble) {
+async fn befall(redis: &mut RedisServer, trouble: Trouble) {
     match trouble {
+        Trouble::Nothing => {}
         Trouble::Frozen(stall) => {
-            fleet.redis.signal("-STOP");
+            redis.signal("-STOP");
             sleep(stall).await;
-            fleet.redis.signal("-CONT");
+            redis.signal("-CONT");
         }
         Trouble::Killed(gone) => {
-            fleet.redis.stop();
+            redis.stop();
             sleep(gone).await;
-            fleet.redis.start_again().await;
+            redis.start_again().await;
         }
-        Trouble::Emptied => drop(fleet.redis.command(&["FLUSHALL"])),
+        Trouble::Emptied => drop(redis.command(&["FLUSHALL"])),
         Trouble::Evicted => {
-            for key in fleet.redis.command(&["KEYS", "sparkler:1:*:events"]).lines() {
-                fleet.redis.command(&["DEL", key]);
+            for key in redis.command(&["KEYS", "sparkler:1:*:events"]).lines() {
+                redis.command(&["DEL", key]);
             }
         }
     }
 }
 
 /// Both workers are asked for each, and the second follows.
-async fn asked(fleet: &Fleet, round: &str) -> Vec<Call> {
+async fn asked<R>(fleet: &Fleet<R>, round: &str) -> Vec<Call> {
     let mut calls = Vec::new();
     for worker in 0..2 {
         let caller = fleet.caller(worker).await;
@@ -115,40 +122,66 @@ async fn asked(fleet: &Fleet, round: &str) -> Vec<Call> {
 
 const EXECUTIONS: u64 = 6;
 
-async fn nobody_notices(moment: Moment) {
-    let mut fleet = fleet().await;
-    for (round, trouble) in (1..).zip(troubles()) {
-        let began = Instant::now();
-        let calls = asked(&fleet, &format!("{moment:?} {trouble:?}")).await;
-        let into = match moment {
-            Moment::Start => FIRST_TOKEN / 2,
-            Moment::Middle => (FIRST_TOKEN + LASTS) / 2,
-            Moment::Completion => LASTS - Duration::from_millis(100),
-        };
-        sleep_until(began + into).await;
-        // They are read to their ends meanwhile.
-        let ends = calls.into_iter().map(|call| async {
-            let received = timeout(DEADLINE, call.finish()).await.expect("an end");
-            (received, began.elapsed())
-        });
-        let (ends, ()) = tokio::join!(join_all(ends), befall(&mut fleet, trouble));
-        let slowest = ends.iter().map(|(_, took)| *took).max().unwrap_or_default();
-        let failed = ends.iter().filter(|(received, _)| received.end.is_err()).count();
-        let calls = fleet.upstream_calls();
-        eprintln!(
-            "{trouble:?} at the {moment:?}: {failed} of {} callers failed, the last ended {:.0?} \
-             after an undisturbed one, {calls} calls of the provider for {} executions",
-            ends.len(),
-            slowest.saturating_sub(LASTS),
-            round * EXECUTIONS,
-        );
-        for (received, _) in ends {
-            let text = received.text.clone();
-            assert!(received.restarts.is_empty(), "{trouble:?}");
-            assert_eq!(received.completed().choices[0].text, text, "{trouble:?}");
-        }
-        assert_eq!(calls, round * EXECUTIONS, "{trouble:?} at the {moment:?}");
+/// Calls both workers, disturbs their Redis at the moment, and reads on meanwhile.
+async fn disturbed<R>(
+    fleet: &mut Fleet<R>,
+    (trouble, moment): (&str, Moment),
+    disturb: impl AsyncFnOnce(&mut R),
+) {
+    let before = fleet.upstream_calls();
+    let began = Instant::now();
+    let calls = asked(fleet, &format!("{moment:?} {trouble}")).await;
+    let into = match moment {
+        Moment::Start => FIRST_TOKEN / 2,
+        Moment::Middle => (FIRST_TOKEN + LASTS) / 2,
+        Moment::Completion => LASTS - Duration::from_millis(100),
+    };
+    sleep_until(began + into).await;
+    let ends = calls.into_iter().map(|call| async {
+        let received = timeout(DEADLINE, call.finish()).await.expect("an end");
+        (received, began.elapsed())
+    });
+    let (ends, ()) = tokio::join!(join_all(ends), disturb(&mut fleet.redis));
+    let (led, followed) = ends.split_at(ends.len() / 2);
+    let slowest = |ends: &[(_, Duration)]| ends.iter().map(|(_, took)| *took).max();
+    let failed = ends.iter().filter(|(received, _)| received.end.is_err()).count();
+    let calls = fleet.upstream_calls() - before;
+    eprintln!(
+        "{trouble} at the {moment:?}: {failed} of {} callers failed, those of leaders ended within \
+         {:.1?} and those of followers within {:.1?}, {calls} calls of the provider for \
+         {EXECUTIONS} executions",
+        ends.len(),
+        slowest(led).unwrap_or_default(),
+        slowest(followed).unwrap_or_default(),
+    );
+    for (received, _) in ends {
+        let text = received.text.clone();
+        assert!(received.restarts.is_empty(), "{trouble}");
+        assert_eq!(received.completed().choices[0].text, text, "{trouble}");
     }
+    assert_eq!(calls, EXECUTIONS, "{trouble} at the {moment:?}");
+}
+
+async fn nobody_notices(moment: Moment) {
+    let redis = RedisServer::start().await;
+    let reached = redis.config();
+    let mut fleet = fleet(redis, reached).await;
+    for trouble in troubles() {
+        let disturb = async |redis: &mut RedisServer| befall(redis, trouble).await;
+        disturbed(&mut fleet, (&format!("{trouble:?}"), moment), disturb).await;
+    }
+}
+
+/// The primary is killed, and Sentinels promote its replica a second later.
+async fn nobody_notices_a_failover(moment: Moment) {
+    let sentinels = Sentinels::start().await;
+    let reached = sentinels.config();
+    let mut fleet = fleet(sentinels, reached).await;
+    let fail_over = async |sentinels: &mut Sentinels| {
+        sentinels.servers[0].stop();
+        sentinels.failed_over().await;
+    };
+    disturbed(&mut fleet, ("FailedOver", moment), fail_over).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,13 +199,28 @@ async fn nobody_notices_trouble_at_the_completion() {
     nobody_notices(Moment::Completion).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_notices_a_failover_at_the_start() {
+    nobody_notices_a_failover(Moment::Start).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_notices_a_failover_in_the_middle() {
+    nobody_notices_a_failover(Moment::Middle).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_notices_a_failover_at_the_completion() {
+    nobody_notices_a_failover(Moment::Completion).await;
+}
+
 /// The end is still there, the text is not: an answer that is not whole is none.
 #[tokio::test]
 async fn an_answer_whose_events_were_evicted_is_not_replayed() {
     let mut fleet = Fleet::of(1, Options::instant()).await;
     let asked = || ask("Evicted").idempotency_key("k");
     let first = fleet.caller(0).await.answer(asked()).await;
-    befall(&mut fleet, Trouble::Evicted).await;
+    befall(&mut fleet.redis, Trouble::Evicted).await;
     let again = fleet.newcomer().await.answer(asked()).await;
     assert!(!first.choices[0].text.is_empty());
     assert_eq!(again.choices[0].text, first.choices[0].text);

@@ -11,7 +11,7 @@ mod faults;
 mod forms;
 mod memory;
 mod rights;
-mod sentinels;
+pub(crate) mod sentinels;
 mod starting;
 mod storm;
 mod tls;
