@@ -195,6 +195,28 @@ impl Error {
         }
     }
 
+    /// The reasons of executions that ended by no mistake of their callers: of the
+    /// provider, the model, a limit or the worker. Alerts count these.
+    pub const NOT_THE_CALLERS: [&str; 17] = [
+        "CONNECTION_MAX_AGE",
+        "CONNECT_TIMEOUT",
+        "DEPLOYMENT_SCALING_UP",
+        "FIRST_TOKEN_TIMEOUT",
+        "IDLE_TIMEOUT",
+        "OUTPUT_NOT_JSON",
+        "OUTPUT_SCHEMA_MISMATCH",
+        "OUTPUT_TOO_LARGE",
+        "PROVIDER_ANSWER_INVALID",
+        "PROVIDER_RATE_LIMITED",
+        "PROVIDER_UNAVAILABLE",
+        "QUOTA_EXHAUSTED",
+        "STREAM_INTERRUPTED",
+        "TOTAL_TIMEOUT",
+        "WORKER_DRAINING",
+        "WORKER_FAILED",
+        "WORKER_SATURATED",
+    ];
+
     /// Returns the party whose mistake it is.
     pub fn fault(&self) -> Fault {
         match self {

@@ -51,6 +51,22 @@ impl Drop for Active {
     }
 }
 
+impl Store {
+    /// Returns the attributes of its count.
+    pub(super) fn attributes(self, tier: Tier) -> [KeyValue; 3] {
+        let (result, reason) = match self {
+            Store::Stored => ("stored", ""),
+            Store::NotStored(reason) => ("not_stored", reason),
+            Store::Failed => ("failed", ""),
+        };
+        [
+            KeyValue::new(sparkler::CACHE_TIER, tier.as_str()),
+            KeyValue::new(sparkler::CACHE_RESULT, result),
+            KeyValue::new(sparkler::CACHE_NOT_STORED, reason),
+        ]
+    }
+}
+
 impl Metrics {
     /// Counts an execution as active until the returned guard is dropped.
     pub fn execution_began(&self) -> Active {
@@ -84,17 +100,7 @@ impl Metrics {
 
     /// Counts an attempt to store an answer in a tier.
     pub fn stored(&self, tier: Tier, store: Store) {
-        let (result, reason) = match store {
-            Store::Stored => ("stored", ""),
-            Store::NotStored(reason) => ("not_stored", reason),
-            Store::Failed => ("failed", ""),
-        };
-        let attributes = [
-            KeyValue::new(sparkler::CACHE_TIER, tier.as_str()),
-            KeyValue::new(sparkler::CACHE_RESULT, result),
-            KeyValue::new(sparkler::CACHE_NOT_STORED, reason),
-        ];
-        self.instruments().cache_stores.add(1, &attributes);
+        self.instruments().cache_stores.add(1, &store.attributes(tier));
     }
 
     /// Counts an execution that joined a flight.

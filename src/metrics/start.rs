@@ -1,11 +1,18 @@
 //! Creates series before their first event: a rate over a series that appears with
-//! its first event misses that event. Covers the combinations of closed sets; a
-//! reason or a model gets its series with its first event.
+//! its first event misses that event. Covers the combinations of closed sets. A
+//! failure of an execution has its series from the start if alerts count it, and with
+//! its first event if it is the caller's mistake; a model always has with its first.
 
 use opentelemetry::KeyValue;
 
-use super::{Cooldown, Ended, Limit, LookupResult, Metrics, Role, Spending, Tier};
-use crate::{event::Usage, telemetry::names::sparkler};
+use super::{
+    Command, Cooldown, Ended, Handshake, Limit, LookupResult, Metrics, Role, Spending, Store, Tier,
+};
+use crate::{
+    error::{Deadline, Error, ProviderErrorKind},
+    event::Usage,
+    telemetry::names::sparkler,
+};
 
 impl Metrics {
     pub(super) fn start_series(&self) {
@@ -19,15 +26,29 @@ impl Metrics {
         ] {
             counter.add(0, &[]);
         }
-        let succeeded = [KeyValue::new(sparkler::REASON, Ended::OK)];
-        instruments.upstream_attempts.add(0, &succeeded);
+        self.start_attempts();
         self.start_cache();
         self.start_refusals();
         self.start_spending();
     }
 
+    fn start_attempts(&self) {
+        let refused = ProviderErrorKind::ALL.map(ProviderErrorKind::reason);
+        let overdue = Deadline::ALL.map(Deadline::reason);
+        let others = [Ended::OK, Error::Cancelled.reason()];
+        for reason in refused.into_iter().chain(overdue).chain(others) {
+            let attributes = [KeyValue::new(sparkler::REASON, reason)];
+            self.instruments().upstream_attempts.add(0, &attributes);
+        }
+    }
+
     fn start_cache(&self) {
         let instruments = self.instruments();
+        for tier in [Tier::Memory, Tier::Redis] {
+            for store in [Store::Stored, Store::Failed] {
+                instruments.cache_stores.add(0, &store.attributes(tier));
+            }
+        }
         for tier in Tier::ALL {
             for result in LookupResult::ALL {
                 let attributes = [
@@ -52,6 +73,10 @@ impl Metrics {
             let attributes = [KeyValue::new(sparkler::COOLDOWN_KIND, kind.as_str())];
             instruments.cooldowns.add(0, &attributes);
         }
+        for cause in Handshake::ALL {
+            let attributes = [KeyValue::new(sparkler::HANDSHAKE_CAUSE, cause.as_str())];
+            instruments.handshakes_failed.add(0, &attributes);
+        }
     }
 
     fn start_spending(&self) {
@@ -68,16 +93,39 @@ impl Metrics {
         }
     }
 
-    /// Starts the execution counts of a node type at zero, for each of these cache
-    /// statuses.
+    /// Starts the counts of a worker that uses Redis at zero; `causes` are those of
+    /// [`redis_refused`](Metrics::redis_refused).
+    pub fn redis_is_used(&self, causes: impl IntoIterator<Item = &'static str>) {
+        self.redis_reachable(false);
+        let instruments = self.instruments();
+        for result in Command::ALL {
+            let attributes = [KeyValue::new(sparkler::REDIS_RESULT, result.as_str())];
+            instruments.redis_commands.add(0, &attributes);
+        }
+        for cause in causes {
+            instruments.redis_refusals.add(0, &[KeyValue::new(sparkler::REDIS_CAUSE, cause)]);
+        }
+    }
+
+    /// Starts the execution counts of a node type at zero: the successes of each of
+    /// these cache statuses, and the failures of those and of calls that end before
+    /// their look-up.
     pub fn node_is_served(&self, name: &'static str, statuses: &[&'static str]) {
-        for status in statuses {
+        let start = |status: &'static str, reason: &'static str| {
             let attributes = [
                 KeyValue::new(sparkler::NODE_TYPE, name),
-                KeyValue::new(sparkler::CACHE_STATUS, *status),
-                KeyValue::new(sparkler::REASON, Ended::OK),
+                KeyValue::new(sparkler::CACHE_STATUS, status),
+                KeyValue::new(sparkler::REASON, reason),
             ];
             self.instruments().executions.add(0, &attributes);
+        };
+        for status in statuses {
+            start(status, Ended::OK);
+        }
+        for status in statuses.iter().chain([&Ended::NOT_LOOKED_UP]) {
+            for reason in Error::NOT_THE_CALLERS {
+                start(status, reason);
+            }
         }
     }
 }

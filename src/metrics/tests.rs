@@ -114,6 +114,7 @@ fn the_page_has_the_values_with_their_attributes() {
 fn closed_sets_have_their_series_before_the_first_event() {
     let metrics = Metrics::default();
     metrics.node_is_served("chatFireworks", &["hit", "miss"]);
+    metrics.redis_is_used(["full"]);
     let page = metrics.page();
     for line in [
         "sparkler_executions_active 0",
@@ -127,6 +128,14 @@ fn closed_sets_have_their_series_before_the_first_event() {
         r#"sparkler_cost_total{sparkler_cost_kind="saved"} 0"#,
         r#"sparkler_tokens_total{sparkler_token_paid="true",sparkler_token_type="input"} 0"#,
         r#"sparkler_upstream_attempts_total{sparkler_reason="OK"} 0"#,
+        r#"sparkler_upstream_attempts_total{sparkler_reason="PROVIDER_UNAVAILABLE"} 0"#,
+        r#"sparkler_upstream_attempts_total{sparkler_reason="IDLE_TIMEOUT"} 0"#,
+        r#"sparkler_cache_stores_total{sparkler_cache_not_stored_reason="",sparkler_cache_result="failed",sparkler_cache_tier="redis"} 0"#,
+        r#"sparkler_handshakes_failed_total{sparkler_handshake_cause="timeout"} 0"#,
+        r#"sparkler_redis_commands_total{sparkler_redis_result="timeout"} 0"#,
+        r#"sparkler_redis_refusals_total{sparkler_redis_cause="full"} 0"#,
+        r#"sparkler_executions_total{sparkler_cache_status="none",sparkler_node_type="chatFireworks",sparkler_reason="WORKER_SATURATED"} 0"#,
+        r#"sparkler_executions_total{sparkler_cache_status="miss",sparkler_node_type="chatFireworks",sparkler_reason="STREAM_INTERRUPTED"} 0"#,
         r#"sparkler_executions_total{sparkler_cache_status="hit",sparkler_node_type="chatFireworks",sparkler_reason="OK"} 0"#,
     ] {
         assert!(page.lines().any(|there| there == line), "not there: {line}\n{page}");

@@ -48,7 +48,7 @@ impl LinkState {
     const CALM: Duration = Duration::from_secs(5);
 
     pub(super) fn new(config: RedisConfig, metrics: Metrics) -> LinkState {
-        metrics.redis_reachable(false);
+        metrics.redis_is_used(Cause::REFUSALS.map(Cause::as_str));
         LinkState {
             config,
             metrics,

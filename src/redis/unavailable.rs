@@ -47,6 +47,10 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// The causes for which [`is_refusal`](Cause::is_refusal) is true.
+    pub(super) const REFUSALS: [Cause; 4] =
+        [Cause::Unauthorized, Cause::Forbidden, Cause::ReadOnly, Cause::Full];
+
     /// Returns the cause in one word, for metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -87,7 +91,7 @@ impl Cause {
     /// Returns true if the server answers but refuses what workers need, which lasts
     /// until the operator changes something.
     pub(super) fn is_refusal(self) -> bool {
-        matches!(self, Cause::Unauthorized | Cause::Forbidden | Cause::ReadOnly | Cause::Full)
+        Cause::REFUSALS.contains(&self)
     }
 
     pub(super) fn of(error: &RedisError) -> Cause {

@@ -1,7 +1,7 @@
 //! The table of failures, made from the code: what callers can rely on, as a
 //! snapshot that a change has to show.
 
-use std::{fmt::Write, time::Duration};
+use std::{collections::BTreeSet, fmt::Write, time::Duration};
 
 use sparkler::internals::{
     Deadline, Error, Limit, Phase, ProviderError, ProviderErrorKind, Violation, status,
@@ -111,6 +111,14 @@ fn the_table_of_failures() {
         ]);
     }
     insta::assert_snapshot!(table);
+}
+
+#[test]
+fn the_reasons_that_alerts_count_are_all_but_the_callers() {
+    let all = every_failure();
+    let others = all.iter().filter(|error| format!("{:?}", error.fault()) != "Caller");
+    let reasons: BTreeSet<&str> = others.map(Error::reason).collect();
+    assert_eq!(reasons, BTreeSet::from(Error::NOT_THE_CALLERS));
 }
 
 #[test]
