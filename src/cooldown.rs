@@ -120,7 +120,7 @@ impl Cooldowns {
                 };
                 self.refuse(key, error, metrics::Cooldown::Credential);
             }
-            (ProviderErrorKind::ModelNotFound, _) => {
+            (ProviderErrorKind::ModelNotFound | ProviderErrorKind::ModelRetired, _) => {
                 self.refuse(
                     CooldownKey::one_of(fingerprint, model),
                     error,

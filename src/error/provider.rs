@@ -20,6 +20,8 @@ pub struct ProviderError {
     pub request_id: Option<String>,
     /// The wait the provider asks for.
     pub retry_after: Option<Duration>,
+    /// The model that the provider names as the successor of a retired one.
+    pub successor: Option<String>,
     /// True if it affects every request of the account, not only this model: a
     /// rate limit on all requests.
     pub account_wide: bool,
@@ -39,6 +41,8 @@ pub enum ProviderErrorKind {
     ModelForbidden,
     /// 404: missing, not deployed, or no access; the provider does not say which.
     ModelNotFound,
+    /// 404 or 410, and the provider's record says that the model has ended.
+    ModelRetired,
     /// 402: no paid plan, or its limits are exceeded.
     BillingRequired,
     /// 412: the account is suspended.
@@ -68,10 +72,11 @@ impl From<ProviderError> for Error {
 
 impl ProviderErrorKind {
     /// Every kind, for tables and tests.
-    pub const ALL: [ProviderErrorKind; 12] = [
+    pub const ALL: [ProviderErrorKind; 13] = [
         ProviderErrorKind::CredentialRejected,
         ProviderErrorKind::ModelForbidden,
         ProviderErrorKind::ModelNotFound,
+        ProviderErrorKind::ModelRetired,
         ProviderErrorKind::BillingRequired,
         ProviderErrorKind::AccountSuspended,
         ProviderErrorKind::RequestRejected,
@@ -94,6 +99,7 @@ impl ProviderErrorKind {
             ProviderErrorKind::CredentialRejected => "CREDENTIAL_REJECTED",
             ProviderErrorKind::ModelForbidden => "MODEL_FORBIDDEN",
             ProviderErrorKind::ModelNotFound => "MODEL_NOT_FOUND",
+            ProviderErrorKind::ModelRetired => "MODEL_RETIRED",
             ProviderErrorKind::BillingRequired => "BILLING_REQUIRED",
             ProviderErrorKind::AccountSuspended => "ACCOUNT_SUSPENDED",
             ProviderErrorKind::RequestRejected => "REQUEST_REJECTED",
@@ -111,6 +117,7 @@ impl ProviderErrorKind {
             ProviderErrorKind::CredentialRejected
             | ProviderErrorKind::ModelForbidden
             | ProviderErrorKind::ModelNotFound
+            | ProviderErrorKind::ModelRetired
             | ProviderErrorKind::BillingRequired
             | ProviderErrorKind::AccountSuspended
             | ProviderErrorKind::RequestRejected
@@ -129,6 +136,7 @@ impl ProviderErrorKind {
             ProviderErrorKind::CredentialRejected
             | ProviderErrorKind::ModelForbidden
             | ProviderErrorKind::ModelNotFound
+            | ProviderErrorKind::ModelRetired
             | ProviderErrorKind::BillingRequired
             | ProviderErrorKind::AccountSuspended => true,
             ProviderErrorKind::RequestRejected
@@ -153,6 +161,9 @@ impl ProviderErrorKind {
             }
             ProviderErrorKind::ModelForbidden => {
                 "the API key may not use this model; use a key with access to it, or another model"
+            }
+            ProviderErrorKind::ModelRetired => {
+                "the provider no longer serves this model; use its successor or another model"
             }
             ProviderErrorKind::ModelNotFound => {
                 "the provider does not serve this model to this key: it is missing, not deployed, \
@@ -199,6 +210,7 @@ impl ProviderError {
             message: None,
             request_id: None,
             retry_after: None,
+            successor: None,
             account_wide: false,
             is_known_form: false,
             phase,

@@ -139,8 +139,7 @@ impl Executor {
 /// Adds the end of a model to the verdict on it.
 fn end_of(record: &ModelRecord, verdict: Verdict) -> Verdict {
     let Some(end) = record.end else { return verdict };
-    let successor = record.successor.as_deref();
-    let successor = successor.map_or_else(String::new, |name| format!("; its successor is {name}"));
+    let successor = record.succession();
     let basis = verdict.basis;
     match verdict.answer {
         Conclusion::No if record.ended(SystemTime::now()).is_some() => Verdict {

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::{
     check::{Findings, Question},
-    models::{Lifetimes, ModelDirectory, ModelPage},
+    models::{Lifetimes, ModelDirectory, ModelPage, Notices},
     observe::call::CallRecord,
     queue::{QueueEvent, Queued},
     session::Session,
@@ -85,6 +85,8 @@ pub struct Executor {
     pub cooldowns: Cooldowns,
     /// What the provider says about models.
     pub models: ModelDirectory,
+    /// What operators are told of models in use.
+    pub notices: Notices,
     /// The worker's stage, and the owner of its tasks.
     pub lifecycle: Lifecycle,
     /// Counters and histograms.

@@ -99,6 +99,7 @@ pub(super) fn own(
         message: Some(message.to_owned()),
         request_id: context.request_id.map(str::to_owned),
         retry_after: None,
+        successor: None,
         account_wide: false,
         is_known_form: false,
         phase: context.phase,
@@ -140,6 +141,7 @@ fn kind_of_refusal(status: u16, error_body: &ErrorBody) -> ProviderErrorKind {
     match status {
         401 | 403 if error_body.is_from_edge() => ProviderErrorKind::RequestRejected,
         401 => ProviderErrorKind::CredentialRejected,
+        410 if error_body.is_about_a_model() => ProviderErrorKind::ModelRetired,
         402 => ProviderErrorKind::BillingRequired,
         403 if error_body.is_about_the_key() => ProviderErrorKind::CredentialRejected,
         403 => ProviderErrorKind::ModelForbidden,
@@ -236,6 +238,7 @@ fn into_error(
         request_id: request_id
             .or_else(|| error_body.request_id.and_then(|id| word(&id, credential))),
         retry_after: context.retry_after,
+        successor: None,
         account_wide: context.account_wide,
         phase: context.phase,
     }

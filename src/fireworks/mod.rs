@@ -51,7 +51,7 @@ mod tests;
 
 pub(crate) use self::{
     connections::proxy,
-    models::ModelRecord,
+    models::{EndDate, ModelRecord},
     probe::{Conclusion, Probe, Verdict},
     retry::RetryPolicy,
 };

@@ -121,7 +121,7 @@ fn provider_code(kind: ProviderErrorKind) -> Code {
         | ProviderErrorKind::AccountSuspended
         | ProviderErrorKind::AnswerInvalid => Code::FailedPrecondition,
         ProviderErrorKind::ModelForbidden => Code::PermissionDenied,
-        ProviderErrorKind::ModelNotFound => Code::NotFound,
+        ProviderErrorKind::ModelNotFound | ProviderErrorKind::ModelRetired => Code::NotFound,
         ProviderErrorKind::RequestRejected | ProviderErrorKind::ContextTooLong => {
             Code::InvalidArgument
         }
@@ -141,11 +141,12 @@ fn error_info(error: &Error, phase: Option<Phase>) -> pb::ErrorInfo {
     let mut phase = phase;
     let domain = match error {
         Error::Provider(provider) => {
-            let ProviderError { http_status, code, request_id, .. } = &**provider;
+            let ProviderError { http_status, code, request_id, successor, .. } = &**provider;
             add("http_status", http_status.map(|status| status.to_string()));
             let text = |text: &Option<String>| text.as_ref().map(|text| cut(text, MAX_TEXT_BYTES));
             add("provider_code", text(code));
             add("provider_request_id", text(request_id));
+            add("successor", text(successor));
             phase = Some(provider.phase);
             PROVIDER_DOMAIN
         }

@@ -142,6 +142,16 @@ instruments! {
     flight_deposed: Counter<u64> = "sparkler.flight.leases_lost" ["{flight}"]
         by [] in NO_BUCKETS;
 
+    /// End of a model in use, in seconds since 1970, once the provider has announced
+    /// it; 0 if the announcement is withdrawn.
+    model_end: Gauge<u64> = "sparkler.model.end_of_life" ["s"]
+        by [otel::REQUEST_MODEL] in NO_BUCKETS;
+
+    /// Provider requests of unknown cost, because the model has no price in the table
+    /// for its tier.
+    model_unpriced: Counter<u64> = "sparkler.model.unpriced" ["{attempt}"]
+        by [otel::REQUEST_MODEL] in NO_BUCKETS;
+
     /// Provider requests; the reason is OK for a success.
     upstream_attempts: Counter<u64> = "sparkler.upstream.attempts" ["{attempt}"]
         by [sparkler::REASON] in NO_BUCKETS;

@@ -54,6 +54,8 @@ fn recorded() -> Metrics {
     metrics.redis_command("get", Command::Ok, SECOND);
     metrics.redis_refused("full");
     metrics.redis_reachable(true);
+    metrics.model_ends("m", 1_900_000_000);
+    metrics.model_unpriced("m");
     metrics.watch_drain(|| 1);
     metrics.executions_cut(1);
     metrics.watch_dropped(Signal::Traces, || 6);

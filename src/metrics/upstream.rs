@@ -40,6 +40,19 @@ impl Metrics {
         }
     }
 
+    /// Records the end of a model in use, in seconds since 1970; 0 for none.
+    pub fn model_ends(&self, model: &str, end: u64) {
+        let model = self.0.models.name_of_real(model);
+        let attributes = [KeyValue::new(otel::REQUEST_MODEL, model)];
+        self.instruments().model_end.record(end, &attributes);
+    }
+
+    /// Counts a provider request whose cost is unknown for want of a price.
+    pub fn model_unpriced(&self, model: &str) {
+        let attributes = [KeyValue::new(otel::REQUEST_MODEL, self.0.models.name_of_real(model))];
+        self.instruments().model_unpriced.add(1, &attributes);
+    }
+
     /// Marks a model as real: from now on it is recorded under its own name, while
     /// there is room.
     pub fn model_is_real(&self, model: &str) {

@@ -109,9 +109,12 @@ pub(super) fn write(
     }
 }
 
-/// Returns the JSON with the keys of the value at this position sorted.
+/// Returns the JSON with the keys of the value at this position sorted; unchanged if
+/// the value is nested too deeply to be read.
 fn sorted_at(json: &Bytes, position: Range<usize>) -> Bytes {
-    let mut value: Value = serde_json::from_slice(&json[position.clone()]).unwrap_or_default();
+    let Ok(mut value) = serde_json::from_slice::<Value>(&json[position.clone()]) else {
+        return json.clone();
+    };
     value.sort_all_objects();
     let sorted = value.to_string();
     [&json[..position.start], sorted.as_bytes(), &json[position.end..]].concat().into()

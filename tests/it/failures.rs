@@ -16,6 +16,7 @@ fn provider(kind: ProviderErrorKind) -> Error {
         message: None,
         request_id: None,
         retry_after: None,
+        successor: None,
         account_wide: false,
         is_known_form: true,
         phase: Phase::Waiting,

@@ -31,6 +31,7 @@ mod proto;
 mod quota;
 mod readme;
 mod redis_servers;
+mod retirement;
 mod retries;
 mod rolling;
 mod sdks;

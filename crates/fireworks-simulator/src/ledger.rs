@@ -61,6 +61,11 @@ impl Ledger {
         Call { ledger: self.clone(), last_write: Instant::now(), deltas: 0, ended: false }
     }
 
+    /// Counts a call to the account API.
+    pub(crate) fn looked_up(&self) {
+        self.report.send_modify(|report| report.record_calls += 1);
+    }
+
     /// Counts an open connection, until the returned guard is dropped.
     pub(crate) fn connection(&self) -> impl Send + Sync + use<> {
         self.report.send_modify(|report| {

@@ -15,6 +15,8 @@ use crate::endpoint::Endpoint;
 pub struct Report {
     /// Calls to the inference API.
     pub calls: u64,
+    /// Calls to the account API, for records of models; not part of `calls`.
+    pub record_calls: u64,
     /// Calls by endpoint.
     pub by_endpoint: BTreeMap<Endpoint, u64>,
     /// Calls that named a model, by that name; up to 1,024 names.

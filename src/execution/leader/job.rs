@@ -127,6 +127,7 @@ impl LeaderJob {
         let has_answer = outcome.is_ok();
         match outcome {
             Ok(LeaderOutcome::Ran(finish)) => {
+                executor.notice_model(&self.plan.model, &self.credential);
                 self.complete(executor, publisher, role, finish).await;
             }
             Ok(LeaderOutcome::Relayed(end)) => {
@@ -213,7 +214,7 @@ impl LeaderJob {
             let ended =
                 self.plan.run(call, &mut SpanEmit::new(&mut metrics, &mut self.spans)).await;
             metrics.ended(&ended);
-            let interrupted = match ended {
+            let mut interrupted = match ended {
                 Ok(finish) => {
                     let choices = || publisher.joined(finish.finish_reasons.len());
                     self.spans.answered(&finish, &self.credential, choices);
@@ -221,6 +222,8 @@ impl LeaderJob {
                 }
                 Err(interrupted) => interrupted,
             };
+            interrupted.error =
+                executor.missing(&self.plan.model, &self.credential, interrupted.error).await;
             self.spans.interrupted(&interrupted);
             executor.cooldowns.learn(
                 self.fingerprint.as_bytes(),

@@ -75,6 +75,14 @@ impl ModelDirectory {
         let key = (fingerprint, Arc::from(model));
         answered(&self.records, key, self.lifetimes, ask).await.answer
     }
+
+    /// Returns true if the record of a model need not be asked for now.
+    pub fn knows(&self, fingerprint: KeyFingerprint, model: &str) -> bool {
+        let known = self.records.get(&(fingerprint, Arc::from(model)));
+        known.is_some_and(|question| {
+            question.0.get().is_none_or(|known| known.holds(self.lifetimes))
+        })
+    }
 }
 
 async fn answered<K, T>(
@@ -153,7 +161,9 @@ mod tests {
         let failing = async || Err(Error::Internal("a broken provider"));
         assert!(directory.record(MINE, "m", failing).await.is_err());
         assert!(directory.record(MINE, "m", async || Ok(None)).await.is_err());
+        assert!(directory.knows(MINE, "m"));
         tokio::time::advance(Duration::from_secs(5)).await;
+        assert!(!directory.knows(MINE, "m"));
         let found = directory.record(MINE, "m", async || Ok(Some(record("m")))).await;
         assert_eq!(found, Ok(Some(record("m"))));
     }

@@ -2,13 +2,17 @@
 //! anything about them. Spends no tokens.
 
 mod directory;
+mod notices;
 
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-pub(crate) use self::directory::{Lifetimes, ModelDirectory};
+pub(crate) use self::{
+    directory::{Lifetimes, ModelDirectory},
+    notices::Notices,
+};
 use crate::execution::{Executor, request::ListModels};
 use crate::{
     cooldown::Advice,

@@ -63,8 +63,9 @@ impl<'a> UpstreamMetrics<'a> {
         let (UpstreamMetrics { executor, plan, .. }, Some(usage)) = (self, usage) else { return };
         executor.metrics.tokens(Spending::Spent, usage);
         let cost = executor.prices.cost(&plan.model, plan.tier, usage);
-        if let Some(cost) = cost {
-            executor.metrics.cost(Spending::Spent, cost);
+        match cost {
+            Some(cost) => executor.metrics.cost(Spending::Spent, cost),
+            None => executor.notice_unpriced(&plan.model, usage),
         }
         let tokens =
             usage.prompt_tokens.unwrap_or(0).saturating_add(usage.completion_tokens.unwrap_or(0));

@@ -14,7 +14,7 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
 
-pub(crate) use self::record::ModelRecord;
+pub(crate) use self::record::{EndDate, ModelRecord};
 use super::{
     Inner, exchange, extend,
     failure::{self, ErrorContext},

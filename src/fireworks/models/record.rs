@@ -92,6 +92,12 @@ impl ModelRecord {
         self.successor = record.successor.or(self.successor.take());
     }
 
+    /// Names the successor, as the end of a sentence; empty if there is none.
+    pub fn succession(&self) -> String {
+        let successor = self.successor.as_deref();
+        successor.map_or_else(String::new, |name| format!("; its successor is {name}"))
+    }
+
     /// Returns the end, if it has passed.
     pub fn ended(&self, now: SystemTime) -> Option<EndDate> {
         self.end.filter(|end| end.start() <= now)
@@ -114,12 +120,15 @@ impl EndDate {
                 let part = |key: &str| date.get(key).and_then(Value::as_u64);
                 EndDate::new(part("year")?, part("month")?, part("day")?)
             }
-            Value::String(text) => {
-                let mut parts = text.get(..10)?.split('-').map(|part| part.parse().ok());
-                EndDate::new(parts.next()??, parts.next()??, parts.next()??)
-            }
+            Value::String(text) => EndDate::parse(text),
             _ => None,
         }
+    }
+
+    /// Parses text that begins with `YYYY-MM-DD`.
+    pub fn parse(text: &str) -> Option<EndDate> {
+        let mut parts = text.get(..10)?.split('-').map(|part| part.parse().ok());
+        EndDate::new(parts.next()??, parts.next()??, parts.next()??)
     }
 
     fn new(year: u64, month: u64, day: u64) -> Option<EndDate> {
@@ -129,12 +138,12 @@ impl EndDate {
             month: u8::try_from(month).ok()?,
             day: u8::try_from(day).ok()?,
         };
-        date.parse().map(|_| date)
+        date.checked_start().map(|_| date)
     }
 
     /// Returns the moment at which the day begins.
     pub fn start(self) -> SystemTime {
-        self.parse().unwrap_or(SystemTime::UNIX_EPOCH)
+        self.checked_start().unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// Returns the whole days from `now` to the beginning of the day, rounded up; 0
@@ -144,8 +153,8 @@ impl EndDate {
         left.as_secs().div_ceil(DAY.as_secs())
     }
 
-    /// Fails for a date that is not in the calendar.
-    fn parse(self) -> Option<SystemTime> {
+    /// Returns the moment; `None` for a date that is not in the calendar.
+    fn checked_start(self) -> Option<SystemTime> {
         humantime::parse_rfc3339(&format!("{self}T00:00:00Z")).ok()
     }
 }

@@ -18,6 +18,7 @@ fn failure(kind: ProviderErrorKind, retry_after: Option<Duration>) -> Error {
         message: None,
         request_id: None,
         retry_after,
+        successor: None,
         account_wide: false,
         is_known_form: true,
         phase: Phase::Waiting,

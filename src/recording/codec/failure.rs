@@ -74,6 +74,7 @@ impl From<&ProviderError> for wire::Provider {
             message,
             request_id,
             retry_after,
+            successor,
             account_wide: _,
             is_known_form: _,
             phase,
@@ -85,6 +86,7 @@ impl From<&ProviderError> for wire::Provider {
             message: message.clone(),
             request_id: request_id.clone(),
             retry_after: retry_after.map(milliseconds),
+            successor: successor.clone(),
             phase: phase.as_str().to_owned(),
         }
     }
@@ -99,6 +101,7 @@ fn provider_error(provider: wire::Provider) -> Result<ProviderError, Unreadable>
         message: provider.message,
         request_id: provider.request_id,
         retry_after: provider.retry_after.map(Duration::from_millis),
+        successor: provider.successor,
         account_wide: false,
         is_known_form: false,
         phase: Phase::named(&provider.phase).ok_or(Unreadable::Content)?,

@@ -257,6 +257,7 @@ fn failures_come_back_as_they_were() {
             message: None,
             request_id: Some("id".to_owned()),
             retry_after: Some(Duration::from_millis(1500)),
+            successor: Some("accounts/a/models/b".to_owned()),
             account_wide: false,
             is_known_form: false,
             phase: Phase::Streaming,

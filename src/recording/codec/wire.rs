@@ -178,6 +178,8 @@ pub(in crate::recording) struct Provider {
     pub(in crate::recording) retry_after: Option<u64>,
     #[prost(string, tag = "7")]
     pub(in crate::recording) phase: String,
+    #[prost(string, optional, tag = "8")]
+    pub(in crate::recording) successor: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -72,10 +72,10 @@ async fn the_provider_is_asked_once_for_each_credential() {
     for list in futures_util::future::join_all(lists).await {
         assert!(!list.expect("a list").models.is_empty());
     }
-    let once = world.upstream_calls();
-    assert!(once <= 3, "the list and the records of two accounts: {once}");
+    let asked = || (world.upstream_calls(), world.simulator.report().record_calls);
+    assert_eq!(asked(), (1, 2), "the list, and the records of two accounts");
     caller.models("fw_of_somebody_else").await.expect("a list");
-    assert_eq!(world.upstream_calls(), 2 * once);
+    assert_eq!(asked(), (2, 4));
 }
 
 #[tokio::test]

@@ -77,6 +77,7 @@ fn rows() -> Vec<Row> {
     let large = Some(Fault::answer(["x".repeat(5000)]));
     let refused = |status| when(asked(), refused(status));
     let wrong = when(asked().set("temprature", json!(1)), None);
+    let retired = when(asked().model("accounts/simulator/models/retired"), None);
     let scaling = when(asked(), Some(Refusal::scaling_up().into()));
     let unknown_end = when(asked(), Some(Fault::FinishReason("whim".to_owned())));
     let cut = when(asked(), Some(Fault::Cut { after_deltas: 1 }));
@@ -97,6 +98,7 @@ fn rows() -> Vec<Row> {
         (refused(401), "FAILED_PRECONDITION", "CREDENTIAL_REJECTED", false),
         (refused(403), "PERMISSION_DENIED", "MODEL_FORBIDDEN", false),
         (refused(404), "NOT_FOUND", "MODEL_NOT_FOUND", false),
+        (retired, "NOT_FOUND", "MODEL_RETIRED", false),
         (refused(402), "FAILED_PRECONDITION", "BILLING_REQUIRED", false),
         (refused(412), "FAILED_PRECONDITION", "ACCOUNT_SUSPENDED", false),
         (refused(422), "INVALID_ARGUMENT", "REQUEST_REJECTED", false),

@@ -52,7 +52,7 @@ pub(crate) async fn account_models(
     uri: Uri,
     request: Request,
 ) -> Response {
-    look_up(&world, request, |world| Ok(page(world, &account, &uri))).await
+    look_up_record(&world, request, |world| Ok(page(world, &account, &uri))).await
 }
 
 /// Handles `GET /v1/accounts/{account}/models/{model}`.
@@ -66,7 +66,7 @@ pub(crate) async fn account_model(
         let found = world.options.models.iter().find(|model| model.name == name);
         found.map(|model| record(world, model)).ok_or_else(|| Refusal::no_record(&name))
     };
-    look_up(&world, request, find).await
+    look_up_record(&world, request, find).await
 }
 
 async fn look_up(
@@ -92,6 +92,25 @@ async fn look_up(
         },
         Err(Turned::HungUp) => HangUp::response(),
         Err(Turned::Refused(refusal)) => refuse(refusal, call, &arrival.request_id),
+    }
+}
+
+/// Likewise for the account API, whose calls are counted apart and have no faults.
+async fn look_up_record(
+    world: &World,
+    request: Request,
+    find: impl FnOnce(&World) -> Result<Value, Refusal>,
+) -> Response {
+    let request_id = new_id(Endpoint::Models);
+    let arrival = match arrive(Endpoint::Models, request).await {
+        Ok(arrival) => arrival,
+        Err(refusal) => return refusal.into_response(&request_id),
+    };
+    let found = world.options.keys.admit(arrival.key()).and_then(|()| find(world));
+    world.ledger.looked_up();
+    match found {
+        Ok(found) => control::json_response(200, &found, Some(&request_id)),
+        Err(refusal) => refusal.into_response(&request_id),
     }
 }
 
