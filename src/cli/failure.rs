@@ -144,7 +144,7 @@ pub(super) fn write_status(status: &Status, out: &mut impl Write) -> io::Result<
 
 /// Returns the worker's reason. A status from elsewhere (a proxy, a lost
 /// connection) has only gRPC's code.
-fn reason(status: &Status, details: &ErrorDetails) -> String {
+pub(super) fn reason(status: &Status, details: &ErrorDetails) -> String {
     match details.error_info() {
         Some(info) => info.reason.clone(),
         None => {
@@ -190,7 +190,7 @@ fn safe_to_repeat(safe: bool, wait: Option<Duration>) -> String {
 }
 
 /// Returns Sparkler's own detail, which stands among those of `google.rpc`.
-fn failure_detail(status: &Status) -> Option<FailureDetail> {
+pub(super) fn failure_detail(status: &Status) -> Option<FailureDetail> {
     let status = tonic_types::Status::decode(status.details()).ok()?;
     let detail = status
         .details

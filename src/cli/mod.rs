@@ -1,8 +1,9 @@
 //! The command line: parsing, dispatch, exit codes. One file per command.
 //!
 //! `execute`, `check`, `nodes`, `models` and `demo` are ordinary clients: they use a worker
-//! only through its gRPC API.
+//! only through its gRPC API. `bench` also calls the provider without one.
 
+mod bench;
 mod check;
 mod core_dumps;
 mod credential;
@@ -41,7 +42,8 @@ use typed::Typed;
 /// Executes Fireworks.ai nodes for visual-flow orchestrators.
 ///
 /// `sparkler serve` is the worker; `execute`, `check`, `nodes` and `models` call one;
-/// `simulate` stands in for Fireworks; `demo` shows all of it without a key.
+/// `bench` measures one, or the provider itself; `simulate` stands in for Fireworks;
+/// `demo` shows all of it without a key.
 #[derive(Debug, Parser)]
 #[command(name = "sparkler", version, about, long_about, after_help = EXAMPLES)]
 struct Program {
@@ -61,6 +63,9 @@ enum Command {
     /// Check a node's fields, credential and model, without spending tokens.
     #[command(after_help = check::EXAMPLES)]
     Check(check::CheckArgs),
+    /// Measure models, prompts and loads: times, tokens, errors and cost.
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(Box<bench::BenchArgs>),
     /// List the node types of a worker, with their fields.
     #[command(after_help = nodes::EXAMPLES)]
     Nodes(nodes::NodesArgs),
@@ -127,6 +132,7 @@ impl Command {
             Command::Serve(command) => command.run(typed),
             Command::Execute(args) => caller()?.block_on(args.run()),
             Command::Check(args) => caller()?.block_on(args.run()),
+            Command::Bench(args) => caller()?.block_on(args.run()),
             Command::Nodes(args) => caller()?.block_on(args.run()),
             Command::Models(args) => caller()?.block_on(args.run()),
             #[cfg(feature = "simulator")]

@@ -55,7 +55,8 @@ impl NodeArgs {
     }
 }
 
-fn proto_struct(path: &str, fields: Map<String, Value>) -> anyhow::Result<Struct> {
+/// Converts a JSON object. The path names it in errors.
+pub(super) fn proto_struct(path: &str, fields: Map<String, Value>) -> anyhow::Result<Struct> {
     let fields = fields
         .into_iter()
         .map(|(name, value)| Ok((name.clone(), proto_value(&format!("{path}.{name}"), value)?)))

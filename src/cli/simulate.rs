@@ -26,6 +26,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   sparkler simulate
   sparkler simulate --first-token 2s --tokens-per-second 20
+  sparkler simulate --pace accounts/fireworks/models/kimi-k3=900ms/45
   sparkler simulate --fault '{\"refuse\": {\"status\": 429}}'
   sparkler simulate --fault '{\"faults\": [{\"cut\": {\"after_deltas\": 3}}], \"times\": 2}'
   sparkler simulate --fault call-per-delta:2
@@ -75,6 +76,16 @@ pub(super) struct SimulateArgs {
     #[arg(long, env = "SPARKLER_SIMULATE_TOKENS_PER_SECOND", value_name = "RATE")]
     tokens_per_second: Option<f64>,
 
+    /// The pace of one model, as NAME=FIRST_TOKEN/TOKENS_PER_SECOND; may be repeated.
+    #[arg(
+        long,
+        env = "SPARKLER_SIMULATE_PACE",
+        value_name = "PACE",
+        value_delimiter = ',',
+        value_parser = model_pace
+    )]
+    pace: Vec<(String, Pace)>,
+
     /// About how many tokens an answer has [default: 60]
     #[arg(long, env = "SPARKLER_SIMULATE_ANSWER_TOKENS", value_name = "COUNT")]
     answer_tokens: Option<u32>,
@@ -123,11 +134,8 @@ impl SimulateArgs {
         let defaults = Options::default();
         let tokens_per_second = match self.tokens_per_second {
             None => defaults.pace.tokens_per_second,
-            Some(0.0) => f64::INFINITY,
-            Some(rate) if rate > 0.0 => rate,
-            Some(rate) => {
-                return Err(Failure::Usage(anyhow!("--tokens-per-second {rate} is below 0")));
-            }
+            Some(rate) => speed(rate)
+                .ok_or_else(|| Failure::Usage(anyhow!("--tokens-per-second {rate} is below 0")))?,
         };
         let mut models = defaults.models;
         models.extend(self.model.into_iter().map(Model::new));
@@ -138,6 +146,7 @@ impl SimulateArgs {
                 first_token: self.first_token.unwrap_or(defaults.pace.first_token),
                 tokens_per_second,
             },
+            paces: self.pace.into_iter().collect(),
             answer_tokens: self.answer_tokens.unwrap_or(defaults.answer_tokens),
             delta_tokens: self.delta_tokens.unwrap_or(defaults.delta_tokens),
             default_max_tokens: self.default_max_tokens.unwrap_or(defaults.default_max_tokens),
@@ -148,6 +157,25 @@ impl SimulateArgs {
             ..defaults
         })
     }
+}
+
+/// Returns the speed for a number of tokens a second, of which 0 is without delay.
+fn speed(rate: f64) -> Option<f64> {
+    match rate {
+        0.0 => Some(f64::INFINITY),
+        rate if rate > 0.0 => Some(rate),
+        _ => None,
+    }
+}
+
+/// Parses `NAME=FIRST_TOKEN/TOKENS_PER_SECOND`.
+fn model_pace(text: &str) -> Result<(String, Pace), String> {
+    let wrong = || "is not of the form NAME=FIRST_TOKEN/TOKENS_PER_SECOND".to_owned();
+    let (model, pace) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let (first_token, rate) = pace.split_once('/').ok_or_else(wrong)?;
+    let tokens_per_second = rate.parse().ok().and_then(speed).ok_or_else(wrong)?;
+    let pace = Pace { first_token: duration_or_none(first_token)?, tokens_per_second };
+    Ok((model.to_owned(), pace))
 }
 
 fn keys(path: &Path) -> Result<Keys, Failure> {

@@ -46,7 +46,8 @@ pub(super) struct PhaseLine {
     shown: bool,
     wanted: bool,
     since: Instant,
-    phase: &'static str,
+    phase: Cow<'static, str>,
+    next_frame: tokio::time::Instant,
     frame: usize,
 }
 
@@ -61,14 +62,15 @@ impl PhaseLine {
             shown: false,
             wanted: wanted && io::stderr().is_terminal(),
             since: Instant::now(),
-            phase,
+            phase: phase.into(),
+            next_frame: tokio::time::Instant::now() + PhaseLine::TICK,
             frame: 0,
         }
     }
 
     /// Sets the phase to show.
-    pub(super) fn set(&mut self, phase: &'static str) {
-        self.phase = phase;
+    pub(super) fn set(&mut self, phase: impl Into<Cow<'static, str>>) {
+        self.phase = phase.into();
     }
 
     /// Awaits `future` and shows the line meanwhile. Dropping this drops `future`;
@@ -81,7 +83,7 @@ impl PhaseLine {
         loop {
             tokio::select! {
                 output = &mut future => return output,
-                () = tokio::time::sleep(PhaseLine::TICK) => self.draw(),
+                () = tokio::time::sleep_until(self.next_frame) => self.draw(),
             }
         }
     }
@@ -103,8 +105,9 @@ impl PhaseLine {
     fn draw(&mut self) {
         let spinner = PhaseLine::FRAMES[self.frame % PhaseLine::FRAMES.len()];
         let seconds = self.since.elapsed().as_secs_f64();
-        let phase = self.phase;
+        let phase = &self.phase;
         self.frame += 1;
+        self.next_frame = tokio::time::Instant::now() + PhaseLine::TICK;
         self.shown = true;
         // Cursor movement is needed even without colours, and `anstream` would
         // strip it along with them.

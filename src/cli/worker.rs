@@ -58,7 +58,7 @@ pub(super) struct WorkerArgs {
         value_name = "URL",
         default_value = "https://api.fireworks.ai/inference/v1"
     )]
-    fireworks_base_url: Url,
+    pub(super) fireworks_base_url: Url,
 }
 
 /// The time limit for connecting to the worker, TLS included.

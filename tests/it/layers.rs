@@ -28,8 +28,8 @@ const ONLY_FOR: &[(&str, &[&str])] = &[
     // Protobuf stops at the door.
     ("proto", &["grpc", "server", "cli"]),
     // The provider is the nodes' affair; who puts them together sets it up, and
-    // who checks a node asks it.
-    ("fireworks", &["node", "execution", "grpc", "config", "server"]),
+    // who checks a node asks it. `sparkler bench` measures it without a worker.
+    ("fireworks", &["node", "execution", "grpc", "config", "server", "cli"]),
 ];
 
 /// Modules that stand alone: they use none of the others.

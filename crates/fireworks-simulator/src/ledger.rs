@@ -4,13 +4,14 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
     endpoint::Endpoint,
-    report::{Abort, Report, Seen},
+    report::{Abort, Report, Seen, Times},
 };
 
 /// Maximum distinct request hashes.
@@ -58,7 +59,14 @@ impl Ledger {
             report.in_flight += 1;
             report.peak_in_flight = report.peak_in_flight.max(report.in_flight);
         });
-        Call { ledger: self.clone(), last_write: Instant::now(), deltas: 0, ended: false }
+        let now = Instant::now();
+        Call {
+            ledger: self.clone(),
+            last_write: now,
+            deltas: 0,
+            ended: false,
+            timer: Timer::new(now),
+        }
     }
 
     /// Counts a call to the account API.
@@ -92,9 +100,64 @@ pub(crate) struct Call {
     last_write: Instant,
     deltas: u64,
     ended: bool,
+    timer: Timer,
+}
+
+/// The times of one answer.
+#[derive(Debug)]
+struct Timer {
+    /// The model; none for what is no answer.
+    model: Option<String>,
+    begun: Instant,
+    first_delta: Option<Instant>,
+    last_delta: Instant,
+    /// The tokens after the first delta.
+    tokens: u32,
+}
+
+impl Timer {
+    fn new(begun: Instant) -> Timer {
+        Timer { model: None, begun, first_delta: None, last_delta: begun, tokens: 0 }
+    }
+
+    fn delta(&mut self, now: Instant, tokens: u32) {
+        if self.first_delta.is_some() {
+            self.tokens += tokens;
+        }
+        self.first_delta.get_or_insert(now);
+        self.last_delta = now;
+    }
+
+    /// Adds an answer that ends now to the means of its model.
+    fn add_to(&self, report: &mut Report) {
+        let (Some(model), Some(first)) = (&self.model, self.first_delta) else {
+            return;
+        };
+        if report.times.len() >= MODELS && !report.times.contains_key(model) {
+            return;
+        }
+        let times = report.times.entry(model.clone()).or_default();
+        times.answers += 1;
+        let streaming = (self.last_delta - first).as_secs_f64();
+        let rate = if streaming > 0.0 { f64::from(self.tokens) / streaming } else { 0.0 };
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        let Times { answers, first_token_ms, tokens_per_second, latency_ms } = times;
+        for (mean, value) in [
+            (first_token_ms, ms(first - self.begun)),
+            (tokens_per_second, rate),
+            (latency_ms, ms(self.begun.elapsed())),
+        ] {
+            *mean += (value - *mean) / *answers as f64;
+        }
+    }
 }
 
 impl Call {
+    /// Times the answer, as one of this model.
+    pub(crate) fn time(&mut self, model: &str) {
+        self.timer.model = Some(model.to_owned());
+    }
+
     pub(crate) fn seen(&self, seen: Seen, model: &str) {
         let kept = self.ledger.kept_requests;
         self.update(|report| {
@@ -127,6 +190,9 @@ impl Call {
 
     pub(crate) fn wrote(&mut self, deltas: u32, tokens: u32) {
         self.last_write = Instant::now();
+        if deltas > 0 {
+            self.timer.delta(self.last_write, tokens);
+        }
         if deltas == 0 && tokens == 0 {
             return;
         }
@@ -144,7 +210,11 @@ impl Call {
     }
 
     pub(crate) fn completed(&mut self) {
-        self.end(|report| report.completed += 1);
+        let timer = std::mem::replace(&mut self.timer, Timer::new(self.last_write));
+        self.end(|report| {
+            report.completed += 1;
+            timer.add_to(report);
+        });
     }
 
     /// Ends a call that lists models: not a stream, and free.

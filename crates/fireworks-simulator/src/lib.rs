@@ -37,7 +37,7 @@ pub use crate::{
     },
     handle::{Handle, NotReached},
     options::{Options, Pace},
-    report::{Abort, Report, Seen},
+    report::{Abort, Report, Seen, Times},
     script::{
         dialect::{Dialect, ErrorShape, ForeignError},
         fault::{Fault, ScriptedToolCall},

@@ -1,6 +1,6 @@
 //! The options of a simulator: plain values with defaults, nothing to validate.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use crate::{answer::model::Model, gate::keys::Keys, script::rule::Rule};
 
@@ -14,6 +14,8 @@ pub struct Options {
     pub models: Vec<Model>,
     /// The speed of answers.
     pub pace: Pace,
+    /// The speed of single models, by name, where it differs.
+    pub paces: HashMap<String, Pace>,
     /// The approximate length of a free text in tokens; it ends with a sentence.
     pub answer_tokens: u32,
     /// Maximum tokens of one delta; the real service sends 1 to 12.
@@ -31,6 +33,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// Returns the pace of a model.
+    pub(crate) fn pace_of(&self, model: &str) -> Pace {
+        self.paces.get(model).copied().unwrap_or(self.pace)
+    }
+
     /// Returns options without any delay.
     pub fn instant() -> Options {
         Options { pace: Pace::INSTANT, ..Options::default() }
@@ -43,6 +50,7 @@ impl Default for Options {
             keys: Keys::Shaped,
             models: Model::catalogue(),
             pace: Pace::default(),
+            paces: HashMap::new(),
             answer_tokens: 60,
             delta_tokens: 4,
             default_max_tokens: 2048,

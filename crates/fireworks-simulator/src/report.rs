@@ -21,6 +21,8 @@ pub struct Report {
     pub by_endpoint: BTreeMap<Endpoint, u64>,
     /// Calls that named a model, by that name; up to 1,024 names.
     pub by_model: BTreeMap<String, u64>,
+    /// The times of answers, by model; up to 1,024 names.
+    pub times: BTreeMap<String, Times>,
     /// Responses by HTTP status.
     pub by_status: BTreeMap<u16, u64>,
     /// Streams begun.
@@ -58,6 +60,19 @@ pub struct Report {
     pub open_connections: u64,
     /// The last requests, oldest first; [`Options`](crate::Options) sets the number.
     pub requests: VecDeque<Seen>,
+}
+
+/// The times of a model's streamed answers, as the simulator wrote them: means.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Times {
+    /// The answers, each written to its end.
+    pub answers: u64,
+    /// Milliseconds from the request to the first delta.
+    pub first_token_ms: f64,
+    /// Tokens a second of an answer, those of its first delta excluded.
+    pub tokens_per_second: f64,
+    /// Milliseconds from the request to the end.
+    pub latency_ms: f64,
 }
 
 /// A call whose client left.

@@ -17,6 +17,7 @@ macro_rules! help_is {
 help_is!(the_help_of_the_program, "--help");
 help_is!(the_help_of_execute, "execute", "--help");
 help_is!(the_help_of_check, "check", "--help");
+help_is!(the_help_of_bench, "bench", "--help");
 help_is!(the_help_of_nodes, "nodes", "--help");
 help_is!(the_help_of_models, "models", "--help");
 help_is!(the_help_of_simulate, "simulate", "--help");

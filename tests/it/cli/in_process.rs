@@ -16,14 +16,14 @@ const MODEL: &str = "accounts/fireworks/models/glm-5p3-flash";
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A simulated Fireworks in the test's process.
-struct Fireworks {
+pub(super) struct Fireworks {
     base_url: String,
-    handle: Handle,
+    pub(super) handle: Handle,
     running: JoinHandle<()>,
 }
 
 impl Fireworks {
-    async fn start(options: Options) -> Fireworks {
+    pub(super) async fn start(options: Options) -> Fireworks {
         let address = "127.0.0.1:0".parse().expect("an address");
         let simulator = Simulator::bind(address, options).await.expect("a free port");
         let (base_url, handle) = (simulator.base_url(), simulator.handle());
@@ -35,7 +35,7 @@ impl Fireworks {
     }
 
     /// The program, with this as its Fireworks and a key that is let in.
-    fn program(&self, arguments: &[&str]) -> Program {
+    pub(super) fn program(&self, arguments: &[&str]) -> Program {
         Program::new(arguments)
             .env("SPARKLER_FIREWORKS_BASE_URL", &self.base_url)
             .env("SPARKLER_MODEL", MODEL)

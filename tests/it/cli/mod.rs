@@ -5,6 +5,7 @@
 //! wants; what they do with a worker and a provider of their own is in
 //! `in_process`.
 
+mod bench;
 mod check;
 mod execute;
 mod failures;

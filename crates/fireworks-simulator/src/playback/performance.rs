@@ -37,8 +37,9 @@ impl Performance<'_> {
     ///
     /// If the client leaves and this future is dropped, `call` counts it as
     /// aborted.
-    pub(crate) async fn respond(self, call: Call) -> Response {
-        let pace = self.world.options.pace;
+    pub(crate) async fn respond(self, mut call: Call) -> Response {
+        let pace = self.world.options.pace_of(&self.generation.model.name);
+        call.time(&self.generation.model.name);
         let choices = answer::compose(&self.generation, &self.world.options, &self.effects);
         let usage = Usage::of(self.generation.prompt_tokens, self.cached, &choices);
         let usage_json = usage.json(&self.effects.usage);
