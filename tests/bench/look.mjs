@@ -18,7 +18,7 @@ function measure(baseUrl, folder) {
   const run = spawnSync(
     BINARY,
     [
-      "bench", "--model", models, "--concurrency", "1,4,16", "--requests", "16", "--rounds", "2",
+      "bench", "--model", models, "--concurrency", "1,4,16", "--requests", "8", "--rounds", "2",
       "--max-tokens", "60", "--budget", "2", "--json", files.json, "--html", files.html,
     ],
     { encoding: "utf8", env: { SPARKLER_FIREWORKS_BASE_URL: baseUrl, FIREWORKS_API_KEY: "fw_bench" } },
@@ -35,7 +35,7 @@ function seen() {
   return {
     rows: [...document.querySelectorAll("tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent)),
     headings: texts("h1, h2"),
-    legend: texts("figure:first-of-type li"),
+    legend: texts("section:first-of-type figure:first-of-type li"),
     plots: [...document.querySelectorAll("figure > svg")].map((svg) => svg.getBoundingClientRect().width),
     lines: [...document.querySelectorAll("figure > svg .line")].map((line) => line.getTotalLength()),
     outside: [...document.querySelectorAll("figure > svg")].filter((svg) => {
@@ -47,7 +47,7 @@ function seen() {
     }).length,
     colours: { back: style.backgroundColor, text: style.color },
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-    lineColours: [...new Set([...document.querySelectorAll("figure:first-of-type .line")].map((line) => getComputedStyle(line).stroke))],
+    lineColours: [...new Set([...document.querySelectorAll("section:first-of-type figure:first-of-type svg .line")].map((line) => getComputedStyle(line).stroke))],
   };
 }
 
