@@ -4,9 +4,11 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are to be read")]
 
+mod adversary;
+mod grammar;
+
 use std::{io::Write, net::SocketAddr, time::Duration};
 
-use crate::support::{PATIENCE, World, ask, spawn};
 use flate2::{Compression, write::GzEncoder};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -14,6 +16,8 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, timeout},
 };
+
+use crate::support::{PATIENCE, World, ask, spawn};
 
 /// What every HTTP/2 connection begins with, and empty SETTINGS.
 const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
