@@ -20,13 +20,13 @@ pub(crate) use crate::files::Contents;
 /// A value parsed from files: the last version that was valid.
 pub struct FileWatcher<T> {
     files: Vec<PathBuf>,
-    parse: Understand<T>,
+    parse: Parse<T>,
     may_replace: fn(current: &T, next: &T) -> Result<(), String>,
     current: RwLock<Arc<T>>,
     digest: blake3::Hash,
 }
 
-type Understand<T> = fn(&[Contents]) -> Result<T, String>;
+type Parse<T> = fn(&[Contents]) -> Result<T, String>;
 
 /// The result of one poll.
 struct Look<T> {
@@ -55,7 +55,7 @@ impl<T: Send + Sync + 'static> FileWatcher<T> {
     /// # Errors
     ///
     /// Returns what is wrong with the files.
-    pub fn read(files: Vec<PathBuf>, parse: Understand<T>) -> Result<FileWatcher<T>, String> {
+    pub fn read(files: Vec<PathBuf>, parse: Parse<T>) -> Result<FileWatcher<T>, String> {
         let contents = read_all(&files)?;
         let value = parse(&contents)?;
         Ok(FileWatcher {
@@ -161,7 +161,7 @@ fn digest(contents: &[Contents]) -> blake3::Hash {
 
 impl<T> fmt::Debug for FileWatcher<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Watched").field("files", &self.files).finish_non_exhaustive()
+        formatter.debug_struct("FileWatcher").field("files", &self.files).finish_non_exhaustive()
     }
 }
 

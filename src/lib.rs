@@ -118,7 +118,7 @@ pub mod internals {
         lifecycle::Lifecycle,
         metrics::{Definition, Kind, Metrics, TABLE},
         output::OutputFormat,
-        price::{Prices, Tier},
+        price::{PriceList, Prices, Tier},
         quota::limits as quota_file,
         recording::{FlightId, Key, Log, Reading, Subject, WORKER_LOST, codec},
         redis::{Address, Connection, Credential, RedisConfig, Script},

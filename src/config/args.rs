@@ -64,7 +64,7 @@ pub struct ServeArgs {
     #[arg(long, env = "SPARKLER_FIREWORKS_CONNECTIONS", default_value_t = 64, value_name = "N")]
     pub fireworks_connections: usize,
 
-    /// A JSON file of prices that replaces the built-in table.
+    /// A JSON file of prices that replaces the built-in table; followed as it changes.
     #[arg(long, env = "SPARKLER_PRICES", value_name = "FILE")]
     pub prices: Option<PathBuf>,
 

@@ -40,7 +40,7 @@ use crate::{
     flight::FlightsConfig,
     lifecycle::DrainLimits,
     metrics::MemoryShares,
-    price::Prices,
+    price::PriceList,
     quota::Limits,
     telemetry::Settings as TelemetrySettings,
 };
@@ -61,7 +61,7 @@ pub struct Config {
     /// The policy for retrying provider requests.
     pub retry: RetryPolicy,
     /// The prices of tokens.
-    pub prices: Prices,
+    pub prices: PriceList,
     /// The folder of mounted credentials.
     pub secrets_dir: Option<PathBuf>,
     /// The key of keyed hashes, such as cache keys.
@@ -130,7 +130,7 @@ impl Config {
             worker_threads: 1,
             fireworks: ClientConfig { base_url, ..ClientConfig::default() },
             retry: RetryPolicy::default(),
-            prices: Prices::built_in(),
+            prices: PriceList::built_in(),
             secrets_dir: None,
             cache_secret: CacheSecret::random(),
             memory: MemoryConfig { max_bytes: 64 << 20, max_ttl: Duration::from_secs(3600) },
@@ -309,13 +309,11 @@ fn base_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn prices(file: Option<&Path>) -> Result<Prices, String> {
+fn prices(file: Option<&Path>) -> Result<PriceList, String> {
     let Some(file) = file else {
-        return Ok(Prices::built_in());
+        return Ok(PriceList::built_in());
     };
-    let text = files::read_text(file)
-        .map_err(|error| format!("--prices {} cannot be read: {error}", file.display()))?;
-    Prices::parse(&text).map_err(|problem| format!("--prices {}: {problem}", file.display()))
+    PriceList::read(file).map_err(|problem| format!("--prices {}: {problem}", file.display()))
 }
 
 fn cache_secret(flag: &str, file: Option<&Path>) -> Result<CacheSecret, String> {

@@ -50,7 +50,7 @@ use crate::{
     lifecycle::{Lifecycle, Stage},
     metrics::{LookupResult, Metrics, Role, Tier},
     node::Registry,
-    price::Prices,
+    price::PriceList,
     quota::Quotas,
     recording::Recording,
     secrets::Secrets,
@@ -70,7 +70,7 @@ pub struct Executor {
     /// The fleet that shares flights, if this worker belongs to one.
     pub fleet: Option<Fleet>,
     /// Token prices by model.
-    pub prices: Prices,
+    pub prices: PriceList,
     /// Mounted credentials.
     pub secrets: Secrets,
     /// The secret of all keyed hashes.

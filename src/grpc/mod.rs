@@ -298,7 +298,7 @@ impl WorkerService for Service {
         let asked = guarded(&self.executor.metrics, || decoder.list_models(message, arrival));
         let page = self.caught(self.executor.list_models(asked.map_err(refuse)?)).await;
         let page = page.map_err(refuse)?;
-        Ok(Response::new(models::response(page, &self.executor.prices)))
+        Ok(Response::new(models::response(page, &self.executor.prices.current())))
     }
 }
 

@@ -4,10 +4,13 @@
 //! cost, as opposed to a cost of 0. Money is in whole nano-dollars, so that a
 //! fleet's sums are exact.
 
+mod list;
+
 use std::{collections::HashMap, sync::Arc};
 
 use serde::Deserialize;
 
+pub use self::list::PriceList;
 use crate::event::Usage;
 
 /// Whole nano-dollars: 1,000,000,000 is one US dollar.

@@ -62,6 +62,7 @@ use crate::{
     lifecycle::{DrainLimits, Lifecycle, Stage},
     metrics::{Metrics, Signal},
     node::Registry,
+    price::PriceList,
     proto::{FILE_DESCRIPTOR_SET, worker_service_server::WorkerServiceServer},
     quota::{Limits, Quotas, Shared},
     redis::Connection,
@@ -178,7 +179,7 @@ impl Server {
         let routes = self.routes()?;
         let Server { executor, incoming, admin, health, ingress, limits, drain, .. } = self;
         let lifecycle = executor.lifecycle.clone();
-        follow(&ingress, limits, &lifecycle);
+        follow(&ingress, limits, executor.prices.clone(), &lifecycle);
         ingress.callers.watch(&executor.metrics);
         if let Some(tls) = &ingress.tls {
             tls.record(&executor.metrics);
@@ -338,7 +339,7 @@ fn watch(executor: &Executor, config: &Config) {
     metrics.watch_flights(move || flights.upgrade().map_or(0, |flights| flights.count() as u64));
     let charged = admission.clone();
     metrics.watch_memory(config.memory_shares(), move || charged.bytes());
-    for model in config.prices.models() {
+    for model in config.prices.current().models() {
         metrics.model_is_real(model);
     }
     let statuses = CacheStatus::ALL.map(CacheStatus::as_str);
@@ -348,7 +349,12 @@ fn watch(executor: &Executor, config: &Config) {
 }
 
 /// Follows the operator's files for the lifetime of the worker.
-fn follow(ingress: &IngressConfig, limits: Option<Limits>, lifecycle: &Lifecycle) {
+fn follow(
+    ingress: &IngressConfig,
+    limits: Option<Limits>,
+    prices: PriceList,
+    lifecycle: &Lifecycle,
+) {
     let callers = ingress.callers.clone();
     lifecycle.spawn(async move { callers.follow().await });
     if let Some(tls) = ingress.tls.clone() {
@@ -357,6 +363,7 @@ fn follow(ingress: &IngressConfig, limits: Option<Limits>, lifecycle: &Lifecycle
     if let Some(limits) = limits {
         lifecycle.spawn(async move { limits.follow().await });
     }
+    lifecycle.spawn(async move { prices.follow().await });
 }
 
 /// Refuses requests that are not gRPC, as its protocol prescribes. Such a request

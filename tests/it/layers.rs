@@ -17,9 +17,9 @@ const LAYERS: &[&[&str]] = &[
     &["execution"],
     &["node", "quota", "cache", "fleet", "flight"],
     &["callers", "fireworks", "recording", "redis", "seal", "tls"],
-    &["admission", "cooldown", "lifecycle", "output", "price", "secrets", "file_watcher"],
+    &["admission", "cooldown", "lifecycle", "output", "price", "secrets"],
     &["metrics"],
-    &["descriptors", "telemetry"],
+    &["descriptors", "file_watcher", "telemetry"],
     &["credentials", "error", "event", "files"],
 ];
 

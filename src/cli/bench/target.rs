@@ -275,6 +275,7 @@ fn is_refusal(reason: &str) -> bool {
         ProviderErrorKind::CredentialRejected
         | ProviderErrorKind::ModelForbidden
         | ProviderErrorKind::ModelNotFound
+        | ProviderErrorKind::ModelRetired
         | ProviderErrorKind::BillingRequired
         | ProviderErrorKind::AccountSuspended
         | ProviderErrorKind::RequestRejected

@@ -107,7 +107,7 @@ impl Executor {
         if self.notices.unpriced.entry(Arc::from(model)).or_insert(()).is_fresh() {
             tracing::warn!(
                 model = &*shorten(model, MAX_TEXT_BYTES),
-                price_date = &**self.prices.date(),
+                price_date = &**self.prices.current().date(),
                 "a model in use has no price: its cost is unknown and counts against no quota of \
                  dollars; add it to the file of --prices"
             );

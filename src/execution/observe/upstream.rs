@@ -62,7 +62,7 @@ impl<'a> UpstreamMetrics<'a> {
     fn record_usage(&self, usage: Option<&Usage>) {
         let (UpstreamMetrics { executor, plan, .. }, Some(usage)) = (self, usage) else { return };
         executor.metrics.tokens(Spending::Spent, usage);
-        let cost = executor.prices.cost(&plan.model, plan.tier, usage);
+        let cost = executor.prices.current().cost(&plan.model, plan.tier, usage);
         match cost {
             Some(cost) => executor.metrics.cost(Spending::Spent, cost),
             None => executor.notice_unpriced(&plan.model, usage),

@@ -358,7 +358,7 @@ impl Session {
     }
 
     fn cost(&self, subject: &Subject, usage: Option<&Usage>) -> Option<Cost> {
-        let prices = &self.executor.prices;
+        let prices = self.executor.prices.current();
         let original = prices.cost(&subject.model, subject.tier, usage?)?;
         let spent = if self.status().pays() { original } else { 0 };
         Some(Cost { spent, original, price_date: prices.date().clone() })

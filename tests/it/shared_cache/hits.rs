@@ -1,15 +1,17 @@
 //! A hit is the whole answer again: every kind of output, the tokens it took,
 //! and the money it saved.
 
+use std::time::Duration;
+
 use fireworks_simulator::{Fault, Options, Rule, ScriptedToolCall};
 use serde_json::{Value, json};
 use sparkler::{
-    internals::Prices,
+    internals::{PriceList, Prices},
     proto::{CacheStatus, Completed},
 };
 
 use super::status;
-use crate::support::{Ask, Heard, MODEL, World, ask};
+use crate::support::{Ask, Heard, MODEL, PATIENCE, World, ask};
 
 const UNPRICED: &str = "accounts/simulator/models/plain";
 const THINKING: &str = "accounts/simulator/models/reasoning";
@@ -138,7 +140,7 @@ async fn the_operators_price_table_replaces_the_built_in_one() {
         "models": [{"model": UNPRICED, "input": 1.0, "output": 2.0}],
     });
     let prices = Prices::parse(&table.to_string()).expect("a table");
-    let world = World::with(Options::instant(), |config| config.prices = prices).await;
+    let world = World::with(Options::instant(), |config| config.prices = prices.into()).await;
     let (first, _) = twice(&world, ask("x").cached().model(UNPRICED)).await;
     let completed = first.completed();
     let (usage, cost) = (completed.usage.expect("usage"), completed.cost.expect("a price"));
@@ -147,4 +149,35 @@ async fn the_operators_price_table_replaces_the_built_in_one() {
     assert_eq!(cost.price_date, "2026-01-31");
     let unlisted = world.caller().await.answer(ask("x").model(MODEL)).await;
     assert_eq!(unlisted.cost, None, "the built-in prices are gone");
+}
+
+#[tokio::test]
+async fn a_changed_price_file_holds_for_the_next_answer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("prices.json");
+    let write = |date: &str| {
+        let table = json!({"date": date, "models": [{"model": UNPRICED, "input": 1, "output": 2}]});
+        std::fs::write(&file, table.to_string()).expect("written");
+    };
+    write("2026-01-31");
+    let prices = PriceList::read(&file).expect("prices");
+    let world = World::with(Options::instant(), |config| config.prices = prices).await;
+    let caller = world.caller().await;
+    let date = async || {
+        let completed = caller.answer(ask("x").model(UNPRICED)).await;
+        completed.cost.expect("a price").price_date
+    };
+    assert_eq!(date().await, "2026-01-31");
+
+    std::fs::write(&file, "no table").expect("written");
+    tokio::time::sleep(Duration::from_millis(1600)).await;
+    assert_eq!(date().await, "2026-01-31", "a wrong file replaces nothing");
+
+    write("2026-02-28");
+    let changed = async {
+        while date().await != "2026-02-28" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, changed).await.expect("the change is noticed");
 }
