@@ -159,7 +159,7 @@ impl Attacker {
         let frames = frame();
         loop {
             let frame = frames.new_tree(&mut runner).expect("a request").current();
-            let known = self.sent.fetch_add(1, Ordering::Relaxed) % 8 != 0;
+            let known = !self.sent.fetch_add(1, Ordering::Relaxed).is_multiple_of(8);
             self.send(&client, frame, known).await;
         }
     }
