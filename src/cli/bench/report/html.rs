@@ -67,28 +67,29 @@ fn introduction(report: &Report<'_>) -> String {
 }
 
 fn figures(report: &Report<'_>) -> String {
-    const HEADINGS: [&str; 14] = [
-        "Scenario",
-        "Answers",
-        "Errors",
-        "Retries",
-        "First token p50",
-        "p90",
-        "p99",
-        "Latency p50",
-        "p90",
-        "p99",
-        "Tokens/s p50",
-        "Answers/s",
-        "Cached",
-        "Cost",
+    // The heading, and what it means out of its column.
+    const HEADINGS: [(&str, &str); 14] = [
+        ("Scenario", "Scenario"),
+        ("Answers", "Answers"),
+        ("Errors", "Errors"),
+        ("Retries", "Retries"),
+        ("First token p50", "First token p50"),
+        ("p90", "First token p90"),
+        ("p99", "First token p99"),
+        ("Latency p50", "Latency p50"),
+        ("p90", "Latency p90"),
+        ("p99", "Latency p99"),
+        ("Tokens/s p50", "Tokens per second p50"),
+        ("Answers/s", "Answers per second"),
+        ("Cached", "Cached share of the prompts"),
+        ("Cost", "Cost"),
     ];
     let mut table = String::from(
         "<h2 id=\"figures\">Figures</h2>\n<div class=\"wide\" role=\"region\" tabindex=\"0\" \
          aria-labelledby=\"figures\">\n<table>\n<thead><tr>",
     );
-    for heading in HEADINGS {
-        let _ = write!(table, "<th scope=\"col\">{heading}</th>");
+    for (heading, label) in HEADINGS {
+        let _ = write!(table, "<th scope=\"col\" aria-label=\"{label}\">{heading}</th>");
     }
     table += "</tr></thead>\n<tbody>\n";
     for (scenario, summary) in report.plan.scenarios.iter().zip(&report.summaries) {

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use super::html::escaped;
 
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 320.0;
+const WIDTH: f64 = 440.0;
+const HEIGHT: f64 = 280.0;
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 10.0;
@@ -14,7 +14,7 @@ const BOTTOM: f64 = 44.0;
 
 /// About how many ticks an axis has.
 const TICKS: f64 = 5.0;
-/// The number of colours in the page's style; series beyond it get dashes.
+/// The number of colours in the page's style; beyond it, dots are open.
 const COLOURS: usize = 8;
 const DASHES: [&str; 4] = ["none", "6 3", "2 3", "8 3 2 3"];
 
@@ -148,7 +148,7 @@ fn axes(plot: &Plot, x: &Axis, y: &Axis) -> String {
 fn drawn(series: &Points, index: usize, mark: Mark, x: &Axis, y: &Axis) -> String {
     let places: Vec<(f64, f64)> =
         series.points.iter().map(|point| (x.place(point.0), y.place(point.1))).collect();
-    let mut drawing = format!("<g class=\"s{}\">", index % COLOURS);
+    let mut drawing = format!("<g class=\"{}\">", class(index));
     if mark != Mark::Dots && !places.is_empty() {
         let path: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
         let dashes = dashes(index);
@@ -163,8 +163,15 @@ fn drawn(series: &Points, index: usize, mark: Mark, x: &Axis, y: &Axis) -> Strin
     drawing + "</g>\n"
 }
 
+/// Returns the class of a series: its colour, and open dots in every other cycle.
+fn class(index: usize) -> String {
+    let open = if index / COLOURS % 2 == 1 { " open" } else { "" };
+    format!("s{}{open}", index % COLOURS)
+}
+
 fn dashes(index: usize) -> String {
-    format!("stroke-dasharray=\"{}\"", DASHES[index % DASHES.len()])
+    // Shifted with each cycle of the colours, so that no pair of both comes again soon.
+    format!("stroke-dasharray=\"{}\"", DASHES[(index + index / COLOURS) % DASHES.len()])
 }
 
 fn legend(plot: &Plot) -> String {
@@ -178,9 +185,9 @@ fn legend(plot: &Plot) -> String {
         };
         let _ = writeln!(
             legend,
-            "<li><svg class=\"key s{}\" viewBox=\"0 0 28 10\" aria-hidden=\"true\">{mark}</svg>\
+            "<li><svg class=\"key {}\" viewBox=\"0 0 28 10\" aria-hidden=\"true\">{mark}</svg>\
              {}</li>",
-            index % COLOURS,
+            class(index),
             escaped(&series.name)
         );
     }
@@ -208,6 +215,15 @@ mod tests {
                 assert!(values.iter().all(|value| (from..=to).contains(value)), "{values:?}");
             }
         }
+    }
+
+    #[test]
+    fn the_first_32_series_all_look_different() {
+        let looks: std::collections::HashSet<String> =
+            (0..4 * COLOURS).map(|index| format!("{} {}", class(index), dashes(index))).collect();
+        assert_eq!(looks.len(), 4 * COLOURS);
+        let dots: std::collections::HashSet<String> = (0..2 * COLOURS).map(class).collect();
+        assert_eq!(dots.len(), 2 * COLOURS);
     }
 
     #[test]
