@@ -115,21 +115,22 @@ def main(program, picture=None):
             SPARKLER_FIREWORKS_BASE_URL=f"http://127.0.0.1:{fireworks}/inference/v1",
             OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{otlp}",
             OTEL_METRICS_EXPORTER="none",
+            SPARKLER_TELEMETRY_CONTENT="true",
             OTEL_BSP_SCHEDULE_DELAY="200",
             OTEL_RESOURCE_ATTRIBUTES=f"openinference.project.name={PROJECT}",
         )
         until("the worker", lambda: listens(worker), serving)
-        usage = execute(program, worker)
+        completed = execute(program, worker)
 
         spans = until("the trace", lambda: trace(base), server)
-        check_trace(spans, usage)
-        print(f"phoenix: {len(spans)} spans of one trace, with model and tokens")
+        call = check_trace(spans, completed)
+        print(f"phoenix: {len(spans)} spans of one trace, with model, tokens, cost and answer")
         if picture:
-            take_picture(base, spans[0]["context"]["trace_id"], folder, picture)
+            take_picture(base, call, folder, picture)
 
 
 def execute(program, worker):
-    """Executes once; the tokens that the worker told of."""
+    """Executes once; what the worker says of it at the end."""
     answer = subprocess.run(
         [program, "execute", "--worker", f"http://127.0.0.1:{worker}", "--model", MODEL]
         + ["--cache", "--events", "Why is the sky blue?"],
@@ -139,7 +140,7 @@ def execute(program, worker):
         timeout=60,
         check=True,
     )
-    return json.loads(answer.stdout.splitlines()[-1])["completed"]["usage"]
+    return json.loads(answer.stdout.splitlines()[-1])["completed"]
 
 
 def trace(base):
@@ -155,7 +156,8 @@ def root(spans):
     return roots[0] if roots else None
 
 
-def check_trace(spans, usage):
+def check_trace(spans, completed):
+    """The span of the call of the model, after all of them were checked."""
     check(len({span["context"]["trace_id"] for span in spans}) == 1, "there are several traces")
     check(root(spans)["name"].endswith("/ExecuteNode"), f"the root is {root(spans)['name']}")
     calls = [span for span in spans if span["name"] == f"chat {MODEL}"]
@@ -166,18 +168,29 @@ def check_trace(spans, usage):
     check(attributes.get("llm.model_name") == MODEL, f"no model in {attributes}")
     for kind, told in [("prompt", "promptTokens"), ("completion", "completionTokens")]:
         count = attributes.get(f"llm.token_count.{kind}")
-        check(str(count) == str(usage[told]), f"{count} {kind} tokens, and not {usage[told]}")
+        said = completed["usage"][told]
+        check(str(count) == str(said), f"{count} {kind} tokens, and not {said}")
+    answer = completed["choices"][0]["text"]
+    check(
+        any(key.startswith("llm.output_messages") and answer in str(value) for key, value in attributes.items()),
+        f"the answer is not in {attributes}",
+    )
+    spent = float(root(spans)["attributes"]["sparkler.cost.spent"])
+    said = int(completed["cost"]["spentNanodollars"]) / 1e9
+    check(said > 0 and abs(spent - said) < 1e-9, f"a cost of {spent}, and not {said}")
     check(all(span["status_code"] != "ERROR" for span in spans), "a span has failed")
+    return calls[0]
 
 
-def take_picture(base, trace_id, folder, picture):
-    """The trace as a person sees it."""
+def take_picture(base, call, folder, picture):
+    """The trace as a person sees it, with the call of the model open."""
     (project,) = (
         project["id"]
         for project in get(f"{base}/v1/projects")["data"]
         if project["name"] == PROJECT
     )
-    address = f"{base}/projects/{urllib.parse.quote(project)}/traces/{trace_id}"
+    address = f"{base}/projects/{urllib.parse.quote(project)}/traces/{call['context']['trace_id']}"
+    address += f"?selectedSpanNodeId={urllib.parse.quote(call['id'])}"
     shot = folder / "trace.png"
     subprocess.run(
         ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]
