@@ -248,9 +248,9 @@ async fn its_times_are_the_simulators_own_within_2_percent() {
         tokens_per_second,
     };
     let paces = [
-        (MODEL, pace(600, 40.0)),
-        ("accounts/fireworks/models/glm-5p3", pace(1000, 20.0)),
-        (OTHER, pace(1500, 15.0)),
+        (MODEL, pace(2000, 15.0)),
+        ("accounts/fireworks/models/glm-5p3", pace(2500, 12.0)),
+        (OTHER, pace(3000, 10.0)),
     ];
     let paces: std::collections::HashMap<String, Pace> =
         paces.map(|(model, pace)| (model.to_owned(), pace)).into();
