@@ -88,13 +88,13 @@ FAILURES = [
     Case(
         name="a rate limit",
         upstream=({"refuse": {"status": 429, "headers": {"retry-after": "1"}}},),
-        flags=("--attempts", "1"),
+        flags=("--max-attempts", "1"),
         expect=Failed("PROVIDER_RATE_LIMITED", safe_to_retry=True),
     ),
     Case(
         name="an overloaded provider",
         upstream=({"refuse": {"status": 503}},),
-        flags=("--attempts", "1"),
+        flags=("--max-attempts", "1"),
         expect=Failed("PROVIDER_UNAVAILABLE", safe_to_retry=True),
     ),
 ]
@@ -116,6 +116,6 @@ def broken_off(reason: str) -> list[Case]:
     """Returns the streams that break, with the reason that a gateway gives for it."""
     expect = Failed(reason, safe_to_retry=True, after="One half of this ")
     return [
-        Case(name=name, upstream=(says(*HALF), fault), flags=("--attempts", "1"), expect=expect)
+        Case(name=name, upstream=(says(*HALF), fault), flags=("--max-attempts", "1"), expect=expect)
         for name, fault in BREAKS.items()
     ]

@@ -154,12 +154,12 @@ pub(super) struct ScheduleArgs {
     /// time is the request's.
     #[arg(
         long,
-        env = "SPARKLER_BENCH_ATTEMPTS",
+        env = "SPARKLER_BENCH_MAX_ATTEMPTS",
         value_name = "COUNT",
         default_value_t = 1,
         value_parser = clap::value_parser!(u32).range(1..=10)
     )]
-    pub(super) attempts: u32,
+    pub(super) max_attempts: u32,
 
     /// The longest time of a request; beyond it counts as an error.
     #[arg(

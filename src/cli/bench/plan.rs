@@ -81,7 +81,7 @@ impl BenchPlan {
             unique: args.unique,
             options: CallOptions {
                 timeout: schedule.timeout,
-                attempts: schedule.attempts,
+                attempts: schedule.max_attempts,
                 cache: args.cache,
             },
             max_tokens: args.max_tokens,

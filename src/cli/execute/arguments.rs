@@ -23,7 +23,7 @@ pub(in crate::cli) struct ExecuteArgs {
 
     /// A file with a conversation instead: OpenAI's `messages` as JSON; `-` is
     /// stdin.
-    #[arg(long, env = "SPARKLER_MESSAGES", value_name = "FILE")]
+    #[arg(long, env = "SPARKLER_EXECUTE_MESSAGES", value_name = "FILE")]
     pub(super) messages: Option<PathBuf>,
 
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub(in crate::cli) struct ExecuteArgs {
     /// in a file.
     #[arg(
         long,
-        env = "SPARKLER_JSON_OUTPUT",
+        env = "SPARKLER_EXECUTE_JSON_OUTPUT",
         value_name = "SCHEMA_FILE",
         num_args = 0..=1,
         require_equals = true,
@@ -42,23 +42,23 @@ pub(in crate::cli) struct ExecuteArgs {
     pub(super) json_output: Option<String>,
 
     /// Print every event as one line of proto JSON, instead of the answer.
-    #[arg(long, env = "SPARKLER_EVENTS", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "SPARKLER_EXECUTE_EVENTS", value_parser = BoolishValueParser::new())]
     pub(super) events: bool,
 
     /// Ask for the finished answer only; the worker may then retry until the end.
-    #[arg(long, env = "SPARKLER_NO_DELTAS", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "SPARKLER_EXECUTE_NO_DELTAS", value_parser = BoolishValueParser::new())]
     pub(super) no_deltas: bool,
 
     /// Print no summary and no progress on stderr.
-    #[arg(long, short, env = "SPARKLER_QUIET", value_parser = BoolishValueParser::new())]
+    #[arg(long, short, env = "SPARKLER_EXECUTE_QUIET", value_parser = BoolishValueParser::new())]
     pub(super) quiet: bool,
 
     /// Print a waterfall on stderr after the run: where its time went.
-    #[arg(long, env = "SPARKLER_TRACE", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "SPARKLER_EXECUTE_TRACE", value_parser = BoolishValueParser::new())]
     pub(super) trace: bool,
 
     /// Requests with the same key and content are executed, and paid for, once.
-    #[arg(long, env = "SPARKLER_IDEMPOTENCY_KEY", value_name = "KEY")]
+    #[arg(long, env = "SPARKLER_EXECUTE_IDEMPOTENCY_KEY", value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,
 
     #[command(flatten)]
@@ -90,7 +90,7 @@ pub(super) struct CacheArgs {
     /// field decides.
     #[arg(
         long,
-        env = "SPARKLER_CACHE",
+        env = "SPARKLER_EXECUTE_CACHE",
         value_name = "MODE",
         num_args = 0..=1,
         require_equals = true,
@@ -99,15 +99,15 @@ pub(super) struct CacheArgs {
     pub(super) cache: Option<CacheMode>,
 
     /// The executions that share the answer.
-    #[arg(long, env = "SPARKLER_CACHE_SCOPE", value_name = "SCOPE")]
+    #[arg(long, env = "SPARKLER_EXECUTE_CACHE_SCOPE", value_name = "SCOPE")]
     pub(super) cache_scope: Option<CacheScope>,
 
     /// The lifetime of the cached answer, such as 10m.
-    #[arg(long, env = "SPARKLER_CACHE_TTL", value_name = "TIME", value_parser = duration)]
+    #[arg(long, env = "SPARKLER_EXECUTE_CACHE_TTL", value_name = "TIME", value_parser = duration)]
     pub(super) cache_ttl: Option<Duration>,
 
     /// Separates answers that would otherwise be the same.
-    #[arg(long, env = "SPARKLER_CACHE_SALT", value_name = "TEXT")]
+    #[arg(long, env = "SPARKLER_EXECUTE_CACHE_SALT", value_name = "TEXT")]
     pub(super) cache_salt: Option<String>,
 }
 
@@ -142,32 +142,32 @@ pub(super) enum CacheScope {
 #[command(next_help_heading = "Limits (such as 90s, 1m30s; else the worker's)")]
 pub(super) struct LimitArgs {
     /// Time to connect to the provider.
-    #[arg(long, env = "SPARKLER_CONNECT", value_name = "TIME", value_parser = duration)]
-    pub(super) connect: Option<Duration>,
+    #[arg(long, env = "SPARKLER_EXECUTE_CONNECT_TIMEOUT", value_name = "TIME", value_parser = duration)]
+    pub(super) connect_timeout: Option<Duration>,
 
     /// Time from the call to the first output.
-    #[arg(long, env = "SPARKLER_FIRST_TOKEN", value_name = "TIME", value_parser = duration)]
-    pub(super) first_token: Option<Duration>,
+    #[arg(long, env = "SPARKLER_EXECUTE_FIRST_TOKEN_TIMEOUT", value_name = "TIME", value_parser = duration)]
+    pub(super) first_token_timeout: Option<Duration>,
 
     /// Time between two pieces of output.
-    #[arg(long, env = "SPARKLER_IDLE", value_name = "TIME", value_parser = duration)]
-    pub(super) idle: Option<Duration>,
+    #[arg(long, env = "SPARKLER_EXECUTE_IDLE_TIMEOUT", value_name = "TIME", value_parser = duration)]
+    pub(super) idle_timeout: Option<Duration>,
 
     /// Time of the whole call.
-    #[arg(long, env = "SPARKLER_TOTAL", value_name = "TIME", value_parser = duration)]
-    pub(super) total: Option<Duration>,
+    #[arg(long, env = "SPARKLER_EXECUTE_TOTAL_TIMEOUT", value_name = "TIME", value_parser = duration)]
+    pub(super) total_timeout: Option<Duration>,
 
     /// Provider requests, the first included.
-    #[arg(long, env = "SPARKLER_ATTEMPTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) attempts: Option<u32>,
+    #[arg(long, env = "SPARKLER_EXECUTE_MAX_ATTEMPTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_attempts: Option<u32>,
 
     /// The worker's action when this command is stopped.
-    #[arg(long, env = "SPARKLER_ON_CANCEL", value_name = "ACTION")]
+    #[arg(long, env = "SPARKLER_EXECUTE_ON_CANCEL", value_name = "ACTION")]
     pub(super) on_cancel: Option<OnCancelAction>,
 
     /// Let the worker start over after part of the answer has arrived; anywhere but
     /// on a terminal, the answer is then printed only when complete.
-    #[arg(long, env = "SPARKLER_ALLOW_RESTART", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "SPARKLER_EXECUTE_ALLOW_RESTART", value_parser = BoolishValueParser::new())]
     pub(super) allow_restart: bool,
 }
 
@@ -185,23 +185,23 @@ pub(super) enum OnCancelAction {
 #[command(next_help_heading = "Context (for the worker's logs)")]
 pub(super) struct ContextArgs {
     /// The flow's definition.
-    #[arg(long, env = "SPARKLER_FLOW_ID", value_name = "ID")]
+    #[arg(long, env = "SPARKLER_EXECUTE_FLOW_ID", value_name = "ID")]
     pub(super) flow_id: Option<String>,
 
     /// The flow's run.
-    #[arg(long, env = "SPARKLER_RUN_ID", value_name = "ID")]
+    #[arg(long, env = "SPARKLER_EXECUTE_RUN_ID", value_name = "ID")]
     pub(super) run_id: Option<String>,
 
     /// The node within the flow.
-    #[arg(long, env = "SPARKLER_NODE_ID", value_name = "ID")]
+    #[arg(long, env = "SPARKLER_EXECUTE_NODE_ID", value_name = "ID")]
     pub(super) node_id: Option<String>,
 
     /// The conversation or user session.
-    #[arg(long, env = "SPARKLER_SESSION_ID", value_name = "ID")]
+    #[arg(long, env = "SPARKLER_EXECUTE_SESSION_ID", value_name = "ID")]
     pub(super) session_id: Option<String>,
 
     /// The tenant to act for.
-    #[arg(long, env = "SPARKLER_TENANT", value_name = "NAME")]
+    #[arg(long, env = "SPARKLER_EXECUTE_TENANT", value_name = "NAME")]
     pub(super) tenant: Option<String>,
 }
 

@@ -112,11 +112,11 @@ impl ExecuteArgs {
     fn limits(&self) -> ExecutionLimits {
         let limits = &self.limits;
         ExecutionLimits {
-            connect: limits.connect.map(proto_duration),
-            first_token: limits.first_token.map(proto_duration),
-            idle: limits.idle.map(proto_duration),
-            total: limits.total.map(proto_duration),
-            max_attempts: limits.attempts.unwrap_or_default(),
+            connect: limits.connect_timeout.map(proto_duration),
+            first_token: limits.first_token_timeout.map(proto_duration),
+            idle: limits.idle_timeout.map(proto_duration),
+            total: limits.total_timeout.map(proto_duration),
+            max_attempts: limits.max_attempts.unwrap_or_default(),
             on_cancel: limits.on_cancel.map_or(OnCancel::Unspecified, OnCancel::from).into(),
             allow_restart: limits.allow_restart,
         }

@@ -157,8 +157,15 @@ async fn errors_are_counted_by_reason_and_retries_apart() {
         assert_eq!(report["unknown_at_most_nanodollars"], 0, "{via}: a refusal is free");
 
         fireworks.handle.script(refusal.replace('3', "1").parse::<Rule>().expect("a rule"));
-        let arguments =
-            ["--via", via, "--attempts=2", "--requests=2", "--rounds=1", "--warm-up=0", "--json=-"];
+        let arguments = [
+            "--via",
+            via,
+            "--max-attempts=2",
+            "--requests=2",
+            "--rounds=1",
+            "--warm-up=0",
+            "--json=-",
+        ];
         let report = self::report(&bench(&fireworks, &arguments).await);
         let scenario = &report["scenarios"][0];
         assert_eq!((&scenario["answers"], &scenario["retries"]), (&2.into(), &1.into()), "{via}");

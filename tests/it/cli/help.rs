@@ -37,7 +37,7 @@ async fn bad_usage_is_exit_code_2_with_nothing_on_stdout() {
         (&["execute", "--model", "m"], "required arguments were not provided"),
         (&["execute", "--model", "m", "--messages", "f", "prompt"], "cannot be used with"),
         (&["execute", "--cache=sometimes", "prompt"], "possible values: off, read-write"),
-        (&["execute", "--total", "soon", "prompt"], "is not a duration such as 500ms"),
+        (&["execute", "--total-timeout", "soon", "prompt"], "is not a duration such as 500ms"),
         (&["execute", "--api-key", "fw_key", "prompt"], "unexpected argument '--api-key'"),
         (&["execute", "--worker", "nowhere", "prompt"], "invalid value 'nowhere'"),
     ];

@@ -65,8 +65,9 @@ async fn the_credential_comes_from_where_it_is_told_and_else_from_the_environmen
 async fn every_flag_arrives_in_the_request() {
     let worker = ScriptedWorker::start(hello()).await;
     let arguments = "execute --node fireworks --model m --config {\"topK\":5} --cache=only-if-cached \
-        --cache-scope tenant --cache-ttl 10m --cache-salt s --idempotency-key k --connect 1s \
-        --first-token 2s --idle 3s --total 4s --attempts 5 --on-cancel drain --allow-restart \
+        --cache-scope tenant --cache-ttl 10m --cache-salt s --idempotency-key k \
+        --connect-timeout 1s --first-token-timeout 2s --idle-timeout 3s --total-timeout 4s \
+        --max-attempts 5 --on-cancel drain --allow-restart \
         --flow-id f --run-id r --node-id n --session-id s --tenant t --no-deltas p";
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
     let run = Program::calling(&worker, &arguments).run().await;
@@ -116,10 +117,10 @@ async fn flags_come_from_the_environment_too() {
     let worker = ScriptedWorker::start(hello()).await;
     Program::calling(&worker, &["execute", "p"])
         .env("SPARKLER_MODEL", "m")
-        .env("SPARKLER_CACHE", "refresh")
-        .env("SPARKLER_TOTAL", "90s")
-        .env("SPARKLER_ALLOW_RESTART", "1")
-        .env("SPARKLER_NO_DELTAS", "no")
+        .env("SPARKLER_EXECUTE_CACHE", "refresh")
+        .env("SPARKLER_EXECUTE_TOTAL_TIMEOUT", "90s")
+        .env("SPARKLER_EXECUTE_ALLOW_RESTART", "1")
+        .env("SPARKLER_EXECUTE_NO_DELTAS", "no")
         .run()
         .await;
     let request = worker.executed();
