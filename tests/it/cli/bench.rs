@@ -125,7 +125,7 @@ async fn ctrl_c_keeps_what_was_measured() {
         ["bench", "--model", MODEL, "--concurrency=4", "--requests=10000", "--json", "-"];
     let mut child = fireworks.program(&arguments).start().await;
     let enough = Duration::from_secs(20);
-    let some = fireworks.handle.wait_until(|report| report.completed >= 6, enough).await;
+    let some = fireworks.handle.wait_until(|report| report.completed >= 10, enough).await;
     some.expect("some requests end");
     interrupt(&child);
     let mut stdout = String::new();
@@ -134,7 +134,7 @@ async fn ctrl_c_keeps_what_was_measured() {
     assert_eq!(run.code, Some(130), "{}", run.stderr);
     let report = report(&run);
     assert_eq!(report["end"], "interrupted");
-    // The warm-up is none of the answers.
+    // One is the warm-up's, and four may not have been read.
     assert!(sum(&report, "answers") >= 5, "{}", run.stdout);
     assert!(report["unknown_at_most_nanodollars"].as_u64() > Some(0), "what was cut off");
     let left = fireworks.handle.wait_until(|report| report.in_flight == 0, enough).await;
