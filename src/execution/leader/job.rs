@@ -127,7 +127,7 @@ impl LeaderJob {
         let has_answer = outcome.is_ok();
         match outcome {
             Ok(LeaderOutcome::Ran(finish)) => {
-                executor.notice_model(&self.plan.model, &self.credential);
+                executor.notice_model(&self.plan.model, &self.credential, self.fingerprint);
                 self.complete(executor, publisher, role, finish).await;
             }
             Ok(LeaderOutcome::Relayed(end)) => {

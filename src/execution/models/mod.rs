@@ -13,12 +13,12 @@ pub(crate) use self::{
     directory::{Lifetimes, ModelDirectory},
     notices::Notices,
 };
-use crate::execution::{Executor, request::ListModels};
 use crate::{
     cooldown::Advice,
     credentials::ApiKey,
     error::{Deadline, Error},
     event::Phase,
+    execution::{Executor, request::ListModels},
     fireworks::ModelRecord,
 };
 

@@ -1,5 +1,5 @@
-//! What operators are told of models in use: that one ends, or has no price. Each is a
-//! metric, and one warning a day for each model.
+//! Warnings about models in use: that one ends, or has no price. Each is a metric, and
+//! one warning a day for each model.
 //!
 //! An execution never waits for it: the record is asked for by a task of the worker,
 //! after the answer has come.
@@ -12,11 +12,12 @@ use std::{
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
-use crate::execution::{Executor, observe::log::MAX_TEXT_BYTES};
 use crate::{
+    cache::key::Fingerprint,
     credentials::ApiKey,
     error::{Error, ProviderError, ProviderErrorKind, shorten},
     event::Usage,
+    execution::{Executor, observe::log::MAX_TEXT_BYTES},
     fireworks::{EndDate, ModelRecord},
 };
 
@@ -58,10 +59,14 @@ impl Notices {
 
 impl Executor {
     /// Asks for the record of a model that has just answered, unless it is known, and
-    /// tells of its end.
-    pub(crate) fn notice_model(self: &Arc<Executor>, model: &str, credential: &ApiKey) {
-        let fingerprint = *self.cache_secret.fingerprint(credential).as_bytes();
-        if self.models.knows(fingerprint, model) {
+    /// warns of its end. `fingerprint` is the credential's.
+    pub(crate) fn notice_model(
+        self: &Arc<Executor>,
+        model: &str,
+        credential: &ApiKey,
+        fingerprint: Fingerprint,
+    ) {
+        if self.models.knows(*fingerprint.as_bytes(), model) {
             return;
         }
         let Ok(turn) = self.notices.asking.clone().try_acquire_owned() else { return };
@@ -70,13 +75,13 @@ impl Executor {
         self.lifecycle.spawn(async move {
             let record = executor.model_record(&model, &credential);
             if let Ok(Ok(record)) = tokio::time::timeout(RECORD_LIMIT, record).await {
-                executor.tell_of_end(&model, record.as_ref());
+                executor.warn_of_end(&model, record.as_ref());
             }
             drop(turn);
         });
     }
 
-    fn tell_of_end(&self, model: &str, record: Option<&ModelRecord>) {
+    fn warn_of_end(&self, model: &str, record: Option<&ModelRecord>) {
         let Some((record, end)) = record.and_then(|record| Some((record, record.end?))) else {
             if self.notices.ends.remove(model).is_some() {
                 self.metrics.model_ends(model, 0);
