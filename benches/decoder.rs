@@ -1,5 +1,5 @@
-//! What one token costs between the network and the listener: the decoder
-//! alone, the decoder with parsing and telling, and, in the same run, the way
+//! What one token costs between the network and the receiver: the decoder
+//! alone, the decoder with parsing and emitting, and, in the same run, the way
 //! one would write it first, with a split and a generic JSON tree.
 //!
 //! `cargo bench --bench decoder`; the time per element is the time per token.
@@ -18,7 +18,7 @@ const MAX_EVENT_BYTES: usize = 1 << 20;
 /// Decodes a body that comes in reads of this size.
 type Way = fn(&[u8], usize) -> usize;
 
-/// Counts, as a listener that keeps everything would have to look at it all.
+/// Counts, as a receiver that keeps everything would have to look at it all.
 #[derive(Default)]
 struct Counting {
     bytes: usize,

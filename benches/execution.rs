@@ -2,7 +2,7 @@
 //! a token on its way through a flight, and a hit from order to completed.
 //!
 //! `cargo bench --bench execution`. For `flight`, the time per element is the
-//! time per token, all its listeners included.
+//! time per token, all its subscribers included.
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 
@@ -57,7 +57,7 @@ fn flights() -> Arc<Flights> {
 }
 
 /// A new flight and everybody who listens to it.
-fn board(flights: &Arc<Flights>, subscribers: usize) -> (Publisher, Vec<Subscriber>) {
+fn subscribed(flights: &Arc<Flights>, subscribers: usize) -> (Publisher, Vec<Subscriber>) {
     let request = JoinRequest {
         subject: Arc::new(Subject { model: MODEL.to_owned(), tier: Tier::Standard, json: false }),
         shared: Some([1; 32]),
@@ -78,10 +78,10 @@ fn board(flights: &Arc<Flights>, subscribers: usize) -> (Publisher, Vec<Subscrib
     (publisher, all)
 }
 
-/// Every token is told and flushed by itself and heard by everybody at once:
+/// Every token is published and flushed by itself and received by every subscriber at once:
 /// the most that a token can cost.
-fn fly(flights: &Arc<Flights>, subscribers: usize) {
-    let (mut publisher, mut all) = board(flights, subscribers);
+fn publish(flights: &Arc<Flights>, subscribers: usize) {
+    let (mut publisher, mut all) = subscribed(flights, subscribers);
     for _ in 0..TOKENS {
         let delta = Delta { choice: 0, piece: Piece::Text(" token".into()) };
         publisher.delta(delta).expect("within the bound");
@@ -101,9 +101,9 @@ fn flight(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("flight");
     group.throughput(Throughput::Elements(TOKENS));
     for subscribers in [1, 100] {
-        let id = BenchmarkId::new("token", format!("{subscribers}_listeners"));
+        let id = BenchmarkId::new("token", format!("{subscribers}_subscribers"));
         let flights = flights();
-        group.bench_function(id, |bencher| bencher.iter(|| fly(&flights, subscribers)));
+        group.bench_function(id, |bencher| bencher.iter(|| publish(&flights, subscribers)));
     }
     group.finish();
 }

@@ -28,8 +28,8 @@ pub(crate) type KeyFingerprint = [u8; 32];
 
 /// The provider's recent refusals.
 pub struct Cooldowns {
-    limited: Cache<CooldownKey, Remembered>,
-    refused: Cache<CooldownKey, Remembered>,
+    limited: Cache<CooldownKey, CachedRejection>,
+    refused: Cache<CooldownKey, CachedRejection>,
     refusals_for: Duration,
     is_gateway: bool,
     metrics: Metrics,
@@ -42,8 +42,9 @@ struct CooldownKey {
     model: Option<Arc<str>>,
 }
 
+/// A refusal, and the time until which it answers instead of the provider.
 #[derive(Debug, Clone)]
-struct Remembered {
+struct CachedRejection {
     error: Arc<ProviderError>,
     until: Instant,
     until_time: SystemTime,
@@ -82,15 +83,15 @@ impl Cooldowns {
     /// Returns advice on a request for a model with a credential.
     pub fn advice(&self, fingerprint: &KeyFingerprint, model: &str) -> Advice {
         let keys = [CooldownKey::all_of(fingerprint), CooldownKey::one_of(fingerprint, model)];
-        let find = |known: &Cache<CooldownKey, Remembered>| {
+        let find = |known: &Cache<CooldownKey, CachedRejection>| {
             let found = keys.iter().filter_map(|key| known.get(key));
-            found.filter(Remembered::holds).max_by_key(|remembered| remembered.until)
+            found.filter(CachedRejection::holds).max_by_key(|remembered| remembered.until)
         };
         if let Some(refused) = find(&self.refused) {
-            return Advice::Refuse(refused.told());
+            return Advice::Refuse(refused.as_error());
         }
         match find(&self.limited) {
-            Some(limited) => Advice::Wait(limited.left(), limited.told()),
+            Some(limited) => Advice::Wait(limited.left(), limited.as_error()),
             None => Advice::Ask,
         }
     }
@@ -110,7 +111,7 @@ impl Cooldowns {
                 } else {
                     CooldownKey::one_of(fingerprint, model)
                 };
-                self.limit(key, Remembered::new(error, wait.min(LONGEST)));
+                self.limit(key, CachedRejection::new(error, wait.min(LONGEST)));
             }
             (ProviderErrorKind::CredentialRejected, _) => {
                 let key = if self.is_gateway {
@@ -138,7 +139,7 @@ impl Cooldowns {
     }
 
     /// Remembers a rate limit; the longer of two waits counts.
-    fn limit(&self, key: CooldownKey, remembered: Remembered) {
+    fn limit(&self, key: CooldownKey, remembered: CachedRejection) {
         let known = self.limited.get(&key);
         if known.is_none_or(|known| known.until < remembered.until) {
             self.limited.insert(key, remembered);
@@ -150,7 +151,7 @@ impl Cooldowns {
         if self.refusals_for.is_zero() || !error.is_known_form {
             return;
         }
-        self.refused.insert(key, Remembered::new(error, self.refusals_for));
+        self.refused.insert(key, CachedRejection::new(error, self.refusals_for));
         self.metrics.cooled_down(kind);
     }
 }
@@ -165,9 +166,9 @@ impl CooldownKey {
     }
 }
 
-impl Remembered {
-    fn new(error: &ProviderError, lasting: Duration) -> Remembered {
-        Remembered {
+impl CachedRejection {
+    fn new(error: &ProviderError, lasting: Duration) -> CachedRejection {
+        CachedRejection {
             error: Arc::new(error.clone()),
             until: Instant::now() + lasting,
             until_time: SystemTime::now() + lasting,
@@ -183,7 +184,7 @@ impl Remembered {
     }
 
     /// Returns the remembered error, marked as not sent to the provider again.
-    fn told(&self) -> Error {
+    fn as_error(&self) -> Error {
         let said = self.error.message.as_ref().map_or_else(String::new, |said| format!("{said}; "));
         let until = humantime::format_rfc3339_seconds(self.until_time);
         let message =
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rate_limit_of_the_account_is_waited_out_by_all_of_its_credential() {
+    async fn an_account_rate_limit_is_waited_out_by_all_its_executions() {
         let cooldowns = cooldowns();
         cooldowns.learn(&MINE, "m", &account_wide(SECOND * 3));
         cooldowns.learn(&MINE, "m", &account_wide(SECOND));
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refusals_are_remembered_for_whom_they_are_about_and_heal() {
+    async fn refusals_are_remembered_for_their_subject_and_expire() {
         let cooldowns = cooldowns();
         cooldowns.learn(&MINE, "m", &failure(ProviderErrorKind::ModelNotFound, None));
         assert!(!may_ask(&cooldowns, &MINE, "m"));

@@ -124,8 +124,8 @@ impl<T: Send + Sync + 'static> FileWatcher<T> {
         let look = tokio::task::spawn_blocking(move || {
             let contents = read_all(&files)?;
             let digest = digest(&contents);
-            let is_news = digest != taken && (is_asked || digest == seen);
-            Ok(Look { digest, value: is_news.then(|| parse(&contents)) })
+            let is_new = digest != taken && (is_asked || digest == seen);
+            Ok(Look { digest, value: is_new.then(|| parse(&contents)) })
         });
         look.await.unwrap_or_else(|_| Err("the files could not be understood".to_owned()))
     }
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_file_is_followed_through_symbolic_links_as_kubernetes_swaps_them() {
+    async fn a_file_is_followed_through_links_as_kubernetes_swaps_them() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
         for (version, text) in [("v1", "1"), ("v2", "2")] {

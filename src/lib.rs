@@ -90,8 +90,8 @@ pub mod server;
 mod telemetry;
 mod tls;
 
-/// What the project's own tests, benchmarks and fuzzers reach besides the public
-/// face. No part of the API: it changes without notice.
+/// The items that the project's own tests, benchmarks and fuzzers reach besides the
+/// public face. No part of the API: it changes without notice.
 #[doc(hidden)]
 pub mod internals {
     pub use crate::{

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_reads_what_was_granted_and_cannot_tell_what_else_there_is() {
+    fn a_caller_reads_its_own_secrets_and_no_others_names() {
         let folder = tempfile::tempdir().expect("a folder");
         for name in ["team-a", "team-b"] {
             std::fs::write(folder.path().join(name), "fw_key").expect("written");

@@ -41,9 +41,9 @@ pub(crate) enum Contestant {
     /// The upstream itself.
     Direct,
     Sparkler,
-    /// Sparkler, telling a collector of one call in a hundred.
+    /// Sparkler, which traces one call in a hundred.
     Sampled,
-    /// Sparkler, telling a collector of every call.
+    /// Sparkler, which traces every call.
     Traced,
     Floor,
     /// The floor, where it asks the upstream for an answer in one piece.
@@ -126,7 +126,7 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Option<Child>,
-    /// Whom it tells what it does; its cost is not measured.
+    /// The collector of its traces; its cost is not measured.
     #[expect(dead_code, reason = "held for its drop")]
     collector: Option<Child>,
     pub(crate) address: SocketAddr,
@@ -161,7 +161,7 @@ fn floor(scene: &Scene<'_>, address: SocketAddr, asks_whole: bool) -> anyhow::Re
     Child::listening("floor", &command, &scene.place.directory, address, START)
 }
 
-/// A collector of traces, and Sparkler that tells it of a share of its calls.
+/// A collector of traces, and Sparkler that exports a share of its calls to it.
 fn traced(scene: &Scene<'_>, address: SocketAddr, share: f64) -> anyhow::Result<Running> {
     let options = sink::Options { address: process::free_address()? };
     let command = role("sink", &options)?;

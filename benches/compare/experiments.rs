@@ -100,7 +100,7 @@ fn hit(effort: Effort) -> Experiment {
     }
 }
 
-/// What telling a collector costs, where there is nothing else to do: at most 3 %
+/// What tracing costs, where there is nothing else to do: at most 3 %
 /// of the answers where one call in a hundred is traced, 15 % where all are.
 fn traced(effort: Effort) -> Experiment {
     let aims = vec![(Sampled, Aim::Times(1.0 / 0.97)), (Traced, Aim::Times(1.0 / 0.85))];

@@ -39,7 +39,7 @@ use crate::{
     wire,
 };
 
-/// What the parent tells the floor.
+/// The options that the parent passes to the floor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Options {
     pub(crate) address: SocketAddr,

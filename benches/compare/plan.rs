@@ -1,5 +1,4 @@
-//! What a load is told to do, and what it tells when it has done it: both cross
-//! a process border as JSON.
+//! The plan of a load, and its result: both cross a process border as JSON.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, Face};
 
-/// What the parent tells the load.
+/// The plan that the parent passes to the load.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) address: SocketAddr,

@@ -1,4 +1,4 @@
-//! Child processes: started on a leash, told apart by what they cost, stopped
+//! Child processes: started on a leash, distinguished by what they cost, stopped
 //! by their own id.
 
 use std::{

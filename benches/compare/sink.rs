@@ -1,6 +1,6 @@
-//! A collector that takes every delivery and reads none, as fast as it can: what
-//! telling it costs the worker is all that is to be measured, and a real one is
-//! on another machine. Its log has how much it was told.
+//! A collector that takes every delivery and reads none, as fast as it can: only
+//! what exporting costs the worker is measured, and a real collector is on another
+//! machine. Its log has how much it received.
 
 use std::{
     convert::Infallible,
@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-/// What the parent tells the collector.
+/// The options that the parent passes to the collector.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Options {
     pub(crate) address: SocketAddr,

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer::{Answer, Events, ID, Rendered, Reply};
 
-/// What the parent tells the upstream.
+/// The options that the parent passes to the upstream.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Options {
     pub(crate) address: SocketAddr,

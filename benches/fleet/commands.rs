@@ -63,7 +63,7 @@ impl Row {
 
     async fn run(self, workers: &Workers) -> Figures {
         let before = Counted::now(workers);
-        let flights = (0..self.flights).map(|flight| self.fly(workers, flight));
+        let flights = (0..self.flights).map(|flight| self.execute(workers, flight));
         let tokens: u64 = join_all(flights).await.into_iter().sum();
         let after = Counted::now(workers);
         let each = |before: f64, after: f64| (after - before) / tokens as f64;
@@ -75,7 +75,7 @@ impl Row {
     }
 
     /// One flight, led by the first worker; its tokens.
-    async fn fly(self, workers: &Workers, flight: usize) -> u64 {
+    async fn execute(self, workers: &Workers, flight: usize) -> u64 {
         let prompt = format!("{} of {}, {} follow", flight, self.flights, self.followers);
         let leading = tokens(&workers.callers[0], &prompt);
         let following = async {
@@ -84,7 +84,7 @@ impl Row {
             join_all(followers.iter().map(|caller| tokens(caller, &prompt))).await
         };
         let (led, followed) = tokio::join!(leading, following);
-        assert!(followed.iter().all(|tokens| *tokens == led), "everybody hears the same");
+        assert!(followed.iter().all(|tokens| *tokens == led), "everyone receives the same");
         led
     }
 }

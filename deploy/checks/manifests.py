@@ -38,7 +38,7 @@ def without_labels(value):
 
 def without_helm(document):
     """The document without Helm's labels, and without a namespace: with
-    kustomize, whoever applies it chooses one."""
+    kustomize, the person who applies it chooses one."""
     document = without_labels(document)
     document["metadata"].pop("namespace", None)
     return document

@@ -1,6 +1,6 @@
 //! Anything for what workers keep for each other in Redis: recordings, events,
 //! failures, parts of large events, and sealed values. Whatever the bytes are, they
-//! are refused or read, never believed blindly; what was read can be told, cut into
+//! are refused or read, never believed blindly; what was read can be listed, cut into
 //! batches and followed, and comes back the same when it is written again.
 #![no_main]
 
@@ -12,19 +12,19 @@ use sparkler::{internals::{Log, Reading, Sealer, SealingKey, codec::{Parts, deco
 static SEALER: LazyLock<Sealer> = LazyLock::new(|| Sealer::new(SealingKey::derive(&[7; 32]), []));
 
 /// Every event by itself, with its number.
-fn told(log: &Log) -> Vec<(u64, Reading)> {
+fn all_events(log: &Log) -> Vec<(u64, Reading)> {
     let mut cursor = 0;
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     while let Some((number, reading)) = log.read(cursor, 1) {
         assert!(number > cursor, "numbers go up");
         cursor = number;
-        told.push((number, reading));
+        events.push((number, reading));
     }
-    assert!(told.is_empty() || cursor == log.last());
-    told
+    assert!(events.is_empty() || cursor == log.last());
+    events
 }
 
-/// A follower that hears a log in batches hears what the log tells.
+/// A follower that receives a log in batches has the same events.
 fn follow(log: &Log, room: usize) {
     let first = log.first().saturating_sub(1);
     let mut follower = Log::default();
@@ -45,19 +45,19 @@ fn follow(log: &Log, room: usize) {
             }
         }
     }
-    assert_eq!(told(&follower), told(log));
+    assert_eq!(all_events(&follower), all_events(log));
 }
 
 fn read(bytes: &[u8], room: usize) {
     if let Ok(recording) = decode_recording(bytes) {
         let again = decode_recording(&encode_recording(&recording)).expect("readable");
-        assert_eq!((told(&again.log), again.flight), (told(&recording.log), recording.flight));
+        assert_eq!((all_events(&again.log), again.flight), (all_events(&recording.log), recording.flight));
         assert_eq!((again.finish, again.subject), (recording.finish, recording.subject));
         recording.log.join(2);
     }
     if let Ok(log) = decode_events(bytes) {
         let again = decode_events(&encode_events(&log)).expect("readable");
-        assert_eq!(told(&again), told(&log));
+        assert_eq!(all_events(&again), all_events(&log));
         follow(&log, room);
     }
     if let Ok((error, usage)) = decode_failure(bytes) {

@@ -207,7 +207,7 @@ impl Admission {
         saturated(limit, self.pacing().wait(tenant, slots, Instant::now()))
     }
 
-    /// Locked for a few instructions, which do not panic.
+    /// Locks the pacing, for a few instructions, which do not panic.
     fn pacing(&self) -> MutexGuard<'_, Pacing> {
         self.0.pacing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -237,7 +237,7 @@ impl Admission {
         }
     }
 
-    /// Locked for a few instructions, which do not panic.
+    /// Locks the queue, for a few instructions, which do not panic.
     fn queue(&self) -> MutexGuard<'_, FairQueue<Caller>> {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -190,7 +190,7 @@ async fn patient(waiting: &mut Waiting, looks: u32) -> Option<Permit> {
 }
 
 #[tokio::test]
-async fn a_call_is_charged_for_its_request_and_for_its_answer_as_it_grows() {
+async fn a_call_is_charged_for_its_request_and_its_growing_answer() {
     let admission = admission(2, 1);
     let permit = admitted(admission.admit("", 1 << 20));
     let for_request = admission.bytes();

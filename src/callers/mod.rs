@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_counts_by_any_of_its_names_unless_there_is_a_token() {
+    fn a_certificate_counts_by_any_of_its_names_without_a_token() {
         let directory = directory();
         let names = ["other".to_owned(), "reports.internal".to_owned()];
         let evidence = Evidence { authorization: None, certificate: Some(&names) };

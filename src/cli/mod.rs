@@ -54,7 +54,7 @@ struct Program {
 /// The commands.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the worker until it is told to stop.
+    /// Run the worker until it is asked to stop.
     #[command(after_help = serve::EXAMPLES)]
     Serve(Box<serve::ServeCommand>),
     /// Execute one node and print its answer as it arrives.

@@ -122,7 +122,7 @@ async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
     let server = Server::bind(config).await?;
     server.watch_lost_lines(log.lost());
     if anyone_may_call {
-        tracing::warn!("whoever reaches the port may call: name the callers by --callers-file");
+        tracing::warn!("anyone who reaches the port may call: name the callers by --callers-file");
     }
     if nobody_may_call {
         tracing::warn!("nobody may call: the callers file names no caller");

@@ -33,7 +33,7 @@ impl Cell {
         Cell::styled(text, Style::new())
     }
 
-    /// Likewise with a style, which the last column ignores.
+    /// Creates a cell with a style, which the last column ignores.
     pub(super) fn styled(text: &str, style: Style) -> Cell {
         Cell { text: printable(text).replace(['\n', '\t'], " "), style }
     }
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_below_each_other_and_the_last_is_broken_between_words() {
+    fn columns_are_aligned_and_the_last_breaks_between_words() {
         let mut table = Table::new(["NAME", "TYPE", "HELP"]);
         table.push(["topK", "integer", &"word ".repeat(25)].map(Cell::new));
         table.push(["a", "", "\x1b[2J short"].map(Cell::new));

@@ -179,8 +179,8 @@ pub(super) async fn interruptible<T>(
 ) -> Result<T, Failure> {
     tokio::select! {
         result = work => result,
-        heard = tokio::signal::ctrl_c() => {
-            heard.context("Ctrl-C cannot be listened for")?;
+        signal = tokio::signal::ctrl_c() => {
+            signal.context("Ctrl-C cannot be listened for")?;
             Err(Failure::Interrupted)
         }
     }

@@ -125,8 +125,8 @@ fn secret_is_there(has_cache_secret: bool) -> Result<(), String> {
         return Ok(());
     }
     Err("--redis-url needs --cache-secret-file, the same for all workers: answers are kept in \
-         Redis under keys made from that secret and sealed with it, so that whoever reads Redis \
-         reads no answers"
+         Redis under keys made from that secret and sealed with it, so that reading Redis reveals no \
+         answers"
         .to_owned())
 }
 

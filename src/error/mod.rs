@@ -328,7 +328,7 @@ impl Error {
                  maxTokens, or have the operator raise the bound"
             ),
             Error::Cancelled => {
-                "the execution was stopped because nobody listened to it any more; execute again"
+                "the execution was stopped because its last subscriber left; execute again"
                     .to_owned()
             }
             Error::Internal(what) => {

@@ -83,9 +83,9 @@ pub struct Executor {
     pub quotas: Quotas,
     /// Recent refusals of the provider.
     pub cooldowns: Cooldowns,
-    /// What the provider says about models.
+    /// The provider's statements about models.
     pub models: ModelDirectory,
-    /// What operators are told of models in use.
+    /// Warnings to the operator about models in use.
     pub notices: Notices,
     /// The worker's stage, and the owner of its tasks.
     pub lifecycle: Lifecycle,

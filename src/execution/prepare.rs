@@ -173,8 +173,8 @@ impl Executor {
         }
     }
 
-    /// A flight that others may join is not bound by the leading execution's
-    /// deadline: that execution may leave while the others stay.
+    /// Returns the policy of a flight. One that others may join is not bound by the
+    /// leading execution's deadline: that execution may leave while the others stay.
     fn retry_policy(&self, limits: &Limits, may_be_joined: bool) -> RetryPolicy {
         let own = self.settings.deadlines(limits).total;
         let mut policy = self.retry.clone();

@@ -4,8 +4,8 @@
 //!
 //! It knows Fireworks.ai's API and nothing of nodes, flights or protobuf. It
 //! makes one attempt; the execution retries, as [`RetryPolicy`] decides. It
-//! enforces only the connect deadline; whoever enforces the others drops the
-//! future, which closes the provider's stream at once.
+//! enforces only the connect deadline; the caller enforces the others by dropping
+//! the future, which closes the provider's stream at once.
 //!
 //! | file | purpose |
 //! |---|---|

@@ -1,8 +1,8 @@
 //! Reads the body of a good response to its end, and emits the deltas as they
 //! arrive.
 //!
-//! It has no deadline: whoever awaits it drops it, which closes the provider's
-//! stream.
+//! It has no deadline: the caller that awaits it drops it, which closes the
+//! provider's stream.
 
 use std::{
     future::poll_fn,

@@ -21,7 +21,7 @@ use crate::{
 
 /// A subscription to a flight of another worker.
 #[derive(Debug)]
-pub struct Following {
+pub struct Follower {
     fleet: Fleet,
     keys: RedisKeys,
     subscription: Subscription,
@@ -45,7 +45,7 @@ pub struct Following {
 pub enum FleetUpdate {
     /// Events arrived with a notification.
     Events(Log),
-    /// It is time to [read](Following::read) the flight's events and status.
+    /// It is time to [read](Follower::read) the flight's events and status.
     Look,
 }
 
@@ -77,7 +77,7 @@ pub enum RemoteStatus {
     Unreadable,
 }
 
-impl Following {
+impl Follower {
     /// Maximum number of batches in one read.
     const MOST_BATCHES: usize = 64;
     /// Maximum size of these batches, in bytes, unless a single one is larger.
@@ -89,9 +89,9 @@ impl Following {
         subscription: Subscription,
         flight: FlightId,
         fencing_token: Option<FencingToken>,
-    ) -> Following {
+    ) -> Follower {
         let now = Instant::now();
-        Following {
+        Follower {
             fleet,
             keys,
             subscription,
@@ -202,7 +202,7 @@ impl Following {
         let _ = self.fleet.take(&self.keys, step).await;
     }
 
-    /// Returns the time at which a leader heard from just now counts as lost.
+    /// Returns the time at which a leader that answers just now counts as lost.
     pub fn patience(&self) -> Instant {
         Instant::now() + self.fleet.config.lease
     }
@@ -218,8 +218,8 @@ impl Following {
             flight: self.flight,
             follows,
             after,
-            most: Following::MOST_BATCHES,
-            most_bytes: Following::MOST_BYTES,
+            most: Follower::MOST_BATCHES,
+            most_bytes: Follower::MOST_BYTES,
             grace: self.fleet.grace(),
         };
         match self.fleet.take(&self.keys, step).await? {

@@ -348,7 +348,7 @@ impl Ending {
         }
     }
 
-    /// Time for which sending is worthwhile: as long as an ended flight can be read.
+    /// Returns the time for which sending is worthwhile: as long as an ended flight can be read.
     pub fn lasts(&self) -> Duration {
         self.lease.fleet.config.retention
     }

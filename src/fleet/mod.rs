@@ -3,7 +3,7 @@
 //!
 //! A flight is found by its [`FlightKey`]. The first worker to acquire the key leads: it
 //! holds a [`Lease`] and appends the flight's events to a stream in Redis. Later workers
-//! are [`Following`]: they read the stream from its first event, then live. When a leader
+//! are [`Follower`]s: they read the stream from its first event, then live. When a leader
 //! is lost, one follower takes over in the next *epoch*. Every step is one script, and
 //! every step of a leader carries its [`FencingToken`]: a leader
 //! that was deposed while it was paused changes nothing (`tests/it/fleet_protocol` checks
@@ -60,7 +60,7 @@ use self::{
     protocol::{AcquireOptions, Answer, FencingToken, Step},
 };
 pub(crate) use self::{
-    follower::{FleetRead, FleetUpdate, Following, RemoteStatus},
+    follower::{FleetRead, FleetUpdate, Follower, RemoteStatus},
     lease::{Ending, Lease, Pace, Sent},
 };
 use crate::{
@@ -100,7 +100,7 @@ pub enum Acquired {
     /// The recorded answer.
     Cached(Box<Recording>),
     /// Another worker leads the flight.
-    Follower(Following),
+    Follower(Follower),
     /// This worker leads the flight.
     Leader(Lease),
     /// There is no flight, and this worker may not lead one.
@@ -197,7 +197,7 @@ impl Fleet {
             }
             Ok(Answer::Follow(fencing_token)) => {
                 let flight = fencing_token.flight;
-                Acquired::Follower(Following::new(
+                Acquired::Follower(Follower::new(
                     self.clone(),
                     keys,
                     subscription,
@@ -216,12 +216,12 @@ impl Fleet {
         &self,
         flight_key: FlightKey,
         flight: FlightId,
-    ) -> Option<(Arc<Subject>, Following)> {
+    ) -> Option<(Arc<Subject>, Follower)> {
         let subscription = self.notifier.subscribe(flight_key);
-        let mut following =
-            Following::new(self.clone(), RedisKeys::of(flight_key), subscription, flight, None);
-        let subject = following.look().await.ok()??;
-        Some((subject, following))
+        let mut follower =
+            Follower::new(self.clone(), RedisKeys::of(flight_key), subscription, flight, None);
+        let subject = follower.look().await.ok()??;
+        Some((subject, follower))
     }
 
     /// Returns the recording under a flight key, if there is a readable one.
@@ -312,20 +312,20 @@ impl Fleet {
         self.redis.instance().to_owned()
     }
 
-    /// The lease as Redis counts it: shorter than the configured one, so that followers,
-    /// which check every fifth of the lease and then wait for the grace period, take over
+    /// Returns the lease as Redis counts it: shorter than the configured one, so that
+    /// followers, which check every fifth of the lease and then wait for the grace period, take over
     /// within about one lease.
     fn held(&self) -> Duration {
         self.config.lease * 2 / 5
     }
 
-    /// Time for a suspected leader to answer: longer than a worker takes to notice that
-    /// Redis is back, whatever the lease.
+    /// Returns the time for a suspected leader to answer: longer than a worker takes to
+    /// notice that Redis is back, whatever the lease.
     fn grace(&self) -> Duration {
         (self.config.lease / 5).max(Duration::from_millis(1500))
     }
 
-    /// Interval at which both ends of a flight check Redis without a notification.
+    /// Returns the interval at which both ends of a flight check Redis without a notification.
     fn look_every(&self) -> Duration {
         self.config.lease / 5
     }

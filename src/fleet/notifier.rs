@@ -41,7 +41,7 @@ struct Inbox {
 struct Unread {
     /// Batches of events, in order of arrival.
     batches: VecDeque<Bytes>,
-    /// True if Redis holds news that the batches do not.
+    /// True if Redis holds events that the batches do not.
     is_more: bool,
 }
 
@@ -50,7 +50,7 @@ struct Unread {
 pub(super) enum Wakeup {
     /// Sealed events.
     Events(Bytes),
-    /// News without content: read it from Redis.
+    /// A change without its events: read them from Redis.
     Something,
 }
 

@@ -172,7 +172,7 @@ async fn a_restart_ends_subscribers_that_had_output_and_forbid_it() {
 async fn a_flight_whose_only_subscriber_had_deltas_may_not_restart() {
     let flights = flights();
     let (mut publisher, mut subscriber) = lead(&flights, keys(1), OPTIONS);
-    assert!(publisher.may_restart(), "nothing was heard yet");
+    assert!(publisher.may_restart(), "nothing was received yet");
     publish(&mut publisher, "x");
     subscriber.recv().expect("a delta");
     assert!(!publisher.may_restart());
@@ -193,7 +193,7 @@ async fn an_answer_beyond_the_bound_is_refused() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_joins_and_then_replays_and_refuses_another_request() {
+async fn an_idempotency_key_joins_replays_and_refuses_other_requests() {
     let flights = flights();
     let keys = idempotent(None, 7, 1);
     let (mut publisher, mut first) = lead(&flights, keys.clone(), OPTIONS);
@@ -213,7 +213,7 @@ async fn an_idempotency_key_joins_and_then_replays_and_refuses_another_request()
 }
 
 #[tokio::test]
-async fn an_idempotency_key_that_joined_somebody_elses_flight_is_replayed_too() {
+async fn an_idempotency_key_that_joined_anothers_flight_is_replayed() {
     let flights = flights();
     let (publisher, _leader) = lead(&flights, keys(1), OPTIONS);
     let keys = idempotent(Some(1), 7, 1);
@@ -294,7 +294,7 @@ async fn the_oldest_completed_flight_is_evicted_first() {
 
 async fn pass_on(original: &MirroredFlight, mirror: &mut Publisher) {
     let MirrorEvent::Events(events) = original.next(mirror.last()).await else {
-        panic!("it has landed")
+        panic!("it has completed")
     };
     mirror.relay(events).expect("nothing is missing");
 }
@@ -320,7 +320,7 @@ async fn a_mirror_publishes_the_events_and_id_of_its_original() {
     let MirrorEvent::Ended(FlightOutcome::Completed(stored), Some(recording)) =
         received.next(2).await
     else {
-        panic!("it has landed");
+        panic!("it has completed");
     };
     mirror.record_mirrored(recording);
     mirror.complete(FlightOutcome::Completed(stored));

@@ -59,7 +59,7 @@ impl<E: Message> Encoder for ProtobufEncoder<E> {
         item.encode(buffer).map_err(|_| Status::internal("a message could not be encoded"))
     }
 
-    /// Small buffers: most messages hold a few tokens, and each stream keeps its
+    /// Returns settings for small buffers: most messages hold a few tokens, and each stream keeps its
     /// buffer for its lifetime.
     fn buffer_settings(&self) -> BufferSettings {
         BufferSettings::new(1024, 32 * 1024)
@@ -95,7 +95,8 @@ impl<D: Message + Name + Default> Decoder for ProtobufDecoder<D> {
     }
 }
 
-/// Only requests come from untrusted peers; responses come from a worker.
+/// Returns true for requests, which come from untrusted peers; responses come from a
+/// worker.
 fn is_request<D: Name>() -> bool {
     D::NAME.ends_with("Request")
 }

@@ -176,9 +176,9 @@ fn bad_request(violations: &[Violation], mut room: usize) -> pb::BadRequest {
         room -= bytes;
         field_violations.push(violation);
     }
-    let untold: usize = violations[field_violations.len()..].iter().map(Violation::count).sum();
-    if untold > 0 {
-        field_violations.push(field_violation(&Violation::more(untold)));
+    let omitted: usize = violations[field_violations.len()..].iter().map(Violation::count).sum();
+    if omitted > 0 {
+        field_violations.push(field_violation(&Violation::more(omitted)));
     }
     pb::BadRequest { field_violations }
 }

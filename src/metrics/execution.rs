@@ -114,8 +114,8 @@ impl Metrics {
     }
 
     /// Records the subscribers of a completed flight.
-    pub fn flight_completed(&self, listeners: u64) {
-        self.instruments().flight_subscribers.record(listeners, &[]);
+    pub fn flight_completed(&self, subscribers: u64) {
+        self.instruments().flight_subscribers.record(subscribers, &[]);
     }
 
     /// Counts a flight that this worker took over from a lost one.

@@ -64,18 +64,18 @@ impl Kind {
 
 /// A gauge that is read at collection.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct PolledGauge {
     meter: Meter,
     definition: &'static Definition,
 }
 
-impl Watched {
+impl PolledGauge {
     /// Reads the value through `read` from now on.
     pub(super) fn with(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
         self.of([], read);
     }
 
-    /// Likewise for the series with these attributes.
+    /// Reads the series with these attributes through `read` from now on.
     pub(super) fn of<const N: usize>(
         &self,
         attributes: [KeyValue; N],
@@ -90,14 +90,14 @@ impl Watched {
     }
 }
 
-/// A counter of seconds kept elsewhere, read at collection.
+/// A counter of seconds kept outside the instrument, read at collection.
 #[derive(Debug)]
-pub(super) struct WatchedSeconds {
+pub(super) struct PolledSeconds {
     meter: Meter,
     definition: &'static Definition,
 }
 
-impl WatchedSeconds {
+impl PolledSeconds {
     /// Reads the total time through `read` from now on.
     pub(super) fn with(&self, read: impl Fn() -> Duration + Send + Sync + 'static) {
         self.meter
@@ -109,14 +109,14 @@ impl WatchedSeconds {
     }
 }
 
-/// A counter kept elsewhere, read at collection.
+/// A counter kept outside the instrument, read at collection.
 #[derive(Debug)]
-pub(super) struct WatchedCounter {
+pub(super) struct PolledCounter {
     meter: Meter,
     definition: &'static Definition,
 }
 
-impl WatchedCounter {
+impl PolledCounter {
     /// Reads the count of the series with this attribute through `read` from now
     /// on.
     pub(super) fn with(&self, attribute: KeyValue, read: impl Fn() -> u64 + Send + Sync + 'static) {
@@ -187,26 +187,26 @@ impl Instrument for Histogram<u64> {
     }
 }
 
-impl Instrument for Watched {
+impl Instrument for PolledGauge {
     const KIND: Kind = Kind::Gauge;
 
-    fn made(meter: &Meter, definition: &'static Definition) -> Watched {
-        Watched { meter: meter.clone(), definition }
+    fn made(meter: &Meter, definition: &'static Definition) -> PolledGauge {
+        PolledGauge { meter: meter.clone(), definition }
     }
 }
 
-impl Instrument for WatchedSeconds {
+impl Instrument for PolledSeconds {
     const KIND: Kind = Kind::Counter;
 
-    fn made(meter: &Meter, definition: &'static Definition) -> WatchedSeconds {
-        WatchedSeconds { meter: meter.clone(), definition }
+    fn made(meter: &Meter, definition: &'static Definition) -> PolledSeconds {
+        PolledSeconds { meter: meter.clone(), definition }
     }
 }
 
-impl Instrument for WatchedCounter {
+impl Instrument for PolledCounter {
     const KIND: Kind = Kind::Counter;
 
-    fn made(meter: &Meter, definition: &'static Definition) -> WatchedCounter {
-        WatchedCounter { meter: meter.clone(), definition }
+    fn made(meter: &Meter, definition: &'static Definition) -> PolledCounter {
+        PolledCounter { meter: meter.clone(), definition }
     }
 }

@@ -31,8 +31,8 @@ impl Models {
         known.get(model).unwrap_or(&self.other).clone()
     }
 
-    /// Likewise for a model known to exist, which gets a series while there is
-    /// room.
+    /// Returns the name to record for a model known to exist, which gets a series
+    /// while there is room.
     pub(super) fn name_of_real(&self, model: &str) -> Arc<str> {
         let name = self.name(model);
         if *name != *OTHER {

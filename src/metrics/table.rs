@@ -3,7 +3,7 @@
 
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 
-use super::instrument::{Definition, Instrument, Watched, WatchedCounter, WatchedSeconds};
+use super::instrument::{Definition, Instrument, PolledCounter, PolledGauge, PolledSeconds};
 use crate::telemetry::names::{otel, sparkler};
 
 /// From a cache hit of half a millisecond to a stream of half an hour. (The buckets
@@ -31,7 +31,7 @@ const FIRST_TOKEN_SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0,
     4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0,
 ];
-const LISTENERS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0];
+const SUBSCRIBERS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0];
 const REDIS_SECONDS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 const NO_BUCKETS: &[f64] = &[];
@@ -111,7 +111,7 @@ instruments! {
 
     /// Executions that hold a slot or are queued for one: the load by which to
     /// scale workers. Present from the start.
-    executions_wanted: Watched = "sparkler.executions.wanted" ["{execution}"]
+    executions_wanted: PolledGauge = "sparkler.executions.wanted" ["{execution}"]
         by [] in NO_BUCKETS;
 
     /// Look-ups of answers. A failed one is a miss to its caller.
@@ -127,12 +127,12 @@ instruments! {
         by [sparkler::FLIGHT_ROLE] in NO_BUCKETS;
 
     /// Active flights on this worker.
-    flights_active: Watched = "sparkler.flights.active" ["{flight}"]
+    flights_active: PolledGauge = "sparkler.flights.active" ["{flight}"]
         by [] in NO_BUCKETS;
 
     /// Subscribers of a flight over its lifetime, recorded when it completes.
     flight_subscribers: Histogram<u64> = "sparkler.flight.subscribers" ["{subscriber}"]
-        by [] in LISTENERS;
+        by [] in SUBSCRIBERS;
 
     /// Flights that this worker took over from a lost worker.
     flight_takeovers: Counter<u64> = "sparkler.flight.takeovers" ["{flight}"]
@@ -166,15 +166,15 @@ instruments! {
         by [sparkler::COST_KIND] in NO_BUCKETS;
 
     /// Execution slots of the worker.
-    admission_limit: Watched = "sparkler.admission.limit" ["{execution}"]
+    admission_limit: PolledGauge = "sparkler.admission.limit" ["{execution}"]
         by [] in NO_BUCKETS;
 
     /// Execution slots in use, including those of flights without subscribers.
-    admission_taken: Watched = "sparkler.admission.in_use" ["{execution}"]
+    admission_taken: PolledGauge = "sparkler.admission.in_use" ["{execution}"]
         by [] in NO_BUCKETS;
 
     /// Calls queued for a slot.
-    admission_queued: Watched = "sparkler.admission.queued" ["{execution}"]
+    admission_queued: PolledGauge = "sparkler.admission.queued" ["{execution}"]
         by [] in NO_BUCKETS;
 
     /// Calls refused for lack of capacity, by the limit that was reached.
@@ -208,7 +208,7 @@ instruments! {
         by [] in NO_BUCKETS;
 
     /// 0 serving, 1 leaving, 2 draining, 3 stopping.
-    drain_stage: Watched = "sparkler.drain.stage" [""]
+    drain_stage: PolledGauge = "sparkler.drain.stage" [""]
         by [] in NO_BUCKETS;
 
     /// Executions aborted at the drain limit.
@@ -216,7 +216,7 @@ instruments! {
         by [] in NO_BUCKETS;
 
     /// Telemetry dropped because it was not read in time.
-    telemetry_dropped: WatchedCounter = "sparkler.telemetry.dropped" ["{item}"]
+    telemetry_dropped: PolledCounter = "sparkler.telemetry.dropped" ["{item}"]
         by [sparkler::SIGNAL] in NO_BUCKETS;
 
     /// Sockets that did not become connections of callers, by cause.
@@ -224,15 +224,15 @@ instruments! {
         by [sparkler::HANDSHAKE_CAUSE] in NO_BUCKETS;
 
     /// Expiry of the worker's certificate, in seconds since 1970.
-    certificate_expiry: Watched = "sparkler.tls.certificate.expiry" ["s"]
+    certificate_expiry: PolledGauge = "sparkler.tls.certificate.expiry" ["s"]
         by [] in NO_BUCKETS;
 
     /// Time until the worker's certificate expires; 0 once it has.
-    certificate_remaining: Watched = "sparkler.tls.certificate.remaining" ["s"]
+    certificate_remaining: PolledGauge = "sparkler.tls.certificate.remaining" ["s"]
         by [] in NO_BUCKETS;
 
     /// Callers in the callers file. At 0 no one may call; absent without a file.
-    callers: Watched = "sparkler.callers" ["{caller}"]
+    callers: PolledGauge = "sparkler.callers" ["{caller}"]
         by [] in NO_BUCKETS;
 
     /// Caught panics. Each is a bug of the worker.
@@ -240,34 +240,34 @@ instruments! {
         by [] in NO_BUCKETS;
 
     /// Memory set aside for a purpose, derived from the memory limit.
-    memory_limit: Watched = "sparkler.memory.limit" ["By"]
+    memory_limit: PolledGauge = "sparkler.memory.limit" ["By"]
         by [sparkler::MEMORY_PURPOSE] in NO_BUCKETS;
 
     /// Memory that running executions are charged for.
-    memory_charged: Watched = "sparkler.memory.charged" ["By"]
+    memory_charged: PolledGauge = "sparkler.memory.charged" ["By"]
         by [] in NO_BUCKETS;
 
     /// Always 1: the release of the worker, by its attributes.
-    build_info: Watched = "sparkler.build_info" [""]
+    build_info: PolledGauge = "sparkler.build_info" [""]
         by [sparkler::BUILD_VERSION, sparkler::BUILD_OS, sparkler::BUILD_ARCHITECTURE] in NO_BUCKETS;
 
     /// User and system CPU time of the process.
-    process_cpu: WatchedSeconds = "process.cpu" ["s"]
+    process_cpu: PolledSeconds = "process.cpu" ["s"]
         by [] in NO_BUCKETS;
 
     /// Resident memory of the process. On Linux only.
-    process_memory: Watched = "process.resident_memory" ["By"]
+    process_memory: PolledGauge = "process.resident_memory" ["By"]
         by [] in NO_BUCKETS;
 
     /// Open files and sockets of the process. On Linux only.
-    process_open_fds: Watched = "process.open_fds" ["{file}"]
+    process_open_fds: PolledGauge = "process.open_fds" ["{file}"]
         by [] in NO_BUCKETS;
 
     /// Limit of open files and sockets of the process.
-    process_max_fds: Watched = "process.max_fds" ["{file}"]
+    process_max_fds: PolledGauge = "process.max_fds" ["{file}"]
         by [] in NO_BUCKETS;
 
     /// Start time of the process, in seconds since 1970.
-    process_start: Watched = "process.start_time" ["s"]
+    process_start: PolledGauge = "process.start_time" ["s"]
         by [] in NO_BUCKETS;
 }

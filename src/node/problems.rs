@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_problems_is_counted_not_told() {
+    fn a_flood_of_problems_is_counted_not_listed() {
         let mut problems = Problems::default();
         for _ in 0..1000 {
             problems.add("config", "is wrong");

@@ -207,7 +207,7 @@ fn text_bytes(input: &Input) -> usize {
     }
 }
 
-/// At most how long a text is within JSON.
+/// Returns the largest size of a text within JSON.
 fn escaped_bytes(text: &str) -> usize {
     let of_byte = |byte: u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,

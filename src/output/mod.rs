@@ -163,7 +163,7 @@ impl Schema {
         &self.text
     }
 
-    /// Compares an answer with the schema, or tells where it differs.
+    /// Compares an answer with the schema, or says where it differs.
     fn check(&self, answer: &Value) -> Result<Verdict, String> {
         match steps::count(&self.graph, answer) {
             None => Ok(Verdict::Unchecked),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mismatch_tells_where_and_what_but_not_the_answer() {
+    fn a_mismatch_names_its_place_but_not_the_answer() {
         let format = json(
             r#"{"type":"object","properties":{"price":{"type":"number"},"name":{"type":"string"}},
                 "required":["price","name"],"additionalProperties":false}"#,
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_a_schema_keeps_order_and_numbers_and_loses_white_space() {
+    fn the_text_of_a_schema_loses_nothing_but_white_space() {
         let schema = Schema::parse(
             "{ \"z\" : 1.50,\n\t\"a b\" : \" \\\" \\\\\" ,\"maximum\":18446744073709551616 }",
         )

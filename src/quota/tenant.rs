@@ -105,7 +105,7 @@ mod tests {
         spend.received(sum(10, 1), sum(100, 10));
         assert_eq!(spend.known(), sum(100, 10));
         spend.spend(sum(5, 1));
-        assert_eq!(spend.known(), sum(105, 11), "the fleet has not heard of it yet");
+        assert_eq!(spend.known(), sum(105, 11), "the fleet has no report of it yet");
         spend.received(sum(15, 2), sum(105, 11));
         spend.received(sum(10, 1), sum(100, 10));
         assert_eq!(spend.known(), sum(105, 11), "an answer that was overtaken changes nothing");

@@ -111,8 +111,8 @@ impl Server {
         Server::bind_with(config, executor).await
     }
 
-    /// Like [`bind`](Server::bind), but with a custom executor: for example that of
-    /// [`executor`] with another node in its registry.
+    /// Binds the ports like [`bind`](Server::bind), with an executor of its own, such as
+    /// that of [`executor`] with another node in its registry.
     pub async fn bind_with(config: Config, executor: Executor) -> anyhow::Result<Server> {
         let incoming = listen(config.listen, "gRPC")?;
         let health_incoming =

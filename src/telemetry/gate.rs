@@ -144,8 +144,8 @@ impl Room {
     }
 }
 
-/// The SDK's error names the cause and possibly the address, so it is logged at a
-/// finer level.
+/// Logs a failed export. The SDK's error names the cause and possibly the address, so
+/// it is logged at a finer level.
 fn complain(error: &impl fmt::Display, dropped: &Dropped) {
     if COMPLAINTS.pass("spans").is_some() {
         let dropped = dropped.spans();
@@ -180,10 +180,10 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_or_is_not_taken_is_counted() {
-        let (words, heard) = mpsc::channel();
+        let (words, received) = mpsc::channel();
         let dropped = Dropped::default();
         let queue = Queue { spans: 4, batch: 4, delay: Duration::from_secs(3600) };
-        let gate = Gate::new(Waiting(Mutex::new(heard)), queue, dropped.clone());
+        let gate = Gate::new(Waiting(Mutex::new(received)), queue, dropped.clone());
         let provider = SdkTracerProvider::builder().with_span_processor(gate).build();
         let tracer = provider.tracer("test");
         for _ in 0..100 {

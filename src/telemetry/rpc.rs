@@ -155,7 +155,7 @@ impl Call {
             self.end(response.headers());
             return response;
         }
-        response.map(|body| Body::new(Watched { body, call: self }))
+        response.map(|body| Body::new(TrackedBody { body, call: self }))
     }
 
     fn end(&mut self, headers: &HeaderMap) {
@@ -224,12 +224,12 @@ impl Status {
 
 /// A body that reports its end to its call. Declared and so dropped before the
 /// call, so that the handler's stream can still note a reason.
-struct Watched {
+struct TrackedBody {
     body: Body,
     call: Call,
 }
 
-impl HttpBody for Watched {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -237,8 +237,7 @@ impl HttpBody for Watched {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let watched = self.get_mut();
-        let Watched { body, call } = watched;
+        let TrackedBody { body, call } = self.get_mut();
         let frame = ready!(call.span.within(|| Pin::new(body).poll_frame(context)));
         if let Some(Ok(frame)) = &frame
             && let Some(trailers) = frame.trailers_ref()

@@ -1,4 +1,4 @@
-//! A node that panics before it runs: the caller is told, like of any failure,
+//! A node that panics before it runs: the caller gets a named error, as for any failure,
 //! and the worker goes on.
 
 use fireworks_simulator::Options;

@@ -16,7 +16,7 @@ fn ask() -> Ask {
 }
 
 /// Everything the provider can say, with the key in it.
-fn telling_faults() -> Vec<Fault> {
+fn verbose_faults() -> Vec<Fault> {
     let text = format!("Incorrect API key provided: {KEY}. Also Bearer {KEY}, \"{KEY}\".");
     let escaped = KEY.replace('_', "\\u005f");
     let after_deltas = Some(1);
@@ -81,13 +81,13 @@ fn wrong_calls() -> Vec<Ask> {
 
 fn assert_silent(what: &str, failure: &Failure) {
     let reported = format!("{failure:?}");
-    assert!(!reported.contains(KEY), "{what} tells the key: {reported}");
-    assert!(!reported.contains(PROMPT), "{what} tells the prompt: {reported}");
+    assert!(!reported.contains(KEY), "{what} reveals the key: {reported}");
+    assert!(!reported.contains(PROMPT), "{what} reveals the prompt: {reported}");
     assert!(!failure.reason.is_empty(), "{what}: {reported}");
 }
 
 async fn fail_in_every_way(caller: &Caller, provider: &Handle) {
-    for fault in telling_faults().into_iter().chain(silent_faults()) {
+    for fault in verbose_faults().into_iter().chain(silent_faults()) {
         provider.clear_script();
         provider.script(Rule::always(fault.clone()));
         let failure = caller.failure(ask().attempts(1)).await;

@@ -16,7 +16,7 @@ async fn world(refusals_for: Duration) -> World {
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_waited_out_by_whoever_pays_with_the_same_credential() {
+async fn a_rate_limit_is_waited_out_by_all_of_its_credential() {
     let world = world(Duration::ZERO).await;
     let caller = world.caller().await;
     let limited = Refusal::rate_limited().header("retry-after-ms", "500");
@@ -32,13 +32,13 @@ async fn a_rate_limit_is_waited_out_by_whoever_pays_with_the_same_credential() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_beyond_patience_is_told_from_memory_with_what_is_left_of_it() {
+async fn a_long_rate_limit_is_answered_from_memory_with_its_rest() {
     let world = world(Duration::ZERO).await;
     let caller = world.caller().await;
     let limited = Refusal::rate_limited().header("retry-after", "60");
     world.simulator.script(Rule::once(limited));
     caller.failure(ask("Limited").attempts(1)).await;
-    let failure = caller.failure(ask("Told at once")).await;
+    let failure = caller.failure(ask("Refused at once")).await;
     assert_eq!(failure.reason, "PROVIDER_RATE_LIMITED");
     assert!(failure.message.contains("a cached rejection"), "{}", failure.message);
     let wait = failure.retry_after.expect("RetryInfo");
@@ -48,7 +48,7 @@ async fn a_rate_limit_beyond_patience_is_told_from_memory_with_what_is_left_of_i
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_the_models_unless_the_provider_says_it_is_the_accounts() {
+async fn a_rate_limit_is_the_models_unless_called_the_accounts() {
     let world = world(Duration::ZERO).await;
     let caller = world.caller().await;
     let other = || ask("Another model").model("accounts/simulator/models/plain");
@@ -61,7 +61,7 @@ async fn a_rate_limit_is_the_models_unless_the_provider_says_it_is_the_accounts(
     caller.failure(other().attempts(1)).await;
     let failure = caller.failure(other()).await;
     assert_eq!(failure.reason, "PROVIDER_RATE_LIMITED");
-    assert_eq!(world.upstream_calls(), 3, "the last was told from memory");
+    assert_eq!(world.upstream_calls(), 3, "the last was answered from memory");
     let third = ask("A third model").model("accounts/fireworks/models/kimi-k2");
     let failure = caller.failure(third).await;
     assert_eq!(failure.reason, "PROVIDER_RATE_LIMITED", "{failure:?}");

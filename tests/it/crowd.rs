@@ -85,22 +85,22 @@ impl Load {
 fn apart<T: Send + 'static>(
     work: impl AsyncFnOnce() -> T + Send + 'static,
 ) -> oneshot::Receiver<T> {
-    let (tell, reported) = oneshot::channel();
+    let (sender, result) = oneshot::channel();
     thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        let _ = tell.send(runtime.expect("a runtime").block_on(work()));
+        let _ = sender.send(runtime.expect("a runtime").block_on(work()));
     });
-    reported
+    result
 }
 
 async fn provider(answer: Duration) -> String {
-    let (tell, base_url) = oneshot::channel();
+    let (sender, base_url) = oneshot::channel();
     let _running = apart(async move || {
         let pace = Pace { first_token: answer, tokens_per_second: 10_000.0 };
         let options = Options { pace, answer_tokens: 5, ..Options::default() };
         let bound = Simulator::bind(([127, 0, 0, 1], 0).into(), options).await;
         let simulator = bound.expect("a port");
-        let _ = tell.send(simulator.base_url().to_string());
+        let _ = sender.send(simulator.base_url().to_string());
         simulator.run(std::future::pending()).await
     });
     base_url.await.expect("a provider")
@@ -181,7 +181,7 @@ fn percentile(sorted: &[Duration], hundredths: usize) -> Duration {
 }
 
 /// Waits until the greedy tenant has all places; or until the worker has looked at
-/// all of its calls, and sent away whom it has no room for.
+/// all of its calls, and refused those that it has no room for.
 async fn crowded(admin: SocketAddr, load: &Load) {
     let beyond = load.greedy_calls() - load.places - load.queue();
     let expected = if load.whole { 0 } else { beyond };

@@ -188,7 +188,7 @@ async fn a_provider_whose_door_is_full_is_a_connect_timeout() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_not_there_is_unavailable_and_not_a_timeout() {
+async fn an_absent_provider_is_unavailable_and_not_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     drop(listener);
@@ -277,7 +277,7 @@ async fn draining_has_a_bound() {
     })
     .await;
     world.simulator.script(Rule::always(Fault::stall(3)));
-    let mut call = world.caller().await.execute(ask("For ever").drain()).await.expect("it begins");
+    let mut call = world.caller().await.execute(ask("Forever").drain()).await.expect("it begins");
     call.first_text().await;
     drop(call);
     let noticed = aborted(&world, 1).await;

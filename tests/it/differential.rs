@@ -214,9 +214,9 @@ fn calls_of(fragments: &[(usize, Value)]) -> Vec<(String, String, String)> {
         let continues = same_spot.filter(|at| {
             let call = &calls[*at];
             let is_another = !id.is_empty() && !call.id.is_empty() && call.id != id;
-            let is_named_anew =
+            let is_named_again =
                 index.is_none() && id.is_empty() && !name.is_empty() && !call.arguments.is_empty();
-            !is_another && !is_named_anew
+            !is_another && !is_named_again
         });
         let at = same_id.or(continues).unwrap_or_else(|| {
             let (id, name, arguments) = Default::default();

@@ -133,7 +133,7 @@ fn every_message_says_what_happened_and_what_to_do() {
 }
 
 #[test]
-fn a_known_wait_is_told_and_the_workers_own_is_a_pushback() {
+fn a_known_wait_is_sent_and_the_workers_own_is_a_pushback() {
     let retry_after = Duration::from_millis(1500);
     let saturated = Error::Saturated { limit: Limit::Executions, retry_after };
     let status = status(&saturated);
@@ -143,7 +143,7 @@ fn a_known_wait_is_told_and_the_workers_own_is_a_pushback() {
 }
 
 #[test]
-fn the_limit_of_a_tenant_is_told_as_its_quota() {
+fn the_limit_of_a_tenant_is_reported_as_its_quota() {
     let limited = Error::Saturated { limit: of_a_tenant(), retry_after: Duration::from_secs(1) };
     let quota = status(&limited).get_details_quota_failure().expect("a QuotaFailure");
     let violation = &quota.violations[0];

@@ -63,7 +63,7 @@ fn tokens(completed: &Completed) -> (f64, f64) {
 }
 
 #[tokio::test]
-async fn an_execution_and_its_repeat_are_told_apart_down_to_the_tokens() {
+async fn an_execution_and_its_hit_differ_down_to_the_tokens() {
     let world = World::start().await;
     let caller = world.caller().await;
     let first = caller.answer(ask("Count me").cached()).await;
@@ -100,7 +100,7 @@ async fn an_execution_and_its_repeat_are_told_apart_down_to_the_tokens() {
 }
 
 #[tokio::test]
-async fn calls_of_the_provider_are_told_by_the_genai_conventions() {
+async fn provider_requests_follow_the_genai_conventions() {
     let world = World::start().await;
     let answer = world.caller().await.answer(ask("Count me")).await;
     let page = Page::of(&world).await;
@@ -114,7 +114,7 @@ async fn calls_of_the_provider_are_told_by_the_genai_conventions() {
 }
 
 #[tokio::test]
-async fn every_call_is_told_with_its_status_at_the_end_of_its_stream() {
+async fn every_call_is_counted_with_its_status_at_its_end() {
     let world = World::start().await;
     let caller = world.caller().await;
     caller.answer(ask("x")).await;
@@ -130,7 +130,7 @@ async fn every_call_is_told_with_its_status_at_the_end_of_its_stream() {
 }
 
 #[tokio::test]
-async fn each_failure_is_told_by_its_reason() {
+async fn each_failure_is_counted_by_its_reason() {
     let world = World::start().await;
     world.simulator.script(Rule::once(Fault::status(503)).times(2).prompt("Try again"));
     let caller = world.caller().await;
@@ -150,7 +150,7 @@ async fn each_failure_is_told_by_its_reason() {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_is_told_as_cancelled() {
+async fn a_caller_that_leaves_is_counted_as_cancelled() {
     let stalls = Fault::Stall { after_deltas: 1, lasting: None };
     let options = Options { rules: vec![Rule::always(stalls)], ..Options::instant() };
     let world = World::with(options, |_| {}).await;
@@ -167,7 +167,7 @@ async fn a_caller_that_leaves_is_told_as_cancelled() {
 }
 
 #[tokio::test]
-async fn a_shared_flight_is_told_with_its_listeners() {
+async fn a_shared_flight_is_counted_with_its_subscribers() {
     let slow = Fault::Stall { after_deltas: 1, lasting: Some(Duration::from_millis(500)) };
     let options = Options { rules: vec![Rule::always(slow)], ..Options::instant() };
     let world = World::with(options, |_| {}).await;
@@ -186,7 +186,7 @@ async fn a_shared_flight_is_told_with_its_listeners() {
 const EXECUTIONS: &str = "sparkler_executions_total";
 
 #[tokio::test]
-async fn a_call_that_is_refused_at_the_door_is_told_once() {
+async fn a_call_refused_at_the_ingress_is_counted_once() {
     let known = KnownCaller::new();
     let options = Options { rules: vec![Rule::always(Fault::stall(1))], ..Options::instant() };
     let world = World::with(options, |config| {
@@ -222,7 +222,7 @@ async fn a_call_that_is_refused_at_the_door_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_the_line_is_told_as_cancelled() {
+async fn a_caller_that_leaves_the_queue_is_counted_as_cancelled() {
     let options = Options { rules: vec![Rule::always(Fault::stall(1))], ..Options::instant() };
     let world = World::with(options, |config| config.admission.executions = 1).await;
     let caller = world.caller().await;
@@ -240,7 +240,7 @@ async fn a_caller_that_leaves_the_line_is_told_as_cancelled() {
 }
 
 #[tokio::test]
-async fn an_execution_that_is_picked_up_again_is_told_apart_and_saves_nothing_twice() {
+async fn an_attached_execution_is_distinct_and_saves_nothing_twice() {
     let world = World::start().await;
     let caller = world.caller().await;
     caller.answer(ask("Keep").cached()).await;

@@ -27,7 +27,7 @@ fn quickly(config: &mut sparkler::config::Config) {
     config.retry.scaling_up_budget = Duration::from_millis(500);
 }
 
-/// Two deltas, a while in which they reach whoever listens, then a cut.
+/// Two deltas, a while in which they reach the subscribers, then a cut.
 fn cut_after_output() -> Rule {
     Rule::once(pause(Duration::from_millis(300))).and(Fault::Cut { after_deltas: 2 })
 }
@@ -133,10 +133,10 @@ async fn after_output_the_caller_decides() {
 }
 
 #[tokio::test]
-async fn with_leave_the_answer_begins_anew() {
+async fn with_permission_the_answer_begins_again() {
     let world = quick().await;
     world.simulator.script(cut_after_output());
-    let received = world.caller().await.recv(ask("Begin anew").allow_restart()).await;
+    let received = world.caller().await.recv(ask("Begin again").allow_restart()).await;
     assert_eq!(received.restarts.len(), 1);
     assert_eq!(received.restarts[0].attempt, 2);
     assert_eq!(received.restarts[0].reason, "STREAM_INTERRUPTED");
@@ -147,7 +147,7 @@ async fn with_leave_the_answer_begins_anew() {
 }
 
 #[tokio::test]
-async fn who_wants_no_deltas_does_not_hear_of_a_restart() {
+async fn without_deltas_a_restart_is_not_sent() {
     let world = quick().await;
     let caller = world.caller().await;
     let whole = caller.answer(ask("Quietly")).await.choices[0].text.clone();
@@ -202,7 +202,7 @@ async fn who_leaves_between_two_attempts_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_cached_answer_does_not_tell_of_the_restarts_it_took() {
+async fn a_cached_answer_does_not_show_the_restarts_it_took() {
     let world = quick().await;
     let caller = world.caller().await;
     world.simulator.script(cut_after_output());

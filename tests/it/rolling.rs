@@ -1,5 +1,5 @@
-//! An upgrade, and an accident: workers that are replaced while callers stream: told to stop, none breaks a
-//! stream; killed, every caller still ends whole.
+//! An upgrade, and an accident: workers that are replaced while callers stream. One that is
+//! asked to stop breaks no stream; if one is killed, every caller still ends whole.
 
 #![expect(clippy::print_stdout, reason = "the figures are to be read")]
 
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Caller, Heard, Program, ask, spawn};
+use crate::support::{Caller, Program, Received, ask, spawn};
 use fireworks_simulator::{Options, Pace, Simulator};
 use sparkler::proto::AttachExecutionRequest;
 use tonic::transport::Endpoint;
@@ -84,8 +84,8 @@ fn caller(worker: &Program) -> Caller {
     Caller::over(endpoint.connect_lazy())
 }
 
-/// Whether it completed, with all that was told on the way.
-fn is_whole(received: Heard) -> bool {
+/// Whether it completed, with all that was sent on the way.
+fn is_whole(received: Received) -> bool {
     let text = received.text.clone();
     match received.end {
         Ok(completed) => {
@@ -137,7 +137,7 @@ async fn each_worker_is_replaced_in_turn_and_no_stream_breaks() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         new.push(Program::serve(&base_url, &[]).await);
         let stopping = spawn(worker.stop());
-        // The balancer hears of it a little later than the worker.
+        // The balancer notices it a little later than the worker.
         tokio::time::sleep(Duration::from_millis(200)).await;
         fleet.replace(index, &new[index]);
         stopping.await.expect("it stops well");

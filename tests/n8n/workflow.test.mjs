@@ -154,7 +154,7 @@ test("stopping the execution stops the provider", async () => {
   assert.equal((await world.provider.report()).completed, 0);
 });
 
-test("a refused key is told by its reason", async () => {
+test("a refused key is reported by its reason", async () => {
   const { status, data } = await ended(await run(await workflowOf("fw_unknown")));
   assert.equal(status, "error");
   assert.match(data, /CREDENTIAL_REJECTED/);

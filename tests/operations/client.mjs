@@ -24,15 +24,15 @@ const request = () => ({
 
 function call() {
   const began = Date.now() / 1000;
-  const told = { began, first: null, worker: "" };
+  const result = { began, first: null, worker: "" };
   return new Promise((resolve) => {
     const stream = client.ExecuteNode(request(), { deadline: Date.now() + 60_000 });
     stream.on("data", (answer) => {
-      if (answer.started) told.worker = answer.started.worker_id;
-      if (answer.delta) told.first ??= Date.now() / 1000 - began;
+      if (answer.started) result.worker = answer.started.worker_id;
+      if (answer.delta) result.first ??= Date.now() / 1000 - began;
     });
     stream.on("error", (error) => resolve({ began, failure: `${grpc.status[error.code]}: ${error.details}` }));
-    stream.on("end", () => resolve(told));
+    stream.on("end", () => resolve(result));
   });
 }
 

@@ -1,7 +1,7 @@
 """A traced execution, looked up in a tracing backend that knows LLM calls.
 
-Starts Arize Phoenix, a simulated Fireworks and a worker that tells Phoenix of
-its calls; executes once; asks Phoenix for the trace, and checks the spans that
+Starts Arize Phoenix, a simulated Fireworks and a worker that exports its
+calls to Phoenix; executes once; asks Phoenix for the trace, and checks the spans that
 people would look for. With a second argument, writes a picture of the trace as
 Phoenix shows it.
 
@@ -166,9 +166,9 @@ def check_trace(spans, completed):
     check(models == [calls[0]["name"]], f"Phoenix takes {models} for calls of a model")
     attributes = calls[0]["attributes"]
     check(attributes.get("llm.model_name") == MODEL, f"no model in {attributes}")
-    for kind, told in [("prompt", "promptTokens"), ("completion", "completionTokens")]:
+    for kind, field in [("prompt", "promptTokens"), ("completion", "completionTokens")]:
         count = attributes.get(f"llm.token_count.{kind}")
-        said = completed["usage"][told]
+        said = completed["usage"][field]
         check(str(count) == str(said), f"{count} {kind} tokens, and not {said}")
     answer = completed["choices"][0]["text"]
     check(

@@ -23,7 +23,7 @@ KEY = "sk-gateway"
 TABLE = [
     *ANSWERS,
     *FAILURES,
-    # It tells either as an error of its own, with code 500.
+    # It reports either as an error of its own, with code 500.
     *broken_off("PROVIDER_UNAVAILABLE"),
     Case(
         # HTTP 400, "No connected db.": only its database knows more keys than one.

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::files;
 
-/// What every built-in prompt asks for: more than any limit on tokens in use, so that
-/// answers are of equal length.
+/// The question of every built-in prompt, which asks for more than any limit on tokens in
+/// use, so that answers are of equal length.
 const QUESTION: &str = "Write a very long and detailed essay about the history of bridges, of at \
                         least five thousand words. Begin at once, without a plan.";
 

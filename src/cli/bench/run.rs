@@ -24,7 +24,7 @@ pub(super) struct Targets {
     pub(super) worker: Option<Remote>,
 }
 
-/// What a benchmark has measured so far.
+/// The measurements of a benchmark so far.
 #[derive(Debug)]
 pub(super) struct Measurements {
     pub(super) started_at: SystemTime,
@@ -34,7 +34,7 @@ pub(super) struct Measurements {
     pub(super) end: BenchEnd,
 }
 
-/// How a benchmark ended.
+/// The end of a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BenchEnd {
     /// All of the plan was measured.

@@ -15,7 +15,7 @@ pub(super) struct Sample {
     pub(super) scenario: usize,
     /// The round, from 1; 0 is the warm-up.
     pub(super) round: u32,
-    /// When it was due, since the benchmark began.
+    /// The time at which it was due, since the benchmark began.
     pub(super) start: Duration,
     /// The time to its end.
     pub(super) latency: Duration,

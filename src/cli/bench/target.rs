@@ -35,7 +35,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// The time for a worker's own deadline to arrive after it expired.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How each request is made.
+/// The options of each request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CallOptions {
     /// The longest time of a request.
@@ -56,7 +56,7 @@ pub(super) struct Measured {
     pub(super) is_reused: bool,
     /// The attempts that may have cost something unknown.
     pub(super) unaccounted: u32,
-    /// What the worker says was spent.
+    /// The cost that the worker reports.
     pub(super) reported_cost: Option<i64>,
     pub(super) failure: Option<BenchFailure>,
 }

@@ -135,7 +135,7 @@ impl Stage {
         let (second, _) = self.execute(QUESTION, ACCEPTED_KEY).await?;
         expect(&second, CacheStatus::Hit)?;
         let (Some(before), Some(now)) = (total(first), total(&second)) else {
-            return Err(Failure::Other(anyhow!("the worker told no times")));
+            return Err(Failure::Other(anyhow!("the worker reported no times")));
         };
         let saved = second.cost.as_ref().map_or(0, |cost| cost.saved_nanodollars);
         self.good(&format!(

@@ -12,10 +12,10 @@ const ANSWER: &str = "It runs one node of the flow. A prompt comes in over gRPC,
                       error with a name. What has been answered once need not be paid for twice.";
 
 pub(super) const SHARED_QUESTION: &str = "What happens when two ask the same at once?";
-const SHARED_ANSWER: &str = "They share one flight: the second hears everything from the first \
+const SHARED_ANSWER: &str = "They share one flight: the second receives everything from the first \
                              word on, and the provider is asked once.";
 
-/// Slow enough on a terminal to be read as it arrives. The delay before the first
+/// Returns the pace, slow enough on a terminal to be read as it arrives. The delay before the first
 /// token also gives the second of two callers time to join the first.
 pub(super) fn options(terminal: bool) -> Options {
     let pace = Pace {

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_shows_the_reasoning_dimmed_and_apart_from_the_text() {
+    fn a_terminal_shows_the_reasoning_dimmed_and_apart() {
         let mut transcript = transcript(true);
         for delta in [reasoning("Hm, "), reasoning("so."), text("It "), text("is.")] {
             transcript.delta(&delta).unwrap();

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_enum_is_named_and_one_that_is_not_known_yet_stays_a_number() {
+    fn an_enum_is_named_and_an_unknown_one_stays_a_number() {
         for (phase, json) in [(Phase::Waiting as i32, r#""PHASE_WAITING""#), (99, "99")] {
             let progress = Progress { phase, elapsed: None };
             assert_eq!(

@@ -21,7 +21,7 @@ use crate::{
     error::Error,
     event::{Emit, Phase},
     fleet::{
-        Acquired, Claim, Fleet, FlightKey, Following, Lease,
+        Acquired, Claim, Fleet, FlightKey, Follower, Lease,
         protocol::{AcquireOptions, RunId},
     },
     flight::{
@@ -57,7 +57,7 @@ pub(crate) enum FleetRole {
     /// Led by this worker.
     Leading(Box<Lease>),
     /// Led by another worker.
-    Following(Box<Following>),
+    Following(Box<Follower>),
 }
 
 impl FleetRole {
@@ -79,7 +79,7 @@ impl FleetRole {
     ) {
         match self {
             FleetRole::Detached => {}
-            FleetRole::Following(following) => following.leave().await,
+            FleetRole::Following(follower) => follower.leave().await,
             FleetRole::Leading(lease) => {
                 let events = publisher.log_reader().after(0);
                 let ending = lease.fail(events, &failure.error, failure.usage.as_ref());
@@ -90,7 +90,7 @@ impl FleetRole {
 }
 
 /// Limit on acquisitions of one flight: each after the first follows a lost leader.
-const MOST_BOARDINGS: usize = 16;
+const MAX_ACQUISITIONS: usize = 16;
 
 impl LeaderJob {
     /// Runs the flight, here or by following another worker, until it has an
@@ -144,7 +144,7 @@ impl LeaderJob {
         (flight_key, mut options): (FlightKey, AcquireOptions),
     ) -> Result<LeaderOutcome, Failure> {
         let mut failing_since = None;
-        for _ in 0..MOST_BOARDINGS {
+        for _ in 0..MAX_ACQUISITIONS {
             // Published output belongs to one run: no recording may continue it.
             options.may_read &= !publisher.has_shown();
             options.may_lead = publisher.may_restart();
@@ -159,12 +159,12 @@ impl LeaderJob {
                     }
                     return self.lead(executor, publisher, role, lease).await;
                 }
-                Acquired::Follower(following) => {
-                    if publisher.has_shown() && !goes_on(&options, &following) {
+                Acquired::Follower(follower) => {
+                    if publisher.has_shown() && !goes_on(&options, &follower) {
                         return Err(Failure::from(worker_lost()));
                     }
                     executor.metrics.joined(Role::FleetFollower);
-                    match follow(fleet, publisher, role, following).await? {
+                    match follow(fleet, publisher, role, follower).await? {
                         Relayed::Completed(end) => return Ok(LeaderOutcome::Relayed(end)),
                         // A recording of it may exist by now.
                         Relayed::Lost(fencing_token) => options.known = fencing_token,
@@ -303,17 +303,17 @@ async fn follow(
     fleet: &Fleet,
     publisher: &mut Publisher,
     role: &mut FleetRole,
-    following: Following,
+    follower: Follower,
 ) -> Result<Relayed, Failure> {
     publisher.identify(FlightIdentity {
-        flight: following.flight(),
-        flight_key: Some(following.flight_key().0),
+        flight: follower.flight(),
+        flight_key: Some(follower.flight_key().0),
         source: FlightSource::Remote,
     });
     publisher.phase(Phase::Waiting);
-    *role = FleetRole::Following(Box::new(following));
-    let FleetRole::Following(following) = role else { unreachable!("it was just put there") };
-    let relayed = relay(publisher, fleet, following).await;
+    *role = FleetRole::Following(Box::new(follower));
+    let FleetRole::Following(follower) = role else { unreachable!("it was just put there") };
+    let relayed = relay(publisher, fleet, follower).await;
     *role = FleetRole::Detached;
     relayed
 }
@@ -321,8 +321,8 @@ async fn follow(
 /// Returns true if the flight found now continues the published output. The one
 /// guard of every way to continue: no subscriber receives an answer mixed from two
 /// runs.
-fn goes_on(options: &AcquireOptions, following: &Following) -> bool {
-    let (Some(shown), Some(found)) = (options.known, following.fencing_token()) else {
+fn goes_on(options: &AcquireOptions, follower: &Follower) -> bool {
+    let (Some(shown), Some(found)) = (options.known, follower.fencing_token()) else {
         return false;
     };
     shown.continues_in(&found)

@@ -273,8 +273,8 @@ impl LeaderJob {
         }
     }
 
-    /// Before its first attempt a flight waits no longer than a retry would, and
-    /// returns a longer wait to the caller: it holds a slot meanwhile.
+    /// Returns the longest wait before the first attempt: no longer than a retry would
+    /// wait, since the flight holds a slot meanwhile. A longer wait goes to the caller.
     fn patience(&self, publisher: &Publisher) -> Duration {
         let total = self.retry.total.unwrap_or(Duration::MAX);
         if publisher.attempts() == 0 { total.min(self.retry.cap) } else { total }

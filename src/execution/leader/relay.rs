@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use crate::{
     event::{Emit, Phase},
-    fleet::{Fleet, FleetRead, FleetUpdate, Following, RemoteStatus, protocol::FencingToken},
+    fleet::{Fleet, FleetRead, FleetUpdate, Follower, RemoteStatus, protocol::FencingToken},
     flight::{Failure, Publisher, worker_lost},
     recording::{Gap, Log, Recording},
 };
@@ -28,11 +28,11 @@ pub(crate) enum Relayed {
 pub(crate) async fn relay(
     publisher: &mut Publisher,
     fleet: &Fleet,
-    following: &mut Following,
+    follower: &mut Follower,
 ) -> Result<Relayed, Failure> {
     let mut failing_since = None;
     loop {
-        match following.read(publisher.last()).await {
+        match follower.read(publisher.last()).await {
             Ok(FleetRead { parts, status }) => {
                 failing_since = None;
                 for part in parts {
@@ -53,7 +53,7 @@ pub(crate) async fn relay(
                     RemoteStatus::Failed(error, usage) => return Err(Failure { error, usage }),
                     RemoteStatus::Unreadable => return Ok(Relayed::Unavailable),
                     RemoteStatus::Lost | RemoteStatus::Gone => {
-                        return Ok(Relayed::Lost(following.fencing_token()));
+                        return Ok(Relayed::Lost(follower.fencing_token()));
                     }
                 }
             }
@@ -66,7 +66,7 @@ pub(crate) async fn relay(
             }
         }
         // A gap between notifications is closed by the next read.
-        while let FleetUpdate::Events(events) = following.next_update().await {
+        while let FleetUpdate::Events(events) = follower.next_update().await {
             if pass_on(publisher, events).is_err() {
                 break;
             }

@@ -16,7 +16,7 @@ use crate::{cooldown::KeyFingerprint, error::Error, fireworks::ModelRecord};
 const MAX_LISTS: u64 = 200;
 const MAX_RECORDS: u64 = 10_000;
 
-/// What the provider says about models.
+/// The provider's statements about models.
 #[derive(Debug)]
 pub struct ModelDirectory {
     lists: Answers<KeyFingerprint, Arc<[ModelRecord]>>,

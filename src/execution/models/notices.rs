@@ -51,7 +51,7 @@ impl Default for Notices {
 
 impl Notices {
     /// Returns true for the first time in a day, and for another date.
-    fn is_news(&self, model: &str, end: EndDate) -> bool {
+    fn is_new(&self, model: &str, end: EndDate) -> bool {
         let entry = self.ends.entry(Arc::from(model));
         entry.or_insert_with_if(|| end, |known| *known != end).is_fresh()
     }
@@ -90,7 +90,7 @@ impl Executor {
         };
         let since_1970 = end.start().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.metrics.model_ends(model, since_1970.as_secs());
-        if self.notices.is_news(model, end) {
+        if self.notices.is_new(model, end) {
             tracing::warn!(
                 model = &*shorten(model, MAX_TEXT_BYTES),
                 end_of_life = %end,
@@ -173,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_news_once_a_day_and_when_it_changes() {
+    fn an_end_is_new_once_a_day_and_when_it_changes() {
         let notices = Notices::default();
         let [one, other] = [20, 21].map(|days| record(days).end.expect("a date"));
-        assert!(notices.is_news("m", one));
-        assert!(!notices.is_news("m", one));
-        assert!(notices.is_news("m", other) && notices.is_news("n", other));
-        assert!(!notices.is_news("m", other));
+        assert!(notices.is_new("m", one));
+        assert!(!notices.is_new("m", one));
+        assert!(notices.is_new("m", other) && notices.is_new("n", other));
+        assert!(!notices.is_new("m", other));
     }
 
     #[test]

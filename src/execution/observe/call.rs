@@ -149,7 +149,7 @@ impl CallRecord {
         });
         self.info.link(flight_role);
         let line = LogEntry::failed(flight_role, model, failed);
-        line.tell_error("execution failed", &failed.error, &self.info);
+        line.log_error("execution failed", &failed.error, &self.info);
     }
 
     /// Ends the record of a call without a known flight.
@@ -157,7 +157,7 @@ impl CallRecord {
         let Some(metrics) = self.metrics.take() else { return };
         let took = metrics.refused(error.reason());
         self.info.span.reason(error.reason());
-        LogEntry::refused(error, took).tell_error("execution refused", error, &self.info);
+        LogEntry::refused(error, took).log_error("execution refused", error, &self.info);
     }
 }
 

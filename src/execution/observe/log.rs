@@ -83,7 +83,7 @@ impl<'a> LogEntry<'a> {
     }
 
     /// Logs a failure, unless its reason is over the rate limit.
-    pub(crate) fn tell_error(&self, message: &str, error: &Error, info: &CallInfo) {
+    pub(crate) fn log_error(&self, message: &str, error: &Error, info: &CallInfo) {
         let Some(suppressed) = REPEATS.pass(self.reason) else {
             return;
         };

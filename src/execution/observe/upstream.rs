@@ -25,7 +25,7 @@ pub(crate) struct UpstreamMetrics<'a> {
     /// The last usage reported by the provider.
     used: Option<Usage>,
     /// Set if there was output since the last flush.
-    told: bool,
+    emitted: bool,
 }
 
 impl<'a> UpstreamMetrics<'a> {
@@ -41,7 +41,7 @@ impl<'a> UpstreamMetrics<'a> {
             _ => Operation::Chat,
         };
         let call = Some(executor.metrics.call_began(operation, &plan.model));
-        UpstreamMetrics { executor, plan, tenant, publisher, call, used: None, told: false }
+        UpstreamMetrics { executor, plan, tenant, publisher, call, used: None, emitted: false }
     }
 
     /// Records the end of the request. Its usage was paid for, whatever the result.
@@ -88,12 +88,12 @@ impl Emit for UpstreamMetrics<'_> {
     }
 
     fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
-        self.told = true;
+        self.emitted = true;
         self.publisher.delta(delta)
     }
 
     fn flush(&mut self) {
-        if std::mem::take(&mut self.told)
+        if std::mem::take(&mut self.emitted)
             && let Some(call) = &mut self.call
         {
             call.brought_output();

@@ -83,7 +83,7 @@ impl Lookup {
 impl Session {
     /// Longest time `started` waits for a first event to travel with: it saves
     /// quick executions a write, and is too short to be noticed.
-    const NEWS_WITHIN: Duration = Duration::from_millis(20);
+    const FIRST_EVENT_WAIT: Duration = Duration::from_millis(20);
 
     /// Size up to which an answer, sent as deltas and again in `completed`, stays
     /// under 64 KiB.
@@ -184,7 +184,7 @@ impl Session {
     async fn start(&mut self) -> Result<Output, Box<Failed>> {
         self.subscriber.named().await;
         // In time or not, the state now decides.
-        let _ = timeout(Session::NEWS_WITHIN, self.subscriber.changed()).await;
+        let _ = timeout(Session::FIRST_EVENT_WAIT, self.subscriber.changed()).await;
         self.started = true;
         if let Some(failure) = self.subscriber.failure_before_output() {
             return self.fail(failure);
@@ -303,7 +303,7 @@ impl Session {
             matches!(failure.error, Error::Draining { .. } | Error::ConnectionMaxAge { .. });
         let failed = Box::new(Failed {
             execution_token: goes_on.then(|| self.token()),
-            error: self.told(failure.error),
+            error: self.for_caller(failure.error),
             usage: failure.usage,
             cost: self.cost(&self.subscriber.subject(), failure.usage.as_ref()),
             timing: self.clock.timing(self.connect()),
@@ -338,7 +338,7 @@ impl Session {
 
     /// Hides a refusal of another caller's credential: it is not this caller's
     /// concern, and does not mean that its own would be refused.
-    fn told(&self, error: Error) -> Error {
+    fn for_caller(&self, error: Error) -> Error {
         let of_another = self.status() == CacheStatus::Joined && !self.found.own_credential;
         match error {
             Error::Provider(provider) if of_another && provider.kind.is_about_the_credential() => {

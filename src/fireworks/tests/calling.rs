@@ -65,7 +65,7 @@ fn at(index: u32, mut call: Value) -> Value {
 }
 
 #[test]
-fn calls_are_told_apart_in_every_form_they_come_in() {
+fn calls_are_distinguished_in_every_form() {
     let (read, list) = (whole(READ), whole(LIST));
     let nameless = |arguments: &str| json!({"function": {"arguments": arguments}});
     let unidentified = |name: &str, arguments: &str| json!({"id": "", "function": {"name": name, "arguments": arguments}});

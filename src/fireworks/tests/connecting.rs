@@ -141,7 +141,7 @@ async fn streams_fill_one_connection_before_they_open_the_next() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_not_there_is_unavailable_and_no_address_is_told() {
+async fn an_unreachable_provider_is_unavailable_and_unnamed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let port = listener.local_addr().expect("an address").port();
     drop(listener);

@@ -28,7 +28,7 @@ data: [DONE]
 "#;
 
 #[tokio::test]
-async fn a_chat_stream_is_told_as_it_comes_and_finished_with_its_usage() {
+async fn a_chat_stream_is_emitted_as_it_comes_with_its_usage() {
     let script = Script::stream(PLAIN).header("x-request-id", "req-1");
     let (result, notes) = run(script).await;
     let finish = result.expect("an answer");
@@ -119,7 +119,7 @@ async fn emitted(body: &str, request: &Request) -> Vec<Note> {
 }
 
 #[tokio::test]
-async fn tool_calls_are_told_in_every_form_they_come_in() {
+async fn tool_calls_are_emitted_in_every_form() {
     let body = concat!(
         r#"data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"look"}}]}}]}"#,
         "\n\n",
@@ -176,7 +176,7 @@ async fn choices_come_interleaved_and_each_has_its_own_reasoning() {
 }
 
 #[tokio::test]
-async fn logprobs_are_told_verbatim_and_only_if_asked_for() {
+async fn logprobs_are_verbatim_and_only_on_request() {
     let body = concat!(
         r#"data: {"choices":[{"delta":{"content":"x"},"logprobs":{"content": [1.50]},"finish_reason":"stop"}]}"#,
         "\n\n"

@@ -28,7 +28,7 @@ mod repeating;
 mod retrying;
 mod splitting;
 
-/// The key of these tests, which must not turn up anywhere.
+/// Returns the key of these tests, which must not turn up anywhere.
 fn key() -> ApiKey {
     ApiKey::new("fw_canary".to_owned()).expect("a key")
 }

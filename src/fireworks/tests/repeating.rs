@@ -15,7 +15,7 @@ use super::{
 const PLACE: Place = Place { choice: 0, part: Part::Text };
 
 #[test]
-fn only_another_text_between_the_same_bytes_is_read_the_short_way() {
+fn only_another_text_in_the_same_bytes_is_read_the_short_way() {
     let event = r#"{"choices":[{"delta":{"content":"one"}}]}"#;
     let at = event.find("one").expect("the text");
     let mut template = ChunkTemplate::default();

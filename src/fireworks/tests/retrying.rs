@@ -92,7 +92,7 @@ fn no_wait_goes_beyond_the_execution() {
 }
 
 #[test]
-fn a_waking_deployment_is_asked_for_minutes_and_costs_no_attempts() {
+fn a_waking_deployment_is_polled_and_costs_no_attempts() {
     let waking = failure(ProviderErrorKind::DeploymentScalingUp, None);
     let mut policy = policy();
     let (mut attempt, mut elapsed) = (0, Duration::from_secs(5));

@@ -11,7 +11,7 @@ use super::super::reasoning::{Part, Splitter};
 fn split<'a>(pieces: impl IntoIterator<Item = &'a str>) -> (String, String) {
     let (mut text, mut reasoning) = (String::new(), String::new());
     let mut emit = |part, piece: Cow<'_, str>| {
-        assert!(!piece.is_empty(), "nothing was told");
+        assert!(!piece.is_empty(), "nothing was emitted");
         match part {
             Part::Text => text.push_str(&piece),
             Part::Reasoning => reasoning.push_str(&piece),

@@ -82,7 +82,7 @@ fn a_cache_field_is_a_bool_or_a_reference() {
 }
 
 #[test]
-fn credential_and_streaming_reach_the_worker_and_not_the_provider() {
+fn credential_and_streaming_do_not_reach_the_provider() {
     let plain = plan("chatFireworks", json!({}));
     assert!(plain.deltas);
     assert_eq!(plain.secret_name, None);

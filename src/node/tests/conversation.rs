@@ -15,7 +15,7 @@ fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
 }
 
 #[test]
-fn an_input_that_is_wrong_is_told_where_and_why() {
+fn a_wrong_input_is_reported_with_place_and_reason() {
     let with_parts = |parts| Message { parts, ..message("user", "") };
     let with_call = |call| Message { tool_calls: vec![call], ..message("assistant", "") };
     for (given, reported) in [

@@ -44,7 +44,7 @@ fn the_schemas_are_as_published_and_are_schemas() {
 }
 
 #[test]
-fn every_field_has_words_in_both_languages_and_its_own_spellings() {
+fn every_field_has_both_languages_and_its_own_spellings() {
     for form in REGISTRY.forms() {
         let mut spellings = std::collections::HashSet::new();
         for field in form.fields() {
@@ -72,7 +72,7 @@ fn every_field_has_words_in_both_languages_and_its_own_spellings() {
 }
 
 #[test]
-fn what_the_schema_allows_is_accepted_and_what_it_refuses_is_no_plain_configuration() {
+fn the_schema_and_the_node_agree_on_plain_configurations() {
     let node = REGISTRY.find("chatFireworks").expect("the node");
     let schema: Value = serde_json::from_str(node.form().config_schema()).expect("JSON");
     let validator = jsonschema::draft202012::new(&schema).expect("a schema");

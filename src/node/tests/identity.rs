@@ -16,7 +16,7 @@ fn every_field_has_samples() {
 }
 
 #[test]
-fn what_decides_the_answer_changes_the_identity_and_nothing_else_does() {
+fn only_what_decides_the_answer_changes_the_identity() {
     let form = REGISTRY.find("chatFireworks").expect("the node").form();
     let plain = plan("chatFireworks", json!({})).identity;
     for (name, samples) in samples() {
@@ -172,7 +172,7 @@ fn as_form_text(value: &Value) -> Value {
 
 proptest! {
     #[test]
-    fn neither_order_nor_spelling_nor_form_text_changes_the_identity(
+    fn order_spelling_and_form_text_do_not_change_the_identity(
         (fields, shuffled) in configurations().prop_flat_map(|fields| (Just(fields.clone()), Just(fields).prop_shuffle())),
         seed in any::<u64>(),
     ) {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn every_problem_is_told_at_once_with_its_path() {
+fn every_problem_is_reported_at_once_with_its_path() {
     let node = REGISTRY.find("chatFireworks").expect("the node");
     let fields = config(json!({
         "temprature": 0.5,
@@ -23,7 +23,7 @@ fn every_problem_is_told_at_once_with_its_path() {
 }
 
 #[test]
-fn a_wrong_value_is_told_in_words_that_help() {
+fn a_wrong_value_is_reported_in_words_that_help() {
     for (fields, reported) in [
         (
             json!({"temprature": 1}),

@@ -106,7 +106,7 @@ fn only_known_keys_are_sent_and_never_null() {
 }
 
 #[test]
-fn json_asked_for_is_asked_of_the_provider_with_the_schema_as_written() {
+fn requested_json_is_requested_with_the_schema_as_written() {
     let any = OutputFormat::Json { schema: None };
     let body = request("chatFireworks", json!({}), prompt(), &any).body;
     assert!(body.starts_with(br#"{"response_format":{"type":"json_object"},"model":"m","#));

@@ -8,7 +8,7 @@ use super::Unreadable;
 const MIN_BYTES: usize = 512;
 /// A fast level: appends and completions wait for it.
 const LEVEL: i32 = 1;
-/// Limits the memory that a few bytes can claim when unpacked, whoever wrote them.
+/// Limits the memory that a few bytes can claim when unpacked, from any writer.
 const MAX_RATIO: usize = 64;
 
 const PLAIN: u8 = 0;

@@ -33,7 +33,7 @@ fn read_all(log: &Log, mut cursor: u64, max_bytes: usize) -> Vec<(u64, Reading)>
 }
 
 #[test]
-fn a_late_reader_gets_consecutive_pieces_as_one_with_the_last_number() {
+fn a_late_reader_gets_consecutive_pieces_as_one() {
     let mut log = Log::default();
     for piece in ["Hel", "lo", " world"] {
         log.append(text(0, piece));

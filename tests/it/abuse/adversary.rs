@@ -34,7 +34,7 @@ const INNOCENTS: [&str; 3] = ["acme", "globex", "initech"];
 const ATTACKER: &str = "mallory";
 /// Attackers that send generated requests, each one at a time.
 const SENDERS: usize = 4;
-/// The memory that the worker is told to stay in, which is what is asserted.
+/// The memory that the worker has to stay in, which is what is asserted.
 const MEMORY_LIMIT_MIB: u64 = 256;
 
 /// The time that the attack takes, and the tenants are measured alone before.

@@ -9,10 +9,10 @@ use tokio::{task::JoinHandle, time::Instant};
 use tonic::Code;
 
 use super::{STALLS, hold, narrow, until};
-use crate::support::{Ask, Heard, PATIENCE, World, ask, spawn};
+use crate::support::{Ask, PATIENCE, Received, World, ask, spawn};
 
 /// Calls, and is in line when this returns.
-async fn in_line(world: &World, ask: Ask) -> JoinHandle<Heard> {
+async fn in_line(world: &World, ask: Ask) -> JoinHandle<Received> {
     let caller = world.caller().await;
     let before = world.admission.queued();
     let call = spawn(async move { caller.recv(ask).await });
@@ -21,7 +21,7 @@ async fn in_line(world: &World, ask: Ask) -> JoinHandle<Heard> {
 }
 
 #[tokio::test]
-async fn who_finds_no_place_waits_for_one_and_is_told_how_long() {
+async fn a_call_without_a_slot_waits_and_knows_its_place() {
     let world = narrow(|_| {}).await;
     let holding = hold(&world).await;
     let first = in_line(&world, ask("First")).await;
@@ -158,7 +158,7 @@ async fn attachments_and_checks_wait_like_everybody() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_call_is_told_when_it_has_its_place() {
+async fn a_wrong_call_is_refused_once_it_has_its_slot() {
     let world = narrow(|_| {}).await;
     let holding = hold(&world).await;
     let wrong = in_line(&world, ask(STALLS).set("temprature", 1.into())).await;

@@ -29,7 +29,7 @@ async fn a_request_that_there_is_no_memory_for_is_refused_unread() {
 }
 
 #[tokio::test]
-async fn an_answer_that_outgrows_the_memory_ends_there_and_gives_it_back() {
+async fn an_answer_that_outgrows_the_memory_ends_and_returns_it() {
     let options = Options { answer_tokens: 100_000, ..Options::instant() };
     let world = World::with(options, |config| config.admission.bytes = LITTLE).await;
     let caller = world.caller().await;

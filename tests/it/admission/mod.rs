@@ -1,5 +1,5 @@
-//! Who gets a place when there are more calls than places: in turn, in time, or
-//! not at all, and told so.
+//! Which calls get a slot when there are more calls than slots: in turn, in time, or
+//! not at all, with a named error.
 
 mod in_line;
 mod memory;

@@ -8,7 +8,7 @@ use super::{STALLS, hold, narrow, until};
 use crate::support::{PATIENCE, ask, spawn};
 
 #[tokio::test]
-async fn a_tenant_beyond_its_limit_is_told_its_quota_and_others_go_on() {
+async fn a_tenant_beyond_its_limit_learns_its_quota_others_go_on() {
     let world = narrow(|config| {
         config.admission.executions = 2;
         config.admission.queue_length = 0;

@@ -43,7 +43,7 @@ async fn a_retry_joins_what_runs_and_replays_what_has_run() {
 }
 
 #[tokio::test]
-async fn a_key_with_another_request_is_refused_while_it_runs_and_after() {
+async fn a_key_with_another_request_is_refused_during_and_after() {
     let world = World::with(unhurried(), |_| {}).await;
     let caller = world.caller().await;
     let mut first = caller.execute(keyed()).await.expect("it runs");
@@ -109,13 +109,13 @@ async fn a_key_holds_as_long_as_the_retention_time() {
     caller.answer(keyed()).await;
     let began = Instant::now();
     while status(&caller.answer(keyed()).await) == CacheStatus::Hit {
-        assert!(began.elapsed() < PATIENCE, "the key holds for ever");
+        assert!(began.elapsed() < PATIENCE, "the key holds forever");
     }
     assert_eq!(world.upstream_calls(), 2);
 }
 
 #[tokio::test]
-async fn an_execution_that_joined_by_its_request_is_known_by_its_key_too() {
+async fn an_execution_that_joined_is_known_by_its_key_too() {
     let world = World::with(unhurried(), |_| {}).await;
     let caller = world.caller().await;
     let first = caller.execute(ask("Once").cached()).await.expect("it runs");

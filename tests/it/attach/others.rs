@@ -1,4 +1,4 @@
-//! A token serves only whom it was given to.
+//! A token serves only the caller that it was given to.
 
 use fireworks_simulator::Options;
 use sparkler::proto::AttachExecutionRequest;

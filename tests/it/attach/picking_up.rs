@@ -9,16 +9,16 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::{after, attachment, unhurried};
-use crate::support::{Call, Caller, Heard, PATIENCE, World, ask};
+use crate::support::{Call, Caller, PATIENCE, Received, World, ask};
 
-async fn attach(caller: &Caller, request: AttachExecutionRequest) -> Heard {
+async fn attach(caller: &Caller, request: AttachExecutionRequest) -> Received {
     match caller.attach(request).await {
         Ok(call) => call.finish().await,
-        Err(failure) => Heard { end: Err(failure), ..Heard::default() },
+        Err(failure) => Received { end: Err(failure), ..Received::default() },
     }
 }
 
-/// An execution under way: its call, its token, what was heard so far.
+/// An execution under way: its call, its token, and the text received so far.
 async fn under_way(caller: &Caller) -> (Call, String, String) {
     let mut call = caller.execute(ask("Tell it all")).await.expect("it runs");
     let token = call.started().await.execution_token;
@@ -30,7 +30,7 @@ async fn under_way(caller: &Caller) -> (Call, String, String) {
 }
 
 #[tokio::test]
-async fn a_running_execution_is_heard_again_from_the_start() {
+async fn a_running_execution_is_received_again_from_the_start() {
     let world = World::with(unhurried(), |_| {}).await;
     let caller = world.caller().await;
     let (call, token, beginning) = under_way(&caller).await;
@@ -44,7 +44,7 @@ async fn a_running_execution_is_heard_again_from_the_start() {
 }
 
 #[tokio::test]
-async fn a_running_execution_goes_on_after_the_last_event_that_was_heard() {
+async fn a_running_execution_resumes_after_the_last_event_received() {
     let world = World::with(unhurried(), |_| {}).await;
     let caller = world.caller().await;
     let (call, token, beginning) = under_way(&caller).await;
@@ -59,7 +59,7 @@ async fn a_running_execution_goes_on_after_the_last_event_that_was_heard() {
 }
 
 #[tokio::test]
-async fn what_has_not_been_told_cannot_have_been_heard() {
+async fn an_event_that_was_not_sent_cannot_have_been_received() {
     let world = World::with(unhurried(), |_| {}).await;
     let caller = world.caller().await;
     let (call, token, _) = under_way(&caller).await;
@@ -70,7 +70,7 @@ async fn what_has_not_been_told_cannot_have_been_heard() {
 }
 
 #[tokio::test]
-async fn a_finished_execution_is_heard_from_wherever_it_was_left() {
+async fn a_finished_execution_resumes_wherever_it_was_left() {
     let world = World::start().await;
     let caller = world.caller().await;
     let mut call = caller.execute(ask("Tell it all")).await.expect("it runs");
@@ -102,7 +102,7 @@ async fn a_finished_execution_is_heard_from_wherever_it_was_left() {
 }
 
 #[tokio::test]
-async fn without_deltas_only_the_end_is_told() {
+async fn without_deltas_only_the_end_is_sent() {
     let world = World::with(unhurried(), |_| {}).await;
     let caller = world.caller().await;
     let (call, token, _) = under_way(&caller).await;
@@ -113,7 +113,7 @@ async fn without_deltas_only_the_end_is_told() {
 }
 
 #[tokio::test]
-async fn a_failed_execution_tells_what_it_had_and_why_it_failed() {
+async fn a_failed_execution_replays_its_output_and_its_error() {
     let world = World::start().await;
     world.simulator.script(Rule::always(Fault::Cut { after_deltas: 5 }));
     let caller = world.caller().await;

@@ -29,9 +29,9 @@ async fn an_answer_whose_check_would_not_end_comes_unchecked() {
         ]
     });
     let answer = r#"{"a":"#.repeat(60) + "1" + &"}".repeat(60);
-    world.simulator.script(Rule::once(Fault::answer([answer.clone()])).prompt("for ever"));
+    world.simulator.script(Rule::once(Fault::answer([answer.clone()])).prompt("forever"));
     let caller = world.caller().await;
-    let checked = caller.answer(ask("for ever").schema(&schema).cached());
+    let checked = caller.answer(ask("forever").schema(&schema).cached());
     let others = async {
         for _ in 0..5 {
             caller.answer(ask("meanwhile")).await;
@@ -39,11 +39,11 @@ async fn an_answer_whose_check_would_not_end_comes_unchecked() {
     };
     let both = async { tokio::join!(checked, others).0 };
     let completed = tokio::time::timeout(Duration::from_secs(15), both).await.expect("it ends");
-    // It is paid for: its caller has it, and is told; others do not get it.
+    // It is paid for: its caller has it, marked as such; others do not get it.
     let choice = &completed.choices[0];
     assert!(choice.json_unchecked && choice.json == answer, "{choice:?}");
     assert_eq!(completed.cache.expect("an outcome").not_stored_reason, "unchecked");
-    world.simulator.script(Rule::once(Fault::answer(["{\"a\":{}}"])).prompt("for ever"));
-    let checked = caller.answer(ask("for ever").schema(&schema).cached()).await;
+    world.simulator.script(Rule::once(Fault::answer(["{\"a\":{}}"])).prompt("forever"));
+    let checked = caller.answer(ask("forever").schema(&schema).cached()).await;
     assert!(!checked.choices[0].json_unchecked, "{checked:?}");
 }

@@ -121,7 +121,7 @@ async fn text_reaches_a_pipe_as_the_model_wrote_it() {
 async fn text_is_printed_as_it_comes_and_ctrl_c_stops_the_worker() {
     let mut worker =
         ScriptedWorker::start(Script::events([started(), text("Once")]).then_hangs()).await;
-    let mut child = Program::calling(&worker, &["execute", "Tell a story."]).start().await;
+    let mut child = Program::calling(&worker, &["execute", "Write a long text."]).start().await;
     let mut once = [0; 4];
     let stdout = child.stdout.as_mut().expect("stdout is piped");
     stdout.read_exact(&mut once).await.expect("the first piece comes");

@@ -1,4 +1,4 @@
-//! A failure is told as `REASON: message`, and the exit code says whose it is.
+//! A failure is printed as `REASON: message`, and the exit code says whose it is.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,7 +18,7 @@ fn failure(code: Code, reason: &str, message: &str, safe: bool) -> (Status, Erro
 }
 
 #[tokio::test]
-async fn a_failed_execution_says_what_the_wait_is_and_whether_a_repeat_is_safe() {
+async fn a_failed_execution_says_when_and_whether_to_retry() {
     let (status, mut details) = failure(
         Code::ResourceExhausted,
         "PROVIDER_RATE_LIMITED",
@@ -94,7 +94,7 @@ async fn what_is_wrong_on_this_side_is_bad_usage_and_calls_nobody() {
 }
 
 #[tokio::test]
-async fn without_a_credential_nothing_is_executed_unless_the_node_names_one() {
+async fn without_any_credential_nothing_is_executed() {
     let worker = ScriptedWorker::start(Script::events([])).await;
     let run =
         Program::calling(&worker, &["execute", "p"]).without_env("FIREWORKS_API_KEY").run().await;

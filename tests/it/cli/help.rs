@@ -24,7 +24,7 @@ help_is!(the_help_of_simulate, "simulate", "--help");
 help_is!(the_help_of_demo, "demo", "--help");
 
 #[tokio::test]
-async fn the_version_is_told() {
+async fn the_version_is_printed() {
     let run = Program::new(&["--version"]).run().await;
     assert_eq!(run.stdout, format!("sparkler {}\n", env!("CARGO_PKG_VERSION")));
 }

@@ -86,7 +86,7 @@ async fn ctrl_c_stops_fireworks() {
     let pace = Pace { first_token: Duration::ZERO, tokens_per_second: 20.0 };
     let options = Options { pace, answer_tokens: 2000, ..Options::default() };
     let fireworks = Fireworks::start(options).await;
-    let mut child = fireworks.program(&["execute", "A long story."]).start().await;
+    let mut child = fireworks.program(&["execute", "A long text."]).start().await;
     let stdout = child.stdout.as_mut().expect("stdout is piped");
     stdout.read_u8().await.expect("the first piece comes");
     interrupt(&child);
@@ -97,7 +97,7 @@ async fn ctrl_c_stops_fireworks() {
 }
 
 #[tokio::test]
-async fn a_refused_key_and_an_unknown_model_are_told_plainly() {
+async fn a_refused_key_and_an_unknown_model_are_named_plainly() {
     let fireworks = Fireworks::start(Options::instant()).await;
     let run =
         fireworks.program(&["execute", "Hello."]).env("FIREWORKS_API_KEY", UNKNOWN_KEY).run().await;
@@ -140,7 +140,7 @@ async fn json_that_does_not_meet_its_schema_is_shown_on_stderr_only() {
 }
 
 #[tokio::test]
-async fn check_spends_no_tokens_and_tells_yes_from_no() {
+async fn check_spends_no_tokens_and_says_yes_or_no() {
     let fireworks = Fireworks::start(Options::instant()).await;
     let run = fireworks.program(&["check"]).run().await;
     assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
@@ -162,7 +162,7 @@ async fn both_nodes_are_listed_with_their_fields() {
 }
 
 #[tokio::test]
-async fn the_demo_says_that_the_model_is_simulated_and_proves_its_claims() {
+async fn the_demo_names_its_simulated_model_and_proves_its_claims() {
     let run = Program::new(&["demo"]).run().await;
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{}", run.stdout);
     for words in ["are simulated", "cache hit", "cache joined", "CREDENTIAL_REJECTED: "] {
@@ -188,7 +188,7 @@ async fn reported(child: &mut Child, from_stderr: bool, word: &str) -> String {
 }
 
 #[tokio::test]
-async fn serve_says_where_it_listens_and_stops_in_order_when_told() {
+async fn serve_prints_its_addresses_and_stops_in_order() {
     let fireworks = Fireworks::start(Options::instant()).await;
     let mut child = fireworks
         .program(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
@@ -206,7 +206,7 @@ async fn serve_says_where_it_listens_and_stops_in_order_when_told() {
 }
 
 #[tokio::test]
-async fn simulate_prints_a_base_url_that_works_and_stops_when_told() {
+async fn simulate_prints_a_working_base_url_and_stops_on_a_signal() {
     let mut child = Program::new(&["simulate", "--listen", "127.0.0.1:0"]).start().await;
     let base_url = reported(&mut child, false, "SPARKLER_FIREWORKS_BASE_URL=").await;
     let response = reqwest::Client::new()

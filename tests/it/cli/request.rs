@@ -44,7 +44,7 @@ async fn a_conversation_comes_from_a_file_or_from_stdin() {
 }
 
 #[tokio::test]
-async fn the_credential_comes_from_where_it_is_told_and_else_from_the_environment() {
+async fn the_credential_comes_from_its_flag_or_the_environment() {
     let worker = ScriptedWorker::start(hello()).await;
     let key = file("fw_file\n");
     let table: [(&[&str], Source); 3] = [

@@ -118,7 +118,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn all_wrong_settings_are_told_at_once_by_their_origin() {
+fn all_wrong_settings_are_reported_at_once_by_their_origin() {
     let (code, said) = refused(
         &["--queue-timeout=99999999999999d", "--prices=/nonexistent", "--max-executions", "many"],
         &[

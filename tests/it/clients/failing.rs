@@ -76,7 +76,7 @@ async fn a_deadline_of_the_call_ends_it() {
 }
 
 #[tokio::test]
-async fn a_full_worker_is_asked_again_by_grpc_itself_after_the_wait_it_names() {
+async fn grpc_itself_retries_a_full_worker_after_the_wait_it_names() {
     for client in Client::ALL {
         let rules = vec![Rule::always(Fault::stall(0)).prompt("Hold the place")];
         let world = World::with(Options { rules, ..Options::instant() }, |config| {

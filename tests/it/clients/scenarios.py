@@ -123,12 +123,12 @@ def attempt(outcome) -> int:
     try:
         outcome()
     except SparklerError as failure:
-        tell(failure)
+        report(failure)
         return 1
     return 0
 
 
-def tell(failure: SparklerError) -> None:
+def report(failure: SparklerError) -> None:
     own = failure.domain == "client"
     print(f"{failure.status if own else f'{failure.status} {failure.reason}'}: {failure.message}")
     for violation in failure.violations:

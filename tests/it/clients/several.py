@@ -1,7 +1,7 @@
 """Calls several workers through gRPC's own client, by the service config alone.
 
 For each call: one line with the worker that answered, or the code of the failure.
-It goes on until it is told the end of its input.
+It goes on until the end of its input.
 """
 
 import sys
@@ -32,9 +32,9 @@ request = api.ExecuteNodeRequest(
     credential=api.Credential(api_key="fw_clients"),
 )
 
-told = threading.Event()
-threading.Thread(target=lambda: (sys.stdin.read(), told.set()), daemon=True).start()
-while not told.is_set():
+ended = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+while not ended.is_set():
     try:
         responses = list(execute_node(request, timeout=20))
         print(responses[0].started.worker_id, flush=True)

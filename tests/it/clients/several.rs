@@ -76,7 +76,7 @@ async fn named(name: &str, pre_drain_delay: Duration) -> World {
 }
 
 #[tokio::test]
-async fn a_worker_that_says_it_leaves_gets_no_more_calls_and_none_is_lost() {
+async fn a_draining_worker_gets_no_more_calls_and_none_is_lost() {
     // Longer than the test: the worker would take calls all the while.
     let mut leaving = named("leaving", PATIENCE * 10).await;
     let staying = named("staying", Duration::ZERO).await;

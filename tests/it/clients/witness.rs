@@ -1,6 +1,6 @@
 //! A worker that refuses its first execution as a full one does, completes the
 //! next, and remembers what each call brought. For what the real worker does
-//! not tell.
+//! not report.
 
 use std::{
     pin::Pin,

@@ -1,5 +1,5 @@
 //! Metrics that alerts and panels ask for exist, under the name that Prometheus
-//! sees, with the labels they are told apart by; and every alert can be looked up.
+//! sees, with the labels that distinguish their series; and every alert can be looked up.
 
 use std::collections::BTreeSet;
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::members::{Fleet, status, unhurried};
-use crate::support::{Caller, Heard, PATIENCE, ask};
+use crate::support::{Caller, PATIENCE, Received, ask};
 
 fn after(token: &str, after_sequence: u64) -> AttachExecutionRequest {
     AttachExecutionRequest {
@@ -19,15 +19,15 @@ fn after(token: &str, after_sequence: u64) -> AttachExecutionRequest {
     }
 }
 
-async fn attach(caller: &Caller, request: AttachExecutionRequest) -> Heard {
+async fn attach(caller: &Caller, request: AttachExecutionRequest) -> Received {
     match caller.attach(request).await {
         Ok(call) => call.finish().await,
-        Err(failure) => Heard { end: Err(failure), ..Heard::default() },
+        Err(failure) => Received { end: Err(failure), ..Received::default() },
     }
 }
 
 #[tokio::test]
-async fn a_running_execution_is_picked_up_on_another_worker_where_it_was_left() {
+async fn a_running_execution_resumes_on_another_worker() {
     for asked in [ask("Go on").drain(), ask("Go on").cached(), ask("Go on").idempotency_key("k")] {
         let fleet = Fleet::of(2, unhurried()).await;
         let mut call = fleet.caller(0).await.execute(asked).await.expect("it runs");
@@ -50,7 +50,7 @@ async fn a_running_execution_is_picked_up_on_another_worker_where_it_was_left() 
 }
 
 #[tokio::test]
-async fn an_execution_that_drains_runs_on_and_is_picked_up_elsewhere_after_its_end() {
+async fn a_draining_execution_is_attached_elsewhere_after_its_end() {
     let fleet = Fleet::of(2, unhurried()).await;
     let mut call = fleet.caller(0).await.execute(ask("Run on").drain()).await.expect("it runs");
     let token = call.started().await.execution_token;
@@ -65,7 +65,7 @@ async fn an_execution_that_drains_runs_on_and_is_picked_up_elsewhere_after_its_e
 }
 
 #[tokio::test]
-async fn a_failed_execution_tells_elsewhere_why() {
+async fn a_failed_execution_replays_its_error_on_other_workers() {
     let options =
         Options { rules: vec![Rule::always(Fault::Cut { after_deltas: 5 })], ..Options::instant() };
     let fleet = Fleet::of(2, options).await;
@@ -79,7 +79,7 @@ async fn a_failed_execution_tells_elsewhere_why() {
 }
 
 #[tokio::test]
-async fn a_token_that_the_fleet_does_not_know_says_so_and_runs_nothing() {
+async fn a_token_unknown_to_the_fleet_is_refused_and_runs_nothing() {
     let fleet = Fleet::of(2, Options::instant()).await;
     let mut call = fleet.caller(0).await.execute(ask("Alone")).await.expect("it runs");
     let token = call.started().await.execution_token;
@@ -90,7 +90,7 @@ async fn a_token_that_the_fleet_does_not_know_says_so_and_runs_nothing() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_joins_and_replays_on_every_worker_whatever_the_cache_mode() {
+async fn a_key_joins_and_replays_on_every_worker_in_every_cache_mode() {
     for (first, retry) in [
         (ask("Once").idempotency_key("k"), ask("Once").idempotency_key("k")),
         (ask("Once").idempotency_key("k").cached(), ask("Once").idempotency_key("k")),
@@ -111,7 +111,7 @@ async fn an_idempotency_key_joins_and_replays_on_every_worker_whatever_the_cache
 }
 
 #[tokio::test]
-async fn a_key_with_another_request_is_refused_on_every_worker_while_it_runs_and_after() {
+async fn a_key_with_another_request_is_refused_on_every_worker() {
     let fleet = Fleet::of(2, unhurried()).await;
     let mut first =
         fleet.caller(0).await.execute(ask("Once").idempotency_key("k")).await.expect("it runs");
@@ -139,7 +139,7 @@ async fn what_failed_runs_again_on_every_worker() {
 }
 
 #[tokio::test]
-async fn a_key_that_joined_a_flight_led_without_one_holds_on_every_worker() {
+async fn a_key_that_joined_a_keyless_flight_holds_on_every_worker() {
     let fleet = Fleet::of(2, unhurried()).await;
     let caller = fleet.caller(0).await;
     let mut first = caller.execute(ask("Shared").cached()).await.expect("it runs");
@@ -155,7 +155,7 @@ async fn a_key_that_joined_a_flight_led_without_one_holds_on_every_worker() {
     assert_eq!([status(&joined), status(&retry)], [CacheStatus::Joined; 2]);
     assert_eq!((&joined.choices, &retry.choices), (&first.choices, &first.choices));
     assert_eq!(fleet.upstream_calls(), 1);
-    // Also afterwards, and where the key's own flight was an echo.
+    // Also afterwards, and where the key's own flight was a mirror.
     for caller in [&caller, &other] {
         let failure = caller.failure(ask("Another").idempotency_key("k")).await;
         assert_eq!(failure.reason, "IDEMPOTENCY_MISMATCH");
@@ -165,7 +165,7 @@ async fn a_key_that_joined_a_flight_led_without_one_holds_on_every_worker() {
 }
 
 #[tokio::test]
-async fn whoever_shares_only_the_answer_is_not_refused_for_the_key_of_another() {
+async fn sharing_an_answer_is_not_refused_for_anothers_key() {
     let fleet = Fleet::of(2, unhurried()).await;
     let mut first =
         fleet.caller(1).await.execute(ask("First").idempotency_key("k")).await.expect("it runs");
@@ -190,10 +190,10 @@ async fn a_key_that_was_answered_from_memory_holds_on_every_worker() {
     let first = caller.answer(ask("Known").cached()).await;
     let hit = caller.answer(ask("Known").cached().idempotency_key("k")).await;
     assert_eq!(status(&hit), CacheStatus::Hit);
-    // Nobody waits for the fleet to hear of it, but this test.
+    // Only this test waits until the fleet has the claim.
     let began = Instant::now();
     while fleet.redis.command(&["KEYS", "sparkler:1:*:claim"]).trim().is_empty() {
-        assert!(began.elapsed() < PATIENCE, "the fleet never hears of it");
+        assert!(began.elapsed() < PATIENCE, "the fleet never has the claim");
         // The worker is of this process, too.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

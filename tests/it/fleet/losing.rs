@@ -1,5 +1,5 @@
-//! A worker is lost: killed, asleep, or told to stop. Exactly one stands in for
-//! it, and every caller goes on or is told that it may come again.
+//! A worker is lost: killed, asleep, or asked to stop. Exactly one takes over,
+//! and every caller goes on or learns that it may retry.
 
 use std::{process::Command, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use tonic::Code;
 
 use super::members::{Fleet, LEASE, status, unhurried};
-use crate::support::{Call, Caller, Heard, PATIENCE, Program, ask, page};
+use crate::support::{Call, Caller, PATIENCE, Program, Received, ask, page};
 
 /// What the page of metrics says of a Redis that answers.
 const REACHED: &str = "sparkler_redis_reachable 1";
@@ -34,7 +34,7 @@ pub(crate) async fn program(fleet: &Fleet, folder: &tempfile::TempDir) -> Progra
     Program::serve(&fleet.base_url, &more).await
 }
 
-/// Picks an execution up again, also where it begins anew.
+/// Picks an execution up again, also where it begins again.
 fn again(execution_token: String, after_sequence: u64) -> AttachExecutionRequest {
     let limits = ExecutionLimits { allow_restart: true, ..Default::default() };
     AttachExecutionRequest {
@@ -72,7 +72,7 @@ async fn led(program: &Program, prompt: &str) -> Call {
 }
 
 #[tokio::test]
-async fn a_killed_leader_is_stood_in_for_once_and_each_caller_is_told_what_it_allows() {
+async fn a_killed_leader_is_succeeded_once_as_each_caller_allows() {
     let fleet = Fleet::of(2, unhurried()).await;
     let folder = tempfile::tempdir().expect("a folder");
     let leader = program(&fleet, &folder).await;
@@ -137,7 +137,7 @@ async fn a_leader_that_was_asleep_changes_nothing_when_it_wakes() {
     let (sleepers, received, late) = tokio::join!(call.finish(), follower.finish(), late.finish());
     let (received, late) = (received.completed(), late.completed());
     assert_eq!(received.choices, late.choices, "nothing of the sleeper's came between");
-    // Its own caller hears it to the end, or that it may come again.
+    // Its own caller receives it to the end, or learns that it may retry.
     if let Err(failure) = sleepers.end {
         assert!(failure.safe_to_retry(), "{failure:?}");
     }
@@ -175,7 +175,7 @@ async fn a_worker_that_stops_hands_its_flights_over_at_once() {
 }
 
 #[tokio::test]
-async fn whoever_lost_its_worker_goes_on_elsewhere_without_mixing_two_answers() {
+async fn a_lost_execution_resumes_without_mixing_two_answers() {
     let fleet = Fleet::of(1, unhurried()).await;
     let folder = tempfile::tempdir().expect("a folder");
     let leader = program(&fleet, &folder).await;
@@ -186,11 +186,11 @@ async fn whoever_lost_its_worker_goes_on_elsewhere_without_mixing_two_answers() 
     for _ in 0..10 {
         call.first_text().await;
     }
-    // It may have heard more than the fleet has.
+    // It may have received more than the fleet has.
     let seen = call.last_sequence();
     signal(&leader, "-KILL");
     let moved = fleet.caller(0).await.attach(again(token, seen)).await.expect("it is known");
-    let (followed, moved): (Heard, Heard) = tokio::join!(follower.finish(), moved.finish());
+    let (followed, moved): (Received, Received) = tokio::join!(follower.finish(), moved.finish());
     assert_eq!(moved.restarts.len(), 1, "what it had is void");
     let text = moved.text.clone();
     let completed = moved.completed();
@@ -198,9 +198,9 @@ async fn whoever_lost_its_worker_goes_on_elsewhere_without_mixing_two_answers() 
     assert_eq!(completed.choices, followed.completed().choices);
 }
 
-/// What a drained worker's caller is told is enough to go on elsewhere.
+/// The error of a drained worker is enough to go on at another.
 #[tokio::test]
-async fn whoever_is_drained_picks_its_execution_up_on_the_worker_that_takes_over() {
+async fn a_drained_execution_resumes_on_the_worker_that_takes_over() {
     let mut fleet = Fleet::with(2, unhurried(), |config| {
         config.drain.drain_limit = Duration::from_millis(100);
     })
@@ -219,7 +219,7 @@ async fn whoever_is_drained_picks_its_execution_up_on_the_worker_that_takes_over
     assert!(failure.safe_to_retry() && failure.retry_after.is_some());
     let token = failure.detail.expect("how to go on").execution_token;
     let moved = other.attach(again(token, seen)).await.expect("it is known");
-    let (followed, moved): (Heard, Heard) = tokio::join!(followed.finish(), moved.finish());
+    let (followed, moved): (Received, Received) = tokio::join!(followed.finish(), moved.finish());
     assert_eq!(moved.restarts.len(), 1, "what it had is void");
     let text = moved.text.clone();
     let completed = moved.completed();
@@ -231,7 +231,7 @@ async fn whoever_is_drained_picks_its_execution_up_on_the_worker_that_takes_over
 
 /// A token runs nothing: where nobody stands in, the execution is asked for again.
 #[tokio::test]
-async fn where_nobody_took_over_a_drained_execution_goes_on_once_it_is_asked_for_again() {
+async fn a_drained_execution_goes_on_once_it_is_requested_again() {
     let mut fleet = Fleet::with(2, unhurried(), |config| {
         config.drain.drain_limit = Duration::from_millis(100);
     })
@@ -244,7 +244,7 @@ async fn where_nobody_took_over_a_drained_execution_goes_on_once_it_is_asked_for
     fleet.workers[0].stop();
     let failure = first.finish().await.end.expect_err("it stops");
     let token = failure.detail.expect("how to go on").execution_token;
-    // Both at once: whoever picks it up waits for a while that somebody runs it.
+    // Both at once: the one that attaches waits for a while until the other runs it.
     let moved = other.attach(again(token, seen)).await.expect("it is known");
     let (repeated, moved) = tokio::join!(other.answer(asked()), moved.finish());
     let text = moved.text.clone();

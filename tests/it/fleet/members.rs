@@ -116,7 +116,7 @@ impl<R> Fleet<R> {
 }
 
 impl Worker {
-    /// Tells it to stop.
+    /// Asks it to stop.
     pub(crate) fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());

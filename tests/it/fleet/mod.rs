@@ -2,7 +2,7 @@
 //! hit, identical executions under way are one upstream call, a lost connection
 //! is picked up anywhere, and a lost worker is stood in for.
 
-#![allow(clippy::print_stderr, reason = "the figures are told")]
+#![allow(clippy::print_stderr, reason = "the figures are printed")]
 
 mod attaching;
 mod counting;

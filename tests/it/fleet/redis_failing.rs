@@ -16,7 +16,7 @@ async fn healed(fleet: &Fleet) {
 }
 
 #[tokio::test]
-async fn executions_go_on_when_redis_stops_and_share_again_when_it_is_back() {
+async fn executions_go_on_without_redis_and_share_once_it_is_back() {
     let mut fleet = Fleet::of(2, unhurried()).await;
     let mut led = fleet.caller(0).await.execute(ask("Stopped").cached()).await.expect("it runs");
     led.first_text().await;
@@ -67,7 +67,7 @@ async fn took(caller: &Caller, prompt: &str) -> (Duration, CacheStatus) {
     (began.elapsed(), status(&answer))
 }
 
-/// With the time limit that workers have unless told otherwise, and against a
+/// With the time limit that workers have by default, and against a
 /// worker that has no Redis. The machine may be busy with other things: then it
 /// is the best of several rounds that says what Redis adds, and there are more of
 /// them until one was not disturbed.

@@ -70,8 +70,8 @@ async fn a_recording_that_cannot_be_read_is_a_miss_and_is_replaced() {
     assert_eq!(fleet.upstream_calls(), 1 + foreign(&keys).len() as u64);
 }
 
-/// A worker of another release leads at a berth, and tells what only its like can
-/// read.
+/// A worker of another release leads under a flight key, and appends what only its own
+/// release can read.
 async fn led_by_another_release(redis: &Connection, flight_key: FlightKey, events: Vec<u8>) {
     let keys = RedisKeys::of(flight_key);
     let (fresh, run) = (FlightId::random(), RunId::random());
@@ -171,7 +171,7 @@ async fn attach(caller: &Caller, execution_token: String, after_sequence: u64) -
 /// While the secret is changed, some workers still name and seal with the old one
 /// and others already with the new one.
 #[tokio::test]
-async fn workers_of_the_old_and_the_new_secret_honour_each_others_tokens() {
+async fn workers_of_the_old_and_new_secret_accept_each_others_tokens() {
     let number = AtomicUsize::new(0);
     let fleet = Fleet::with(2, unhurried(), |config| {
         let next = CacheSecret::new(b"the secret that comes next");

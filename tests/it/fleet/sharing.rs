@@ -29,7 +29,7 @@ async fn a_repeat_is_a_hit_on_whichever_worker() {
 }
 
 #[tokio::test]
-async fn what_is_refreshed_on_one_worker_is_new_on_the_others_that_had_none() {
+async fn a_refresh_on_one_worker_is_new_on_those_that_had_none() {
     let fleet = Fleet::of(3, Options::instant()).await;
     fleet.caller(0).await.answer(ask("Again").cached()).await;
     let refreshed = fleet.caller(1).await.answer(ask("Again").mode(Mode::Refresh)).await;
@@ -51,7 +51,7 @@ async fn only_if_cached_finds_what_another_worker_has() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_hundred_identical_cold_executions_are_one_upstream_call() {
+async fn three_hundred_identical_executions_are_one_upstream_call() {
     let options = Options {
         pace: Pace { first_token: Duration::from_millis(1500), tokens_per_second: 200.0 },
         ..unhurried()
@@ -71,13 +71,13 @@ async fn three_hundred_identical_cold_executions_are_one_upstream_call() {
     }
     assert_eq!(fleet.upstream_calls(), 1);
     assert_eq!(answers.len(), 300);
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "everybody hears the same");
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "everyone receives the same");
     assert!(answers[0][0].text.len() > 300);
     assert_eq!(paid, 1, "one of them pays");
 }
 
 #[tokio::test]
-async fn whoever_joins_late_elsewhere_hears_everything_under_the_same_numbers() {
+async fn a_late_follower_receives_all_events_under_their_numbers() {
     let fleet = Fleet::of(2, unhurried()).await;
     let mut first = fleet.caller(0).await.execute(ask("Late?").cached()).await.expect("it runs");
     first.first_text().await;
@@ -101,8 +101,8 @@ async fn a_flight_runs_on_for_those_who_listen_elsewhere() {
     first.first_text().await;
     let mut other = fleet.caller(1).await.execute(ask("Leave").cached()).await.expect("it runs");
     let beginning = other.first_text().await;
-    // What is heard elsewhere was told here: the leader knows of the follower
-    // once more has come after it did.
+    // The leader knows of the follower once the follower has received events that
+    // were published after it joined.
     let middle = other.first_text().await;
     drop(first);
     let received = other.finish().await;
@@ -166,7 +166,7 @@ async fn a_slow_reader_elsewhere_loses_nothing_and_slows_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_event_that_is_larger_than_redis_takes_at_a_time_is_shared_like_any_other() {
+async fn an_event_too_large_for_one_command_is_shared_in_parts() {
     let options = Options {
         pace: Pace { first_token: Duration::from_millis(1500), tokens_per_second: 1e9 },
         // All in one event, of more than a million bytes.

@@ -3,7 +3,7 @@
 //! paid twice, since the leaders live.
 //!
 //! `SPARKLER_LONG=1` asks for longer stalls, and for the time limit that workers
-//! have unless told otherwise.
+//! have by default.
 
 use std::{env, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     support::{Call, ask, redis_server::RedisServer},
 };
 
-/// What workers have unless told otherwise.
+/// The default of workers.
 const LEASE: Duration = Duration::from_secs(5);
 const FIRST_TOKEN: Duration = Duration::from_millis(1000);
 /// From the first call to the last token.

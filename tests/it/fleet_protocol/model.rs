@@ -1,4 +1,4 @@
-//! What the scripts do, as a pure state machine: one berth of the shared memory.
+//! What the scripts do, as a pure state machine: one flight key of the shared memory.
 //! Time is a number that the caller gives.
 //!
 //! [`Flaw`]s are mistakes that the scripts could have: the checks must catch each.
@@ -13,23 +13,23 @@ use sparkler::internals::{
 /// A mistake in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
-    /// A leader's events are taken whoever leads now.
+    /// A leader's events are taken even if another leads now.
     AppendsUnfenced,
-    /// A leader may end the flight whoever leads now.
+    /// A leader may end the flight even if another leads now.
     CompletesUnfenced,
-    /// Whoever takes over leads in the epoch of the one before.
+    /// A takeover does not raise the epoch.
     KeepsTheEpoch,
-    /// A lease that has run out is not looked at: whoever comes takes over.
+    /// A lease that has run out is not looked at: the next worker takes over.
     TakesOverTheLiving,
     /// Only the newest events are kept.
     TrimsTheStream,
     /// Events that come with a notice are taken although some before are missing.
     OverlooksGaps,
-    /// Whoever has shown events goes on with whatever run is there.
+    /// A worker that has shown events goes on with any run.
     MixesRuns,
-    /// The end is believed, whatever was heard before it.
+    /// The end is believed, whatever was received before it.
     BelievesTheEnd,
-    /// Whoever does not own an idempotency key settles it.
+    /// A flight that does not own an idempotency key settles it.
     SettlesForOthers,
     /// A leader whose flight is forgotten gives it up.
     NeverRestores,
@@ -37,7 +37,7 @@ pub(crate) enum Flaw {
     AppendsBehind,
 }
 
-/// One berth. Times are in milliseconds.
+/// One flight key. Times are in milliseconds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Shared {
     pub(crate) flight: Option<Kept>,

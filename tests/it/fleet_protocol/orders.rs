@@ -1,5 +1,5 @@
 //! What holds in whatever order things happen: one leader at a time, no event
-//! lost or told twice, a deposed leader changes nothing, and nobody hangs. Each
+//! lost or repeated, a deposed leader changes nothing, and nobody hangs. Each
 //! mistake that the steps could have is caught by at least one of these.
 
 use std::time::Duration;
@@ -22,9 +22,9 @@ fn any_action(random: &mut Rng) -> Action {
     let at = random.usize(..WORKERS);
     match random.u8(..48) {
         0..14 => Action::Step(at),
-        14..16 => Action::StepUnheard(at),
+        14..16 => Action::LoseAnswer(at),
         16..24 => Action::Run(at),
-        24..31 => Action::Listen(at),
+        24..31 => Action::Read(at),
         31..33 => Action::Wait,
         33 => Action::LoseNotification(at),
         34 => Action::Die(at),
@@ -33,12 +33,12 @@ fn any_action(random: &mut Rng) -> Action {
         36 if random.u8(..3) == 0 => Action::Evict,
         45 if random.u8(..3) == 0 => Action::FailOver,
         45 if random.u8(..2) == 0 => Action::Replicate,
-        37..45 => Action::Hear(at),
+        37..45 => Action::Receive(at),
         _ => Action::Call(at),
     }
 }
 
-/// One order of things, told by its number.
+/// Runs the order of actions that the seed names.
 fn live(seed: u64, flaw: Option<Flaw>) -> Result<(), String> {
     let mut random = Rng::with_seed(seed);
     let mut world = World::new(flaw);

@@ -176,7 +176,7 @@ async fn the_scripts_do_what_the_state_machine_says() {
 /// Several leaders' steps in one command are the same steps, one after the other:
 /// each is answered for itself, whatever becomes of the others.
 #[tokio::test]
-async fn what_is_told_together_is_as_told_one_by_one() {
+async fn events_appended_together_are_as_appended_one_by_one() {
     let server = RedisServer::start().await;
     let redis = Connection::open(server.config(), &Lifecycle::new(), &Metrics::default());
     redis.reachable().await;

@@ -4,7 +4,7 @@
 //! is decided from outside, so that all orders can be tried.
 //!
 //! Events are kept in the worker's own [`Log`]s, so that its numbering is tried
-//! too. What a run tells names the run: an answer made of two runs is seen.
+//! too. What a run publishes names the run: an answer made of two runs is seen.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -31,15 +31,15 @@ pub(crate) enum Action {
     /// A worker does its next step in the shared memory.
     Step(usize),
     /// A step's answer is lost on its way: the worker does not know of it.
-    StepUnheard(usize),
-    /// A worker hears the events that came with a notice.
-    Hear(usize),
-    /// A notice is lost on its way to a worker.
+    LoseAnswer(usize),
+    /// A worker receives the events of a notification.
+    Receive(usize),
+    /// A notification is lost on its way to a worker.
     LoseNotification(usize),
-    /// A worker's node tells a piece, or ends.
+    /// A worker's node emits a piece, or ends.
     Run(usize),
-    /// A worker's caller hears what is there.
-    Listen(usize),
+    /// A worker's callers read what is there.
+    Read(usize),
     /// A worker dies; its callers move to the next.
     Die(usize),
     /// A worker that had died is back, with nothing.
@@ -62,10 +62,10 @@ pub(crate) enum Action {
 #[derive(Debug, Clone, Default)]
 struct Caller {
     at: usize,
-    /// Whether it has come from another worker, and heard nothing here yet.
+    /// Whether it has come from another worker, and received nothing here yet.
     moved: bool,
     cursor: u64,
-    /// What its token names, once it has heard something.
+    /// What its token names, once it has received something.
     flight: Option<FlightId>,
     text: String,
     /// The answer, or that it ended in a named error.
@@ -74,7 +74,7 @@ struct Caller {
 
 #[derive(Debug, Clone)]
 enum Role {
-    /// Has yet to look at the berth. It may know of a flight.
+    /// Has yet to acquire the flight. It may know of a flight.
     Acquired(Option<FencingToken>),
     Leading {
         leadership: Leadership,
@@ -82,7 +82,7 @@ enum Role {
         pieces: u64,
     },
     Following(FencingToken),
-    /// Its flight has landed here; in the fleet too, unless it is still ending.
+    /// Its flight is complete here; in the fleet too, unless it is still ending.
     Completed,
     Failed,
 }
@@ -103,10 +103,9 @@ struct Worker {
     role: Role,
     log: Log,
     flight: Option<FlightId>,
-    /// Still to be told to the fleet, after landing here, until it is heard to be
-    /// there.
+    /// The leadership whose end the fleet does not have yet, after completion here.
     ending: Option<Leadership>,
-    /// Events that have come with notices, and of which run they are.
+    /// Events that have come with notifications, and of which run they are.
     notifications: VecDeque<(FencingToken, Vec<u8>)>,
 }
 
@@ -148,8 +147,8 @@ impl World {
     pub(crate) fn act(&mut self, action: Action) -> Result<(), String> {
         match action {
             Action::Step(at) => self.step(at, true),
-            Action::StepUnheard(at) => self.step(at, false),
-            Action::Hear(at) => self.recv(at),
+            Action::LoseAnswer(at) => self.step(at, false),
+            Action::Receive(at) => self.recv(at),
             Action::LoseNotification(at) => {
                 self.workers[at].notifications.pop_front();
                 Ok(())
@@ -158,7 +157,7 @@ impl World {
                 self.run(at);
                 Ok(())
             }
-            Action::Listen(at) => self.subscribe(at),
+            Action::Read(at) => self.subscribe(at),
             Action::Die(at) => {
                 self.die(at);
                 Ok(())
@@ -207,7 +206,7 @@ impl World {
                 self.act(Action::Return(at))?;
                 self.act(Action::Step(at))?;
                 self.act(Action::Run(at))?;
-                self.act(Action::Listen(at))?;
+                self.act(Action::Read(at))?;
             }
             self.act(Action::Wait)?;
         }
@@ -292,7 +291,7 @@ impl World {
         }
     }
 
-    /// What comes too early or too late is as good as not heard.
+    /// What comes too early or too late is as good as lost.
     fn recv(&mut self, at: usize) -> Result<(), String> {
         let overlooks_gaps = self.shared.has(Flaw::OverlooksGaps);
         let mixes_runs = self.shared.has(Flaw::MixesRuns);
@@ -364,7 +363,7 @@ impl World {
         }
     }
 
-    /// A step of whoever does not lead changes nothing.
+    /// A step of a worker that does not lead changes nothing.
     fn check_fencing(&self, step: &Step, before: &Shared) -> Result<(), String> {
         let (Step::Append { fencing_token, .. } | Step::Complete { fencing_token, .. }) = step
         else {
@@ -489,7 +488,7 @@ impl World {
         Ok(())
     }
 
-    /// The node tells a piece, or ends the answer.
+    /// The node emits a piece, or ends the answer.
     fn run(&mut self, at: usize) {
         let worker = &mut self.workers[at];
         let Role::Leading { leadership, run, pieces } = &mut worker.role else { return };
@@ -506,7 +505,7 @@ impl World {
         worker.role = Role::Completed;
     }
 
-    /// The callers of a worker hear what it has.
+    /// The callers of a worker read what it has.
     fn subscribe(&mut self, at: usize) -> Result<(), String> {
         let worker = &self.workers[at];
         if !worker.alive {
@@ -533,8 +532,8 @@ impl World {
                 }
             }
             match worker.role {
-                // It has heard of a later epoch than this worker knows, and is
-                // told that it cannot go on here.
+                // It has seen a later epoch than this worker knows, and
+                // cannot go on here.
                 Role::Completed if caller.cursor > worker.log.last() => caller.end = Some(Err(())),
                 Role::Completed => {
                     caller.end = Some(Ok(caller.text.clone()));
@@ -552,7 +551,7 @@ impl World {
 fn check_answer(text: &str) -> Result<(), String> {
     let run = text.split('.').next().unwrap_or_default();
     let whole: String = (0..PIECES).map(|piece| format!("{run}.{piece} ")).collect();
-    if text == whole { Ok(()) } else { Err(format!("a caller has heard {text:?}")) }
+    if text == whole { Ok(()) } else { Err(format!("a caller has received {text:?}")) }
 }
 
 fn batch(events: &Log) -> Option<Batch> {

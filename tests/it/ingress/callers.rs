@@ -29,7 +29,7 @@ async fn assert_all_refused(caller: &Caller) {
 }
 
 #[tokio::test]
-async fn a_caller_without_a_token_or_with_a_wrong_one_is_refused_everywhere() {
+async fn a_missing_or_wrong_token_is_refused_everywhere() {
     let guarded = Guarded::start().await;
     assert_all_refused(&guarded.world.caller().await).await;
     for wrong in ["Bearer a token of nobody's", "Basic Zmxvd3M6", "Bearer ", "x"] {

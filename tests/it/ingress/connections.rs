@@ -75,7 +75,7 @@ async fn a_client_of_grpcio_sees_no_failure_as_connections_age() {
 }
 
 #[tokio::test]
-async fn an_old_connection_is_told_to_go_and_then_cut() {
+async fn an_old_connection_gets_goaway_and_is_then_cut() {
     let world = World::with(Options::instant(), |config| {
         let (limit, grace) = (Duration::from_millis(100), Duration::from_millis(400));
         config.ingress.age = Some(ConnectionAge { limit, grace });
@@ -92,7 +92,7 @@ async fn an_old_connection_is_told_to_go_and_then_cut() {
         }
     }
     let (reported, cut) = (reported.expect("a GOAWAY"), began.elapsed());
-    println!("told to go after {reported:?}, cut after {cut:?}");
+    println!("GOAWAY after {reported:?}, cut after {cut:?}");
     assert!(reported >= Duration::from_millis(100) && cut >= Duration::from_millis(450));
     assert!(reported < cut && cut < Duration::from_secs(5));
 }

@@ -1,4 +1,4 @@
-//! The door: who may call the worker, over what, and what each may use.
+//! The ingress: who may call the worker, over what, and what each may use.
 
 #![expect(clippy::print_stdout, reason = "the figures are to be read")]
 

@@ -78,7 +78,7 @@ fn never() -> stream::Pending<Bytes> {
 }
 
 #[tokio::test]
-async fn a_request_that_does_not_come_whole_in_time_ends_and_frees_its_stream() {
+async fn a_request_that_is_not_whole_in_time_frees_its_stream() {
     let world = World::with(Options::instant(), |config| {
         config.ingress.request_timeout = Duration::from_millis(300);
         config.ingress.streams_per_connection = 1;
@@ -115,7 +115,7 @@ async fn a_request_that_does_not_come_whole_in_time_ends_and_frees_its_stream() 
 }
 
 #[tokio::test]
-async fn what_arrives_is_charged_before_it_is_whole_and_health_is_answered_all_the_same() {
+async fn a_request_is_charged_as_it_arrives_and_health_is_free() {
     let world = World::with(Options::instant(), |config| {
         config.admission.bytes = 256 << 10;
     })
@@ -142,7 +142,7 @@ async fn what_arrives_is_charged_before_it_is_whole_and_health_is_answered_all_t
 }
 
 #[tokio::test]
-async fn a_call_beyond_a_connections_streams_waits_for_one_and_another_connection_does_not() {
+async fn a_call_beyond_a_connections_streams_waits_for_one() {
     let rules = vec![Rule::always(Fault::stall(30)).prompt(STALLS)];
     let world = World::with(Options { rules, ..Options::instant() }, |config| {
         config.ingress.streams_per_connection = 2;

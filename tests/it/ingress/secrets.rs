@@ -1,4 +1,4 @@
-//! A mounted credential is for whom the operator says, and counts as it is now;
+//! A mounted credential is for the callers that the operator names, and counts as it is now;
 //! and nothing is fetched on a caller's word.
 
 use sparkler::proto::{ChatMessage, ContentPart, ImageUrl, content_part::Part};
@@ -19,7 +19,7 @@ async fn a_caller_names_its_own_secrets_and_nobody_elses() {
         assert_eq!(refused.reason, "INVALID_NODE_CONFIG");
         reported.push(refused.violations);
     }
-    assert_eq!(reported[0], reported[1], "whether it is there is nobody's news");
+    assert_eq!(reported[0], reported[1], "whether it is there is not revealed");
     guarded.caller(REPORTS).await.answer(mounted("of-reports")).await;
     assert_eq!(guarded.world.upstream_calls(), 2);
 }

@@ -1,4 +1,4 @@
-//! TLS: whom the worker shows what certificate, and whose it takes.
+//! TLS: which certificate the worker shows, and whose it accepts.
 
 use std::{path::Path, time::Duration};
 
@@ -49,7 +49,7 @@ async fn connect(
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_shown_when_its_files_change_and_a_bad_pair_is_not() {
+async fn a_changed_certificate_is_shown_and_a_bad_pair_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let (old, new) = (Authority::new(), Authority::new());
     write(folder.path(), &old.server());
@@ -105,7 +105,7 @@ async fn a_certificate_out_of_its_time_replaces_no_valid_one() {
 }
 
 #[tokio::test]
-async fn a_worker_starts_with_an_expired_certificate_and_has_none_left() {
+async fn a_worker_starts_with_an_expired_certificate_and_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let authority = Authority::new();
     write(folder.path(), &authority.server_between(2020, 2021));
@@ -181,7 +181,7 @@ async fn a_dns_name_does_not_pass_for_a_uri() {
 }
 
 #[tokio::test]
-async fn a_caller_is_known_by_its_certificate_and_health_has_a_port_of_its_own() {
+async fn a_caller_is_known_by_its_certificate_and_health_by_a_port() {
     let folder = tempfile::tempdir().expect("a folder");
     let (authority, stranger) = (Authority::new(), Authority::new());
     write(folder.path(), &authority.server());
@@ -207,7 +207,7 @@ async fn a_caller_is_known_by_its_certificate_and_health_has_a_port_of_its_own()
 
     let forged = stranger.client_with_uri(known);
     for own in [None, Some(&forged)] {
-        // TLS 1.3 tells a client only after its own part is done.
+        // TLS 1.3 refuses a client only after its own part is done.
         if let Ok(channel) = connect(&world, &authority, own).await {
             Caller::over(channel).list().await.expect_err("no connection");
         }
@@ -219,7 +219,7 @@ async fn a_caller_is_known_by_its_certificate_and_health_has_a_port_of_its_own()
 }
 
 #[tokio::test]
-async fn whoever_does_not_greet_as_a_caller_does_is_sent_away() {
+async fn a_client_with_a_wrong_handshake_is_refused() {
     use tokio::io::AsyncWriteExt;
     let world = World::start().await;
     let mut silent = Vec::new();
@@ -240,7 +240,7 @@ async fn whoever_does_not_greet_as_a_caller_does_is_sent_away() {
 }
 
 #[tokio::test]
-async fn the_program_shows_a_certificate_to_a_worker_that_asks_for_one() {
+async fn the_program_shows_its_certificate_on_request() {
     let folder = tempfile::tempdir().expect("a folder");
     let authority = Authority::new();
     write(folder.path(), &authority.server());
@@ -303,7 +303,7 @@ async fn handshakes_that_stall_hold_neither_callers_nor_the_end() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_before_its_connection_is_cut_and_is_picked_up_over_another() {
+async fn a_stream_ends_before_its_connection_and_resumes_on_another() {
     use fireworks_simulator::Pace;
     use sparkler::proto::AttachExecutionRequest;
     let pace = Pace { first_token: Duration::from_millis(50), tokens_per_second: 10.0 };

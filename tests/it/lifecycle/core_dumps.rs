@@ -12,7 +12,7 @@ fn core_limit(process: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_worker_leaves_no_core_file_unless_it_is_told_to() {
+async fn a_worker_leaves_no_core_file_by_default() {
     let provider = "http://127.0.0.1:9/inference/v1";
     let worker = Program::serve(provider, &[]).await;
     assert_eq!(core_limit(&worker.id().to_string()), "0 0 bytes");

@@ -19,7 +19,7 @@ async fn a_worker_that_serves_says_so_under_every_name() {
 }
 
 #[tokio::test]
-async fn whoever_watches_is_told_when_the_worker_leaves() {
+async fn a_health_watch_sees_that_the_worker_leaves() {
     let mut world = World::start().await;
     let mut client = HealthClient::new(channel(world.worker).await);
     let mut watches = Vec::new();
@@ -38,7 +38,7 @@ async fn whoever_watches_is_told_when_the_worker_leaves() {
 }
 
 #[tokio::test]
-async fn the_admin_pages_tell_liveness_and_readiness() {
+async fn the_admin_pages_show_liveness_and_readiness() {
     let world = World::start().await;
     assert_eq!(page(world.admin, "/livez").await.0, 200);
     assert_eq!(page(world.admin, "/readyz").await.0, 200);

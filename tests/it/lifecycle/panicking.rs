@@ -22,7 +22,7 @@ fn assert_worker_failed(failure: &Failure) {
 }
 
 #[tokio::test]
-async fn a_panic_ends_its_flight_in_worker_failed_and_the_worker_lives() {
+async fn a_panic_ends_its_flight_in_worker_failed_and_no_other() {
     let world = world().await;
     let caller = world.caller().await;
     for _ in 0..3 {
@@ -32,7 +32,7 @@ async fn a_panic_ends_its_flight_in_worker_failed_and_the_worker_lives() {
 }
 
 #[tokio::test]
-async fn followers_of_a_flight_that_panicked_are_told_and_do_not_hang() {
+async fn followers_of_a_flight_that_panicked_fail_and_do_not_hang() {
     let world = world().await;
     let caller = world.caller().await;
     let all = (0..20).map(|_| caller.failure(panicking().cached()));

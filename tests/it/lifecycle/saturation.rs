@@ -39,7 +39,7 @@ async fn until_answered(caller: &Caller) {
 }
 
 #[tokio::test]
-async fn a_full_worker_refuses_with_a_wait_and_without_asking_the_provider() {
+async fn a_full_worker_refuses_with_a_wait_and_sends_no_request() {
     let (world, caller) = full_world().await;
     let mut holding = caller.execute(ask(STALLS)).await.expect("a place");
     let token = holding.started().await.execution_token;
@@ -79,7 +79,7 @@ async fn the_place_comes_back_when_an_execution_ends_or_is_refused() {
 }
 
 #[tokio::test]
-async fn the_place_comes_back_from_a_caller_that_stops_reading_when_its_time_is_over() {
+async fn the_slot_of_a_caller_that_stops_reading_is_freed_in_time() {
     let (world, caller) = full_world().await;
     let endpoint = Endpoint::from_shared(format!("http://{}", world.worker)).expect("a URL");
     let channel = endpoint.initial_stream_window_size(64).connect().await.expect("it listens");
@@ -88,7 +88,7 @@ async fn the_place_comes_back_from_a_caller_that_stops_reading_when_its_time_is_
     let mut unread = unread.expect("it runs").into_inner();
     until_answered(&caller).await;
     world.simulator.wait_until(|report| report.aborted == 1, PATIENCE).await.expect("an abort");
-    // It reads on after all, and is told.
+    // It reads on after all, and gets its error.
     let end = loop {
         match unread.message().await {
             Ok(Some(_)) => {}

@@ -1,4 +1,4 @@
-//! A worker that is told to stop ends what it has begun, within its limits, and
+//! A worker that is asked to stop ends what it has begun, within its limits, and
 //! nothing that hangs holds it.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::support::{Caller, PATIENCE, World, ask, page};
 const SOON: Duration = Duration::from_secs(8);
 
 #[tokio::test]
-async fn in_the_pre_drain_delay_it_says_not_serving_and_still_takes_what_comes() {
+async fn in_the_pre_drain_delay_calls_are_taken_while_not_serving() {
     let mut world = World::with(Options::instant(), |config| {
         config.drain.pre_drain_delay = Duration::from_secs(2);
     })
@@ -75,7 +75,7 @@ async fn until_refused(caller: &Caller) {
             return;
         }
     }
-    panic!("it takes calls for ever");
+    panic!("it takes calls forever");
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn while_it_drains_nothing_new_is_taken() {
 }
 
 #[tokio::test]
-async fn what_outlasts_the_drain_limit_ends_in_worker_draining_with_a_wait() {
+async fn an_execution_beyond_the_drain_limit_ends_with_a_wait() {
     let mut world = World::with(some_stall(), drains_within(Duration::from_millis(300))).await;
     let mut calls = Vec::new();
     for asked in [ask(STALLS), ask(STALLS).cached(), ask(STALLS).cached(), ask(STALLS).drain()] {

@@ -73,7 +73,7 @@ async fn a_tool_may_be_called_where_json_is_asked_for() {
 }
 
 #[tokio::test]
-async fn reasoning_is_told_apart_whichever_way_it_comes() {
+async fn reasoning_is_separated_whichever_way_it_comes() {
     let world = World::start().await;
     let caller = world.caller().await;
     for model in [REASONING, THINK_TAGS] {

@@ -27,7 +27,7 @@ fn last_request(world: &World) -> Seen {
 fn weather() -> Value {
     json!([{"type": "function", "function": {
         "name": "weather",
-        "description": "Tells the weather.",
+        "description": "Reports the weather.",
         "parameters": {
             "type": "object",
             "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},

@@ -116,7 +116,7 @@ async fn long_records_are_read_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_check_tells_of_the_end_of_a_model() {
+async fn a_check_reports_the_end_of_a_model() {
     let world = World::start().await;
     let caller = world.caller().await;
     let model = async |name: &str| {

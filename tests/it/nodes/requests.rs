@@ -144,7 +144,7 @@ async fn tools_are_one_to_the_cache_in_every_spelling() {
     let caller = world.caller().await;
     let tool = proto::Tool {
         name: "weather".to_owned(),
-        description: "Tells the weather.".to_owned(),
+        description: "Reports the weather.".to_owned(),
         parameters_json: r#"{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}},"required":["city"]}"#.to_owned(),
         strict: None,
     };

@@ -137,9 +137,9 @@ fn shown(authority: &Authority, clients_of: Option<&Authority>) -> Shown {
     Shown { certificate: pair.certificate, key: pair.key, clients_of }
 }
 
-/// Whether a collector with a certificate of this authority is told of a call by
-/// a program that trusts that one; a stranger is not told a header either.
-async fn is_told(shown_by: &Authority, trusted: &Authority, protocol: &str) -> bool {
+/// Whether a collector with a certificate of this authority receives a call from
+/// a program that trusts that one; a stranger does not receive a header either.
+async fn receives(shown_by: &Authority, trusted: &Authority, protocol: &str) -> bool {
     let shown = shown(shown_by, None);
     let sink = match protocol {
         "grpc" => Sink::over_tls(shown).await,
@@ -159,17 +159,17 @@ async fn is_told(shown_by: &Authority, trusted: &Authority, protocol: &str) -> b
 }
 
 #[tokio::test]
-async fn a_collector_over_tls_is_told_where_its_authority_is_trusted() {
+async fn a_collector_over_tls_receives_if_its_authority_is_trusted() {
     let authority = Authority::new();
-    assert!(is_told(&authority, &authority, "grpc").await);
-    assert!(is_told(&authority, &authority, "http/protobuf").await);
+    assert!(receives(&authority, &authority, "grpc").await);
+    assert!(receives(&authority, &authority, "http/protobuf").await);
 }
 
 #[tokio::test]
-async fn a_collector_over_tls_is_told_nothing_where_its_authority_is_not_trusted() {
+async fn a_collector_whose_authority_is_not_trusted_receives_nothing() {
     let (authority, stranger) = (Authority::new(), Authority::new());
-    assert!(!is_told(&authority, &stranger, "grpc").await);
-    assert!(!is_told(&authority, &stranger, "http/protobuf").await);
+    assert!(!receives(&authority, &stranger, "grpc").await);
+    assert!(!receives(&authority, &stranger, "http/protobuf").await);
 }
 
 #[tokio::test]
@@ -216,7 +216,7 @@ fn pin(process: u32) {
     assert!(pinned.status.success(), "{pinned:?}");
 }
 
-/// The calls that a program on one core has told of when it has ended.
+/// The calls that a program on one core has exported when it has ended.
 async fn reported_at_the_end(exit: Exit) -> Vec<String> {
     let sink = Sink::start().await;
     let url = sink.url();
@@ -261,16 +261,16 @@ async fn reported_at_the_end(exit: Exit) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn on_one_core_everything_is_delivered_by_a_program_that_is_told_to_go() {
+async fn on_one_core_a_stopped_program_delivers_everything() {
     assert_eq!(reported_at_the_end(Exit::Terminated).await, ["CANCELLED", "OK"]);
 }
 
 #[tokio::test]
-async fn on_one_core_everything_is_delivered_by_a_program_that_is_interrupted() {
+async fn on_one_core_an_interrupted_program_delivers_everything() {
     assert_eq!(reported_at_the_end(Exit::Interrupted).await, ["CANCELLED", "OK"]);
 }
 
 #[tokio::test]
-async fn on_one_core_everything_is_delivered_by_a_program_that_cuts_calls_short() {
+async fn on_one_core_a_program_that_cuts_calls_delivers_everything() {
     assert_eq!(reported_at_the_end(Exit::Drained).await, ["UNAVAILABLE"]);
 }

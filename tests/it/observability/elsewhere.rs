@@ -1,5 +1,5 @@
-//! An answer that another worker of the fleet has produced: whoever hears it
-//! points to that worker's span.
+//! An answer that another worker of the fleet has produced: the call that
+//! receives it links to that worker's span.
 
 use fireworks_simulator::Options;
 use sparkler::config::Config;
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Two workers of one fleet, and the collector that both tell.
+/// Two workers of one fleet, and the collector of both.
 async fn two(options: Options) -> (Fleet, Sink) {
     let sink = Sink::start().await;
     let fleet = Fleet::with(2, options, |config: &mut Config| sink.traces()(config)).await;
@@ -27,7 +27,7 @@ fn producer(spans: &Spans) -> &Span {
     flights.into_iter().find(|flight| flight.id == called.parent).expect("its flight")
 }
 
-/// The call that did not pay, once all is told; and what produced its answer.
+/// The call that did not pay, once all is exported; and what produced its answer.
 async fn received(sink: &Sink, status: &str) -> (Span, Span, Spans) {
     let spans = sink
         .wait_until("both calls and both flights", |spans| {
@@ -41,13 +41,13 @@ async fn received(sink: &Sink, status: &str) -> (Span, Span, Spans) {
 }
 
 /// What worker B knows of the flight: how it came by the answer.
-fn assert_points_to_the_other_worker(call: &Span, producer: &Span, spans: &Spans, course: &str) {
+fn assert_points_to_the_other_worker(call: &Span, producer: &Span, spans: &Spans, source: &str) {
     assert_eq!(call.links, [producer.id.as_str()]);
     assert_ne!(call.trace, producer.trace);
     assert_eq!(producer.get("sparkler.flight.source"), "local");
     let below = spans.below(call);
-    let own = below.iter().find(|span| span.name == "flight").expect("as it is heard here");
-    assert_eq!(own.get("sparkler.flight.source"), course);
+    let own = below.iter().find(|span| span.name == "flight").expect("as it is received here");
+    assert_eq!(own.get("sparkler.flight.source"), source);
     assert!(spans.below(own).is_empty(), "the provider was not called from here");
 }
 

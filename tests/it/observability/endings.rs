@@ -134,7 +134,7 @@ fn no_failure_is_left_out() {
     assert_eq!(all, shown);
 }
 
-/// A worker with a small bound, and the collector it tells.
+/// A worker with a small bound, and its collector.
 async fn small(fault: Option<Fault>, configure: impl FnOnce(&mut Config)) -> (World, Sink) {
     let rules = fault.into_iter().map(Rule::always).collect();
     traced_with(rules, |config| {
@@ -144,7 +144,7 @@ async fn small(fault: Option<Fault>, configure: impl FnOnce(&mut Config)) -> (Wo
     .await
 }
 
-/// Has it happen; what the caller hears, and where it is told.
+/// Has it happen; returns the reason that the caller received, and where it is exported.
 async fn happens(scene: Scene) -> (String, World, Sink) {
     let stalls = || Some(Fault::stall(2));
     let asked = || ask("Fail").attempts(1);
@@ -253,7 +253,7 @@ async fn every_failure_has_its_status_and_its_reason() {
         let is_flight = matches!(&scene, Scene::Asked(_, Some(_)) | Scene::Unconnected);
         let (received, _world, sink) = happens(scene).await;
         if received != reason {
-            wrong.push(format!("{reason}: the caller heard {received}"));
+            wrong.push(format!("{reason}: the caller received {received}"));
             continue;
         }
         let call = failed(&sink, reason).await;
@@ -305,7 +305,7 @@ async fn a_caller_that_goes_is_seen_at_every_level() {
 }
 
 #[tokio::test]
-async fn what_a_drain_ends_says_so_and_is_delivered_before_the_worker_goes() {
+async fn what_a_drain_ends_is_exported_before_the_worker_stops() {
     let (mut world, sink) = traced_with(vec![Rule::always(Fault::stall(2))], |config| {
         config.drain.drain_limit = Duration::from_millis(100);
         config.telemetry.queue.delay = Duration::from_secs(3600);

@@ -1,4 +1,4 @@
-//! The log: one line an execution, with the whole story and the ids of its span.
+//! The log: one line an execution, with its whole course and the ids of its span.
 
 use std::net::SocketAddr;
 
@@ -51,7 +51,7 @@ fn placed(asked: Ask) -> Ask {
 }
 
 #[tokio::test]
-async fn each_execution_ends_in_one_line_that_tells_the_whole_story() {
+async fn each_execution_ends_in_one_line_that_has_everything() {
     let running = Running::start(&["--worker-id", "worker-7"]).await;
     let caller = running.caller().await;
     for _ in 0..2 {
@@ -87,7 +87,7 @@ async fn each_execution_ends_in_one_line_that_tells_the_whole_story() {
 }
 
 #[tokio::test]
-async fn a_fault_that_repeats_is_told_a_few_times() {
+async fn a_fault_that_repeats_is_logged_a_few_times() {
     let running = Running::start(&[]).await;
     running.provider.script(Rule::always(Refusal::status(401)));
     let caller = running.caller().await;
@@ -103,7 +103,7 @@ async fn a_fault_that_repeats_is_told_a_few_times() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_and_a_call_that_is_refused_have_their_lines_too() {
+async fn a_caller_that_leaves_and_a_refused_call_have_their_lines() {
     let running = Running::start(&[]).await;
     running.provider.script(Rule::once(Fault::stall(2)));
     let caller = running.caller().await;
@@ -123,7 +123,7 @@ async fn a_caller_that_goes_and_a_call_that_is_refused_have_their_lines_too() {
     assert!(reported("UNKNOWN_NODE_TYPE")["trace_id"].is_string());
 }
 
-/// Every line that tells how a call ended, by its reason.
+/// Every line about the end of a call, by its reason.
 fn ends(log: &[String]) -> Vec<Value> {
     const ENDS: [&str; 4] =
         ["execution completed", "execution failed", "execution refused", "call refused"];

@@ -1,4 +1,4 @@
-//! What an execution leaves behind for whoever looks later: a tree of spans at
+//! What an execution leaves behind for the operator: a tree of spans at
 //! a collector, and a line in the log.
 
 mod collectors;

@@ -47,7 +47,7 @@ async fn the_python_and_the_node_client_hand_their_trace_on() {
 }
 
 #[tokio::test]
-async fn a_caller_that_does_not_sample_is_not_recorded_and_a_cap_holds_for_those_that_do() {
+async fn the_callers_sampling_decision_counts_up_to_a_cap() {
     let (world, sink) = traced(Vec::new()).await;
     call(&world, &[("traceparent", &traceparent("00"))]).await;
     call(&world, &[]).await;

@@ -9,7 +9,7 @@ use super::{CHAT, EXECUTE, traced, traced_with, tree};
 use crate::support::{KEY, MODEL, ask};
 
 #[tokio::test]
-async fn a_miss_is_a_call_with_a_look_up_and_a_flight_with_its_call_of_the_provider() {
+async fn a_miss_is_a_call_a_look_up_a_flight_and_a_request() {
     let (world, sink) = traced(Vec::new()).await;
     let asked = ask("Why?")
         .cached()
@@ -65,7 +65,7 @@ async fn a_miss_is_a_call_with_a_look_up_and_a_flight_with_its_call_of_the_provi
     }
     assert!(provider.attributes.contains_key("gen_ai.response.time_to_first_chunk"));
     for key in ["gen_ai.input.messages", "gen_ai.output.messages"] {
-        assert_eq!(provider.get(key), "", "content is only told where the operator opts in");
+        assert_eq!(provider.get(key), "", "content is exported only if the operator opts in");
     }
 }
 
@@ -90,7 +90,7 @@ async fn a_hit_points_to_the_flight_that_was_paid_for() {
 }
 
 #[tokio::test]
-async fn a_follower_points_to_the_flight_it_shares_and_lasts_as_long_as_its_stream() {
+async fn a_follower_links_to_its_flight_and_lasts_with_its_stream() {
     let slow = Rule::always(Fault::SlowDeltas { delay: Duration::from_millis(30) });
     let (world, sink) = traced(vec![slow]).await;
     let caller = world.caller().await;
@@ -138,7 +138,7 @@ async fn a_retry_is_a_second_call_of_the_provider_in_the_same_flight() {
 }
 
 #[tokio::test]
-async fn content_is_told_where_the_operator_opts_in_and_the_key_never() {
+async fn content_is_exported_on_request_and_the_key_never() {
     let answer = Rule::always(Fault::answer([format!("It is {KEY}.")]));
     let (world, sink) = traced_with(vec![answer], |config| {
         config.telemetry.content_bytes = Some(4096);

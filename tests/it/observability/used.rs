@@ -1,5 +1,5 @@
-//! What is told beside executions: a check of a credential; and what a call of
-//! the provider has used that was given up.
+//! What is recorded beside executions: a check of a credential; and the usage of a
+//! provider request that was given up.
 
 use fireworks_simulator::{Fault, Rule};
 
@@ -30,7 +30,7 @@ async fn a_check_has_its_question_to_the_provider_below_it() {
 }
 
 #[tokio::test]
-async fn a_check_that_is_refused_is_answered_and_one_without_an_answer_has_failed() {
+async fn a_refused_check_is_answered_and_an_unanswered_one_failed() {
     let (world, sink) = traced(vec![Rule::once(Fault::status(401))]).await;
     let caller = world.caller().await;
     caller.check(ask("x").key("fw_another").check()).await.expect("it is checked");
@@ -60,7 +60,7 @@ async fn paid(world: &World, kind: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn what_the_provider_has_said_of_a_call_that_is_given_up_is_counted_as_paid() {
+async fn the_usage_of_an_abandoned_request_is_counted_as_paid() {
     let (world, sink) = traced(vec![Rule::always(Fault::stall(2))]).await;
     let mut call = world.caller().await.execute(ask("Stop")).await.expect("it runs");
     call.started().await;

@@ -33,13 +33,13 @@ async fn reachable(worker: &Limited, expected: u8) {
     tokio::time::timeout(PATIENCE, waiting).await.expect("it notices");
 }
 
-/// Waits until Redis has heard that something was spent.
+/// Waits until Redis has the report of a spend.
 async fn received(redis: &RedisServer) {
     redis.answers(&["KEYS", "sparkler:1:*:spent"], |keys| keys.contains(":spent")).await;
 }
 
 #[tokio::test]
-async fn what_is_spent_on_one_worker_counts_on_the_other_and_names_no_tenant_in_redis() {
+async fn spending_counts_on_every_worker_and_names_no_tenant() {
     let redis = RedisServer::start().await;
     let [one, other] = two(&redis).await;
     one.answer("First", "acme").await;
@@ -55,13 +55,13 @@ async fn what_is_spent_on_one_worker_counts_on_the_other_and_names_no_tenant_in_
 }
 
 #[tokio::test]
-async fn without_redis_each_goes_by_its_own_count_and_tells_it_when_redis_is_back() {
+async fn without_redis_each_uses_its_own_count_and_reports_it_later() {
     let mut redis = RedisServer::start().await;
     let [one, other] = two(&redis).await;
     redis.stop();
     one.answer("First", "acme").await;
     assert_eq!(one.refusal("acme").await.reason, "QUOTA_EXHAUSTED", "by its own count");
-    other.answer("Unheard of", "acme").await;
+    other.answer("Unreported", "acme").await;
     for worker in [&one, &other] {
         reachable(worker, 0).await;
     }
@@ -70,10 +70,10 @@ async fn without_redis_each_goes_by_its_own_count_and_tells_it_when_redis_is_bac
         reachable(worker, 1).await;
     }
     // Asked again a second after the last time, at the latest.
-    let telling = async {
+    let reporting = async {
         while !redis.command(&["KEYS", "*"]).contains(":spent") {
             assert_eq!(one.refusal("acme").await.reason, "QUOTA_EXHAUSTED");
         }
     };
-    tokio::time::timeout(PATIENCE, telling).await.expect("it tells");
+    tokio::time::timeout(PATIENCE, reporting).await.expect("it reports");
 }

@@ -80,7 +80,7 @@ fn tokens(completed: &Completed) -> u64 {
 }
 
 #[tokio::test]
-async fn a_tenant_that_has_spent_its_tokens_is_refused_and_others_go_on() {
+async fn a_tenant_that_spent_its_tokens_is_refused_others_go_on() {
     let limited = Limited::start(json!({"tenants": {"acme": {"tokens_per_day": 1}}})).await;
     limited.answer("First", "acme").await;
     assert_spent(&limited.refusal("acme").await, "acme", "1 tokens");
@@ -119,7 +119,7 @@ async fn an_answer_that_was_paid_for_before_spends_nothing() {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_raised_in_its_file_counts_at_once_and_nonsense_does_not() {
+async fn a_raised_limit_counts_at_once_and_a_broken_file_does_not() {
     let limited = Limited::start(json!({"default": {"tokens_per_day": 1}})).await;
     limited.answer("First", "acme").await;
     write(limited.folder.path(), &json!({"default": {"tokens": "many"}}));

@@ -66,7 +66,7 @@ fn documents() -> Vec<PathBuf> {
 }
 
 /// Shows in every block what the program says now, where that is something
-/// else; tells of each such block where it begins to differ.
+/// else; returns where each such block begins to differ.
 async fn renew(document: &mut Document, fireworks: &str) -> Vec<String> {
     let mut differences = Vec::new();
     for block in &mut document.blocks {

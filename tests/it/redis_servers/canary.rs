@@ -1,4 +1,4 @@
-//! Whoever reads Redis reads no credential, no prompt and no answer: neither in a
+//! A reader of Redis reads no credential, no prompt and no answer: neither in a
 //! key, nor in a value of whatever type, nor in what is published, nor in any
 //! command that is sent.
 
@@ -56,7 +56,7 @@ fn readable(bytes: &[u8]) -> Vec<&'static str> {
     found
 }
 
-/// Everything that a server is asked, by whom ever, scripts included.
+/// Every command that a server receives from anyone, scripts included.
 struct Witness {
     _client: Child,
     lines: tokio::io::Lines<BufReader<ChildStdout>>,
@@ -182,7 +182,7 @@ async fn execute(fleet: &Fleet) {
 }
 
 #[tokio::test]
-async fn the_credential_the_prompt_and_the_answer_are_nowhere_in_redis() {
+async fn credential_prompt_and_answer_are_nowhere_in_redis() {
     let server = RedisServer::start().await;
     let reached = server.config();
     let witness = Witness::of(&server).await;
@@ -195,7 +195,10 @@ async fn the_credential_the_prompt_and_the_answer_are_nowhere_in_redis() {
         assert!(has(what), "there is no {what}");
     }
     for what in ["PUBLISH", "XADD", "EVALSHA", "SUBSCRIBE"] {
-        assert!(said.iter().any(|line| line.to_uppercase().contains(what)), "no {what} was heard");
+        assert!(
+            said.iter().any(|line| line.to_uppercase().contains(what)),
+            "no {what} was received"
+        );
     }
     let findings = findings(&fleet.redis, &said).await;
     assert!(findings.is_empty(), "{findings:#?}");

@@ -95,7 +95,7 @@ impl Moving<'_> {
         done(self.from, &["MIGRATE", "127.0.0.1", &port, key, "0", "1000"]);
     }
 
-    /// Moves what is left, and tells everybody.
+    /// Moves what is left, and announces it to every node.
     pub(crate) fn finish(self) {
         loop {
             let left = self.from.command(&["CLUSTER", "GETKEYSINSLOT", &self.slot, "100"]);

@@ -22,8 +22,8 @@ fn impatient(reached: RedisConfig) -> RedisConfig {
     RedisConfig { timeout: Duration::from_millis(500), ..reached }
 }
 
-/// An execution that one worker leads and another follows, under way; with what
-/// was heard of it.
+/// An execution that one worker leads and another follows, under way; with the
+/// text received so far.
 async fn under_way<R>(fleet: &Fleet<R>, prompt: &str) -> [(Call, String); 2] {
     let asked = || ask(prompt).cached().allow_restart();
     let mut led = fleet.caller(0).await.execute(asked()).await.expect("it runs");
@@ -68,7 +68,7 @@ async fn the_primary_of_sentinels_is_killed() {
     end_whole(calls).await;
     share_again("the primary of Sentinels is killed", &fleet, killed).await;
     fleet.redis.failed_over().await;
-    // It comes back empty, and is told to follow.
+    // It comes back empty, and is made a replica.
     fleet.redis.servers[0].start_again().await;
     fleet.redis.servers[0].answers(&["ROLE"], |role| role.starts_with("slave")).await;
     share_again("it is back as a replica", &fleet, Instant::now()).await;

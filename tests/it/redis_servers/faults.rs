@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// A provider, and two workers as processes that reach a server as told.
+/// A provider, and two workers as processes with these options for the server.
 async fn two(redis: RedisServer, workers: &[&str]) -> (Fleet, Workers, [Program; 2]) {
     let reached = redis.config();
     let fleet = Fleet::over(redis, &reached, 0, Options::instant(), |_| {}).await;
@@ -57,7 +57,7 @@ async fn reported_once(workers: [Program; 2], cause: &str, what_to_do: &str) {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_named_and_the_right_one_is_taken_from_the_file_later() {
+async fn a_wrong_password_is_named_and_reread_from_its_file() {
     let mut setup = Setup::default().with(&["--requirepass", "the right password"]);
     setup.client = ["-a", "the right password", "--no-auth-warning"].map(str::to_owned).to_vec();
     let (_fleet, files, workers) =

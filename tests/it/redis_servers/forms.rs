@@ -63,7 +63,7 @@ async fn a_crowd_is_one_call<R>(fleet: &Fleet<R>) {
         assert_eq!(completed.choices[0].text, text, "the deltas are the answer");
         answers.push(completed.choices);
     }
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "everybody hears the same");
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "everyone receives the same");
     assert_eq!(fleet.upstream_calls(), 1);
 }
 

@@ -2,7 +2,7 @@
 //! test starts its own servers; `SPARKLER_REDIS_SERVER` names another program
 //! than `redis-server`, to try the same on Valkey.
 
-#![allow(clippy::print_stderr, reason = "the figures are told")]
+#![allow(clippy::print_stderr, reason = "the figures are printed")]
 
 mod canary;
 mod cluster;

@@ -65,7 +65,7 @@ fn allowed(rules: &[String]) -> BTreeSet<String> {
     rules.iter().filter_map(|rule| rule.strip_prefix('+')).map(str::to_uppercase).collect()
 }
 
-/// What workers do besides: a listener leaves, and an execution fails for its key.
+/// What workers do besides: a subscriber leaves, and an execution fails for its key.
 async fn leave_and_fail<R>(fleet: &Fleet<R>) {
     let mut led = fleet.caller(0).await.execute(ask("Leave").cached()).await.expect("it runs");
     led.first_text().await;

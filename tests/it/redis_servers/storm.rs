@@ -21,7 +21,9 @@ use tonic::transport::Endpoint;
 use super::{sentinels::Sentinels, workers::Workers};
 use crate::{
     fleet::members::Fleet,
-    support::{Ask, Caller, Heard, PATIENCE, Program, ask, page, redis_server::RedisServer, spawn},
+    support::{
+        Ask, Caller, PATIENCE, Program, Received, ask, page, redis_server::RedisServer, spawn,
+    },
 };
 
 const WORKERS: usize = 3;
@@ -76,7 +78,7 @@ fn provider(size: &Size) -> Options {
 }
 
 /// Gives every call to some worker, dead or alive, as a balancer does that has not
-/// heard yet.
+/// noticed yet.
 struct Balancer(Mutex<Vec<Caller>>);
 
 impl Balancer {
@@ -143,7 +145,7 @@ async fn call(balancer: Arc<Balancer>, execution: usize, turn: usize, at: Instan
 }
 
 /// `None` where only the connection ended.
-fn end_of(received: Heard) -> Option<End> {
+fn end_of(received: Received) -> Option<End> {
     let text = received.text;
     match received.end {
         Ok(completed) => {
@@ -304,7 +306,7 @@ async fn callers(balancer: &Arc<Balancer>, began: Instant, size: &Size) -> Vec<E
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_are_killed_and_redis_fails_over_and_every_caller_ends_well() {
+async fn killed_workers_and_failovers_leave_every_caller_an_end() {
     let size = Size::asked_for();
     let storm = Storm::of(&size).await;
     let began = Instant::now();
@@ -316,7 +318,7 @@ async fn workers_are_killed_and_redis_fails_over_and_every_caller_ends_well() {
     let took = began.elapsed();
     let Gap::Over(from, to) = storm.gap() else { unreachable!("it was waited for") };
     let gap = to - from;
-    // What was written a moment before may be lost: replicas are told later.
+    // What was written a moment before may be lost: replicas receive it later.
     let from = from - Duration::from_secs(1);
     let in_the_gap = |ended: &&Ended| ended.from < to && ended.to > from;
     let exposed: HashSet<String> =

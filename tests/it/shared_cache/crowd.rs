@@ -11,7 +11,7 @@ use sparkler::proto::{
 use tonic::transport::Endpoint;
 
 use super::{outcome, status};
-use crate::support::{Ask, Caller, Heard, PATIENCE, World, ask, spawn};
+use crate::support::{Ask, Caller, PATIENCE, Received, World, ask, spawn};
 
 const CROWD: usize = 200;
 
@@ -25,8 +25,8 @@ fn unhurried() -> Options {
     }
 }
 
-/// What each of a crowd hears who all send `ask`.
-async fn crowd(callers: &[Caller], ask: impl Fn() -> Ask) -> Vec<Heard> {
+/// Everything that each of a crowd receives who all send `ask`.
+async fn crowd(callers: &[Caller], ask: impl Fn() -> Ask) -> Vec<Received> {
     let receiving = (0..CROWD).map(|index| {
         let (caller, ask) = (callers[index % callers.len()].clone(), ask());
         async move { caller.recv(ask).await }
@@ -40,7 +40,7 @@ async fn callers(world: &World) -> Vec<Caller> {
 }
 
 /// The whole answer, in deltas and at the end, the same for all.
-fn whole_answer(received: Vec<Heard>) -> (String, Vec<CacheStatus>) {
+fn whole_answer(received: Vec<Received>) -> (String, Vec<CacheStatus>) {
     let mut answers = Vec::new();
     let mut statuses = Vec::new();
     for received in received {
@@ -52,7 +52,7 @@ fn whole_answer(received: Vec<Heard>) -> (String, Vec<CacheStatus>) {
         answers.push(text);
     }
     answers.dedup();
-    assert_eq!(answers.len(), 1, "everybody hears the same");
+    assert_eq!(answers.len(), 1, "everyone receives the same");
     (answers.remove(0), statuses)
 }
 
@@ -85,7 +85,7 @@ async fn with_the_cache_off_every_execution_is_its_own() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_makes_a_crowd_one_call_and_a_retry_none_without_any_cache() {
+async fn an_idempotency_key_makes_a_crowd_one_call_without_a_cache() {
     let world = World::with(unhurried(), |_| {}).await;
     let same = || ask("What is paid once?").idempotency_key("run 7, node 3");
     let (answer, _) = whole_answer(crowd(&callers(&world).await, same).await);
@@ -97,7 +97,7 @@ async fn an_idempotency_key_makes_a_crowd_one_call_and_a_retry_none_without_any_
 }
 
 #[tokio::test]
-async fn whoever_joins_late_hears_everything_from_the_first_token() {
+async fn a_late_follower_receives_all_from_the_first_token() {
     let world = World::with(unhurried(), |_| {}).await;
     let caller = world.caller().await;
     let first = caller.execute(ask("Am I late?").cached()).await.expect("it runs");
@@ -166,7 +166,7 @@ async fn a_slow_reader_slows_nobody_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn when_the_first_caller_leaves_the_others_hear_the_answer_to_its_end() {
+async fn when_the_first_caller_leaves_the_others_receive_it_all() {
     let world = World::with(unhurried(), |_| {}).await;
     let same = || ask("Who stays?").cached();
     let mut leader = world.caller().await.execute(same()).await.expect("it runs");
@@ -181,7 +181,7 @@ async fn when_the_first_caller_leaves_the_others_hear_the_answer_to_its_end() {
 }
 
 #[tokio::test]
-async fn when_the_last_listener_leaves_the_provider_is_stopped_and_nothing_stored() {
+async fn when_the_last_subscriber_leaves_the_request_is_cancelled() {
     let world = World::with(unhurried(), |_| {}).await;
     let same = || ask("Who stays?").cached();
     let mut calls = Vec::new();
@@ -219,7 +219,7 @@ async fn each_follower_has_limits_of_its_own() {
 }
 
 #[tokio::test]
-async fn when_the_one_call_fails_everybody_is_told_and_the_next_runs_again() {
+async fn when_the_one_call_fails_all_fail_and_the_next_runs_again() {
     let world = World::with(unhurried(), |_| {}).await;
     world.simulator.script(Rule::once(Fault::Cut { after_deltas: 20 }));
     let same = || ask("Who is unlucky?").cached().attempts(1);

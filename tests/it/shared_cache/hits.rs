@@ -11,13 +11,13 @@ use sparkler::{
 };
 
 use super::status;
-use crate::support::{Ask, Heard, MODEL, PATIENCE, World, ask};
+use crate::support::{Ask, MODEL, PATIENCE, Received, World, ask};
 
 const UNPRICED: &str = "accounts/simulator/models/plain";
 const THINKING: &str = "accounts/simulator/models/reasoning";
 
 /// The same twice: an answer and its hit.
-async fn twice(world: &World, asked: Ask) -> (Heard, Heard) {
+async fn twice(world: &World, asked: Ask) -> (Received, Received) {
     let caller = world.caller().await;
     let first = caller.recv(asked.clone()).await;
     let second = caller.recv(asked).await;
@@ -85,7 +85,7 @@ async fn a_hit_brings_tool_calls_again() {
     };
     let tools = Value::Array(vec![function("weather"), function("time")]);
     let (first, hit) = twice(&world, ask("x").cached().set("tools", tools)).await;
-    let fragments = |received: &Heard| -> String {
+    let fragments = |received: &Received| -> String {
         let fragments = received.deltas.iter().flat_map(|delta| &delta.tool_calls);
         fragments.map(|fragment| fragment.arguments.as_str()).collect()
     };
@@ -111,7 +111,7 @@ async fn a_hit_brings_every_choice_and_its_logprobs_again() {
 }
 
 #[tokio::test]
-async fn a_hit_costs_nothing_and_tells_what_it_saved() {
+async fn a_hit_costs_nothing_and_reports_what_it_saved() {
     let world = World::start().await;
     let (first, hit) = twice(&world, ask("x").cached()).await;
     let (first, hit) = (first.completed(), hit.completed());

@@ -32,7 +32,7 @@ async fn until_gone(caller: &Caller, asked: &Ask) {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_cut_at_its_length_is_told_and_not_stored() {
+async fn an_answer_cut_at_its_length_is_returned_and_not_stored() {
     let world = World::start().await;
     let caller = world.caller().await;
     let short = ask("Go on and on").cached().set("maxTokens", json!(5));
@@ -77,7 +77,7 @@ async fn what_fails_is_never_stored() {
 }
 
 #[tokio::test]
-async fn what_is_larger_than_the_bound_is_told_and_not_stored() {
+async fn what_is_larger_than_the_bound_is_returned_and_not_stored() {
     let world =
         World::with(Options::instant(), |config| config.execution.max_recording_bytes = 100).await;
     let caller = world.caller().await;
@@ -110,7 +110,7 @@ async fn no_caller_makes_an_answer_live_longer_than_the_operator_says() {
     })
     .await;
     let caller = world.caller().await;
-    let long = ask("For ever").cached().ttl(Duration::from_secs(3600));
+    let long = ask("Forever").cached().ttl(Duration::from_secs(3600));
     caller.answer(long.clone()).await;
     until_gone(&caller, &long).await;
 }
@@ -137,7 +137,7 @@ fn joinable() -> Options {
 }
 
 #[tokio::test]
-async fn a_follower_has_the_answer_stored_that_its_leader_only_wanted_to_read() {
+async fn a_follower_stores_the_answer_that_its_leader_does_not() {
     let world = World::with(joinable(), |_| {}).await;
     let caller = world.caller().await;
     let reading = ask("x").mode(Mode::ReadOnly);
@@ -153,7 +153,7 @@ async fn a_follower_has_the_answer_stored_that_its_leader_only_wanted_to_read() 
 }
 
 #[tokio::test]
-async fn an_idempotent_retry_that_wants_the_answer_cached_has_it_stored() {
+async fn an_idempotent_retry_that_asks_for_caching_is_stored() {
     let world = World::with(joinable(), |_| {}).await;
     let caller = world.caller().await;
     let keyed = || ask("x").idempotency_key("1");

@@ -1,5 +1,5 @@
 //! Everything at once, on several threads: executions that share, leave, drain,
-//! refresh and retry. Whoever stays hears a whole answer, and nothing is left
+//! refresh and retry. Every caller that stays receives a whole answer, and nothing is left
 //! over.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use fireworks_simulator::{Fault, Options, Pace, Rule};
 use futures_util::{StreamExt, stream};
 use sparkler::proto::cache_policy::Mode;
 
-use crate::support::{Ask, Caller, Heard, PATIENCE, World, ask};
+use crate::support::{Ask, Caller, PATIENCE, Received, World, ask};
 
 const EXECUTIONS: u64 = 3000;
 const AT_ONCE: usize = 100;
@@ -38,11 +38,11 @@ fn any(random: &mut Rng) -> Ask {
 }
 
 /// One execution: some callers leave early.
-async fn live(caller: Caller, mut random: Rng) -> Option<Heard> {
+async fn live(caller: Caller, mut random: Rng) -> Option<Received> {
     let asked = any(&mut random);
     let mut call = match caller.execute(asked).await {
         Ok(call) => call,
-        Err(failure) => return Some(Heard { end: Err(failure), ..Heard::default() }),
+        Err(failure) => return Some(Received { end: Err(failure), ..Received::default() }),
     };
     match random.u8(..8) {
         0 => None,
@@ -59,7 +59,7 @@ async fn live(caller: Caller, mut random: Rng) -> Option<Heard> {
     }
 }
 
-fn assert_whole(received: Heard) {
+fn assert_whole(received: Received) {
     let deltas = received.deltas.len();
     let text = received.text.clone();
     match received.end {
@@ -74,7 +74,7 @@ fn assert_whole(received: Heard) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn in_a_storm_whoever_stays_hears_it_all_and_nothing_is_left_over() {
+async fn in_a_storm_every_caller_that_stays_receives_it_all() {
     let options = Options {
         pace: Pace { first_token: Duration::from_millis(2), tokens_per_second: 20_000.0 },
         rules: vec![Rule::always(Fault::status(400)).prompt(UNLUCKY)],

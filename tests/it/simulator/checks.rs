@@ -151,7 +151,7 @@ async fn models_refuse_what_they_cannot_do() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_told_at_once() {
+async fn everything_that_is_wrong_is_reported_at_once() {
     let client = Client::start().await;
     let wrong = json!({"best_of": 2, "temperature": "hot", "n": 0});
     let (status, body) = client.ask(with(chat("Hi"), wrong)).await;

@@ -1,4 +1,4 @@
-//! What goes wrong when it is told to.
+//! What goes wrong on request.
 
 use std::time::Duration;
 

@@ -48,7 +48,7 @@ async fn refusals_have_every_body_there_is() {
 }
 
 #[tokio::test]
-async fn listing_models_fails_as_it_does_for_accounts_without_deployments() {
+async fn listing_models_fails_for_accounts_without_deployments() {
     let client = Client::start().await;
     let body = BodyForm::Text("Error listing deployed models".to_owned());
     let refusal = Refusal::status(500).body(body);

@@ -57,7 +57,7 @@ impl Authority {
         self.sign(loopback(), &purposes)
     }
 
-    /// For whoever calls one.
+    /// For a client of one.
     pub(crate) fn client(&self) -> Pair {
         let params = CertificateParams::new(["client".to_owned()]).expect("a name");
         self.sign(params, &[ExtendedKeyUsagePurpose::ClientAuth])

@@ -76,10 +76,10 @@ impl Caller {
     }
 
     /// Executes and listens to the end.
-    pub(crate) async fn recv(&self, ask: Ask) -> Heard {
+    pub(crate) async fn recv(&self, ask: Ask) -> Received {
         match self.execute(ask).await {
             Ok(call) => call.finish().await,
-            Err(failure) => Heard { end: Err(failure), ..Heard::default() },
+            Err(failure) => Received { end: Err(failure), ..Received::default() },
         }
     }
 
@@ -143,8 +143,8 @@ pub(crate) struct Call {
     last_sequence: u64,
 }
 
-/// Everything a caller heard.
-pub(crate) struct Heard {
+/// Everything a caller received.
+pub(crate) struct Received {
     /// The text of choice 0, as its deltas brought it.
     pub(crate) text: String,
     /// The reasoning of choice 0, likewise.
@@ -156,9 +156,9 @@ pub(crate) struct Heard {
     pub(crate) end: Result<Completed, Failure>,
 }
 
-impl Default for Heard {
-    fn default() -> Heard {
-        Heard {
+impl Default for Received {
+    fn default() -> Received {
+        Received {
             text: String::new(),
             reasoning: String::new(),
             deltas: Vec::new(),
@@ -170,7 +170,7 @@ impl Default for Heard {
     }
 }
 
-impl Heard {
+impl Received {
     /// The answer, where there was one.
     pub(crate) fn completed(self) -> Completed {
         self.end.unwrap_or_else(|failure| panic!("it failed: {failure:?}"))
@@ -205,7 +205,7 @@ impl Call {
         }
     }
 
-    /// The last sequence number that was heard.
+    /// The last sequence number received.
     pub(crate) fn last_sequence(&self) -> u64 {
         self.last_sequence
     }
@@ -223,8 +223,8 @@ impl Call {
     }
 
     /// Listens to the end.
-    pub(crate) async fn finish(mut self) -> Heard {
-        let mut received = Heard { started: self.started.clone(), ..Heard::default() };
+    pub(crate) async fn finish(mut self) -> Received {
+        let mut received = Received { started: self.started.clone(), ..Received::default() };
         let mut ended = false;
         while let Some(event) = self.next().await {
             assert!(!ended, "nothing follows the end");
@@ -260,7 +260,7 @@ impl Call {
     }
 }
 
-impl Heard {
+impl Received {
     fn delta(&mut self, delta: Delta) {
         if delta.choice == 0 {
             self.text.push_str(&delta.text);

@@ -1,4 +1,4 @@
-//! The one caller whom a worker knows.
+//! The one caller that a worker knows.
 
 use std::{fs, path::PathBuf};
 

@@ -1,5 +1,5 @@
 //! The actors of the tests: a worker and a simulated provider in this process,
-//! spoken to over real gRPC on loopback, and a caller who tells what it heard.
+//! spoken to over real gRPC on loopback, and a caller that keeps what it received.
 
 mod ask;
 pub(crate) mod authority;
@@ -26,7 +26,7 @@ use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 pub(crate) use self::{
     ask::{Ask, ask},
-    caller::{Call, Caller, Heard},
+    caller::{Call, Caller, Received},
     failure::Failure,
     known_caller::KnownCaller,
     page::{page, response},
@@ -112,7 +112,7 @@ impl World {
         format!("http://{}", self.worker)
     }
 
-    /// Tells the worker to stop.
+    /// Asks the worker to stop.
     pub(crate) fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());

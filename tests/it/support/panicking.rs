@@ -1,4 +1,4 @@
-//! A node that panics, when it is told to.
+//! A node that panics on request.
 
 use sparkler::{
     internals::{Attempt, Delta, Emit, Finish, Interrupted, OutputFormat, Piece, Tier},
@@ -34,7 +34,7 @@ impl Node for Panicking {
         name: "panicking",
         version: 1,
         label: words("Panicking", "패닉"),
-        description: words("Panics when it is told to.", "지시에 따라 패닉합니다."),
+        description: words("Panics on request.", "지시에 따라 패닉합니다."),
         inputs: &[InputKind::Prompt],
         credential_fields: &[],
         fields: &[&[
@@ -46,9 +46,9 @@ impl Node for Panicking {
 
     fn configure(mut values: Values<'_>) -> Moment {
         let panics = values.take_text("panics");
-        match panics.as_deref().expect("it is told when") {
+        match panics.as_deref().expect("the moment is configured") {
             "Begun" => Moment::Begun,
-            "Told" => Moment::Reported,
+            "Reported" => Moment::Reported,
             _ => panic!("as a broken node would"),
         }
     }
@@ -79,7 +79,7 @@ impl Node for Panicking {
             let delta = Delta { choice: 0, piece: Piece::Text("Oh".into()) };
             emit.delta(delta).map_err(|error| Interrupted { error, usage: None })?;
             emit.flush();
-            // Let the listeners hear it first.
+            // Let the subscribers receive it first.
             tokio::task::yield_now().await;
         }
         panic!("as a broken node would");

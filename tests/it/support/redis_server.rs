@@ -25,7 +25,7 @@ pub(crate) struct Setup {
     pub(crate) arguments: Vec<String>,
     /// What a Sentinel is to know; other servers have nothing of that.
     pub(crate) sentinel: Option<String>,
-    /// What is told `redis-cli`, so that it is let in.
+    /// Arguments of `redis-cli` with which it is let in.
     pub(crate) client: Vec<String>,
     /// Whether it speaks TLS only.
     pub(crate) tls: bool,
@@ -96,8 +96,8 @@ impl Setup {
             .spawn()
             .expect("redis-server is installed: run tests/setup");
         let log = child.stdout.take().expect("a pipe");
-        let (tell, ready) = oneshot::channel();
-        thread::spawn(move || follow(log, tell));
+        let (started, ready) = oneshot::channel();
+        thread::spawn(move || follow(log, started));
         (child, ready)
     }
 }
@@ -113,16 +113,16 @@ fn program() -> OsString {
     env::var_os("SPARKLER_REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
 }
 
-/// Reads the server's log to its end, and tells when it takes connections. It
-/// never tells where the server ends before.
-fn follow(log: ChildStdout, tell: oneshot::Sender<()>) {
-    let mut tell = Some(tell);
+/// Reads the server's log to its end, and reports when it takes connections;
+/// reports nothing if the server ends before.
+fn follow(log: ChildStdout, started: oneshot::Sender<()>) {
+    let mut started = Some(started);
     for line in BufReader::new(log).lines().map_while(Result::ok) {
         let is_ready = ["Ready to accept connections", "Sentinel ID is"];
         if is_ready.iter().any(|words| line.contains(words))
-            && let Some(tell) = tell.take()
+            && let Some(started) = started.take()
         {
-            let _ = tell.send(());
+            let _ = started.send(());
         }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) struct Sink {
     running: JoinHandle<()>,
 }
 
-/// What a collector that speaks TLS shows, and whom it takes, as PEM.
+/// What a collector that speaks TLS shows, and whose clients it accepts, as PEM.
 #[derive(Clone)]
 pub(crate) struct Shown {
     pub(crate) certificate: String,

@@ -9,7 +9,7 @@ use sparkler::proto::{Completed, ToolCall};
 use tonic::Code;
 
 use super::{Reported, all, check, impatient};
-use crate::support::{Heard, ask};
+use crate::support::{Received, ask};
 
 const WORDS: &str = "the upstream worker died";
 
@@ -31,9 +31,9 @@ fn functions(calls: &[ToolCall]) -> Vec<(&str, &str)> {
 }
 
 /// Checks the parts that every dialect has in common.
-fn check_answer(heard: Heard, finish: &str, name: &str) -> Completed {
-    assert_eq!(heard.text, "It is.", "{name}");
-    let completed = heard.completed();
+fn check_answer(received: Received, finish: &str, name: &str) -> Completed {
+    assert_eq!(received.text, "It is.", "{name}");
+    let completed = received.completed();
     let choice = &completed.choices[0];
     assert_eq!((choice.text.as_str(), choice.reasoning.as_str()), ("It is.", "hm"), "{name}");
     assert_eq!(choice.finish_reason, finish, "{name}");
@@ -66,8 +66,8 @@ async fn an_answer_of_any_dialect_is_read_like_the_usual_one() {
         let name = format!("{fault:?}");
         world.simulator.clear_script();
         world.simulator.script(all([answer(with_calls), fault]));
-        let heard = caller.recv(ask("Say it in another way")).await;
-        let completed = check_answer(heard, reason, &name);
+        let received = caller.recv(ask("Say it in another way")).await;
+        let completed = check_answer(received, reason, &name);
         let calls = &completed.choices[0].tool_calls;
         let expected: &[_] =
             if with_calls { &[("read", "{\"p\":1}"), ("list", "{}")] } else { &[] };
@@ -170,7 +170,7 @@ async fn an_error_of_any_form_with_a_status_has_the_right_reason() {
 }
 
 #[tokio::test]
-async fn an_error_of_any_form_is_told_in_the_providers_words() {
+async fn an_error_of_any_form_keeps_the_providers_words() {
     let world = impatient().await;
     let caller = world.caller().await;
     for shape in SHAPES {

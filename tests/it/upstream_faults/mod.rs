@@ -1,4 +1,4 @@
-//! Every way in which the provider can fail, and what the caller is told: one
+//! Every way in which the provider can fail, and the error that the caller gets: one
 //! row a fault. And what looks odd and is no failure.
 
 mod dialects;
@@ -17,7 +17,7 @@ use crate::support::{Ask, Caller, World};
 /// How much an answer may hold here.
 const MAX_ANSWER_BYTES: usize = 32 * 1024;
 
-/// What a caller is told of a failure, and what it took.
+/// The error that a caller gets, and what it took.
 #[derive(Debug, Clone, PartialEq)]
 struct Reported {
     code: Code,
@@ -112,7 +112,7 @@ async fn check(rows: impl IntoIterator<Item = (&str, Rule, Reported)>, ask: impl
             let caller = world.caller().await;
             let reported = fail(world, &caller, rule.clone(), ask(name)).await;
             if reported != expected {
-                wrong.push(format!("{name}:\n  told     {reported:?}\n  expected {expected:?}"));
+                wrong.push(format!("{name}:\n  reported {reported:?}\n  expected {expected:?}"));
             }
             caller.answer(ask(name)).await;
         }

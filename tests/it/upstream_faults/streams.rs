@@ -94,7 +94,7 @@ async fn a_stream_that_fails_after_output_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn an_answer_beyond_the_bound_ends_there_and_the_provider_is_stopped() {
+async fn an_answer_beyond_the_bound_ends_and_is_cancelled() {
     let world = impatient().await;
     let caller = world.caller().await;
     let whole = Fault::HugeEvent { after_deltas: 1, bytes: MAX_ANSWER_BYTES + 1 };
@@ -116,7 +116,7 @@ async fn an_answer_beyond_the_bound_ends_there_and_the_provider_is_stopped() {
 }
 
 #[tokio::test]
-async fn wherever_the_connection_breaks_no_part_is_taken_for_the_whole() {
+async fn no_part_is_taken_for_the_whole_wherever_it_breaks() {
     let world = impatient().await;
     let caller = world.caller().await;
     let answer = || Fault::answer(["One 🎈, ", "two 日本, ", "three."]);

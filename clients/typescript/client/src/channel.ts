@@ -78,7 +78,7 @@ export class Channel {
     if (signal?.aborted) throw SparklerError.cancelled("the call was cancelled", signal.reason);
     const metadata = this.#metadata(call);
     const stream = this.#client.makeServerStreamRequest(path, serialize, deserialize, request, metadata, { deadline });
-    // Whoever iterates gets it too; without a listener it would end the process.
+    // The iterator gets it too; without a listener it would end the process.
     stream.on("error", () => {});
     return follows(signal, stream);
   }

@@ -33,7 +33,7 @@ export interface CallInfo {
 /** A call that failed. Act on `reason`, or on `retryable` alone. */
 export class SparklerError extends Error {
   override readonly name = "SparklerError";
-  /** Tells who says so: `sparkler`, `fireworks.ai`, or `client` where no worker did. */
+  /** The origin of the error: `sparkler`, `fireworks.ai`, or `client` where no worker did. */
   domain = "client";
   /** Whether the same request, with the same idempotency key, may succeed later. */
   retryable = false;

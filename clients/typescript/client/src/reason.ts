@@ -46,7 +46,7 @@ export type ClientReason =
   | "CALL_TIMEOUT"
   /** `cancel()`, the call's signal, or leaving the loop. */
   | "CALL_CANCELLED"
-  /** gRPC failed otherwise; `status` and the message tell. */
+  /** gRPC failed otherwise; see `status` and the message. */
   | "CALL_FAILED";
 
 export type WorkerReason = (typeof WORKER_REASONS)[number];

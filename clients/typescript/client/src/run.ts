@@ -137,7 +137,7 @@ export class Run implements AsyncIterable<RunEvent> {
     } catch (error) {
       throw this.#calls.failure(error, this.token !== undefined);
     } finally {
-      // Whoever leaves the loop ends up here, and the provider stops.
+      // Leaving the loop ends up here, and the provider stops.
       stream.cancel();
     }
     if (!this.#answer) throw new Error("the stream ended without an answer; is this a Sparkler worker?");

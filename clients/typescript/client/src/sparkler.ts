@@ -29,7 +29,7 @@ export interface SparklerOptions extends ConnectionOptions {
 export interface Finding {
   subject: "config" | "credential" | "model";
   verdict: "yes" | "no" | "unknown";
-  /** Tells what the answer rests on. */
+  /** What the answer rests on. */
   basis: string;
   reason?: Reason;
   violations: Violation[];

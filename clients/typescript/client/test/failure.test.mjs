@@ -36,14 +36,14 @@ test("a refused key is the provider's word, after one attempt", async () => {
   assert.deepEqual([reason, domain, retryable, spent.attempts], ["CREDENTIAL_REJECTED", "fireworks.ai", false, 1]);
 });
 
-test("a failure tells how long to wait", async () => {
+test("a failure says how long to wait", async () => {
   await world.provider.script({ faults: [{ refuse: { status: 429, headers: { "retry-after": "7" } } }] });
   const { reason, retryable, retryAfterMs } = await failureOf({ credential: { apiKey: "fw_limited" }, limits: { maxAttempts: 1 } });
   assert.deepEqual([reason, retryable], ["PROVIDER_RATE_LIMITED", true]);
   assert.ok(retryAfterMs > 0 && retryAfterMs <= 7000, `${retryAfterMs}`);
 });
 
-test("a limit that ends an execution tells what was used", async () => {
+test("a limit that ends an execution reports what was used", async () => {
   await world.provider.script({ faults: [{ stall: { after_deltas: 1 } }] });
   const { reason, retryable, spent } = await failureOf({ limits: { totalMs: 100 } });
   assert.deepEqual([reason, retryable, spent.attempts], ["TOTAL_TIMEOUT", true, 1]);
@@ -69,7 +69,7 @@ test("where nobody answers, the address is named", async () => {
   nobody.close();
 });
 
-test("what answers without being a worker is told by its address", async () => {
+test("what answers without being a worker is named by its address", async () => {
   const failure = await failureOf({}, { timeoutMs: 3000 }, new Sparkler({ url: new URL(world.provider.baseUrl).origin, defaults: { model: MODEL } }));
   assert.equal(failure.domain, "client");
   assert.match(failure.message, /127\.0\.0\.1/);

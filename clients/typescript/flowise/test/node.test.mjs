@@ -73,7 +73,7 @@ test("what was typed into the form reaches the provider as what it means", async
   assert.deepEqual([stop, logit_bias], [["END", "STOP"], { 7: 1 }]);
 });
 
-test("a field with a wrong value is told by name", async () => {
+test("a field with a wrong value is reported by name", async () => {
   const model = await nodeOf().init(data({ temperature: "warm" }), "", {});
   await assert.rejects(model.invoke("Hi"), /INVALID_NODE_CONFIG: .*config\.temperature/);
 });

@@ -72,7 +72,7 @@ test("streamUsage off leaves the tokens out of a stream", async () => {
   assert.equal(whole.usage_metadata, undefined);
 });
 
-test("invoke streams to whoever listens, and its answer is whole", async () => {
+test("invoke streams to its callbacks, and its answer is whole", async () => {
   const tokens = [];
   const callbacks = [{ handleLLMNewToken: (token) => void tokens.push(token) }];
   await world.provider.script(words({ slow_deltas: { delay: "2ms" } }));
@@ -142,7 +142,7 @@ test("several calls join whole from a stream, and from a recording at once", asy
   }
 });
 
-test("arguments that are not JSON are told as such, and can be answered", async () => {
+test("arguments that are not JSON are reported as such, and can be answered", async () => {
   await world.provider.script({ ...calls({ name: "weather", arguments: ['{"city": '] }), times: 1 });
   const bound = model().bindTools([weather]);
   const message = await bound.invoke("Hi");
@@ -262,7 +262,7 @@ test("a signal stops the provider, of a call and of a model", async () => {
   }
 });
 
-test("a failure is told by its reason and fields", async () => {
+test("a failure is reported by its reason and fields", async () => {
   await assert.rejects(model({ apiKey: "fw_unknown" }).invoke("Hi"), { reason: "CREDENTIAL_REJECTED", message: /^CREDENTIAL_REJECTED: / });
   await assert.rejects(model({ config: { temprature: 1 } }).invoke("Hi"), /INVALID_NODE_CONFIG: .*did you mean temperature/);
 });

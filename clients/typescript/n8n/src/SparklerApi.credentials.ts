@@ -27,7 +27,7 @@ export class SparklerApi {
       type: "string",
       typeOptions: { rows: 4 },
       default: "",
-      description: "Whom to trust instead of the system's authorities",
+      description: "Authorities to trust instead of the system's",
     },
   ];
 }

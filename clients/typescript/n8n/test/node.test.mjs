@@ -62,7 +62,7 @@ test("a repeated question comes from the worker's cache", async () => {
   }
 });
 
-test("a failure is told by its reason", async () => {
+test("a failure is reported by its reason", async () => {
   await assert.rejects((await modelOf({}, { secrets: { apiKey: "fw_unknown" } })).invoke("Hi"), /^SparklerError: CREDENTIAL_REJECTED/);
 });
 

@@ -31,7 +31,7 @@ pub struct Model {
 /// The end of a model. Days count from the simulator's start, which is day 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retirement {
-    /// The first day on which its record tells of the end.
+    /// The first day on which its record announces the end.
     pub announced: i64,
     /// The first day on which it is not served.
     pub ends: i64,

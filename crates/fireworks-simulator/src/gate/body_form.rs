@@ -13,7 +13,7 @@ use crate::script::dialect::ForeignError;
 pub enum BodyForm {
     /// `{"error":{"message","param","code","type":"error"},"request_id"}`.
     Gateway {
-        /// The code: `NOT_FOUND`, `UNAUTHORIZED`, `DEPLOYMENT_SCALING_UP`, …
+        /// The code, such as `NOT_FOUND` or `DEPLOYMENT_SCALING_UP`.
         code: String,
         /// The message.
         message: String,

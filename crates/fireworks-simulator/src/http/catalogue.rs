@@ -1,5 +1,5 @@
 //! The models: the inference API's list, and the account API's records, which alone
-//! tell when a model ends.
+//! say when a model ends.
 
 use std::{
     sync::Arc,
@@ -95,7 +95,7 @@ async fn look_up(
     }
 }
 
-/// Likewise for the account API, whose calls are counted apart and have no faults.
+/// Answers a request to the account API, which is counted apart and has no faults.
 async fn look_up_record(
     world: &World,
     request: Request,

@@ -1,5 +1,5 @@
 //! Plots as inline SVG. Colours come from the page's style, so that they follow light
-//! and dark; dashes tell lines apart without them.
+//! and dark; dashes distinguish lines without them.
 
 use std::fmt::Write as _;
 
@@ -36,7 +36,7 @@ pub(super) struct Points {
     pub(super) points: Vec<(f64, f64)>,
 }
 
-/// How points are drawn.
+/// The way in which points are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
     Line,

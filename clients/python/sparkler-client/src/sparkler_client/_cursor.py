@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Request = pb.ExecuteNodeRequest | pb.AttachExecutionRequest
 
-# Connections in a row that may be lost before one has brought news.
+# Connections in a row that may be lost before one has brought an event.
 RESUMES = 3
 
 

@@ -248,7 +248,7 @@ def _config(defaults: Defaults, options: NodeOptions) -> dict[str, Any]:
         config["modelName"] = model
     tools = options.get("tools", config.get("tools"))
     if tools:
-        # A Struct loses the order of its keys, which a model sees and the cache tells apart.
+        # A Struct loses the order of its keys, which a model sees and the cache distinguishes.
         config["tools"] = tools if isinstance(tools, str) else json_text.dumps(tools)
     return config
 
