@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -20,6 +20,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::Connected;
 
+use super::notice::Notice;
 use crate::{
     metrics::Handshake,
     tls::{Tls, names},
@@ -38,6 +39,8 @@ pub(super) struct Connection {
     /// GOAWAY of its maximum age has left by then. Polled only if the socket is not
     /// ready.
     cut: Option<Pin<Box<Sleep>>>,
+    /// Sent ahead of the GOAWAY of its maximum age, or of a draining worker.
+    notice: Notice,
     /// Its permit among the port's connections.
     _room: Option<OwnedSemaphorePermit>,
 }
@@ -94,19 +97,28 @@ impl Connection {
         }
         let watches = Arc::new(Semaphore::new(MOST_WATCHES));
         let peer = Peer { certificate, since: Instant::now(), address, watches };
-        Ok(Connection { socket, unread: PREFACE.len(), peer, cut: None, _room: None })
+        Ok(Connection {
+            socket,
+            unread: PREFACE.len(),
+            peer,
+            cut: None,
+            notice: Notice::Over,
+            _room: None,
+        })
     }
 
-    /// Starts its lifetime: it is cut after `lifetime`, and holds `room` until it
-    /// ends.
+    /// Starts its lifetime: it is cut after `lifetime`, gets the `notice`, and holds
+    /// `room` until it ends.
     pub(super) fn handed_over(
         mut self,
         lifetime: Option<Duration>,
+        notice: Notice,
         room: OwnedSemaphorePermit,
     ) -> Connection {
         self.peer.since = Instant::now();
         let at = lifetime.and_then(|lifetime| self.peer.since.checked_add(lifetime));
         self.cut = at.map(|at| Box::pin(sleep_until(at)));
+        self.notice = notice;
         self._room = Some(room);
         self
     }
@@ -156,6 +168,10 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         if self.unread == 0 {
             let read = Pin::new(&mut self.socket).poll_read(context, buffer);
+            if read.is_pending() {
+                // The gRPC stack flushes after it has found nothing to read.
+                self.notice.poll_due(context);
+            }
             return self.unless_cut(context, read);
         }
         let rest = &PREFACE[PREFACE.len() - self.unread..];
@@ -172,12 +188,17 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        let Connection { socket, notice, .. } = &mut *self;
+        ready!(notice.poll_complete(socket, context))?;
+        let written = Pin::new(socket).poll_write(context, bytes);
         self.unless_cut(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.socket).poll_flush(context);
+        // The gRPC stack flushes between two frames.
+        let Connection { socket, notice, .. } = &mut *self;
+        ready!(notice.poll_write(socket, context))?;
+        let flushed = Pin::new(socket).poll_flush(context);
         self.unless_cut(context, flushed)
     }
 
@@ -190,7 +211,9 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
+        let Connection { socket, notice, .. } = &mut *self;
+        ready!(notice.poll_complete(socket, context))?;
+        let written = Pin::new(socket).poll_write_vectored(context, slices);
         self.unless_cut(context, written)
     }
 

@@ -13,12 +13,16 @@ use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 use tonic::transport::server::TcpIncoming;
 
 use super::{
+    FAREWELL,
     accepting::{accept, report_full},
     connection::{Connection, Refused},
     crowd::Crowd,
+    notice::Notice,
 };
 use crate::{
+    config::ConnectionAge,
     descriptors,
+    lifecycle::{Lifecycle, Stage},
     metrics::{Handshake, Metrics},
     tls::Tls,
 };
@@ -32,9 +36,33 @@ const MAX_HANDSHAKES: usize = 1024;
 /// The terms of a port's connections.
 pub(super) struct Terms {
     pub(super) tls: Option<Tls>,
-    /// From the hand-over until the connection is cut; `None` for no limit.
-    pub(super) lifetime: Option<Duration>,
+    pub(super) age: Option<ConnectionAge>,
+    /// The lifecycle that closes them as it drains, if one does.
+    pub(super) lifecycle: Option<Lifecycle>,
     pub(super) metrics: Metrics,
+}
+
+impl Terms {
+    /// Returns the time from the hand-over until a connection is cut. Calls end at
+    /// the end of the grace period; then the socket is cut.
+    fn lifetime(&self) -> Option<Duration> {
+        let ConnectionAge { limit, grace } = self.age?;
+        limit.checked_add(grace)?.checked_add(FAREWELL)
+    }
+
+    /// Returns the notice for a connection that is handed over now.
+    fn notice(&self) -> Notice {
+        let (age, Some(lifecycle)) = (self.age, self.lifecycle.clone()) else {
+            return Notice::Over;
+        };
+        Notice::once(async move {
+            let draining = lifecycle.reached(Stage::Draining);
+            match age {
+                Some(age) => drop(timeout(age.limit, draining).await),
+                None => draining.await,
+            }
+        })
+    }
 }
 
 /// The listener of a port, and the handshakes in progress. They end when it is
@@ -98,6 +126,6 @@ impl Handshaker {
             report_full(self.most);
             Refused(Handshake::NoRoom)
         })?;
-        Ok(connection.handed_over(self.terms.lifetime, permit))
+        Ok(connection.handed_over(self.terms.lifetime(), self.terms.notice(), permit))
     }
 }

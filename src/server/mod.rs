@@ -14,6 +14,7 @@ mod crowd;
 mod fleet;
 mod handshake;
 mod health;
+mod notice;
 mod receiving;
 mod side_ports;
 mod unhandled;
@@ -30,7 +31,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::time::timeout;
+use futures_util::{Stream, StreamExt, stream};
+use tokio::time::{sleep, timeout};
 use tonic::{
     service::interceptor::InterceptedService,
     transport::{self, server::TcpIncoming},
@@ -45,6 +47,7 @@ use self::{
     fleet::{fleet, meet},
     handshake::{Terms, connections},
     health::probes,
+    notice::NOTICE,
     receiving::{Receiving, received},
     side_ports::{serve_pages, serve_probes},
     watching::Watches,
@@ -189,15 +192,17 @@ impl Server {
         }
         let going_away = lifecycle.clone();
         let router = grpc(routes, &ingress);
-        // Calls end at the end of the grace period; then the socket is cut.
-        let lifetime = ingress.age.and_then(|ConnectionAge { limit, grace }| {
-            limit.checked_add(grace)?.checked_add(FAREWELL)
-        });
         let metrics = executor.metrics.clone();
-        let terms = Terms { tls: ingress.tls, lifetime, metrics: metrics.clone() };
-        let connections = connections(incoming, terms);
+        let terms = Terms {
+            tls: ingress.tls,
+            age: ingress.age,
+            lifecycle: Some(lifecycle.clone()),
+            metrics: metrics.clone(),
+        };
+        let connections = until_draining(connections(incoming, terms), lifecycle.clone());
         let serving = router.serve_with_incoming_shutdown(connections, async move {
             going_away.reached(Stage::Draining).await;
+            sleep(NOTICE).await;
         });
         let pages = admin_pages(lifecycle.clone(), metrics.clone());
         lifecycle.spawn(serve_pages(admin, pages));
@@ -348,6 +353,16 @@ fn watch(executor: &Executor, config: &Config) {
     }
 }
 
+/// Accepts no connection once the worker drains; those that are open have their
+/// notice then. The stream never ends: its end would close them.
+fn until_draining<C: Send>(
+    connections: impl Stream<Item = C> + Send,
+    lifecycle: Lifecycle,
+) -> impl Stream<Item = C> + Send {
+    let draining = async move { lifecycle.reached(Stage::Draining).await };
+    connections.take_until(Box::pin(draining)).chain(stream::pending())
+}
+
 /// Follows the operator's files for the lifetime of the worker.
 fn follow(
     ingress: &IngressConfig,
@@ -391,7 +406,7 @@ const GRPC: &[u8] = b"application/grpc";
 fn grpc(routes: tonic::service::Routes, ingress: &IngressConfig) -> transport::server::Router {
     let mut server = transport::Server::builder();
     if let Some(ConnectionAge { limit, .. }) = ingress.age {
-        server = server.max_connection_age(limit);
+        server = server.max_connection_age(limit.saturating_add(NOTICE));
     }
     let resets = ingress.streams_per_connection as usize;
     server
@@ -430,7 +445,7 @@ async fn stop(executor: &Executor, health: &HealthReporter, limits: DrainLimits)
     for name in HEALTH_NAMES {
         health.set_service_status(name, ServingStatus::NotServing).await;
     }
-    tokio::time::sleep(limits.pre_drain_delay).await;
+    sleep(limits.pre_drain_delay).await;
     lifecycle.advance(Stage::Draining);
     if timeout(limits.drain_limit, executor.admission.idle()).await.is_ok() {
         return;

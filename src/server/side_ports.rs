@@ -62,7 +62,7 @@ pub(super) async fn serve_probes(incoming: TcpIncoming, health: Router, metrics:
         .keep_alive_interval(SILENCE)
         .keep_alive_timeout(PONG)
         .max_concurrent_streams(MOST_STREAMS);
-    let terms = Terms { tls: None, lifetime: None, metrics };
+    let terms = Terms { tls: None, age: None, lifecycle: None, metrics };
     let mut connections = pin!(connections(incoming, terms));
     let mut crowd = Crowd::new(MOST);
     loop {

@@ -18,10 +18,14 @@ use tonic::Code;
 
 use crate::support::{
     PATIENCE, World, ask,
-    frames::{END_HEADERS, Frames, GOAWAY, HEADERS, PING, RST_STREAM, frame, head},
+    frames::{
+        ACK, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, RST_STREAM,
+        WINDOW_UPDATE, frame, head,
+    },
     page, spawn,
 };
 
+const LIST: &str = "/sparkler.worker.v1.WorkerService/ListNodeTypes";
 const EXECUTE: &str = "/sparkler.worker.v1.WorkerService/ExecuteNode";
 
 /// A world whose connections are old in a moment.
@@ -95,6 +99,44 @@ async fn an_old_connection_gets_goaway_and_is_then_cut() {
     println!("GOAWAY after {reported:?}, cut after {cut:?}");
     assert!(reported >= Duration::from_millis(100) && cut >= Duration::from_millis(450));
     assert!(reported < cut && cut < Duration::from_secs(5));
+}
+
+/// Begins a call as gRPC's C core does when the GOAWAY arrives just then: the PONG
+/// overtakes the call. Returns the kinds of the frames that come until the call is
+/// answered.
+async fn cross_the_goaway(connection: &mut Frames) -> Vec<u8> {
+    while connection.next().await.expect("a GOAWAY").0 != GOAWAY {}
+    let mut sent = Vec::new();
+    if let Ok(Some((PING, payload))) = timeout(Duration::from_millis(50), connection.next()).await {
+        sent.extend(frame(PING, ACK, 0, &payload));
+    }
+    sent.extend(frame(HEADERS, END_HEADERS, 1, &head(LIST)));
+    sent.extend(frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 5]));
+    sent.extend(frame(DATA, END_STREAM, 1, &[0; 5]));
+    connection.send(&sent).await;
+    let mut kinds = Vec::new();
+    while !kinds.contains(&HEADERS) {
+        let (kind, payload) = connection.next().await.expect("an answer, not the end");
+        let error = payload.get(4..8).filter(|_| kind == GOAWAY);
+        assert!(matches!(error, None | Some([0, 0, 0, 0])), "a GOAWAY with error {error:?}");
+        kinds.push(kind);
+    }
+    kinds
+}
+
+#[tokio::test]
+async fn a_call_that_crosses_the_goaway_of_age_is_answered() {
+    let world = short_lived().await;
+    let mut connection = Frames::connect(world.worker).await;
+    cross_the_goaway(&mut connection).await;
+}
+
+#[tokio::test]
+async fn a_call_that_crosses_the_goaway_of_a_drain_is_answered() {
+    let mut world = World::start().await;
+    let mut connection = Frames::connect(world.worker).await;
+    world.stop();
+    cross_the_goaway(&mut connection).await;
 }
 
 /// The frames of so many calls that are begun, and then cancelled.
