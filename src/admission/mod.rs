@@ -134,7 +134,7 @@ impl Admission {
         Admission(Arc::new(Shared { config, queue, pacing, empty: Notify::new() }))
     }
 
-    /// Takes a slot for a tenant's call whose request has `request_bytes`, or queues the
+    /// Takes a slot for a tenant's call whose decoded request has `request_bytes`, or queues the
     /// call.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 //! may take hundreds in memory.
 //!
 //! One pass over the bytes, without allocation, guided by the message's descriptor.
-//! Overestimates rather than underestimates: collections are assumed to have just
-//! grown. A malformed frame is weighed up to the error, where prost refuses it.
+//! Overestimates rather than underestimates: one collection at a time grows, and the
+//! largest is assumed to have just grown. A malformed frame is weighed up to the error, where prost refuses it.
 //! `codec` weighs the requests of the API; responses come from a trusted worker.
 
 use std::{
@@ -27,15 +27,18 @@ const TIMES: u64 = 7;
 const BESIDES: u64 = 640 << 10;
 /// prost refuses deeper nesting.
 const DEEPEST: usize = 100;
-/// A vector that has just doubled holds two slots per item, plus the half it copied
-/// from.
-const SLOTS_PER_ITEM: u64 = 3;
-/// Slots of a vector's first item, and of a map's first entry.
+/// Slots of a vector's first item; a full one doubles.
 const FIRST_SLOTS: u64 = 4;
-const FIRST_ENTRY_SLOTS: u64 = 11;
-/// Bytes of a text, list or map header, without its content.
+/// Slots of a map's first leaf, and of each entry beyond it: leaves are half full.
+const LEAF_SLOTS: u64 = 11;
+const ENTRY_SLOTS: u64 = 2;
+/// Slots per number of a list that has just doubled, and is copied.
+const NUMBER_SLOTS: u64 = 3;
+/// Bytes of a text, list or map header, without its content. Maps of the well-known
+/// types are trees, whose header is small too.
 const HANDLE: u64 = 24;
 const MAP_HANDLE: u64 = 48;
+const WELL_KNOWN: &str = ".google.protobuf.";
 /// Extra bytes per item of a JSON list during conversion: a `serde_json::Value` is
 /// larger, and the list is kept until its last item is converted.
 const JSON_VALUE: &str = ".google.protobuf.Value";
@@ -141,15 +144,19 @@ impl Expansion {
     /// `None` for an unknown message.
     pub(crate) fn weigh(&self, message: &str, frame: &[u8], most: u64) -> Option<u64> {
         let shape = *self.by_name.get(&format!(".{message}"))?;
-        let mut scale = Scale { shapes: &self.shapes, weight: self.shapes[shape].bytes, most };
+        let weight = self.shapes[shape].bytes;
+        let mut scale = Scale { shapes: &self.shapes, weight, largest_copy: 0, most };
         let _ended_early = scale.message(shape, frame, DEEPEST);
-        Some(scale.weight)
+        Some(scale.peak())
     }
 }
 
 struct Scale<'a> {
     shapes: &'a [Shape],
     weight: u64,
+    /// Bytes of the largest vector that was copied as it grew: for a moment it is
+    /// there twice.
+    largest_copy: u64,
     most: u64,
 }
 
@@ -157,7 +164,7 @@ impl Scale<'_> {
     /// Weighs a message. `None` if the frame is malformed or too heavy.
     fn message(&mut self, shape: usize, mut frame: &[u8], levels: usize) -> Option<()> {
         let shapes = self.shapes;
-        let mut last = None;
+        let (mut last, mut items) = (None, 0);
         while !frame.is_empty() {
             let (tag, wire) = decode_key(&mut frame).ok()?;
             let field = shapes[shape].fields.get(&tag).copied();
@@ -172,40 +179,62 @@ impl Scale<'_> {
                 // Fields of a group, which is unknown, count as the message's own.
                 WireType::StartGroup | WireType::EndGroup => &[],
             };
-            let is_first = last.replace(tag) != Some(tag);
-            self.field(field, content, is_first, levels)?;
+            items = if last.replace(tag) == Some(tag) { items + 1 } else { 1 };
+            self.field(field, content, items, levels)?;
         }
         Some(())
     }
 
+    /// Weighs a field; it is the number `item` of those in a row.
     fn field(
         &mut self,
         field: Option<Field>,
         content: &[u8],
-        is_first: bool,
+        item: u64,
         levels: usize,
     ) -> Option<()> {
-        let slots = |first: u64| if is_first { first } else { SLOTS_PER_ITEM };
         match field {
             None | Some(Field::Inline) => {}
-            Some(Field::Numbers) => self.add(SLOTS_PER_ITEM * 8 * (content.len() as u64 + 4)),
+            Some(Field::Numbers) => self.add(NUMBER_SLOTS * 8 * (content.len() as u64 + 4)),
             Some(Field::Text { repeated }) => {
-                let slots = if repeated { slots(FIRST_SLOTS) } else { 0 };
-                self.add(content.len() as u64 + slots * HANDLE);
+                self.add(content.len() as u64);
+                if repeated {
+                    self.push(item, HANDLE);
+                }
             }
             Some(Field::Message { shape, holds }) => {
                 let Shape { bytes, beside, .. } = self.shapes[shape];
-                self.add(match holds {
-                    Holds::One => 0,
-                    Holds::List => slots(FIRST_SLOTS) * bytes + beside,
-                    Holds::Map => slots(FIRST_ENTRY_SLOTS) * bytes,
-                });
+                match holds {
+                    Holds::One => {}
+                    Holds::List => {
+                        self.push(item, bytes);
+                        self.add(beside);
+                    }
+                    Holds::Map if item == 1 => self.add(LEAF_SLOTS * bytes),
+                    Holds::Map if item <= LEAF_SLOTS => {}
+                    Holds::Map => self.add(ENTRY_SLOTS * bytes),
+                }
                 if let Some(levels) = levels.checked_sub(1) {
                     self.message(shape, content, levels)?;
                 }
             }
         }
-        (self.weight <= self.most).then_some(())
+        (self.peak() <= self.most).then_some(())
+    }
+
+    /// Pushes the number `item` of a vector, whose items have these `bytes`.
+    fn push(&mut self, item: u64, bytes: u64) {
+        let full = item - 1;
+        if full == 0 {
+            self.add(FIRST_SLOTS * bytes);
+        } else if full >= FIRST_SLOTS && full.is_power_of_two() {
+            self.add(full * bytes);
+            self.largest_copy = self.largest_copy.max(full * bytes);
+        }
+    }
+
+    fn peak(&self) -> u64 {
+        self.weight.saturating_add(self.largest_copy)
     }
 
     fn add(&mut self, bytes: u64) {
@@ -285,9 +314,16 @@ fn size(
             Field::Text { .. } | Field::Numbers | Field::Message { holds: Holds::List, .. } => {
                 HANDLE
             }
+            Field::Message { holds: Holds::Map, .. }
+                if field.type_name().starts_with(WELL_KNOWN) =>
+            {
+                HANDLE
+            }
             Field::Message { holds: Holds::Map, .. } => MAP_HANDLE,
             Field::Message { shape, holds: Holds::One } => {
-                size(shape, messages, by_name, sizes) + 8
+                // Its absence takes a word, unless a oneof says so for all.
+                let absent = if field.oneof_index.is_some() { 0 } else { 8 };
+                size(shape, messages, by_name, sizes) + absent
             }
         };
         match field.oneof_index {
@@ -346,9 +382,29 @@ mod tests {
             content: "What is the weather like in Busan today?".into(),
             ..ChatMessage::default()
         };
-        let input = Some(Input::Chat(Chat { messages: vec![message; 2000] }));
-        checked(&ExecuteNodeRequest { input, ..ExecuteNodeRequest::default() })
-            .expect("a long conversation");
+        for messages in [2000, 10_000, 100_000] {
+            let input = Some(Input::Chat(Chat { messages: vec![message.clone(); messages] }));
+            checked(&ExecuteNodeRequest { input, ..ExecuteNodeRequest::default() })
+                .expect("a long conversation");
+        }
+    }
+
+    #[test]
+    fn a_dense_tool_schema_passes() {
+        let text = |text: &str| Value { kind: Some(Kind::StringValue(text.to_owned())) };
+        let object = |fields: Vec<(String, Value)>| Value {
+            kind: Some(Kind::StructValue(Struct { fields: fields.into_iter().collect() })),
+        };
+        let property = |number: usize| {
+            let description = "Name of the city whose weather is wanted, without its country";
+            let fields = [("type", "string"), ("description", description)];
+            let fields = fields.map(|(key, value)| (key.to_owned(), text(value)));
+            (format!("property_{number}"), object(fields.into()))
+        };
+        let properties = object((0..4000).map(property).collect());
+        let schema = object(vec![("properties".to_owned(), properties)]);
+        checked(&with_config("tools", Kind::ListValue(ListValue { values: vec![schema] })))
+            .expect("a dense schema");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod codec;
 mod describe;
 pub(crate) mod expansion;
+mod items;
 mod models;
 mod refusal;
 mod request;
@@ -26,6 +27,7 @@ pub(crate) use self::{
     request::{Arrival, RequestDecoder},
 };
 use self::{
+    items::Items,
     stream::{Begin, ResponseStream, guarded, respond},
     stream_lease::Lease,
 };
@@ -79,7 +81,7 @@ impl Service {
         begin: SessionStart<M>,
     ) -> Result<Response<Events>, Status>
     where
-        M: Called + Message + 'static,
+        M: Called + Items + Message + 'static,
     {
         let mut arrival = arrival(&request).map_err(refuse)?;
         let cut_at = request.extensions().get::<CutAt>().copied();
@@ -93,7 +95,7 @@ impl Service {
             }
             Ok(session)
         };
-        let (tenant, bytes) = (context.tenant.as_str(), arrival.request_bytes);
+        let (tenant, bytes) = (context.tenant.as_str(), arrival.decoded_bytes());
         let entry = self.executor.admit(&arrival.caller, tenant, bytes);
         let (entry, mut record) = record.after(entry).map_err(refuse)?;
         if M::PAYS {
@@ -164,7 +166,7 @@ impl Service {
 
     /// Returns a slot for a call that is not an execution, after its turn in the queue.
     async fn slot(&self, arrival: &Arrival, tenant: &str) -> Result<Permit, Error> {
-        match self.executor.admit(&arrival.caller, tenant, arrival.request_bytes)? {
+        match self.executor.admit(&arrival.caller, tenant, arrival.decoded_bytes())? {
             Entry::Admitted(permit) => Ok(permit),
             Entry::Queued(waiting) => {
                 let limits = RequestDecoder::limits_of(None, arrival.queued());
@@ -304,10 +306,11 @@ impl WorkerService for Service {
 
 /// Describes a request's arrival. The caller was authenticated before the message
 /// was read; a request that bypassed that is refused.
-fn arrival<T: Message>(request: &Request<T>) -> Result<Arrival, Error> {
+fn arrival<T: Message + Items>(request: &Request<T>) -> Result<Arrival, Error> {
     let caller = request.extensions().get::<Caller>().ok_or(Error::CallerUnauthenticated)?;
     Ok(Arrival {
         request_bytes: request.get_ref().encoded_len(),
+        item_bytes: request.get_ref().item_bytes(),
         caller: caller.clone(),
         deadline: grpc_timeout(request.metadata()),
         arrived: Instant::now(),

@@ -45,11 +45,18 @@ pub(crate) struct Arrival {
     pub arrived: Instant,
     /// The size of its message, in bytes.
     pub request_bytes: usize,
+    /// The memory of its items beside that, in bytes.
+    pub item_bytes: usize,
     /// The compiled schema, or its problem, if the request has one.
     pub schema: Option<Result<Schema, String>>,
 }
 
 impl Arrival {
+    /// Returns the size of the decoded message, in bytes.
+    pub(crate) fn decoded_bytes(&self) -> usize {
+        self.request_bytes.saturating_add(self.item_bytes)
+    }
+
     /// Returns the time a call may be queued: a little less than its own deadline,
     /// at which the gRPC stack would end it as cancelled.
     pub(crate) fn queued(&self) -> Option<Duration> {
