@@ -124,13 +124,13 @@ impl Limit {
                     .to_owned()
             }
             Limit::Watches => {
-                "too many streams of reflection and health are open, on this connection or on \
-                 all; end those that are not needed, and try again after the wait"
+                "too many streams of reflection and health are open: on this connection, from this \
+                 address, or in all; end those that are not needed, and retry after the delay"
                     .to_owned()
             }
             Limit::Descriptors => {
-                "the worker has no file descriptor left for a connection with the provider; try \
-                 again after the wait, or on another worker, and have the operator raise its limit"
+                "the worker has no file descriptor left for a connection or a file; retry after the \
+                 indicated delay, or on another worker, and have the operator raise its limit"
                     .to_owned()
             }
             Limit::TokensPerDay { tenant, tokens } => spent(tenant, &format!("{tokens} tokens")),

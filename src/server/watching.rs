@@ -1,13 +1,15 @@
 //! Long-lived streams without an execution: reflection, and health watches. They
 //! are open to everyone, so each is small, charged and limited in time, and their
-//! number is bounded per connection and in all.
+//! number is bounded per connection, per address and in all.
 //!
 //! The response is on [`Loan`]: a reader that stalls holds it no longer than one
 //! that reads.
 
 use std::{
+    collections::{HashMap, hash_map::Entry},
+    net::IpAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -37,6 +39,8 @@ use crate::{
 /// Limit on health watches of all connections: one for each client whose load
 /// balancer checks health.
 const MOST_WATCHES: usize = 1024;
+/// Limit on them of one address, so that no peer takes the places of the others.
+const MOST_WATCHES_OF_ADDRESS: usize = MOST_WATCHES / 4;
 /// Limit on reflection streams of all connections: used by people exploring the
 /// API.
 const MOST_REFLECTIONS: usize = 32;
@@ -56,6 +60,7 @@ const HEALTH: &str = "/grpc.health.v1.Health/Watch";
 pub(super) struct Watches {
     health: Arc<Semaphore>,
     reflection: Arc<Semaphore>,
+    addresses: Addresses,
     age: Option<ConnectionAge>,
 }
 
@@ -66,13 +71,17 @@ pub(super) struct Watch {
     taken: Taken,
 }
 
-type Taken = (RequestBodyCharge, OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+/// The memory, the place among all, and the places of the peer's connection and
+/// address.
+type Taken =
+    (RequestBodyCharge, OwnedSemaphorePermit, Option<OwnedSemaphorePermit>, Option<AddressPermit>);
 
 impl Watches {
     pub(super) fn new(age: Option<ConnectionAge>) -> Watches {
         Watches {
             health: Arc::new(Semaphore::new(MOST_WATCHES)),
             reflection: Arc::new(Semaphore::new(MOST_REFLECTIONS)),
+            addresses: Addresses::default(),
             age,
         }
     }
@@ -97,6 +106,9 @@ impl Watches {
             executor.admission.request_body()?,
             permit(room)?,
             peer.map(|peer| permit(&peer.watches)).transpose()?,
+            peer.and_then(|peer| peer.address)
+                .map(|address| self.addresses.permit(address.ip()))
+                .transpose()?,
         );
         let mut watch = self.of_health(peer, taken);
         if is_reflection {
@@ -119,6 +131,55 @@ impl Watches {
 
 fn permit(room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
     room.clone().try_acquire_owned().map_err(|_| saturated_for_a_moment(Limit::Watches))
+}
+
+/// The number of such streams of each address.
+#[derive(Debug, Clone, Default)]
+struct Addresses(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// A place of an address, given back when dropped.
+#[derive(Debug)]
+struct AddressPermit {
+    addresses: Addresses,
+    address: IpAddr,
+}
+
+impl Addresses {
+    fn permit(&self, address: IpAddr) -> Result<AddressPermit, Error> {
+        let address = network(address);
+        let mut addresses = self.lock();
+        let taken = addresses.entry(address).or_default();
+        if *taken == MOST_WATCHES_OF_ADDRESS {
+            return Err(saturated_for_a_moment(Limit::Watches));
+        }
+        *taken += 1;
+        Ok(AddressPermit { addresses: self.clone(), address })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for AddressPermit {
+    fn drop(&mut self) {
+        let mut addresses = self.addresses.lock();
+        if let Entry::Occupied(mut taken) = addresses.entry(self.address) {
+            *taken.get_mut() -= 1;
+            if *taken.get() == 0 {
+                taken.remove();
+            }
+        }
+    }
+}
+
+/// Returns the address that stands for a peer: of IPv6 its network of 64 bits, in
+/// which a single host has as many addresses as it likes.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        address @ IpAddr::V4(_) => address,
+    }
 }
 
 impl Watch {
@@ -163,5 +224,27 @@ impl HttpBody for Lent {
             status(&error).add_header(&mut trailers).map_err(axum::Error::new)?;
             Ok(Frame::trailers(trailers))
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_takes_a_share_of_the_watches() {
+        let addresses = Addresses::default();
+        let of = |address: &str| addresses.permit(address.parse().expect("an address"));
+        let mut taken: Vec<AddressPermit> = (0..MOST_WATCHES_OF_ADDRESS)
+            .map(|host| of(&format!("2001:db8::{host:x}")).expect("a place"))
+            .collect();
+        assert!(of("2001:db8::ffff:1").is_err(), "the same network");
+        let _other = of("2001:db8:0:1::1").expect("another network");
+        let _mapped = of("::ffff:192.0.2.1").expect("another address");
+        assert_eq!(addresses.lock()[&"192.0.2.1".parse::<IpAddr>().expect("an address")], 1);
+        taken.pop();
+        let _again = of("2001:db8::1").expect("a place given back");
+        taken.clear();
+        assert_eq!(addresses.lock().len(), 3, "a permit is held for each");
     }
 }
