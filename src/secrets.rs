@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     credentials::{ApiKey, BadApiKey},
-    files,
+    descriptors, files,
 };
 
 /// The folder of mounted credentials.
@@ -61,6 +61,9 @@ pub enum SecretError {
     /// which.
     #[error("is not mounted in this worker, or not for this caller")]
     NotFound,
+    /// The worker has no file descriptor left to read it.
+    #[error("cannot be read now: this worker has no file descriptor left")]
+    NoDescriptor,
     /// The file cannot be read.
     #[error("cannot be read by this worker; tell its operator")]
     Unreadable,
@@ -108,6 +111,7 @@ fn read_text(folder: &Path, name: &str) -> Result<Zeroizing<String>, SecretError
         files::read_small(folder, &folder.join(name), most).map_err(|error| {
             match error.kind() {
                 io::ErrorKind::NotFound => SecretError::NotFound,
+                _ if descriptors::ran_out(&error) => SecretError::NoDescriptor,
                 _ => SecretError::Unreadable,
             }
         })?;

@@ -12,17 +12,17 @@ use crate::execution::{
     session::Lookup,
 };
 use crate::{
-    admission::Permit,
+    admission::{Permit, saturated_for_a_moment},
     cache::key::{Fingerprint, KeyParts, Scope},
     credentials::ApiKey,
-    error::Error,
+    error::{Error, Limit},
     fireworks::RetryPolicy,
     fleet::FlightKey,
     flight::{Idempotency, JoinRequest, SubscribeOptions},
     node::Plan,
     output::OutputFormat,
     recording::{Key, Subject},
-    secrets::Grant,
+    secrets::{Grant, SecretError},
 };
 
 /// A request that has been validated.
@@ -125,10 +125,11 @@ impl Executor {
                 return Err(invalid("credential", "is missing: give api_key or secret_name"));
             }
         };
-        // The name stays out: it may be a key pasted into the wrong field.
-        self.secrets
-            .read(&name, grant)
-            .map_err(|error| invalid(field, &format!("names a secret that {error}")))
+        self.secrets.read(&name, grant).map_err(|error| match error {
+            SecretError::NoDescriptor => saturated_for_a_moment(Limit::Descriptors),
+            // The name stays out: it may be a key pasted into the wrong field.
+            error => invalid(field, &format!("names a secret that {error}")),
+        })
     }
 
     /// Returns the flight's terms in the fleet; `None` if no other worker needs to
