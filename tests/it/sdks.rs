@@ -1,5 +1,5 @@
 //! Clients that nobody here wrote take the simulator for Fireworks: the official
-//! Python SDK, LangChain and the AI SDK, streaming and not, with tools and JSON.
+//! Python SDK, OpenAI's, LangChain and the AI SDK, streaming and not, with tools and JSON.
 //!
 //! They are installed by `tests/setup`; a missing one fails, it is never
 //! skipped.
@@ -51,6 +51,11 @@ async fn run(interpreter: &str, script: &str) {
 #[tokio::test]
 async fn the_official_python_sdk_takes_it_for_fireworks() {
     run(".venv/bin/python", "fireworks_sdk.py").await;
+}
+
+#[tokio::test]
+async fn openais_sdk_takes_its_embeddings_for_fireworks() {
+    run(".venv/bin/python", "openai_sdk.py").await;
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@ pub enum Endpoint {
     ChatCompletions,
     /// `POST …/completions`.
     Completions,
+    /// `POST …/embeddings`.
+    Embeddings,
     /// `GET …/models`.
     Models,
 }
@@ -20,13 +22,14 @@ impl Endpoint {
         match self {
             Endpoint::ChatCompletions | Endpoint::Models => "chatcmpl-",
             Endpoint::Completions => "cmpl-",
+            Endpoint::Embeddings => "embd-",
         }
     }
 
-    /// Returns true if the endpoint generates tokens.
-    pub(crate) fn generates(self) -> bool {
+    /// Returns true if the endpoint runs a model.
+    pub(crate) fn runs_a_model(self) -> bool {
         match self {
-            Endpoint::ChatCompletions | Endpoint::Completions => true,
+            Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Embeddings => true,
             Endpoint::Models => false,
         }
     }

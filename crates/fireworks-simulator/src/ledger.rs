@@ -14,7 +14,7 @@ use crate::{
     report::{Abort, Report, Seen, Times},
 };
 
-/// Maximum distinct request hashes.
+/// Maximum distinct hashes of requests, and of texts.
 const DISTINCT: usize = 65_536;
 
 /// Maximum model names that are counted; callers may invent names.
@@ -25,12 +25,18 @@ const MODELS: usize = 1024;
 pub(crate) struct Ledger {
     report: watch::Sender<Report>,
     hashes: Arc<Mutex<HashSet<blake3::Hash>>>,
+    texts: Arc<Mutex<HashSet<blake3::Hash>>>,
     kept_requests: usize,
 }
 
 impl Ledger {
     pub(crate) fn new(kept_requests: usize) -> Ledger {
-        Ledger { report: watch::Sender::default(), hashes: Arc::default(), kept_requests }
+        Ledger {
+            report: watch::Sender::default(),
+            hashes: Arc::default(),
+            texts: Arc::default(),
+            kept_requests,
+        }
     }
 
     pub(crate) fn report(&self) -> watch::Receiver<Report> {
@@ -39,7 +45,9 @@ impl Ledger {
 
     /// Resets the counts, except those of calls under way: they have yet to end.
     pub(crate) fn reset(&self) {
-        self.hashes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        for hashes in [&self.hashes, &self.texts] {
+            hashes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
         self.report.send_modify(|report| {
             *report = Report {
                 calls: report.in_flight,
@@ -82,6 +90,20 @@ impl Ledger {
         });
         OnDrop(self.report.clone(), |report| report.open_connections -= 1)
     }
+}
+
+/// Adds hashes to those known, as long as there is room, and returns their number.
+fn note(
+    known: &Mutex<HashSet<blake3::Hash>>,
+    hashes: impl IntoIterator<Item = blake3::Hash>,
+) -> u64 {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    for hash in hashes {
+        if known.len() < DISTINCT {
+            known.insert(hash);
+        }
+    }
+    u64::try_from(known.len()).unwrap_or(u64::MAX)
 }
 
 /// Applies a change to the report when dropped.
@@ -173,17 +195,24 @@ impl Call {
     }
 
     pub(crate) fn accepted(&self, hash: blake3::Hash, prompt: u32, cached: u32, stream: bool) {
-        let mut hashes = self.ledger.hashes.lock().unwrap_or_else(PoisonError::into_inner);
-        if hashes.len() < DISTINCT {
-            hashes.insert(hash);
-        }
-        let distinct = hashes.len();
-        drop(hashes);
+        let distinct = note(&self.ledger.hashes, [hash]);
         self.update(|report| {
-            report.distinct_requests = u64::try_from(distinct).unwrap_or(u64::MAX);
+            report.distinct_requests = distinct;
             report.prompt_tokens += u64::from(prompt);
             report.cached_tokens += u64::from(cached);
             report.streams += u64::from(stream);
+            *report.by_status.entry(200).or_default() += 1;
+        });
+    }
+
+    /// Counts an accepted call for embeddings, with a hash of each of its texts.
+    pub(crate) fn embedding(&self, texts: Vec<blake3::Hash>, prompt: u32) {
+        let count = u64::try_from(texts.len()).unwrap_or(u64::MAX);
+        let distinct = note(&self.ledger.texts, texts);
+        self.update(|report| {
+            report.texts += count;
+            report.distinct_texts = distinct;
+            report.prompt_tokens += u64::from(prompt);
             *report.by_status.entry(200).or_default() += 1;
         });
     }

@@ -54,6 +54,11 @@ pub struct Report {
     /// Requests that differ in something that can change the answer. Counts up
     /// to 65,536.
     pub distinct_requests: u64,
+    /// Texts embedded, repeated ones included.
+    pub texts: u64,
+    /// Texts embedded that differ in something that can change their vectors. Counts
+    /// up to 65,536.
+    pub distinct_texts: u64,
     /// TCP connections accepted.
     pub connections: u64,
     /// TCP connections open now.

@@ -230,7 +230,7 @@ async fn models_are_listed_but_not_for_fire_pass_keys() {
 #[tokio::test]
 async fn what_is_not_there_is_not_found() {
     let client = Client::start().await;
-    let response = client.post("/inference/v1/embeddings", &json!({})).send().await;
+    let response = client.post("/inference/v1/rerank", &json!({})).send().await;
     assert_eq!(response.expect("a response").status(), 404);
     let response = client.http.get(client.url("/v1/chat/completions")).send().await;
     assert_eq!(response.expect("a response").status(), 405);

@@ -6,6 +6,7 @@ mod checks;
 mod client;
 mod counts;
 mod dialects;
+mod embeddings;
 mod envelope;
 mod faults;
 mod refusals;

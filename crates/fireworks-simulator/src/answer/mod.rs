@@ -4,6 +4,7 @@
 
 pub(crate) mod choice;
 pub(crate) mod composer;
+pub(crate) mod embedding;
 pub(crate) mod generation;
 pub(crate) mod logprobs;
 pub(crate) mod model;
@@ -53,7 +54,9 @@ fn recite(script: &ScriptedAnswer, generation: &Generation, index: u32) -> Choic
     let split = |text: &String| tokens::split(text).map(str::to_owned).collect();
     let reasoning = script.reasoning.iter().map(|text| match generation.endpoint {
         Endpoint::ChatCompletions => Part::Reasoning(split(text)),
-        Endpoint::Completions | Endpoint::Models => Part::Content(split(text)),
+        Endpoint::Completions | Endpoint::Embeddings | Endpoint::Models => {
+            Part::Content(split(text))
+        }
     });
     let content = script.deltas.iter().map(|text| Part::Content(split(text)));
     let mut parts: Vec<Part> = reasoning.chain(content).collect();

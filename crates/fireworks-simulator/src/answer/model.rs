@@ -20,6 +20,8 @@ pub struct Model {
     pub supports_tools: bool,
     /// True if it accepts `n` above 1.
     pub supports_n: bool,
+    /// The numbers of a vector, for a model of embeddings: it does nothing else.
+    pub dimensions: Option<u32>,
     /// True if a stream that did not ask for usage gets it on the last chunk.
     pub unprompted_usage: bool,
     /// The availability of the model.
@@ -78,10 +80,19 @@ impl Model {
             supports_images: false,
             supports_tools: true,
             supports_n: true,
+            dimensions: None,
             unprompted_usage: true,
             availability: Availability::Ready,
             retirement: None,
         }
+    }
+
+    /// Makes it a model of embeddings.
+    #[must_use]
+    pub fn embeddings(mut self, dimensions: u32) -> Model {
+        self.dimensions = Some(dimensions);
+        self.supports_tools = false;
+        self
     }
 
     /// Lets it end.
@@ -170,7 +181,9 @@ impl Model {
             fireworks("models/qwen3p8-max").context_length(262_144).reasoning(Field).images(),
             fireworks("models/kimi-k2p5").context_length(262_144).reasoning(ThinkTags),
             fireworks("models/gpt-oss-20b").reasoning(Field).efforts(&["low", "medium", "high"]),
+            fireworks("models/qwen3-embedding-8b").context_length(40_960).embeddings(4096),
             own("models/plain"),
+            own("models/embedding").context_length(512).embeddings(64),
             own("models/reasoning").reasoning(Field),
             own("models/think-tags").reasoning(ThinkTags),
             own("models/silent-usage").no_usage_unless_asked(),

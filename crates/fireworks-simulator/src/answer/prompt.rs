@@ -16,14 +16,23 @@ pub(crate) fn texts(endpoint: Endpoint, body: &Map<String, Value>) -> Vec<String
             }
             vec![prompt]
         }
-        Endpoint::Completions => match body.get("prompt") {
-            Some(Value::Array(prompts)) if prompts.iter().any(|p| !p.is_number()) => {
-                prompts.iter().map(prompt_text).collect()
-            }
-            Some(prompt) => vec![prompt_text(prompt)],
-            None => Vec::new(),
+        Endpoint::Completions => prompt_texts(body.get("prompt")),
+        Endpoint::Embeddings => match body.get("input") {
+            Some(Value::Array(texts)) if texts.is_empty() => Vec::new(),
+            input => prompt_texts(input),
         },
         Endpoint::Models => Vec::new(),
+    }
+}
+
+/// Returns one text, or each of a list; a list of token ids is one text.
+fn prompt_texts(prompt: Option<&Value>) -> Vec<String> {
+    match prompt {
+        Some(Value::Array(prompts)) if prompts.iter().any(|p| !p.is_number()) => {
+            prompts.iter().map(prompt_text).collect()
+        }
+        Some(prompt) => vec![prompt_text(prompt)],
+        None => Vec::new(),
     }
 }
 

@@ -47,14 +47,15 @@ use Shape::{Any, Bool, Either, Integer, List, Map, Number, Object, Tagged, Text,
 
 const MOST: i64 = i64::MAX;
 
-/// Iterates over the fields of a generation request; empty for other endpoints.
+/// Iterates over the fields of a request that runs a model; empty for other endpoints.
 pub(crate) fn of(endpoint: Endpoint) -> impl Iterator<Item = &'static Field> {
-    let own: &'static [Field] = match endpoint {
-        Endpoint::ChatCompletions => CHAT,
-        Endpoint::Completions => COMPLETIONS,
-        Endpoint::Models => &[],
+    let (shared, own): (&'static [Field], &'static [Field]) = match endpoint {
+        Endpoint::ChatCompletions => (SHARED, CHAT),
+        Endpoint::Completions => (SHARED, COMPLETIONS),
+        Endpoint::Embeddings => (&[], EMBEDDINGS),
+        Endpoint::Models => (&[], &[]),
     };
-    SHARED.iter().chain(own)
+    shared.iter().chain(own)
 }
 
 const fn answer(name: &'static str, shape: Shape) -> Field {
@@ -129,6 +130,18 @@ static CHAT: &[Field] = &[
 static COMPLETIONS: &[Field] = &[
     required("prompt", Either(&[Text, List(&Either(&[Text, TOKEN, List(&TOKEN)]))])),
     answer("images", List(&Either(&[Text, List(&Text)]))),
+];
+
+static EMBEDDINGS: &[Field] = &[
+    required("model", Text),
+    required("input", Either(&[Text, List(&Either(&[Text, TOKEN, List(&TOKEN)]))])),
+    answer("prompt_template", Text),
+    answer("dimensions", Integer(1, MOST)),
+    answer("normalize", Bool),
+    envelope("encoding_format", Word(&["float", "base64"])),
+    routing("user", Text),
+    routing("prompt_cache_key", Text),
+    routing("prompt_cache_isolation_key", Text),
 ];
 
 const TOKEN: Shape = Integer(0, MOST);

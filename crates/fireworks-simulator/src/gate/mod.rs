@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use self::refusal::Refusal;
 use crate::{
-    answer::{generation::Generation, prompt},
+    answer::{embedding::Embedding, generation::Generation, model::Model, prompt},
     endpoint::Endpoint,
     ledger::Call,
     report::Seen,
@@ -96,8 +96,19 @@ pub(crate) fn effects(world: &World, arrival: &Arrival) -> Effects {
     }))
 }
 
-/// Checks model and fields, and returns the accepted request.
+/// Checks model and fields, and returns the accepted request to generate.
 pub(crate) fn admit(world: &World, arrival: &mut Arrival) -> Result<Generation, Refusal> {
+    let (model, body) = check(world, arrival)?;
+    Generation::read(arrival.endpoint, model, body, &world.options)
+}
+
+/// Checks model and fields, and returns the accepted request to embed.
+pub(crate) fn admit_embedding(world: &World, arrival: &mut Arrival) -> Result<Embedding, Refusal> {
+    let (model, body) = check(world, arrival)?;
+    Embedding::read(model, &body)
+}
+
+fn check(world: &World, arrival: &mut Arrival) -> Result<(Model, Map<String, Value>), Refusal> {
     let body = arrival.body.take();
     let body = body.ok_or_else(|| Refusal::invalid("The request body is not a JSON object"))?;
     let name = match body.get("model") {
@@ -109,5 +120,5 @@ pub(crate) fn admit(world: &World, arrival: &mut Arrival) -> Result<Generation, 
     };
     let model = world.model(name)?;
     validation::check(arrival.endpoint, &body, model, &world.options)?;
-    Generation::read(arrival.endpoint, model.clone(), body, &world.options)
+    Ok((model.clone(), body))
 }

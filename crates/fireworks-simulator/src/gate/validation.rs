@@ -27,6 +27,7 @@ pub(crate) fn check(
     // The following checks read the fields, so they must be valid.
     if problems.is_empty() {
         problems.extend(exclusions(body).err());
+        problems.extend(purpose(endpoint, model).err());
         problems.extend(abilities(body, model).err());
         problems.extend(chosen_tool(body).err());
         let messages = body.get("messages").and_then(Value::as_array);
@@ -200,6 +201,19 @@ fn exclusions(body: &Map<String, Value>) -> Result<(), Problem> {
         return Err(format!("At most 4 stop sequences are allowed, field: 'stop', value: {stops}"));
     }
     Ok(())
+}
+
+/// Refuses to generate with a model of embeddings, and the reverse.
+fn purpose(endpoint: Endpoint, model: &Model) -> Result<(), Problem> {
+    match (endpoint, model.dimensions) {
+        (Endpoint::Embeddings, None) => {
+            Err(format!("Model {} does not support embeddings", model.name))
+        }
+        (Endpoint::ChatCompletions | Endpoint::Completions, Some(_)) => {
+            Err(format!("Model {} supports embeddings only", model.name))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses requests for abilities that the model lacks.

@@ -126,7 +126,7 @@ fn describe(model: &Model) -> Value {
         "owned_by": "fireworks",
         "created": 1_767_225_600,
         "kind": "HF_BASE_MODEL",
-        "supports_chat": true,
+        "supports_chat": model.dimensions.is_none(),
         "supports_image_input": model.supports_images,
         "supports_tools": model.supports_tools,
         "context_length": model.context_length,

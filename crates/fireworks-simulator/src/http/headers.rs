@@ -45,6 +45,29 @@ pub(crate) fn dress(
     response
 }
 
+/// Builds the 200 of embeddings.
+pub(crate) fn dress_embedding(
+    body: Body,
+    prompt_tokens: u32,
+    request_id: &str,
+    took: Duration,
+) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("x-request-id", request_id.to_owned()),
+        ("fireworks-prompt-tokens", prompt_tokens.to_string()),
+        ("fireworks-server-processing-time", format!("{:.3}", took.as_secs_f64())),
+        ("x-ratelimit-over-limit", "no".to_owned()),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
 /// Returns the effective sampling options: the request's, or else the defaults.
 fn sampling(generation: &Generation) -> Value {
     let mut options = Map::new();

@@ -18,9 +18,9 @@ use crate::{
     answer::generation::Generation,
     endpoint::Endpoint,
     gate::{self, Arrival, refusal::Refusal},
-    http::{catalogue, connection::HangUp, control},
+    http::{catalogue, connection::HangUp, control, headers},
     ledger::Call,
-    playback::performance::Performance,
+    playback::{self, performance::Performance, unstreamed},
     script::effects::Effects,
     world::World,
 };
@@ -33,6 +33,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
     let inference = Router::new()
         .route("/chat/completions", post(chat_completions))
         .route("/completions", post(completions))
+        .route("/embeddings", post(embeddings))
         .route("/models", get(catalogue::models))
         .route("/models/{*id}", get(catalogue::model));
     Router::new()
@@ -51,6 +52,10 @@ async fn chat_completions(State(world): State<Arc<World>>, request: Request) -> 
 
 async fn completions(State(world): State<Arc<World>>, request: Request) -> Response {
     generate(&world, Endpoint::Completions, request).await
+}
+
+async fn embeddings(State(world): State<Arc<World>>, request: Request) -> Response {
+    embed(&world, request).await
 }
 
 async fn nowhere(uri: Uri) -> Response {
@@ -81,6 +86,32 @@ async fn generate(world: &World, endpoint: Endpoint, request: Request) -> Respon
     call.accepted(generation.hash, generation.prompt_tokens, cached, generation.stream);
     let request_id = arrival.request_id;
     Performance { world, generation, effects, request_id, cached, started }.respond(call).await
+}
+
+/// Handles one call for embeddings, likewise.
+async fn embed(world: &World, request: Request) -> Response {
+    let started = Instant::now();
+    let mut call = world.ledger.begin(Endpoint::Embeddings);
+    let mut arrival = match arrive(Endpoint::Embeddings, request).await {
+        Ok(arrival) => arrival,
+        Err(refusal) => return refuse(refusal, call, &new_id(Endpoint::Embeddings)),
+    };
+    let effects = match screen(world, &arrival, &mut call).await {
+        Ok(effects) => effects,
+        Err(Turned::HungUp) => return HangUp::response(),
+        Err(Turned::Refused(refusal)) => return refuse(refusal, call, &arrival.request_id),
+    };
+    let embedding = match gate::admit_embedding(world, &mut arrival) {
+        Ok(embedding) => embedding,
+        Err(refusal) => return refuse(refusal, call, &arrival.request_id),
+    };
+    call.embedding(embedding.hashes(), embedding.prompt_tokens());
+    let pace = world.options.pace_of(&embedding.model.name);
+    tokio::time::sleep(pace.first_token + effects.first_token_delay).await;
+    let reply = embedding.reply(&effects.usage);
+    let body = playback::body(unstreamed::steps(&reply, 0, &effects), call);
+    let prompt_tokens = embedding.prompt_tokens();
+    headers::dress_embedding(body, prompt_tokens, &arrival.request_id, started.elapsed())
 }
 
 pub(crate) async fn arrive(endpoint: Endpoint, request: Request) -> Result<Arrival, Refusal> {

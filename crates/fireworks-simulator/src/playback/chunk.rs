@@ -103,7 +103,9 @@ impl Envelope {
     fn said(&self, choice: u32, part: &Part) -> Said<'static> {
         let (delta, text, logprobs) = match self.endpoint {
             Endpoint::Completions => (None, Some(part.tokens().concat()), Some(Value::Null)),
-            Endpoint::ChatCompletions | Endpoint::Models => (Some(self.delta(part)), None, None),
+            Endpoint::ChatCompletions | Endpoint::Embeddings | Endpoint::Models => {
+                (Some(self.delta(part)), None, None)
+            }
         };
         Said { index: choice, delta, text, logprobs, ..Said::default() }
     }

@@ -95,7 +95,7 @@ impl Armed {
 fn fits(rule: &Rule, subject: Subject<'_>) -> bool {
     let endpoint = match rule.endpoint {
         Some(endpoint) => endpoint == subject.endpoint,
-        None => subject.endpoint.generates(),
+        None => subject.endpoint.runs_a_model(),
     };
     endpoint
         && rule.model.as_ref().is_none_or(|model| model == subject.model)
