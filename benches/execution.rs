@@ -59,6 +59,7 @@ fn flights() -> Arc<Flights> {
 /// A new flight and everybody who listens to it.
 fn subscribed(flights: &Arc<Flights>, subscribers: usize) -> (Publisher, Vec<Subscriber>) {
     let request = JoinRequest {
+        attachable: true,
         subject: Arc::new(Subject { model: MODEL.to_owned(), tier: Tier::Standard, json: false }),
         shared: Some([1; 32]),
         idempotency: None,

@@ -4,7 +4,9 @@
 //! `grpc` converts them to protobuf. A *choice* is identified everywhere by its
 //! index, as the provider does.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
+
+use bytes::Bytes;
 
 use crate::error::Error;
 
@@ -128,6 +130,53 @@ pub struct Finish {
     pub provider_request_id: Option<String>,
     /// The choices whose check against their schema would have taken too long.
     pub unchecked: Vec<u32>,
+    /// The vectors, if texts were embedded.
+    pub embeddings: Option<Embeddings>,
+}
+
+/// The vectors of texts. Their tokens are the usage's.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Embeddings {
+    /// The vector of each text, in order: 32-bit floats, little-endian.
+    pub vectors: Vec<Bytes>,
+    /// The texts, by the source of their vectors.
+    pub sources: TextSources,
+    /// The tokens that the execution itself paid for, if the provider counted them.
+    pub paid_tokens: Option<u64>,
+    /// True if a token count is estimated: a text's share of the tokens that were
+    /// counted for several texts together.
+    pub estimated: bool,
+}
+
+impl Embeddings {
+    /// Returns the size of all vectors, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.vectors.iter().map(Bytes::len).sum()
+    }
+}
+
+impl fmt::Debug for Embeddings {
+    /// Counts the vectors instead of printing them.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Embeddings")
+            .field("vectors", &self.vectors.len())
+            .field("sources", &self.sources)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The texts of an execution, counted by the source of their vectors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TextSources {
+    /// Found in the cache.
+    pub cached: u32,
+    /// Requested by another execution in progress.
+    pub joined: u32,
+    /// Requested by this execution.
+    pub executed: u32,
+    /// Equal to an earlier text of the same execution.
+    pub repeated: u32,
 }
 
 /// The reason a choice ended without a failure.

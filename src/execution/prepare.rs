@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::execution::{
     Executor, Settings, invalid,
-    leader::{FleetRequest, LeaderJob, Storage},
+    leader::{FleetRequest, LeaderJob, Storage, TextTerms, TextWork},
     observe::spans::FlightSpans,
     request::{CacheMode, CachePolicy, CredentialSource, ExecuteRequest, Limits},
     response::CacheStatus,
@@ -29,6 +29,8 @@ use crate::{
 pub(super) struct PreparedExecution {
     /// The work to run if this execution leads.
     plan: Plan,
+    /// The terms for the plan's texts, if each is answered by itself.
+    texts: Option<Arc<TextTerms>>,
     credential: ApiKey,
     output: OutputFormat,
     connect: Duration,
@@ -72,19 +74,26 @@ impl Executor {
         let fingerprint = self.cache_secret.fingerprint(&credential);
         let scope = self.scope(scope_of, fingerprint)?;
         let key = self.key(&node_type, &plan, &scope, &cache.salt);
+        let own_credential = matches!(scope, Scope::Credential(_));
         let mode = cache.mode.unwrap_or(default_mode(plan.cache));
         let storage = (mode != CacheMode::Off).then(|| self.storage(&cache, &plan, mode, key));
         let idempotency = request.idempotency_key.map(|text| Idempotency {
             key: self.cache_secret.idempotency_key(&scope, &text),
             request: key,
         });
+        let texts = plan.texts.is_some().then(|| {
+            let terms = TextTerms { mode, scope, salt: cache.salt, storage, own_credential };
+            Arc::new(self.for_retries(terms, idempotency, key))
+        });
+        // The texts are shared and stored, not the whole.
+        let storage = storage.filter(|_| texts.is_none());
         let fleet_request = self.fleet_request(mode, storage, idempotency, limits.drain);
         let shared = storage.map(|storage| storage.key);
         let shared = shared.filter(|_| mode != CacheMode::OnlyIfCached);
         Ok(PreparedExecution {
             credential,
             fingerprint,
-            own_credential: matches!(scope, Scope::Credential(_)),
+            own_credential,
             mode,
             storage,
             idempotency,
@@ -95,16 +104,22 @@ impl Executor {
                 shared: shared.filter(|_| !(fleet_request.is_some() && idempotency.is_some())),
                 idempotency,
                 in_fleet: fleet_request.is_some(),
+                attachable: true,
             },
             subscribe_options: SubscribeOptions {
-                deltas: request.deltas.unwrap_or(plan.deltas),
+                // Vectors come with the end alone.
+                deltas: request.deltas.unwrap_or(plan.deltas) && texts.is_none(),
                 allows_restart: limits.allow_restart,
                 drains: limits.drain,
             },
             connect: self.settings.deadlines(&limits).connect,
-            retry: self.retry_policy(&limits, storage.is_some() || idempotency.is_some()),
+            retry: self.retry_policy(
+                &limits,
+                storage.is_some() || texts.is_some() || idempotency.is_some(),
+            ),
             fleet_request,
             output,
+            texts,
             plan,
         })
     }
@@ -148,11 +163,34 @@ impl Executor {
             claim,
             shares: storage.and(flight_key).filter(|_| claim.is_some()),
             may_read: storage.is_some() && mode.reads(),
-            only_reads: mode == CacheMode::OnlyIfCached,
+            only_reads: storage.is_some() && mode == CacheMode::OnlyIfCached,
         })
     }
 
-    fn key(&self, node_type: &str, plan: &Plan, scope: &Scope, salt: &str) -> Key {
+    /// Lets a retry with an idempotency key find the texts on any worker of the fleet,
+    /// whatever the cache mode: under keys that no other execution has.
+    fn for_retries(
+        &self,
+        terms: TextTerms,
+        idempotency: Option<Idempotency>,
+        key: Key,
+    ) -> TextTerms {
+        let (Some(idempotency), Some(fleet), None) = (idempotency, &self.fleet, terms.storage)
+        else {
+            return terms;
+        };
+        let storage = Storage {
+            key,
+            writes: true,
+            ttl: fleet.retention(),
+            max_bytes: self.settings.max_recording_bytes,
+        };
+        let salt = format!("{} {}", blake3::Hash::from_bytes(idempotency.key), terms.salt);
+        TextTerms { mode: CacheMode::ReadWrite, storage: Some(storage), salt, ..terms }
+    }
+
+    /// Returns the cache key of a plan's answer.
+    pub(super) fn key(&self, node_type: &str, plan: &Plan, scope: &Scope, salt: &str) -> Key {
         self.cache_secret.key(KeyParts {
             scope,
             node_type,
@@ -193,7 +231,7 @@ impl PreparedExecution {
 
     /// Returns true if only a cached answer will do.
     pub(super) fn only_reads(&self) -> bool {
-        self.mode == CacheMode::OnlyIfCached
+        self.storage.is_some() && self.mode == CacheMode::OnlyIfCached
     }
 
     /// Describes the look-up for a session with the given status.
@@ -201,6 +239,7 @@ impl PreparedExecution {
         Lookup {
             age: None,
             storage: self.storage,
+            stores_texts: self.texts.as_ref().is_some_and(|_| self.mode != CacheMode::Off),
             own_credential: self.own_credential,
             is_new: true,
             status,
@@ -222,7 +261,10 @@ impl PreparedExecution {
     pub(super) fn into_job(self, permit: Permit, spans: FlightSpans) -> LeaderJob {
         LeaderJob {
             spans,
-            plan: self.plan,
+            plan: Arc::new(self.plan),
+            subject: self.join.subject,
+            texts: self.texts.map(TextWork::Several),
+            stored: None,
             credential: self.credential,
             fingerprint: self.fingerprint,
             output: self.output,

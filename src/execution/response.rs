@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     error::Error,
-    event::{FinishReason, Phase, ToolCallFragment, Usage},
+    event::{Embeddings, FinishReason, Phase, ToolCallFragment, Usage},
     flight::Stored,
     price::Nanodollars,
     recording::{FlightId, MergedDelta},
@@ -62,8 +62,12 @@ pub struct Started {
 pub struct Completed {
     /// The answers, by index.
     pub choices: Vec<Choice>,
+    /// The vectors, if texts were embedded.
+    pub embeddings: Option<Embeddings>,
     /// Token counts.
     pub usage: Option<Usage>,
+    /// The part of the tokens that this execution did not pay for.
+    pub saved: Option<Usage>,
     /// Cost, if the price is known.
     pub cost: Option<Cost>,
     /// Timings, as this subscriber observed them.

@@ -14,9 +14,10 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::{
-    Attempt, Inner, Request,
+    Attempt, EmbeddingRequest, Endpoint, Inner, Request,
     answer::{Answer, StreamError},
     connections::Place,
+    embeddings::{self, EmbeddingReply},
     failure::{self, ErrorContext},
     head::{self, Content},
     sending::{RequestBody, Sent},
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     descriptors,
     error::{Deadline, Error, ProviderErrorKind},
-    event::{Emit, Finish, Phase},
+    event::{Embeddings, Emit, Finish, Phase, Usage},
 };
 
 /// The longest wait for the body of a refusal.
@@ -69,25 +70,15 @@ impl<'a> Exchange<'a> {
         emit: &mut dyn Emit,
     ) -> Result<Finish, Error> {
         let place = self.client.connections.place();
-        let response = self.send(&place, self.post(request), emit).await?;
-        let headers = response.headers();
-        self.request_id = head::request_id(headers, self.attempt.credential);
-        if let Some(usage) = head::usage(headers) {
-            answer.usage = Some(usage);
-            emit.used(&usage);
-        }
-        let content = head::content(headers);
-        if response.status() != http::StatusCode::OK {
-            return Err(self.refused(response).await);
-        }
-        let mut body = ResponseBody::new(response);
+        let post = self.post(request.endpoint, &request.body, "text/event-stream");
+        let (content, mut body) = self.open(&place, post, &mut answer.usage, emit).await?;
         let read = self.read(content, &mut body, answer, emit).await;
         if answer.has_begun() {
             self.phase = Phase::Streaming;
         }
         let finish_reasons = read
             .and_then(|()| answer.finish(emit))
-            .map_err(|stream_error| self.halted(stream_error, answer))?;
+            .map_err(|stream_error| self.halted(stream_error, &answer.id))?;
         if answer.take_emitted() {
             emit.flush();
         }
@@ -97,15 +88,68 @@ impl<'a> Exchange<'a> {
             model: self.presentable_word(&answer.model),
             provider_request_id: self.provider_request_id(answer),
             unchecked: Vec::new(),
+            embeddings: None,
         })
     }
 
-    /// Builds the request that asks for a stream.
-    fn post(&self, request: &Request) -> (HeaderMap, url::Url, bytes::Bytes) {
+    /// Runs the attempt for embeddings, likewise.
+    pub(super) async fn embed(
+        &mut self,
+        request: &EmbeddingRequest,
+        usage: &mut Option<Usage>,
+        emit: &mut dyn Emit,
+    ) -> Result<Finish, Error> {
+        let place = self.client.connections.place();
+        let post = self.post(Endpoint::Embeddings, &request.body, "application/json");
+        let (_, mut body) = self.open(&place, post, usage, emit).await?;
+        let read = body.read_whole(embeddings::most_bytes(request.texts)).await;
+        let reply = read.and_then(|json| EmbeddingReply::read(&json, request));
+        let reply = reply.map_err(|stream_error| self.halted(stream_error, &None))?;
+        *usage = reply.usage.or(*usage);
+        if let Some(usage) = usage {
+            emit.used(usage);
+        }
+        Ok(Finish {
+            usage: *usage,
+            model: self.presentable_word(&reply.model),
+            provider_request_id: self.request_id.clone(),
+            embeddings: Some(Embeddings { vectors: reply.vectors, ..Embeddings::default() }),
+            ..Finish::default()
+        })
+    }
+
+    /// Sends the request and judges the response's head. Returns its body, with the
+    /// content that the head declares.
+    async fn open(
+        &mut self,
+        place: &Place<'_>,
+        post: (HeaderMap, url::Url, bytes::Bytes),
+        usage: &mut Option<Usage>,
+        emit: &mut dyn Emit,
+    ) -> Result<(Content, ResponseBody), Error> {
+        let response = self.send(place, post, emit).await?;
+        let headers = response.headers();
+        self.request_id = head::request_id(headers, self.attempt.credential);
+        if let Some(counted) = head::usage(headers) {
+            *usage = Some(counted);
+            emit.used(&counted);
+        }
+        let content = head::content(headers);
+        if response.status() != http::StatusCode::OK {
+            return Err(self.refused(response).await);
+        }
+        Ok((content, ResponseBody::new(response)))
+    }
+
+    fn post(
+        &self,
+        endpoint: Endpoint,
+        body: &bytes::Bytes,
+        accept: &'static str,
+    ) -> (HeaderMap, url::Url, bytes::Bytes) {
         let mut headers = json_headers(self.attempt.credential.authorization());
-        headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
-        let url = self.client.urls.of(request.endpoint).clone();
-        (headers, url, request.body.clone())
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        (headers, self.client.urls.of(endpoint).clone(), body.clone())
     }
 
     /// Sends a request, reports its phase, and waits for the response's head.
@@ -224,7 +268,8 @@ impl<'a> Exchange<'a> {
         failure::from_status(status.as_u16(), &text, context).into()
     }
 
-    fn halted(&self, stream_error: StreamError, answer: &Answer) -> Error {
+    /// Returns the error of a response that cannot be used; `id` is the answer's own.
+    fn halted(&self, stream_error: StreamError, id: &Option<String>) -> Error {
         let mut error = match stream_error {
             StreamError::Refused(error) => return error,
             StreamError::Reported(text) => failure::from_stream(&text, self.context(None)),
@@ -238,7 +283,7 @@ impl<'a> Exchange<'a> {
                 failure::from_finish_reason(&reason, self.context(None))
             }
         };
-        error.request_id = error.request_id.or_else(|| self.presentable_word(&answer.id));
+        error.request_id = error.request_id.or_else(|| self.presentable_word(id));
         error.into()
     }
 

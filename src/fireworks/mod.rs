@@ -14,6 +14,7 @@
 //! | `head` | a response's headers |
 //! | `stream` → `sse` → `answer` | network reads → events → deltas |
 //! | `api`, `template` | the JSON of a chunk; the fast path for one like the last |
+//! | `embeddings` | the vectors of texts |
 //! | `calls`, `text` | separating tool calls; repairing JSON text |
 //! | `reasoning` | extracting `<think>` from text |
 //! | `failure`, `error_body`, `transport` | refusals and broken connections as errors |
@@ -31,6 +32,7 @@ mod answer;
 mod api;
 mod calls;
 mod connections;
+mod embeddings;
 mod error_body;
 mod exchange;
 mod failure;
@@ -129,6 +131,8 @@ pub enum Endpoint {
     ChatCompletions,
     /// `/completions`.
     Completions,
+    /// `/embeddings`.
+    Embeddings,
 }
 
 /// A request to the provider.
@@ -143,6 +147,17 @@ pub struct Request {
     pub choices: u32,
     /// True if `logprobs` were requested and should be emitted.
     pub logprobs: bool,
+}
+
+/// A request for embeddings.
+#[derive(Debug, Clone)]
+pub struct EmbeddingRequest {
+    /// The complete JSON, with `encoding_format`.
+    pub body: Bytes,
+    /// The number of texts.
+    pub texts: usize,
+    /// The dimensions of a vector, if they were requested.
+    pub dimensions: Option<usize>,
 }
 
 /// The resources of one attempt.
@@ -179,6 +194,7 @@ struct Inner {
 struct Urls {
     chat_completions: Url,
     completions: Url,
+    embeddings: Url,
 }
 
 impl Client {
@@ -193,6 +209,7 @@ impl Client {
             urls: Urls {
                 chat_completions: extend(&config.base_url, &["chat", "completions"])?,
                 completions: extend(&config.base_url, &["completions"])?,
+                embeddings: extend(&config.base_url, &["embeddings"])?,
             },
             connections: Connections::new(&config)?,
             config,
@@ -227,6 +244,21 @@ impl Client {
         result.map_err(|error| Interrupted { error, usage: answer.usage })
     }
 
+    /// Makes one attempt at embeddings, and emits its phases. The finish has a vector
+    /// for each text, in the request's order.
+    ///
+    /// Dropping the future closes the provider's stream at once.
+    pub async fn embed(
+        &self,
+        request: &EmbeddingRequest,
+        attempt: Attempt<'_>,
+        emit: &mut dyn Emit,
+    ) -> Result<Finish, Interrupted> {
+        let mut usage = None;
+        let result = Exchange::new(&self.0, attempt).embed(request, &mut usage, emit).await;
+        result.map_err(|error| Interrupted { error, usage })
+    }
+
     /// Returns the models that a credential can use, by name.
     ///
     /// # Errors
@@ -259,6 +291,7 @@ impl Urls {
         match endpoint {
             Endpoint::ChatCompletions => &self.chat_completions,
             Endpoint::Completions => &self.completions,
+            Endpoint::Embeddings => &self.embeddings,
         }
     }
 }

@@ -141,6 +141,11 @@ impl Fleet {
         Fleet { redis, sealer, config, notifier, batcher, began: Instant::now() }
     }
 
+    /// Returns the time for which a flight can be read after its end.
+    pub fn retention(&self) -> Duration {
+        self.config.retention
+    }
+
     /// Returns true if a command would be sent to Redis now.
     pub fn is_reachable(&self) -> bool {
         self.redis.is_reachable()

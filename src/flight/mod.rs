@@ -144,6 +144,8 @@ struct State {
     audience: u64,
     /// Current subscribers that have received deltas and do not allow a restart.
     restart_intolerant: usize,
+    /// True if it is retained after its end, to be attached to.
+    attachable: bool,
     /// True if it keeps running after the last subscriber leaves.
     drains: bool,
     /// The instant at which the last subscriber left.
@@ -152,6 +154,12 @@ struct State {
     span: Option<SpanRef>,
     /// The idempotency keys it is registered under.
     replayed_for: Vec<Idempotency>,
+}
+
+impl State {
+    fn has_completed(&self) -> bool {
+        matches!(self.outcome, Some(FlightOutcome::Completed(_)))
+    }
 }
 
 /// The flight's events: still growing, or part of a recording.
@@ -210,6 +218,7 @@ impl Flight {
                 subscribers: 0,
                 audience: 0,
                 restart_intolerant: 0,
+                attachable: true,
                 drains: false,
                 alone_since: None,
                 span: None,
@@ -254,12 +263,16 @@ impl Flight {
     }
 
     fn has_completed(&self) -> bool {
-        matches!(self.state().outcome, Some(FlightOutcome::Completed(_)))
+        self.state().has_completed()
     }
 
     /// Returns its approximate memory use in bytes.
     fn bytes(&self) -> usize {
-        size_of::<Flight>() + self.state().log.log().bytes()
+        let content = match &self.state().log {
+            FlightLog::Growing(log) => log.bytes(),
+            FlightLog::Recorded(recording) => recording.bytes(),
+        };
+        size_of::<Flight>() + content
     }
 
     /// Abandons the flight once it has had no subscriber for `limit`. Cancel safe.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Failure, Flight, FlightIdentity, FlightLog, FlightOutcome, FlightSource, Flights, LogReader,
@@ -135,9 +136,25 @@ impl Publisher {
         }
     }
 
+    /// Returns a token that is cancelled when nobody needs the flight any more. Unlike
+    /// [`abandoned`](Publisher::abandoned) it ends no flight that drains.
+    pub fn abandonment(&self) -> CancellationToken {
+        self.flight.abandoned.clone()
+    }
+
     /// Returns the phase that the flight is in.
     pub fn current_phase(&self) -> Phase {
         self.flight.state().phase
+    }
+
+    /// Returns the maximum size of the answer, in bytes.
+    pub fn limit_bytes(&self) -> usize {
+        self.limit_bytes
+    }
+
+    /// Sets the number of upstream requests, if other flights made them for this one.
+    pub fn took(&self, attempts: u32) {
+        self.flight.state().attempts = attempts;
     }
 
     /// Returns the number of upstream requests so far.

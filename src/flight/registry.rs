@@ -35,6 +35,8 @@ pub struct JoinRequest {
     /// True if the leader first acquires a flight key in the fleet: until then the
     /// flight's id is provisional.
     pub in_fleet: bool,
+    /// True if the flight can be attached to once it has ended.
+    pub attachable: bool,
 }
 
 /// An idempotency key and the request it stands for.
@@ -248,12 +250,14 @@ impl Flights {
     /// The flight is retained before it is removed, so that a lookup in the maps and then
     /// among the retained flights cannot miss it.
     pub(super) fn remove(&self, flight: &Arc<Flight>) {
-        let (id, shared, mirrors, keys) = {
+        let (id, shared, is_retained, keys) = {
             let mut state = flight.state();
-            (state.id, state.shared, state.mirrors, mem::take(&mut state.replayed_for))
+            // The flight it mirrors may still be running.
+            let has_ended = !state.mirrors || state.has_completed();
+            let is_retained = state.attachable && has_ended;
+            (state.id, state.shared, is_retained, mem::take(&mut state.replayed_for))
         };
-        // The flight it mirrors may still be running.
-        if !mirrors || flight.has_completed() {
+        if is_retained {
             self.completed.insert(id, flight.clone());
         }
         self.under_way.remove_if(&id, |_, known| Arc::ptr_eq(known, flight));
@@ -333,6 +337,7 @@ impl Flights {
         options: SubscribeOptions,
     ) -> (Join, Arc<Flight>) {
         let flight = Flight::new(request.subject.clone(), request.shared, !request.in_fleet);
+        flight.state().attachable = request.attachable;
         let subscriber = flight.subscribe(0, options).expect("a new flight is not abandoned");
         self.under_way.insert(flight.id(), flight.clone());
         let publisher = Publisher::new(flight.clone(), self.clone(), self.config.max_answer_bytes);

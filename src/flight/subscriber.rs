@@ -85,6 +85,12 @@ impl Subscriber {
         subscriber
     }
 
+    /// Returns another subscriber with the same options, from the first event on; `None`
+    /// if the flight has been abandoned.
+    pub fn another(&self) -> Option<Subscriber> {
+        self.flight.subscribe(0, self.options)
+    }
+
     /// Returns the flight's id; final once [`named`](Subscriber::named) resolves.
     pub fn flight(&self) -> FlightId {
         self.flight.id()

@@ -17,7 +17,13 @@ fn flights() -> Arc<Flights> {
 
 fn request(shared: Option<u8>, idempotency: Option<Idempotency>) -> JoinRequest {
     let subject = Arc::new(Subject { model: "m".to_owned(), tier: Tier::Standard, json: false });
-    JoinRequest { subject, shared: shared.map(|byte| [byte; 32]), idempotency, in_fleet: false }
+    JoinRequest {
+        subject,
+        shared: shared.map(|byte| [byte; 32]),
+        idempotency,
+        in_fleet: false,
+        attachable: true,
+    }
 }
 
 fn keys(shared: u8) -> JoinRequest {

@@ -5,11 +5,14 @@ use prost_types::{Struct, Value, value::Kind};
 
 use crate::proto::{
     AttachExecutionRequest, Chat, ChatMessage, CheckNodeRequest, ExecuteNodeRequest,
-    ListModelsRequest, ListNodeTypesRequest, execute_node_request::Input,
+    ListModelsRequest, ListNodeTypesRequest, Texts, execute_node_request::Input,
 };
 
 /// Bytes of an item: a JSON value with its key, a message, or a part of one.
 const ITEM_BYTES: usize = 96;
+
+/// The items that a text to embed counts as: it has a flight of its own.
+const ITEMS_OF_TEXT: usize = 32;
 
 /// A request that is charged for its items.
 pub(super) trait Items {
@@ -28,6 +31,7 @@ impl Items for ExecuteNodeRequest {
     fn items(&self) -> usize {
         let input = match &self.input {
             Some(Input::Chat(Chat { messages })) => messages.iter().map(of_message).sum(),
+            Some(Input::Texts(Texts { texts })) => texts.len().saturating_mul(ITEMS_OF_TEXT),
             Some(Input::Prompt(_)) | None => 0,
         };
         self.config.as_ref().map_or(0, of_object) + input + self.tools.len()

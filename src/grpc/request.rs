@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::proto::{
     self, AttachExecutionRequest, CachePolicy, Chat, ChatMessage, CheckNodeRequest, ContentPart,
     Credential, ExecuteNodeRequest, ExecutionContext, ExecutionLimits, ListModelsRequest,
-    OutputOptions, Tool, cache_policy, content_part, credential, execute_node_request,
+    OutputOptions, Texts, Tool, cache_policy, content_part, credential, execute_node_request,
     execution_limits, output_options,
 };
 use crate::{
@@ -270,8 +270,9 @@ impl RequestDecoder {
             Some(execute_node_request::Input::Chat(Chat { messages })) => {
                 Input::Chat(messages.into_iter().map(message).collect())
             }
+            Some(execute_node_request::Input::Texts(Texts { texts })) => Input::Texts(texts),
             None => {
-                self.refuse("input", "is missing: give prompt or chat");
+                self.refuse("input", "is missing: give prompt, chat or texts");
                 Input::Chat(Vec::new())
             }
         }

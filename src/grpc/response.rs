@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::proto::{
-    CacheOutcome, CacheStatus, Choice, Completed, Cost, Delta, ExecuteNodeResponse, Progress,
-    Restarted, Started, StoreStatus, Timing, ToolCall, ToolCallFragment, Usage,
+    CacheOutcome, CacheStatus, Choice, Completed, Cost, Delta, Embeddings, ExecuteNodeResponse,
+    Progress, Restarted, Started, StoreStatus, Timing, ToolCall, ToolCallFragment, Usage,
     execute_node_response::Event, progress,
 };
 use crate::{
@@ -83,6 +85,7 @@ impl From<response::Completed> for Completed {
         let choices = completed.choices.into_iter().zip(0..);
         Completed {
             choices: choices.map(|(choice, index)| answer(choice, index)).collect(),
+            embeddings: completed.embeddings.map(Embeddings::from),
             usage: completed.usage.map(Usage::from),
             cost: completed.cost.map(Cost::from),
             timing: Some(completed.timing.into()),
@@ -106,6 +109,22 @@ fn answer(choice: response::Choice, index: u32) -> Choice {
         tool_calls: choice.tool_calls.into_iter().map(ToolCall::from).collect(),
         finish_reason: choice.finish_reason.as_str().to_owned(),
         logprobs: choice.logprobs,
+    }
+}
+
+impl From<event::Embeddings> for Embeddings {
+    fn from(embeddings: event::Embeddings) -> Embeddings {
+        let event::TextSources { cached, joined, executed, repeated } = embeddings.sources;
+        let vector_bytes = embeddings.vectors.first().map_or(0, Bytes::len);
+        Embeddings {
+            dimensions: (vector_bytes / size_of::<f32>()) as u32,
+            cached,
+            joined,
+            executed,
+            repeated,
+            tokens_estimated: embeddings.estimated,
+            vectors: embeddings.vectors.concat(),
+        }
     }
 }
 

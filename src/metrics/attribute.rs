@@ -140,6 +140,8 @@ words! {
         Chat = "chat",
         /// Text completions.
         TextCompletion = "text_completion",
+        /// Embeddings.
+        Embeddings = "embeddings",
     }
 }
 

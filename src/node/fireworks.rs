@@ -77,7 +77,7 @@ impl Node for Fireworks {
                 let why = "goes with a prompt only: put images into the parts of a message";
                 rules::refuse(parameters::IMAGES, values, why, problems);
             }
-            None => {}
+            Some(Input::Texts(_)) | None => {}
         }
     }
 
@@ -97,7 +97,7 @@ impl Node for Fireworks {
     ) -> Prepared<Request> {
         let endpoint = match &input {
             Input::Prompt(_) => Endpoint::Completions,
-            Input::Chat(_) => Endpoint::ChatCompletions,
+            Input::Chat(_) | Input::Texts(_) => Endpoint::ChatCompletions,
         };
         self.0.prepare(&settings, endpoint, &input, output)
     }

@@ -1,4 +1,4 @@
-//! The input of a node: a prompt or a conversation, as plain values.
+//! The input of a node: a prompt, a conversation or texts, as plain values.
 //!
 //! `grpc` builds it without validation; [`Input::check`] validates it, and
 //! `message` writes it for the provider. Sizes are not limited here: the
@@ -11,6 +11,9 @@ use super::{
 
 /// Maximum images in a conversation: the provider's limit.
 pub(super) const MOST_IMAGES: usize = 30;
+
+/// Maximum texts of an execution.
+const MOST_TEXTS: usize = 2048;
 
 const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 const DETAILS: [&str; 3] = ["auto", "low", "high"];
@@ -29,6 +32,8 @@ pub enum Input {
     Prompt(String),
     /// A conversation, oldest message first.
     Chat(Vec<Message>),
+    /// Texts to embed, each by itself.
+    Texts(Vec<String>),
 }
 
 /// The kinds of input.
@@ -38,6 +43,8 @@ pub enum InputKind {
     Prompt,
     /// A conversation.
     Chat,
+    /// Texts to embed.
+    Texts,
 }
 
 impl InputKind {
@@ -46,6 +53,7 @@ impl InputKind {
         match self {
             InputKind::Prompt => "prompt",
             InputKind::Chat => "chat",
+            InputKind::Texts => "texts",
         }
     }
 }
@@ -100,6 +108,7 @@ impl Input {
         match self {
             Input::Prompt(_) => InputKind::Prompt,
             Input::Chat(_) => InputKind::Chat,
+            Input::Texts(_) => InputKind::Texts,
         }
     }
 
@@ -112,7 +121,22 @@ impl Input {
                 }
             }
             Input::Chat(messages) => check_chat(messages, problems),
+            Input::Texts(texts) => check_texts(texts, problems),
         }
+    }
+}
+
+fn check_texts(texts: &[String], problems: &mut Problems) {
+    let input = Path::Root("texts");
+    let list = input.member("texts");
+    let count = texts.len();
+    match count {
+        0 => problems.add(list, "is empty: give at least one text"),
+        1..=MOST_TEXTS => {}
+        _ => problems.add(list, format!("has {count} texts; at most {MOST_TEXTS} at a time")),
+    }
+    for (index, _) in texts.iter().enumerate().filter(|(_, text)| text.is_empty()) {
+        problems.add(list.item(index), "is empty: leave it out");
     }
 }
 

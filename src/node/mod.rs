@@ -11,6 +11,7 @@
 
 mod canonical;
 mod chat_fireworks;
+mod embeddings;
 mod field;
 mod fireworks;
 mod form;
@@ -81,6 +82,18 @@ pub trait Node: Send + Sync + 'static {
         output: &OutputFormat,
     ) -> Prepared<Self::Call>;
 
+    /// Returns the texts of a call, if each is answered by itself: such a call is run
+    /// for any of them together, and each answer is shared and stored by itself.
+    fn texts(_call: &Self::Call) -> Option<Texts> {
+        None
+    }
+
+    /// Narrows a call to some of its texts, and returns it with its canonical request;
+    /// `None` if it has no texts.
+    fn select(&self, _call: &Self::Call, _positions: &[usize]) -> Option<(Bytes, Self::Call)> {
+        None
+    }
+
     /// Makes one attempt. Dropping the future must stop the work at once.
     fn run(
         &self,
@@ -88,6 +101,22 @@ pub trait Node: Send + Sync + 'static {
         attempt: Attempt<'_>,
         emit: &mut dyn Emit,
     ) -> impl Future<Output = Result<Finish, Interrupted>> + Send;
+}
+
+/// Texts that are answered each by itself.
+#[derive(Clone)]
+pub struct Texts {
+    /// The texts, in order; they may repeat.
+    pub list: Arc<[Arc<str>]>,
+    /// Maximum texts of one request to the provider; at least one.
+    pub batch: usize,
+}
+
+impl fmt::Debug for Texts {
+    /// Counts the texts, which are the caller's.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Texts").field("count", &self.list.len()).finish_non_exhaustive()
+    }
 }
 
 /// The description of a node.
@@ -189,6 +218,8 @@ pub struct Plan {
     pub is_alias: bool,
     /// The price tier.
     pub tier: Tier,
+    /// The texts, if each is answered by itself.
+    pub texts: Option<Texts>,
     run: Box<dyn Run>,
 }
 
@@ -201,6 +232,24 @@ impl Plan {
         emit: &'a mut dyn Emit,
     ) -> BoxFuture<'a, Result<Finish, Interrupted>> {
         self.run.run(attempt, emit)
+    }
+}
+
+impl Plan {
+    /// Returns the plan for some of its texts; `None` if it has no texts.
+    pub fn select(&self, positions: &[usize]) -> Option<Plan> {
+        let (canonical, run) = self.run.select(positions)?;
+        Some(Plan {
+            model: self.model.clone(),
+            identity: Identity { canonical, ..self.identity.clone() },
+            cache: self.cache,
+            deltas: self.deltas,
+            secret_name: None,
+            is_alias: self.is_alias,
+            tier: self.tier,
+            texts: None,
+            run,
+        })
     }
 }
 
@@ -217,6 +266,8 @@ impl fmt::Debug for Plan {
 
 /// A call with the node that runs it, type-erased.
 trait Run: Send + Sync {
+    fn select(&self, positions: &[usize]) -> Option<(Bytes, Box<dyn Run>)>;
+
     fn run<'a>(
         &'a self,
         attempt: Attempt<'a>,

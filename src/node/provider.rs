@@ -16,8 +16,8 @@ use crate::{
 /// Fireworks, as its nodes see it.
 #[derive(Debug)]
 pub(super) struct Provider {
-    client: Client,
-    base_url: Arc<str>,
+    pub(super) client: Client,
+    pub(super) base_url: Arc<str>,
 }
 
 impl Provider {
@@ -41,6 +41,7 @@ impl Provider {
             endpoint: match endpoint {
                 Endpoint::ChatCompletions => "chat/completions",
                 Endpoint::Completions => "completions",
+                Endpoint::Embeddings => "embeddings",
             },
             canonical: written.canonical,
             deltas: settings.streaming,

@@ -5,12 +5,13 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use super::{
     Asked, Form, Identity, Input, Node, Plan, Run, Values, chat_fireworks::ChatFireworks,
-    fireworks::Fireworks, problems::Problems,
+    embeddings::FireworksEmbeddings, fireworks::Fireworks, problems::Problems,
 };
 use crate::{
     error::{Error, Violation},
@@ -28,7 +29,10 @@ pub struct Registry {
 impl Registry {
     /// Creates a registry with every node of this crate.
     pub fn new(client: Client) -> Registry {
-        Registry::default().with(Fireworks::new(client.clone())).with(ChatFireworks::new(client))
+        Registry::default()
+            .with(Fireworks::new(client.clone()))
+            .with(ChatFireworks::new(client.clone()))
+            .with(FireworksEmbeddings::new(client))
     }
 
     /// Adds a node; it replaces any node of the same name.
@@ -181,6 +185,7 @@ impl<N: Node> ErasedNode for Typed<N> {
             secret_name,
             is_alias: prepared.is_alias,
             tier: prepared.tier,
+            texts: N::texts(&prepared.call),
             run: Box::new(Bound { node: Arc::clone(&self.node), call: prepared.call }),
         })
     }
@@ -200,6 +205,11 @@ struct Bound<N: Node> {
 }
 
 impl<N: Node> Run for Bound<N> {
+    fn select(&self, positions: &[usize]) -> Option<(Bytes, Box<dyn Run>)> {
+        let (canonical, call) = self.node.select(&self.call, positions)?;
+        Some((canonical, Box::new(Bound { node: Arc::clone(&self.node), call })))
+    }
+
     fn run<'a>(
         &'a self,
         attempt: Attempt<'a>,

@@ -9,7 +9,7 @@
 //! model reads, and sorted in the identity. JSON gives their order no meaning and a
 //! protobuf Struct cannot carry it, so equal tools are one entry in every spelling.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -94,6 +94,8 @@ pub(super) fn write(
         (Endpoint::Completions, Input::Prompt(prompt)) => body.member("prompt", prompt),
         (_, Input::Prompt(prompt)) => body.member("messages", &UserMessage(prompt)),
         (_, Input::Chat(messages)) => body.member("messages", &Messages(messages)),
+        // Of no node that generates.
+        (_, Input::Texts(_)) => {}
     }
     body.parameters(settings, true);
     let head = body.json.len();
@@ -107,6 +109,21 @@ pub(super) fn write(
         canonical: tools.map_or(canonical.clone(), |tools| sorted_at(&canonical, tools)),
         request: Request { endpoint, body, choices: settings.choices, logprobs: settings.logprobs },
     }
+}
+
+/// Writes a request for the embeddings of texts, likewise.
+pub(super) fn write_texts(settings: &Settings, texts: &[Arc<str>]) -> (Bytes, Bytes) {
+    let bytes: usize = texts.iter().map(|text| escaped_bytes(text) + 3).sum();
+    let mut body = Body::new(bytes + 256);
+    body.member("model", &settings.model);
+    body.parameters(settings, true);
+    body.name("input");
+    body.texts(texts);
+    let head = body.json.len();
+    body.parameters(settings, false);
+    body.raw(r#","encoding_format":"base64"}"#);
+    let body = Bytes::from(body.json);
+    (body.slice(..head), body)
 }
 
 /// Returns the JSON with the keys of the value at this position sorted; unchanged if
@@ -152,6 +169,14 @@ impl Body {
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) {
         serde_json::to_writer(&mut self.json, value)
             .expect("texts and JSON values have a JSON form");
+    }
+
+    fn texts(&mut self, texts: &[Arc<str>]) {
+        for (index, text) in texts.iter().enumerate() {
+            self.json.push(if index == 0 { b'[' } else { b',' });
+            self.value(&**text);
+        }
+        self.json.push(b']');
     }
 
     fn parameters(&mut self, settings: &Settings, decisive: bool) {
@@ -204,6 +229,7 @@ fn text_bytes(input: &Input) -> usize {
     match input {
         Input::Prompt(prompt) => escaped_bytes(prompt),
         Input::Chat(messages) => messages.iter().map(message_bytes).sum(),
+        Input::Texts(texts) => texts.iter().map(|text| escaped_bytes(text) + 3).sum(),
     }
 }
 

@@ -128,7 +128,11 @@ impl Prices {
 impl Rate {
     fn cost(self, usage: &Usage) -> Option<Nanodollars> {
         let prompt = u128::from(usage.prompt_tokens?);
-        let completion = u128::from(usage.completion_tokens?);
+        // Embeddings have no answer to count the tokens of, and none to pay for.
+        let completion = match self.output {
+            0 => 0,
+            _ => u128::from(usage.completion_tokens?),
+        };
         let cached = u128::from(usage.cached_tokens.unwrap_or(0)).min(prompt);
         let millionths = (prompt - cached) * u128::from(self.input)
             + cached * u128::from(self.cached_input)
@@ -210,6 +214,14 @@ mod tests {
         let cost = |model, tier| prices.cost(model, tier, &usage(10, 0, 10));
         assert!(cost(KIMI, Tier::Priority) > cost(KIMI, Tier::Standard));
         assert_eq!(cost("accounts/fireworks/models/glm-4p7", Tier::Priority), None);
+    }
+
+    #[test]
+    fn embeddings_cost_their_prompt_alone() {
+        let prompt = Usage { prompt_tokens: Some(1000), ..Usage::default() };
+        let model = "accounts/fireworks/models/qwen3-embedding-8b";
+        let cost = Prices::built_in().cost(model, Tier::Standard, &prompt);
+        assert_eq!(cost, Some(1000 * 100));
     }
 
     #[test]

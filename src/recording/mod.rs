@@ -10,7 +10,11 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 pub(crate) use self::log::{Gap, Joined, MergedDelta};
 pub use self::log::{Log, Reading};
-use crate::{event::Finish, price::Tier, telemetry::SpanRef};
+use crate::{
+    event::{Embeddings, Finish},
+    price::Tier,
+    telemetry::SpanRef,
+};
 
 /// A 256-bit keyed hash that identifies an execution, and so its recording.
 pub type Key = [u8; 32];
@@ -87,6 +91,7 @@ pub struct Recording {
 impl Recording {
     /// Returns its approximate memory use in bytes.
     pub fn bytes(&self) -> usize {
-        size_of::<Recording>() + self.log.bytes()
+        let vectors = self.finish.embeddings.as_ref().map_or(0, Embeddings::bytes);
+        size_of::<Recording>() + self.log.bytes() + vectors
     }
 }

@@ -61,7 +61,7 @@ pub(crate) mod otel {
     /// The value for anything outside the known set.
     pub(crate) const OTHER: &str = "_OTHER";
 
-    /// `chat` or `text_completion`.
+    /// `chat`, `text_completion` or `embeddings`.
     pub(crate) const OPERATION: &str = "gen_ai.operation.name";
     /// The provider of the model.
     pub(crate) const PROVIDER: &str = "gen_ai.provider.name";
@@ -69,6 +69,8 @@ pub(crate) mod otel {
     pub(crate) const TOKEN_TYPE: &str = "gen_ai.token.type";
     /// The requested model.
     pub(crate) const REQUEST_MODEL: &str = "gen_ai.request.model";
+    /// The dimensions of a vector, where the request sets them.
+    pub(crate) const EMBEDDING_DIMENSIONS: &str = "gen_ai.embeddings.dimension.count";
     /// True if a stream was requested.
     pub(crate) const REQUEST_STREAM: &str = "gen_ai.request.stream";
     /// The number of requested choices, if not one.

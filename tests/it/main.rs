@@ -16,6 +16,7 @@ mod crowd;
 mod deadlines;
 mod deployment;
 mod differential;
+mod embeddings;
 mod execute_node;
 mod failures;
 mod fleet;

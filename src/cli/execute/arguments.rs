@@ -15,7 +15,7 @@ use crate::{
 
 /// The arguments of `sparkler execute`.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("input").required(true).args(["prompt", "messages"]))]
+#[command(group = ArgGroup::new("input").required(true).args(["prompt", "messages", "texts"]))]
 pub(in crate::cli) struct ExecuteArgs {
     /// The prompt; `-` reads it from stdin.
     #[arg(value_name = "PROMPT")]
@@ -25,6 +25,11 @@ pub(in crate::cli) struct ExecuteArgs {
     /// stdin.
     #[arg(long, env = "SPARKLER_EXECUTE_MESSAGES", value_name = "FILE")]
     pub(super) messages: Option<PathBuf>,
+
+    /// A file with texts to embed instead: a JSON list of texts, or one on each line;
+    /// `-` is stdin. The node is then fireworksEmbeddings.
+    #[arg(long, env = "SPARKLER_EXECUTE_TEXTS", value_name = "FILE")]
+    pub(super) texts: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) node: NodeArgs,

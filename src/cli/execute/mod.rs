@@ -30,6 +30,7 @@ Examples:
   sparkler execute --model … --cache --config '{\"temperature\": 0}' \"The same again.\"
   sparkler execute --model … --json-output=person.schema.json \"Invent a person, as JSON.\" | jq .
   sparkler execute --model … --messages conversation.json --events | jq -j '.delta.text // empty'
+  sparkler execute --model fireworks/qwen3-embedding-8b --cache --texts chunks.json >vectors.jsonl
   sparkler execute --model … --trace \"Where does the time go?\"
   git diff | sparkler execute --worker https://worker:50051 --secret-name team --model … -
 
@@ -37,6 +38,8 @@ The answer goes to stdout. On a terminal its reasoning comes before it, dimmed; 
 the reasoning is left out. With --json-output, or with several choices (n in --config), nothing
 is printed before all of it is there; with several, each has a heading. The figures and any
 failure go to stderr.
+
+With --texts each vector is a line of JSON; on a terminal its beginning alone is shown.
 
 --events prints proto JSON instead: one event a line, names in camelCase, enums by name, 64-bit
 integers and durations (\"1.500s\") as strings; what is empty, 0 or false is left out.";

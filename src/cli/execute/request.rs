@@ -15,7 +15,7 @@ use super::{
     ExecuteArgs,
 };
 use crate::proto::{
-    CachePolicy, ExecuteNodeRequest, ExecutionContext, ExecutionLimits, OutputOptions,
+    CachePolicy, ExecuteNodeRequest, ExecutionContext, ExecutionLimits, OutputOptions, Texts,
     cache_policy::{Mode, Scope},
     execute_node_request::Input,
     execution_limits::OnCancel,
@@ -38,7 +38,7 @@ impl ExecuteArgs {
         }
         Ok(ExecuteNodeRequest {
             tools: Vec::new(),
-            node_type: self.node.node.clone(),
+            node_type: self.node_type().to_owned(),
             config: Some(config),
             input: Some(self.input().map_err(Failure::Usage)?),
             credential,
@@ -48,6 +48,11 @@ impl ExecuteArgs {
             limits: Some(self.limits()),
             idempotency_key: self.idempotency_key.clone().unwrap_or_default(),
         })
+    }
+
+    /// Returns the node type; texts have one node.
+    fn node_type(&self) -> &str {
+        if self.texts.is_some() { "fireworksEmbeddings" } else { &self.node.node }
     }
 
     /// Returns true if the answer is printed only once complete: where a part of it
@@ -66,6 +71,10 @@ impl ExecuteArgs {
                 .map_err(|problems| anyhow!("--messages {}: {problems}", path.display()))?;
             return Ok(Input::Chat(chat));
         }
+        if let Some(path) = &self.texts {
+            let text = read(path).with_context(|| format!("--texts {}", path.display()))?;
+            return Ok(Input::Texts(Texts { texts: texts(&text) }));
+        }
         match self.prompt.as_deref() {
             Some("-") => {
                 let text = read(Path::new("-")).context("the prompt from stdin")?;
@@ -74,7 +83,7 @@ impl ExecuteArgs {
                 Ok(Input::Prompt(text.to_owned()))
             }
             Some(text) => Ok(Input::Prompt(text.to_owned())),
-            None => bail!("nothing is asked: give a prompt or --messages"),
+            None => bail!("nothing is asked: give a prompt, --messages or --texts"),
         }
     }
 
@@ -133,6 +142,12 @@ impl ExecuteArgs {
             ..ExecutionContext::default()
         }
     }
+}
+
+/// Returns the texts of a JSON list, or else the lines that are not empty.
+fn texts(text: &str) -> Vec<String> {
+    let lines = || text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    serde_json::from_str(text).unwrap_or_else(|_| lines())
 }
 
 /// Reads a file, or stdin for `-`.

@@ -7,7 +7,9 @@ use super::super::{
     terminal::{DIM, WARNING, printable},
     units,
 };
-use crate::proto::{CacheOutcome, CacheStatus, Completed, Cost, StoreStatus, Timing, Usage};
+use crate::proto::{
+    CacheOutcome, CacheStatus, Completed, Cost, Embeddings, StoreStatus, Timing, Usage,
+};
 
 /// Writes the summary, preceded by a line for each truncated choice.
 pub(in crate::cli) fn write(completed: &Completed, out: &mut impl Write) -> io::Result<()> {
@@ -25,6 +27,7 @@ pub(in crate::cli) fn write(completed: &Completed, out: &mut impl Write) -> io::
 
 fn figures(completed: &Completed) -> Vec<String> {
     let mut figures = Vec::new();
+    figures.extend(completed.embeddings.as_ref().map(texts));
     figures.extend(completed.usage.iter().flat_map(tokens));
     figures.extend(completed.cost.iter().flat_map(money));
     figures.extend(completed.timing.iter().flat_map(times));
@@ -37,6 +40,17 @@ fn figures(completed: &Completed) -> Vec<String> {
         figures.push(completed.model.clone());
     }
     figures
+}
+
+/// Counts the texts by the source of their vectors.
+fn texts(embeddings: &Embeddings) -> String {
+    let Embeddings { cached, joined, executed, repeated, .. } = *embeddings;
+    let counts =
+        [(executed, "executed"), (cached, "cached"), (joined, "joined"), (repeated, "repeated")];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
+    let all = cached + joined + executed + repeated;
+    format!("{all} texts ({})", counts.join(", "))
 }
 
 fn tokens(usage: &Usage) -> Vec<String> {
@@ -143,6 +157,13 @@ mod tests {
     #[test]
     fn what_the_worker_does_not_say_is_left_out() {
         assert_eq!(printed(&Completed::default()), "0 attempts\n");
+    }
+
+    #[test]
+    fn texts_are_counted_by_their_source() {
+        let embeddings = Embeddings { cached: 2, executed: 1, ..Embeddings::default() };
+        let completed = Completed { embeddings: Some(embeddings), ..Completed::default() };
+        assert_eq!(printed(&completed), "3 texts (1 executed, 2 cached) · 0 attempts\n");
     }
 
     #[test]

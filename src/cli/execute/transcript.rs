@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::super::terminal::{DIM, HEADING, WARNING, printable};
-use crate::proto::{Choice, Completed, Delta, Restarted, ToolCall};
+use crate::proto::{Choice, Completed, Delta, Embeddings, Restarted, ToolCall};
 
 /// The layout of an answer.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +39,9 @@ pub(in crate::cli) struct Transcript<W> {
 }
 
 impl<W: Write> Transcript<W> {
+    /// Numbers of a vector that a terminal shows.
+    const FEW_NUMBERS: usize = 4;
+
     pub(in crate::cli) fn new(out: W, layout: Layout) -> Transcript<W> {
         Transcript { out, layout, section: Section::Nothing, at_line_start: true }
     }
@@ -96,7 +99,26 @@ impl<W: Write> Transcript<W> {
                 self.tool_call(call)?;
             }
         }
+        if let Some(embeddings) = &completed.embeddings {
+            self.vectors(embeddings)?;
+        }
         self.out.flush()
+    }
+
+    /// Prints each vector as a line of JSON; on a terminal, the beginning of it.
+    fn vectors(&mut self, embeddings: &Embeddings) -> io::Result<()> {
+        let dimensions = embeddings.dimensions as usize;
+        for vector in embeddings.vectors.chunks_exact((dimensions * size_of::<f32>()).max(1)) {
+            let (floats, _) = vector.as_chunks();
+            let numbers: Vec<f32> = floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            if self.layout.terminal && dimensions > Transcript::<W>::FEW_NUMBERS {
+                let few = &numbers[..Transcript::<W>::FEW_NUMBERS];
+                writeln!(self.out, "{few:?} {DIM}and {} more{DIM:#}", dimensions - few.len())?;
+            } else {
+                writeln!(self.out, "{}", serde_json::to_string(&numbers)?)?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends the current line, if it has text.
@@ -201,6 +223,21 @@ mod tests {
         transcript.completed(&completed("It is.", "Hm, so.")).unwrap();
         let shown = format!("{DIM}Hm, {DIM:#}{DIM}so.{DIM:#}\n\nIt is.\n");
         assert_eq!(printed(transcript), shown);
+    }
+
+    #[test]
+    fn a_vector_is_a_line_of_json_and_its_beginning_on_a_terminal() {
+        let numbers = [0.1_f32, -2.0, 3.5e-7, 4.0, 5.25];
+        let vectors = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let embeddings = Embeddings { dimensions: 5, vectors, ..Embeddings::default() };
+        let completed = Completed { embeddings: Some(embeddings), ..Completed::default() };
+        let mut pipe = transcript(false);
+        pipe.completed(&completed).unwrap();
+        assert_eq!(printed(pipe), "[0.1,-2.0,3.5e-7,4.0,5.25]\n");
+        let mut terminal = transcript(true);
+        terminal.completed(&completed).unwrap();
+        let shown = format!("[0.1, -2.0, 3.5e-7, 4.0] {DIM}and 1 more{DIM:#}\n");
+        assert_eq!(printed(terminal), shown);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod value;
 use std::{collections::HashMap, sync::LazyLock};
 
 use anyhow::{Context, bail};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Buf, Bytes};
 use prost::{
     Message,
@@ -119,6 +120,7 @@ impl Schema {
     fn field(&self, field: &FieldDescriptorProto, raw: &Raw) -> anyhow::Result<Value> {
         Ok(match (field.r#type(), raw) {
             (Type::String, Raw::Bytes(bytes)) => String::from_utf8_lossy(bytes).into(),
+            (Type::Bytes, Raw::Bytes(bytes)) => STANDARD.encode(bytes).into(),
             (Type::Message, Raw::Bytes(bytes)) => self.message(field.type_name(), bytes.clone())?,
             (Type::Bool, Raw::Number(number)) => (*number != 0).into(),
             (Type::Uint32, Raw::Number(number)) => (*number).into(),
@@ -170,8 +172,8 @@ mod tests {
 
     use super::*;
     use crate::proto::{
-        Completed, Cost, Delta, ExecuteNodeResponse, NodeField, Progress, ToolCallFragment, Usage,
-        execute_node_response::Event, progress::Phase,
+        Completed, Cost, Delta, Embeddings, ExecuteNodeResponse, NodeField, Progress,
+        ToolCallFragment, Usage, execute_node_response::Event, progress::Phase,
     };
 
     fn event(sequence: u64, event: Event) -> String {
@@ -189,6 +191,16 @@ mod tests {
         assert_eq!(
             event(7, Event::Completed(completed)),
             r#"{"sequence":"7","completed":{"usage":{"promptTokens":"0"},"cost":{"spentNanodollars":"-1","originalNanodollars":"9223372036854775807"},"attempts":2}}"#
+        );
+    }
+
+    #[test]
+    fn vectors_are_base64() {
+        let embeddings = Embeddings { vectors: vec![0, 0, 128, 63], ..Embeddings::default() };
+        let completed = Completed { embeddings: Some(embeddings), ..Completed::default() };
+        assert_eq!(
+            event(1, Event::Completed(completed)),
+            r#"{"sequence":"1","completed":{"embeddings":{"vectors":"AACAPw=="}}}"#
         );
     }
 

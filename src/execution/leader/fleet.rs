@@ -15,6 +15,7 @@ use crate::execution::{
         job::{LeaderJob, LeaderOutcome},
         relay::{Relayed, relay},
         replicate::replicate,
+        texts::TextWork,
     },
 };
 use crate::{
@@ -97,15 +98,16 @@ impl LeaderJob {
     /// answer.
     pub(crate) async fn run_in_fleet(
         &mut self,
-        executor: &Executor,
+        executor: &Arc<Executor>,
         publisher: &mut Publisher,
         role: &mut FleetRole,
     ) -> Result<LeaderOutcome, Failure> {
         let (Some(fleet_request), Some(fleet)) = (self.fleet_request, &executor.fleet) else {
-            return self.run_attempts(executor, publisher).await.map(LeaderOutcome::Ran);
+            return self.work(executor, publisher).await.map(LeaderOutcome::Ran);
         };
         let own = fleet_request.flight_key.unwrap_or_else(|| FlightKey::unshared(publisher.id()));
         if fleet_request.only_reads {
+            let _turn = self.redis_turn().await;
             return found(executor, fleet, own).await.ok_or(Failure::from(Error::NotCached));
         }
         let owner = publisher.id();
@@ -115,6 +117,10 @@ impl LeaderJob {
             Claim::Known(flight_key) => (flight_key, true),
             Claim::New | Claim::Unknown => (own, false),
         };
+        // Its texts are shared by the fleet, each by itself, and it is this worker's.
+        if matches!(self.texts, Some(TextWork::Several(_))) {
+            return self.run_locally(executor, publisher, role).await;
+        }
         let shares = fleet_request.shares.filter(|_| flight_key == own);
         if let Some(original) = shares.and_then(|key| publisher.share(key)) {
             executor.metrics.joined(Role::Follower);
@@ -137,7 +143,7 @@ impl LeaderJob {
     /// answer.
     async fn acquire(
         &mut self,
-        executor: &Executor,
+        executor: &Arc<Executor>,
         fleet: &Fleet,
         publisher: &mut Publisher,
         role: &mut FleetRole,
@@ -148,7 +154,9 @@ impl LeaderJob {
             // Published output belongs to one run: no recording may continue it.
             options.may_read &= !publisher.has_shown();
             options.may_lead = publisher.may_restart();
+            let turn = self.redis_turn().await;
             let acquired = fleet.acquire(flight_key, options, &publisher.subject()).await;
+            drop(turn);
             self.count(executor, &options, &acquired);
             match acquired {
                 Acquired::Cached(recording) => return Ok(LeaderOutcome::Found(recording)),
@@ -163,6 +171,7 @@ impl LeaderJob {
                     if publisher.has_shown() && !goes_on(&options, &follower) {
                         return Err(Failure::from(worker_lost()));
                     }
+                    self.release_ticket();
                     executor.metrics.joined(Role::FleetFollower);
                     match follow(fleet, publisher, role, follower).await? {
                         Relayed::Completed(end) => return Ok(LeaderOutcome::Relayed(end)),
@@ -205,7 +214,7 @@ impl LeaderJob {
 
     async fn lead(
         &mut self,
-        executor: &Executor,
+        executor: &Arc<Executor>,
         publisher: &mut Publisher,
         role: &mut FleetRole,
         lease: Lease,
@@ -226,7 +235,7 @@ impl LeaderJob {
         let FleetRole::Leading(lease) = role else { unreachable!("it was just put there") };
         tokio::select! {
             biased;
-            finish = self.run_attempts(executor, publisher) => finish.map(LeaderOutcome::Ran),
+            finish = self.work(executor, publisher) => finish.map(LeaderOutcome::Ran),
             never = replicate(lease, &log_reader, &executor.metrics) => match never {},
         }
     }
@@ -234,7 +243,7 @@ impl LeaderJob {
     /// Runs the flight for the subscribers of this worker alone.
     async fn run_locally(
         &mut self,
-        executor: &Executor,
+        executor: &Arc<Executor>,
         publisher: &mut Publisher,
         role: &mut FleetRole,
     ) -> Result<LeaderOutcome, Failure> {
@@ -251,7 +260,7 @@ impl LeaderJob {
             }
             publisher.restart_at(publisher.last() + 1, WORKER_LOST);
         }
-        self.run_attempts(executor, publisher).await.map(LeaderOutcome::Ran)
+        self.work(executor, publisher).await.map(LeaderOutcome::Ran)
     }
 }
 

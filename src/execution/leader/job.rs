@@ -17,6 +17,7 @@ use crate::execution::{
     leader::{
         fleet::{FleetRequest, FleetRole},
         store::Storage,
+        texts::TextWork,
         validate,
     },
     observe::spans::{FlightSpans, SpanEmit},
@@ -34,14 +35,21 @@ use crate::{
     lifecycle::Stage,
     node::Plan,
     output::{OutputFormat, Verdict},
-    recording::{FlightId, Recording},
+    recording::{FlightId, Recording, Subject},
+    telemetry::Span,
 };
 
 /// The leader's job.
 #[derive(Debug)]
 pub(crate) struct LeaderJob {
     /// The node's plan.
-    pub(crate) plan: Plan,
+    pub(crate) plan: Arc<Plan>,
+    /// The request of the flight.
+    pub(crate) subject: Arc<Subject>,
+    /// The work with texts that are answered each by itself; `None` to run the node.
+    pub(crate) texts: Option<TextWork>,
+    /// The result of storing those texts.
+    pub(crate) stored: Option<Stored>,
     /// The credential that pays.
     pub(crate) credential: ApiKey,
     /// Identifies the credential.
@@ -91,6 +99,27 @@ impl LeaderOutcome {
 }
 
 impl LeaderJob {
+    /// Returns a job for another flight of the same execution, which runs the node and
+    /// stores nothing.
+    pub(crate) fn another(&self) -> LeaderJob {
+        LeaderJob {
+            plan: self.plan.clone(),
+            subject: self.subject.clone(),
+            texts: None,
+            stored: None,
+            credential: self.credential.clone(),
+            fingerprint: self.fingerprint,
+            output: OutputFormat::Text,
+            storage: None,
+            permit: self.permit.clone(),
+            connect: self.connect,
+            retry: self.retry.clone(),
+            spans: self.spans.of(&Span::default()),
+            fleet_request: None,
+            owner: None,
+        }
+    }
+
     /// Runs the flight to completion. A panic fails it: dropping the publisher
     /// notifies the subscribers.
     pub(crate) async fn run(self, executor: Arc<Executor>, publisher: Publisher) {
@@ -127,7 +156,9 @@ impl LeaderJob {
         let has_answer = outcome.is_ok();
         match outcome {
             Ok(LeaderOutcome::Ran(finish)) => {
-                executor.notice_model(&self.plan.model, &self.credential, self.fingerprint);
+                if self.texts.is_none() {
+                    executor.notice_model(&self.plan.model, &self.credential, self.fingerprint);
+                }
                 self.complete(executor, publisher, role, finish).await;
             }
             Ok(LeaderOutcome::Relayed(end)) => {
@@ -148,7 +179,9 @@ impl LeaderJob {
             }
         }
         self.settle(executor, has_answer).await;
-        executor.quotas.settle(self.permit.tenant()).await;
+        if self.texts.is_none() {
+            executor.quotas.settle(self.permit.tenant()).await;
+        }
     }
 
     /// Stores the answer here and in the fleet, then notifies the subscribers.
@@ -160,8 +193,9 @@ impl LeaderJob {
         finish: Finish,
     ) {
         let recording = publisher.record(finish);
-        let stored = self.store(executor, &recording);
+        let stored = self.stored.unwrap_or_else(|| self.store(executor, &recording));
         if let Some(lease) = role.into_lease() {
+            let _turn = self.redis_turn().await;
             let kept = self.storage.filter(|_| stored == Stored::Stored);
             let ending = lease.complete(recording, kept.map(|storage| storage.ttl));
             executor.send_ending(ending).await;
@@ -197,7 +231,23 @@ impl LeaderJob {
         }
     }
 
-    pub(crate) async fn run_attempts(
+    /// Does the work of the flight: runs the node, or answers texts.
+    pub(crate) async fn work(
+        &mut self,
+        executor: &Arc<Executor>,
+        publisher: &mut Publisher,
+    ) -> Result<Finish, Failure> {
+        match &mut self.texts {
+            None => self.run_attempts(executor, publisher).await,
+            Some(TextWork::One(ticket)) => LeaderJob::run_text(ticket, publisher).await,
+            Some(TextWork::Several(terms)) => {
+                let terms = terms.clone();
+                self.run_texts(executor, publisher, terms).await
+            }
+        }
+    }
+
+    async fn run_attempts(
         &mut self,
         executor: &Executor,
         publisher: &mut Publisher,

@@ -6,6 +6,7 @@ mod job;
 mod relay;
 mod replicate;
 mod store;
+mod texts;
 mod validate;
 
 pub(super) use self::{
@@ -13,4 +14,5 @@ pub(super) use self::{
     job::{LeaderJob, stopped},
     relay::{Relayed, relay},
     store::Storage,
+    texts::{TextTerms, TextWork},
 };

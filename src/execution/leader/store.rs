@@ -35,6 +35,19 @@ impl Executor {
         self.metrics.stored(Tier::Memory, result);
         stored
     }
+
+    /// Stores a recording for an execution that wants that, if its leader did not.
+    pub(crate) fn store_for(
+        &self,
+        storage: &Storage,
+        recording: &Arc<Recording>,
+        stored: Stored,
+    ) -> Stored {
+        match stored {
+            Stored::NotStored(Storage::NOT_WANTED) => self.store(storage, recording),
+            stored => stored,
+        }
+    }
 }
 
 impl Storage {

@@ -50,14 +50,14 @@ impl CallMetrics {
     pub(crate) fn completed(mut self, status: CacheStatus, completed: &Completed) {
         let Timing { total, first_token, .. } = completed.timing;
         self.close(status.as_str(), Ended::OK, total, first_token);
-        if status.pays() || self.node_type == Ended::ATTACHED {
+        if self.node_type == Ended::ATTACHED {
             return;
         }
-        if let Some(usage) = &completed.usage {
+        if let Some(usage) = &completed.saved {
             self.metrics.tokens(Spending::Saved, usage);
         }
-        if let Some(cost) = &completed.cost {
-            self.metrics.cost(Spending::Saved, cost.original);
+        if let Some(cost) = completed.cost.as_ref().filter(|cost| cost.original > cost.spent) {
+            self.metrics.cost(Spending::Saved, cost.original - cost.spent);
         }
     }
 

@@ -27,6 +27,9 @@ use crate::{
 /// The provider's name in the form of the conventions, which do not list it.
 pub(crate) const PROVIDER: &str = "fireworks_ai";
 
+/// The operation whose answer is not streamed.
+const EMBEDDINGS: &str = "embeddings";
+
 /// A provider request in progress.
 #[derive(Debug)]
 struct Call {
@@ -62,6 +65,11 @@ impl FlightSpans {
         FlightSpans { flight, call: None, conversation, content_bytes, ended: false }
     }
 
+    /// Returns the spans of another flight of the same call.
+    pub(crate) fn of(&self, flight: &Span) -> FlightSpans {
+        FlightSpans::new(flight.clone(), self.conversation.clone(), self.content_bytes)
+    }
+
     /// Starts the span of a provider request.
     pub(crate) fn call(&mut self, plan: &Plan, key: &ApiKey, attempt: u32) {
         if !self.flight.is_recorded() {
@@ -82,6 +90,9 @@ impl FlightSpans {
             let request = whole(&plan.identity.canonical);
             if let Ok(asked) = serde_json::from_slice::<Asked>(&request) {
                 asked.describe(span);
+                if operation != EMBEDDINGS {
+                    span.set(otel::REQUEST_STREAM, true);
+                }
                 choices = asked.choices();
             }
             if let Some(bytes) = self.content_bytes
@@ -305,6 +316,7 @@ struct Asked {
     stop: Option<Value>,
     reasoning_effort: Option<Value>,
     response_format: Option<Format>,
+    dimensions: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -319,7 +331,7 @@ impl Asked {
     }
 
     fn describe(&self, span: &mut Recorder<'_>) {
-        span.set(otel::REQUEST_STREAM, true);
+        span.set_some(otel::EMBEDDING_DIMENSIONS, self.dimensions);
         span.set_some(otel::REQUEST_TEMPERATURE, self.temperature);
         span.set_some(otel::REQUEST_TOP_P, self.top_p);
         span.set_some(otel::REQUEST_TOP_K, self.top_k);

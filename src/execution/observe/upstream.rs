@@ -38,6 +38,7 @@ impl<'a> UpstreamMetrics<'a> {
     ) -> UpstreamMetrics<'a> {
         let operation = match plan.identity.endpoint {
             "completions" => Operation::TextCompletion,
+            "embeddings" => Operation::Embeddings,
             _ => Operation::Chat,
         };
         let call = Some(executor.metrics.call_began(operation, &plan.model));

@@ -22,7 +22,7 @@ use crate::{
     admission::Permit,
     cache::key::short,
     error::{Deadline, Error, ProviderError},
-    event::{Finish, Usage},
+    event::{Finish, TextSources, Usage},
     flight::{Failure, FlightOutcome, FlightSource, Received, Stored, Subscriber},
     lifecycle::Stage,
     recording::{Joined, Recording, Subject},
@@ -66,6 +66,8 @@ pub(crate) struct Lookup {
     pub(crate) age: Option<Duration>,
     /// Storage settings for the answer, if caching was requested.
     pub(crate) storage: Option<Storage>,
+    /// Set if the answers of its texts are to be stored, each by itself.
+    pub(crate) stores_texts: bool,
     /// Set if this execution's own credential pays for the flight.
     pub(crate) own_credential: bool,
     /// Set if this call started the execution. A resumed execution keeps the status
@@ -76,7 +78,14 @@ pub(crate) struct Lookup {
 impl Lookup {
     /// Describes an execution that is resumed.
     pub(crate) fn again(status: CacheStatus) -> Lookup {
-        Lookup { status, age: None, storage: None, own_credential: true, is_new: false }
+        Lookup {
+            status,
+            age: None,
+            storage: None,
+            stores_texts: false,
+            own_credential: true,
+            is_new: false,
+        }
     }
 }
 
@@ -219,7 +228,21 @@ impl Session {
             FlightSource::Cached { .. } => CacheStatus::Hit,
             FlightSource::Remote if found.pays() => CacheStatus::Joined,
             FlightSource::LocalUnchecked if found == CacheStatus::Miss => CacheStatus::LookupFailed,
+            FlightSource::Local if found == CacheStatus::Miss => self.status_of_texts(),
             FlightSource::Local | FlightSource::LocalUnchecked | FlightSource::Remote => found,
+        }
+    }
+
+    /// Returns the result for an execution over texts, once it has completed: a hit if
+    /// all were cached, joined if none had to be requested.
+    fn status_of_texts(&self) -> CacheStatus {
+        let recording = self.subscriber.recording();
+        let embeddings =
+            recording.as_ref().and_then(|recording| recording.finish.embeddings.as_ref());
+        match embeddings.map(|embeddings| embeddings.sources) {
+            Some(TextSources { executed: 0, joined: 0, .. }) => CacheStatus::Hit,
+            Some(TextSources { executed: 0, .. }) => CacheStatus::Joined,
+            Some(_) | None => CacheStatus::Miss,
         }
     }
 
@@ -282,8 +305,10 @@ impl Session {
         self.ended = true;
         let completed = Completed {
             choices: choices(&recording),
+            embeddings: recording.finish.embeddings.clone(),
             usage: recording.finish.usage,
-            cost: self.cost(&recording.subject, recording.finish.usage.as_ref()),
+            saved: self.saved(&recording.finish),
+            cost: self.cost(&recording.subject, recording.finish.usage.as_ref(), &recording.finish),
             timing: self.clock.timing(self.connect()),
             attempts: if self.status() == CacheStatus::Hit { 0 } else { recording.attempts },
             cache: self.cache_outcome(&recording, stored),
@@ -305,7 +330,7 @@ impl Session {
             execution_token: goes_on.then(|| self.token()),
             error: self.for_caller(failure.error),
             usage: failure.usage,
-            cost: self.cost(&self.subscriber.subject(), failure.usage.as_ref()),
+            cost: self.cost(&self.subscriber.subject(), failure.usage.as_ref(), &Finish::default()),
             timing: self.clock.timing(self.connect()),
             attempts: status.attempts,
             phase: status.phase,
@@ -339,16 +364,8 @@ impl Session {
     /// Hides a refusal of another caller's credential: it is not this caller's
     /// concern, and does not mean that its own would be refused.
     fn for_caller(&self, error: Error) -> Error {
-        let of_another = self.status() == CacheStatus::Joined && !self.found.own_credential;
-        match error {
-            Error::Provider(provider) if of_another && provider.kind.is_about_the_credential() => {
-                Error::from(ProviderError {
-                    message: Some("the execution that was joined was refused".to_owned()),
-                    ..ProviderError::interrupted(provider.phase)
-                })
-            }
-            error => error,
-        }
+        let is_of_another = self.status() == CacheStatus::Joined && !self.found.own_credential;
+        if is_of_another { of_another(error) } else { error }
     }
 
     /// Returns the connect time; it belongs to the execution that caused the
@@ -357,27 +374,44 @@ impl Session {
         self.status().pays().then(|| self.subscriber.status().connect).flatten()
     }
 
-    fn cost(&self, subject: &Subject, usage: Option<&Usage>) -> Option<Cost> {
+    fn cost(&self, subject: &Subject, usage: Option<&Usage>, finish: &Finish) -> Option<Cost> {
         let prices = self.executor.prices.current();
-        let original = prices.cost(&subject.model, subject.tier, usage?)?;
-        let spent = if self.status().pays() { original } else { 0 };
+        let cost = |usage: &Usage| prices.cost(&subject.model, subject.tier, usage);
+        let original = cost(usage?)?;
+        let spent = match paid_for_texts(finish) {
+            _ if !self.status().pays() => 0,
+            Some(paid) => cost(&paid)?,
+            None => original,
+        };
         Some(Cost { spent, original, price_date: prices.date().clone() })
+    }
+
+    /// Returns the tokens that this execution did not pay for.
+    fn saved(&self, finish: &Finish) -> Option<Usage> {
+        match paid_for_texts(finish) {
+            _ if !self.status().pays() => finish.usage,
+            Some(paid) => {
+                let all = finish.usage?.prompt_tokens?;
+                let prompt_tokens = all.checked_sub(paid.prompt_tokens?).filter(|saved| *saved > 0);
+                prompt_tokens.map(|saved| Usage { prompt_tokens: Some(saved), ..Usage::default() })
+            }
+            None => None,
+        }
     }
 
     /// Returns true if storing applies: a hit is stored already, and without
     /// caching there is nothing to store.
     fn wants_storing(&self) -> bool {
-        self.found.storage.is_some() && self.status() != CacheStatus::Hit
+        let may_store = self.found.storage.is_some() || self.found.stores_texts;
+        may_store && self.status() != CacheStatus::Hit
     }
 
     /// Returns the outcome for the cache. A follower that wants the answer stored
     /// stores it if its leader did not.
     fn cache_outcome(&self, recording: &Arc<Recording>, stored: Stored) -> CacheOutcome {
-        let stored = match (&self.found.storage, stored) {
-            (Some(own), Stored::NotStored(Storage::NOT_WANTED)) => {
-                self.executor.store(own, recording)
-            }
-            (_, stored) => stored,
+        let stored = match &self.found.storage {
+            Some(own) => self.executor.store_for(own, recording, stored),
+            None => stored,
         };
         CacheOutcome {
             status: self.status(),
@@ -400,6 +434,26 @@ impl Drop for Session {
             let left = self.left();
             let _ = self.fail(Failure::from(left));
         }
+    }
+}
+
+/// Returns the tokens that an execution paid for, if it pays for some of its texts only.
+fn paid_for_texts(finish: &Finish) -> Option<Usage> {
+    let paid = finish.embeddings.as_ref()?.paid_tokens?;
+    Some(Usage { prompt_tokens: Some(paid), ..Usage::default() })
+}
+
+/// Returns the error of a joined flight that another credential pays for, without what
+/// concerns that credential alone.
+pub(crate) fn of_another(error: Error) -> Error {
+    match error {
+        Error::Provider(provider) if provider.kind.is_about_the_credential() => {
+            Error::from(ProviderError {
+                message: Some("the execution that was joined was refused".to_owned()),
+                ..ProviderError::interrupted(provider.phase)
+            })
+        }
+        error => error,
     }
 }
 

@@ -28,7 +28,7 @@ fn drawn(form: &Form) -> String {
 #[test]
 fn the_forms_are_as_published() {
     let names: Vec<&str> = REGISTRY.forms().map(Form::name).collect();
-    assert_eq!(names, ["chatFireworks", "fireworks"]);
+    assert_eq!(names, ["chatFireworks", "fireworks", "fireworksEmbeddings"]);
     for form in REGISTRY.forms() {
         insta::assert_snapshot!(format!("{}_form", form.name()), drawn(form));
     }

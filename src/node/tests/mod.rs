@@ -10,6 +10,7 @@ use crate::fireworks::{Client, ClientConfig};
 
 mod configuration;
 mod conversation;
+mod embeddings;
 mod forms;
 mod identity;
 mod other_node;

@@ -115,7 +115,7 @@ async fn another_node_runs_beside_those_of_fireworks() {
 fn another_node_is_listed_and_checked_like_the_rest() {
     let registry = Registry::new(CLIENT.clone()).with(Echo);
     let names: Vec<&str> = registry.forms().map(Form::name).collect();
-    assert_eq!(names, ["chatFireworks", "echo", "fireworks"]);
+    assert_eq!(names, ["chatFireworks", "echo", "fireworks", "fireworksEmbeddings"]);
     let problems = echo_plan(json!({"times": 10}), Input::Chat(Vec::new())).expect_err("wrong");
     assert_eq!(
         problems,
@@ -133,7 +133,7 @@ fn an_unknown_node_type_is_answered_with_those_known() {
         error,
         Error::UnknownNodeType {
             given: "chatGpt".to_owned(),
-            known: vec!["chatFireworks", "fireworks"],
+            known: vec!["chatFireworks", "fireworks", "fireworksEmbeddings"],
         }
     );
 }

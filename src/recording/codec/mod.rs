@@ -24,7 +24,7 @@ pub use self::parts::{Parts, encode_events_in_parts};
 use super::{FlightId, Log, Recording, Subject};
 use crate::{
     error::Error,
-    event::{Finish, FinishReason, Usage},
+    event::{Embeddings, Finish, FinishReason, TextSources, Usage},
     price::Tier,
     telemetry::SpanRef,
 };
@@ -49,6 +49,18 @@ enum Kind {
     Events = 2,
     Failure = 3,
     Part = 4,
+    /// A recording of embeddings, apart from the others: a release that does not know
+    /// them would read an empty answer.
+    Embeddings = 5,
+}
+
+impl Kind {
+    fn of(recording: &Recording) -> Kind {
+        match recording.finish.embeddings {
+            None => Kind::Recording,
+            Some(_) => Kind::Embeddings,
+        }
+    }
 }
 
 /// Encodes a recording.
@@ -67,7 +79,7 @@ pub fn encode_recording(recording: &Recording) -> Vec<u8> {
         recorded_at: since_1970.as_millis() as u64,
         span: recording.span.map(wire::Span::from),
     };
-    write(Kind::Recording, &message)
+    write(Kind::of(recording), &message)
 }
 
 /// Decodes a recording.
@@ -76,7 +88,8 @@ pub fn encode_recording(recording: &Recording) -> Vec<u8> {
 ///
 /// [`Unreadable`] if the bytes are damaged or of another version.
 pub fn decode_recording(bytes: &[u8]) -> Result<Recording, Unreadable> {
-    let message: wire::Recording = read(Kind::Recording, bytes)?;
+    let message: wire::Recording =
+        read(Kind::Recording, bytes).or_else(|_| read(Kind::Embeddings, bytes))?;
     let flight: [u8; 16] = message.flight.try_into().map_err(|_| Unreadable::Content)?;
     let subject = message.subject.ok_or(Unreadable::Content)?;
     let tier = if subject.priority { Tier::Priority } else { Tier::Standard };
@@ -140,7 +153,8 @@ fn read<M: Message + Default>(kind: Kind, bytes: &[u8]) -> Result<M, Unreadable>
 
 impl From<&Finish> for wire::Finish {
     fn from(finish: &Finish) -> wire::Finish {
-        let Finish { finish_reasons, usage, model, provider_request_id, unchecked } = finish;
+        let Finish { finish_reasons, usage, model, provider_request_id, unchecked, embeddings } =
+            finish;
         wire::Finish {
             finish_reasons: finish_reasons
                 .iter()
@@ -150,6 +164,35 @@ impl From<&Finish> for wire::Finish {
             model: model.clone(),
             provider_request_id: provider_request_id.clone(),
             unchecked: unchecked.clone(),
+            embeddings: embeddings.as_ref().map(wire::Embeddings::from),
+        }
+    }
+}
+
+impl From<&Embeddings> for wire::Embeddings {
+    fn from(embeddings: &Embeddings) -> wire::Embeddings {
+        let Embeddings { vectors, sources, paid_tokens, estimated } = embeddings;
+        let TextSources { cached, joined, executed, repeated } = *sources;
+        wire::Embeddings {
+            vectors: vectors.clone(),
+            cached,
+            joined,
+            executed,
+            repeated,
+            paid_tokens: *paid_tokens,
+            estimated: *estimated,
+        }
+    }
+}
+
+impl From<wire::Embeddings> for Embeddings {
+    fn from(embeddings: wire::Embeddings) -> Embeddings {
+        let wire::Embeddings { vectors, cached, joined, executed, repeated, .. } = embeddings;
+        Embeddings {
+            vectors,
+            sources: TextSources { cached, joined, executed, repeated },
+            paid_tokens: embeddings.paid_tokens,
+            estimated: embeddings.estimated,
         }
     }
 }
@@ -162,6 +205,7 @@ fn finish(finish: wire::Finish) -> Result<Finish, Unreadable> {
         model: finish.model,
         provider_request_id: finish.provider_request_id,
         unchecked: finish.unchecked,
+        embeddings: finish.embeddings.map(Embeddings::from),
     })
 }
 

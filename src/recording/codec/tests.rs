@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
@@ -84,11 +85,27 @@ fn recording(log: Log) -> Recording {
             model: None,
             provider_request_id: Some("id".to_owned()),
             unchecked: vec![1],
+            embeddings: None,
         },
         attempts: 2,
         recorded_at: UNIX_EPOCH + Duration::from_millis(1_790_000_000_123),
         span: Some(SpanRef { trace_id: [7; 16], span_id: [9; 8] }),
     }
+}
+
+#[test]
+fn vectors_come_back_bit_for_bit_and_only_to_who_knows_them() {
+    let vectors = vec![Bytes::from_static(&[0, 0, 128, 127, 1, 2, 3, 4]), Bytes::new()];
+    let sources = TextSources { cached: 1, joined: 2, executed: 3, repeated: 4 };
+    let embeddings = Embeddings { vectors, sources, paid_tokens: Some(0), estimated: true };
+    let mut before = recording(Log::default());
+    before.finish.embeddings = Some(embeddings);
+    let bytes = encode_recording(&before);
+    // A release without embeddings reads the other kind alone.
+    assert_eq!(bytes[1], Kind::Embeddings as u8);
+    let after = decode_recording(&bytes).expect("readable");
+    assert_eq!(after.finish, before.finish);
+    assert!(before.bytes() >= recording(Log::default()).bytes() + 8);
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 //! format: a field never changes its meaning, and one that readers need raises the
 //! format's version.
 
+use bytes::Bytes;
 use prost::{Message, Oneof};
 
 /// A completed flight.
@@ -55,6 +56,27 @@ pub(in crate::recording) struct Finish {
     pub(in crate::recording) provider_request_id: Option<String>,
     #[prost(uint32, repeated, tag = "5")]
     pub(in crate::recording) unchecked: Vec<u32>,
+    #[prost(message, optional, tag = "6")]
+    pub(in crate::recording) embeddings: Option<Embeddings>,
+}
+
+/// The vectors of texts: 32-bit floats, little-endian.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::recording) struct Embeddings {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub(in crate::recording) vectors: Vec<Bytes>,
+    #[prost(uint32, tag = "2")]
+    pub(in crate::recording) cached: u32,
+    #[prost(uint32, tag = "3")]
+    pub(in crate::recording) joined: u32,
+    #[prost(uint32, tag = "4")]
+    pub(in crate::recording) executed: u32,
+    #[prost(uint32, tag = "5")]
+    pub(in crate::recording) repeated: u32,
+    #[prost(uint64, optional, tag = "6")]
+    pub(in crate::recording) paid_tokens: Option<u64>,
+    #[prost(bool, tag = "7")]
+    pub(in crate::recording) estimated: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]

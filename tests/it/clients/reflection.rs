@@ -32,7 +32,7 @@ async fn a_call_needs_no_schema() {
     let answer: Value = serde_json::from_str(&curl(&[&method]).await).expect("JSON");
     let names: Vec<&Value> =
         answer["nodeTypes"].as_array().expect("a list").iter().map(|node| &node["name"]).collect();
-    assert_eq!(names, ["chatFireworks", "fireworks"]);
+    assert_eq!(names, ["chatFireworks", "fireworks", "fireworksEmbeddings"]);
     let health = format!("{}/grpc.health.v1.Health/Check", world.url());
     let answer: Value = serde_json::from_str(&curl(&[&health]).await).expect("JSON");
     assert_eq!(answer["status"], "SERVING");

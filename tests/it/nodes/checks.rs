@@ -16,9 +16,10 @@ async fn every_node_type_describes_a_form_that_can_be_drawn() {
     let world = World::start().await;
     let types = world.caller().await.node_types().await;
     let names: Vec<&str> = types.iter().map(|node| node.name.as_str()).collect();
-    assert_eq!(names, ["chatFireworks", "fireworks"]);
+    assert_eq!(names, ["chatFireworks", "fireworks", "fireworksEmbeddings"]);
     for node in &types {
-        assert_eq!(node.inputs, ["prompt", "chat"]);
+        let embeds = node.name == "fireworksEmbeddings";
+        assert_eq!(node.inputs, if embeds { &["texts"][..] } else { &["prompt", "chat"] });
         assert_eq!(node.credential_fields[0].name, "api_key");
         let schema: Value = serde_json::from_str(&node.config_schema).expect("JSON");
         jsonschema::validator_for(&schema).expect("a JSON Schema");

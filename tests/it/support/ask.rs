@@ -6,7 +6,7 @@ use prost_types::{ListValue, Struct, Value as ProtoValue, value::Kind};
 use serde_json::{Value, json};
 use sparkler::proto::{
     CachePolicy, Chat, ChatMessage, CheckNodeRequest, Credential, ExecuteNodeRequest,
-    ExecutionContext, ExecutionLimits, OutputOptions, Tool,
+    ExecutionContext, ExecutionLimits, OutputOptions, Texts, Tool,
     cache_policy::{Mode, Scope},
     credential,
     execute_node_request::Input,
@@ -28,6 +28,18 @@ pub(crate) fn ask(prompt: &str) -> Ask {
         ..Default::default()
     })
     .set("modelName", json!(MODEL))
+    .key(KEY)
+}
+
+/// Asks for the vectors of texts, with no cache.
+pub(crate) fn embed<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Ask {
+    let texts = texts.into_iter().map(Into::into).collect();
+    Ask(ExecuteNodeRequest {
+        node_type: "fireworksEmbeddings".to_owned(),
+        input: Some(Input::Texts(Texts { texts })),
+        ..Default::default()
+    })
+    .model("accounts/simulator/models/embedding")
     .key(KEY)
 }
 

@@ -25,7 +25,7 @@ use sparkler::{
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 pub(crate) use self::{
-    ask::{Ask, ask},
+    ask::{Ask, ask, embed},
     caller::{Call, Caller, Received},
     failure::Failure,
     known_caller::KnownCaller,

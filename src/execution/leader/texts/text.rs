@@ -1,0 +1,207 @@
+//! The flight of one text: found in the cache, joined, or led.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    TextTerms, TextWork,
+    batch::{Batcher, Begun},
+};
+use crate::execution::{
+    Executor,
+    leader::{FleetRequest, LeaderJob, Storage},
+    observe::spans::FlightSpans,
+    request::CacheMode,
+    response::CacheStatus,
+    session::of_another,
+};
+use crate::{
+    cache::Hit,
+    error::Error,
+    fleet::FlightKey,
+    flight::{
+        Failure, FlightOutcome, FlightSource, Join, JoinRequest, Received, Stored,
+        SubscribeOptions, Subscriber,
+    },
+    metrics::{LookupResult, Tier},
+    node::Plan,
+    recording::Recording,
+    telemetry::Span,
+};
+
+/// Subscribers of a text want its vector alone, and nothing runs for nobody.
+pub(super) const SUBSCRIBE: SubscribeOptions =
+    SubscribeOptions { deltas: false, allows_restart: true, drains: false };
+
+/// Where a text's vector comes from.
+pub(super) enum Found {
+    /// From the cache of this worker.
+    Cached(Arc<Recording>),
+    /// From a flight.
+    Flight(TextFlight),
+}
+
+/// A subscriber of a text's flight.
+pub(super) struct TextFlight {
+    subscriber: Subscriber,
+    /// Whether the text is on its way, if this execution leads the flight.
+    begun: Option<Begun>,
+    storage: Option<Storage>,
+    own_credential: bool,
+}
+
+/// A text with its vector.
+pub(super) struct AnsweredText {
+    pub(super) recording: Arc<Recording>,
+    pub(super) status: CacheStatus,
+    pub(super) stored: Stored,
+    pub(super) storage: Option<Storage>,
+}
+
+impl LeaderJob {
+    /// Looks a text up, joins its flight, or leads it.
+    pub(super) fn find_text(
+        &self,
+        executor: &Arc<Executor>,
+        terms: &Arc<TextTerms>,
+        batcher: &Arc<Batcher>,
+        (position, plan): (usize, Plan),
+    ) -> Result<Found, Failure> {
+        let storage = terms.storage.map(|storage| Storage {
+            key: executor.key(plan.identity.node_type, &plan, &terms.scope, &terms.salt),
+            ..storage
+        });
+        let cached = terms.cached(executor, storage);
+        if storage.is_some() && terms.mode.reads() {
+            executor.metrics.looked_up(Tier::Memory, LookupResult::found(cached.is_some()));
+        }
+        if let Some(Hit { recording, .. }) = cached {
+            return Ok(Found::Cached(recording));
+        }
+        if terms.mode == CacheMode::OnlyIfCached && executor.fleet.is_none() {
+            return Err(Failure::from(Error::NotCached));
+        }
+        let fleet_request = terms.fleet_request(executor, storage);
+        let request = JoinRequest {
+            subject: self.subject.clone(),
+            shared: storage
+                .map(|storage| storage.key)
+                .filter(|_| terms.mode != CacheMode::OnlyIfCached),
+            idempotency: None,
+            in_fleet: fleet_request.is_some(),
+            attachable: false,
+        };
+        let flight = |subscriber, begun| TextFlight {
+            subscriber,
+            begun,
+            storage,
+            own_credential: terms.own_credential,
+        };
+        let (publisher, subscriber) = match executor.flights.join(&request, SUBSCRIBE)? {
+            Join::Follower(subscriber) => return Ok(Found::Flight(flight(subscriber, None))),
+            Join::Leader(publisher, subscriber) => (publisher, subscriber),
+        };
+        // Another flight may have completed since the look-up.
+        if let Some(Hit { recording, age }) = terms.cached(executor, storage) {
+            publisher.complete_with(recording, age);
+            return Ok(Found::Flight(flight(subscriber, None)));
+        }
+        let ticket = batcher.ticket(position);
+        let begun = ticket.begun();
+        let job = LeaderJob {
+            plan: Arc::new(plan),
+            storage,
+            fleet_request,
+            texts: Some(TextWork::One(ticket)),
+            spans: FlightSpans::new(Span::default(), String::new(), None),
+            ..self.another()
+        };
+        executor.lifecycle.spawn(job.run(executor.clone(), publisher));
+        Ok(Found::Flight(flight(subscriber, Some(begun))))
+    }
+}
+
+impl TextTerms {
+    fn cached(&self, executor: &Executor, storage: Option<Storage>) -> Option<Hit> {
+        executor.memory.get(&storage.filter(|_| self.mode.reads())?.key)
+    }
+
+    fn fleet_request(&self, executor: &Executor, storage: Option<Storage>) -> Option<FleetRequest> {
+        let Storage { key, .. } = storage.filter(|_| executor.fleet.is_some())?;
+        Some(FleetRequest {
+            flight_key: Some(FlightKey(key)),
+            claim: None,
+            shares: None,
+            may_read: self.mode.reads(),
+            only_reads: self.mode == CacheMode::OnlyIfCached,
+        })
+    }
+}
+
+impl TextFlight {
+    /// Waits for the end of the flight, or, once the execution gives up, until it need
+    /// not end any more. Cancel safe: dropped, it leaves the flight.
+    pub(super) async fn ended(
+        mut self,
+        position: usize,
+        giving_up: &CancellationToken,
+    ) -> (usize, Result<AnsweredText, Failure>) {
+        let ended = tokio::select! {
+            ended = end_of(&mut self.subscriber) => ended,
+            () = giving_up.cancelled() => self.last_chance().await,
+        };
+        let status = self.status();
+        let answered = match ended {
+            Ok((recording, stored)) => {
+                Ok(AnsweredText { recording, status, stored, storage: self.storage })
+            }
+            Err(failure) if status == CacheStatus::Joined && !self.own_credential => {
+                Err(Failure { error: of_another(failure.error), usage: None })
+            }
+            Err(failure) if status == CacheStatus::Joined => {
+                Err(Failure { usage: None, ..failure })
+            }
+            Err(failure) => Err(failure),
+        };
+        (position, answered)
+    }
+
+    /// Waits for a flight that has begun, since it is paid for.
+    async fn last_chance(&mut self) -> Result<(Arc<Recording>, Stored), Failure> {
+        if self.begun.as_ref().is_some_and(Begun::has) {
+            end_of(&mut self.subscriber).await
+        } else {
+            Err(Failure::from(Error::Cancelled))
+        }
+    }
+
+    fn status(&self) -> CacheStatus {
+        match self.subscriber.source() {
+            FlightSource::Cached { .. } => CacheStatus::Hit,
+            FlightSource::Remote => CacheStatus::Joined,
+            FlightSource::Local | FlightSource::LocalUnchecked if self.begun.is_some() => {
+                CacheStatus::Miss
+            }
+            FlightSource::Local | FlightSource::LocalUnchecked => CacheStatus::Joined,
+        }
+    }
+}
+
+/// Waits for the end of a flight, and returns its recording. Cancel safe.
+pub(super) async fn end_of(
+    subscriber: &mut Subscriber,
+) -> Result<(Arc<Recording>, Stored), Failure> {
+    loop {
+        match subscriber.recv()? {
+            Some(Received::Ended(FlightOutcome::Failed(failure))) => return Err(failure),
+            Some(Received::Ended(FlightOutcome::Completed(stored))) => {
+                let without = Error::Internal("a flight completed without a recording");
+                let recording = subscriber.recording().ok_or(Failure::from(without))?;
+                return Ok((recording, stored));
+            }
+            Some(Received::Delta(..) | Received::Restarted { .. }) => {}
+            None => subscriber.changed().await,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `fireworksEmbeddings`: the vectors of texts, from an embedding model of Fireworks.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    Asked, Declaration, Field, Input, InputKind, Literal, Node, Prepared, Problems, Shape, Texts,
+    Values,
+    field::Class,
+    model_name, parameters,
+    provider::Provider,
+    request::{self, Settings},
+    words,
+};
+use crate::{
+    event::{Emit, Finish},
+    fireworks::{Attempt, Client, EmbeddingRequest, Interrupted},
+    output::OutputFormat,
+};
+
+/// The texts of a request, unless the node says otherwise.
+const USUAL_BATCH: i64 = 256;
+
+static OWN: &[Field] = &[
+    parameters::MODEL_NAME,
+    Field::integer("dimensions", 1, 65_536, words("Dimensions", "차원 수"))
+        .help(
+            "The length of a vector, for models that can shorten theirs; otherwise the model's own.",
+            "벡터의 길이입니다. 줄일 수 있는 모델에서만 쓰며, 비우면 모델의 길이를 따릅니다.",
+        )
+        .sent_as("dimensions")
+        .basic(),
+    Field::boolean("normalize", words("Normalize", "정규화"))
+        .help(
+            "Scales every vector to length 1.",
+            "모든 벡터의 크기를 1로 맞춥니다.",
+        )
+        .sent_as("normalize")
+        .neutral(Literal::Boolean(false)),
+    Field::new("promptTemplate", Shape::TEXT, words("Prompt template", "프롬프트 템플릿"))
+        .help(
+            "A template that Fireworks puts each text into, such as an instruction for queries.",
+            "Fireworks가 각 텍스트를 넣는 템플릿입니다. 예: 검색어용 지시문.",
+        )
+        .sent_as("prompt_template"),
+    Field::integer("batchSize", 1, 2048, words("Batch size", "배치 크기"))
+        .help(
+            "How many texts one request to Fireworks carries at most. Changes no vector.",
+            "Fireworks 요청 하나에 담는 텍스트의 최대 수입니다. 벡터에는 영향이 없습니다.",
+        )
+        .class(Class::Route)
+        .or(Literal::Integer(USUAL_BATCH)),
+];
+
+/// The `fireworksEmbeddings` node.
+#[derive(Debug)]
+pub(super) struct FireworksEmbeddings(Provider);
+
+/// The values of its form, typed.
+#[derive(Debug)]
+pub(super) struct Config {
+    settings: Settings,
+    dimensions: Option<usize>,
+    batch: usize,
+}
+
+/// Texts to embed, and the request for them.
+#[derive(Debug)]
+pub(super) struct EmbeddingCall {
+    config: Arc<Config>,
+    texts: Arc<[Arc<str>]>,
+    request: EmbeddingRequest,
+}
+
+impl FireworksEmbeddings {
+    pub(super) fn new(client: Client) -> FireworksEmbeddings {
+        FireworksEmbeddings(Provider::new(client))
+    }
+}
+
+impl EmbeddingCall {
+    /// Returns the call, and its canonical request.
+    fn new(config: Arc<Config>, texts: Arc<[Arc<str>]>) -> (Bytes, EmbeddingCall) {
+        let (canonical, body) = request::write_texts(&config.settings, &texts);
+        let dimensions = config.dimensions;
+        let request = EmbeddingRequest { body, texts: texts.len(), dimensions };
+        (canonical, EmbeddingCall { config, texts, request })
+    }
+}
+
+impl Node for FireworksEmbeddings {
+    type Config = Config;
+    type Call = EmbeddingCall;
+
+    const DECLARATION: Declaration = Declaration {
+        name: "fireworksEmbeddings",
+        version: 1,
+        label: words("Fireworks Embeddings", "Fireworks 임베딩"),
+        description: words(
+            "Turns texts into vectors with an embedding model of Fireworks; each text is cached by itself.",
+            "Fireworks의 임베딩 모델로 텍스트를 벡터로 바꿉니다. 텍스트마다 따로 캐시합니다.",
+        ),
+        inputs: &[InputKind::Texts],
+        credential_fields: parameters::CREDENTIAL,
+        fields: &[OWN],
+        not_fields: &[
+            ("input", "the request's texts carry it"),
+            ("texts", "the request's texts carry them"),
+            ("encodingFormat", "vectors always come as packed floats"),
+            ("encoding_format", "vectors always come as packed floats"),
+            ("stripNewLines", "texts are embedded as they are; take line breaks out beforehand"),
+        ],
+    };
+
+    fn rules(_values: &Values<'_>, asked: Asked<'_>, problems: &mut Problems) {
+        if matches!(asked.output, OutputFormat::Json { .. }) {
+            problems.add("output.format", "is FORMAT_JSON, and vectors are not JSON");
+        }
+    }
+
+    fn configure(values: Values<'_>) -> Config {
+        let number = |name| values.integer(name).and_then(|number| usize::try_from(number).ok());
+        let (dimensions, batch) = (number("dimensions"), number("batchSize"));
+        Config { settings: Settings::new(values), dimensions, batch: batch.unwrap_or(1) }
+    }
+
+    fn model(config: &Config) -> &str {
+        &config.settings.model
+    }
+
+    fn prepare(
+        &self,
+        config: Config,
+        input: Input,
+        _output: &OutputFormat,
+    ) -> Prepared<EmbeddingCall> {
+        let Input::Texts(texts) = input else {
+            unreachable!("it takes texts only");
+        };
+        let texts = texts.into_iter().map(Arc::from).collect();
+        let config = Arc::new(config);
+        let is_alias = model_name::is_alias(&config.settings.model);
+        let tier = config.settings.tier;
+        let (canonical, call) = EmbeddingCall::new(config, texts);
+        Prepared {
+            base_url: Arc::clone(&self.0.base_url),
+            endpoint: "embeddings",
+            canonical,
+            deltas: false,
+            is_alias,
+            tier,
+            call,
+        }
+    }
+
+    fn texts(call: &EmbeddingCall) -> Option<Texts> {
+        Some(Texts { list: Arc::clone(&call.texts), batch: call.config.batch })
+    }
+
+    fn select(&self, call: &EmbeddingCall, positions: &[usize]) -> Option<(Bytes, EmbeddingCall)> {
+        let texts = positions.iter().map(|position| call.texts.get(*position).cloned());
+        Some(EmbeddingCall::new(Arc::clone(&call.config), texts.collect::<Option<_>>()?))
+    }
+
+    async fn run(
+        &self,
+        call: &EmbeddingCall,
+        attempt: Attempt<'_>,
+        emit: &mut dyn Emit,
+    ) -> Result<Finish, Interrupted> {
+        self.0.client.embed(&call.request, attempt, emit).await
+    }
+}
