@@ -111,11 +111,30 @@ export interface Choice {
   logprobs?: string;
 }
 
+/** The vectors of texts, in their order, and where they came from. */
+export interface Embeddings {
+  dimensions: number;
+  /** Views of one buffer. */
+  vectors: Float32Array[];
+  /** Texts found in the cache. */
+  cached: number;
+  /** Texts that another run was requesting. */
+  joined: number;
+  /** Texts that this run requested, and paid for. */
+  executed: number;
+  /** Texts equal to an earlier one. */
+  repeated: number;
+  /** True where `usage` has a text's estimated share of a request's tokens. */
+  tokensEstimated: boolean;
+}
+
 /** What a run came to; the first choice's fields are repeated at the top. */
 export interface Answer extends Omit<Choice, "index"> {
   /** `jsonText`, parsed; large numbers are rounded as JavaScript does. */
   json?: unknown;
   choices: Choice[];
+  /** Where texts were embedded; there is no choice then. */
+  embeddings?: Embeddings;
   usage: Usage;
   /** Absent where the model's price is unknown. */
   cost?: Cost;
@@ -204,6 +223,7 @@ function answerOf(completed: api.Completed): Answer {
     finishReason,
     logprobs,
     choices,
+    embeddings: completed.embeddings && embeddingsOf(completed.embeddings),
     usage: usageOf(completed.usage),
     cost: costOf(completed.cost),
     timing: timingOf(completed.timing),
@@ -212,6 +232,16 @@ function answerOf(completed: api.Completed): Answer {
     model,
     providerRequestId,
   };
+}
+
+function embeddingsOf(embeddings: api.Embeddings): Embeddings {
+  const { vectors: packed, dimensions, cached, joined, executed, repeated, tokensEstimated } = embeddings;
+  const count = dimensions && packed.byteLength / (4 * dimensions);
+  // Read by its declared order of bytes, and copied: what arrives need not be aligned.
+  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
+  const all = Float32Array.from({ length: count * dimensions }, (_, place) => view.getFloat32(4 * place, true));
+  const vectors = Array.from({ length: count }, (_, text) => all.subarray(text * dimensions, (text + 1) * dimensions));
+  return { dimensions, vectors, cached, joined, executed, repeated, tokensEstimated };
 }
 
 function choiceOf({ index, text, reasoning, json, toolCalls, finishReason, logprobs }: api.Choice): Choice {

@@ -7,6 +7,7 @@ export type {
   Choice,
   Cost,
   Delta,
+  Embeddings,
   Phase,
   RunEvent,
   Started,

@@ -99,7 +99,12 @@ export type ExecuteRequest = NodeRequest & {
    * ask again, after a crash.
    */
   idempotencyKey?: string;
-} & ({ prompt: string; messages?: undefined } | { messages: Message[]; prompt?: undefined });
+} & (
+  | { prompt: string; messages?: undefined; texts?: undefined }
+  | { messages: Message[]; prompt?: undefined; texts?: undefined }
+  /** Texts to embed; the node is `fireworksEmbeddings`. */
+  | { texts: string[]; prompt?: undefined; messages?: undefined }
+);
 
 export interface AttachRequest {
   token: string;
@@ -142,8 +147,9 @@ export function withDefaults<R extends Defaults>(request: R, defaults: Defaults)
 }
 
 export function executeMessage(request: ExecuteRequest, idempotencyKey: string) {
+  const node = request.texts ? "fireworksEmbeddings" : undefined;
   return create(api.ExecuteNodeRequestSchema, {
-    ...nodeOf(request),
+    ...nodeOf({ ...request, node: node ?? request.node }),
     input: inputOf(request),
     cache: cacheOf(policyOf(request.cache)),
     output: outputOf(request.output),
@@ -183,8 +189,9 @@ function configOf({ model, config, tools, toolChoice }: NodeRequest): JsonObject
 
 type Input = MessageInitShape<typeof api.ExecuteNodeRequestSchema>["input"];
 
-function inputOf({ prompt, messages }: ExecuteRequest): Input {
+function inputOf({ prompt, messages, texts }: ExecuteRequest): Input {
   if (prompt !== undefined) return { case: "prompt", value: prompt };
+  if (texts !== undefined) return { case: "texts", value: { texts } };
   return { case: "chat", value: { messages: (messages ?? []).map(messageOf) } };
 }
 

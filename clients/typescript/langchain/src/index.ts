@@ -1,2 +1,3 @@
 export { ChatSparkler, type ChatSparklerCallOptions, type ChatSparklerInput } from "./chat-model.js";
+export { SparklerEmbeddings, type SparklerEmbeddingsInput } from "./embeddings.js";
 export { SparklerLLM, type SparklerLLMInput } from "./llm.js";

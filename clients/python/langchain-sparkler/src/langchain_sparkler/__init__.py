@@ -1,5 +1,6 @@
-"""LangChain chat model that runs on a Sparkler worker."""
+"""LangChain models that run on a Sparkler worker."""
 
 from .chat_models import ChatSparkler
+from .embeddings import SparklerEmbeddings
 
-__all__ = ["ChatSparkler"]
+__all__ = ["ChatSparkler", "SparklerEmbeddings"]

@@ -1,7 +1,7 @@
 """Client of Sparkler, the gRPC worker that executes LLM nodes of visual flows."""
 
 from . import api
-from ._answer import Answer, CacheOutcome, Choice, Cost, Timing, ToolCall, Usage
+from ._answer import Answer, CacheOutcome, Choice, Cost, Embeddings, Timing, ToolCall, Usage
 from ._check import Finding
 from ._client import AsyncSparkler, Sparkler
 from ._errors import (
@@ -34,6 +34,7 @@ __all__ = [
     "Context",
     "Cost",
     "Delta",
+    "Embeddings",
     "Event",
     "Finding",
     "InvalidRequestError",

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from ._gen import worker_pb2 as pb
 from ._values import dollars, optional, seconds, word
+
+# Of a number within a vector.
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +143,72 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Embeddings(Sequence["array[float]"]):
+    """The vectors of texts, in their order, each an array of 32-bit floats.
+
+    As bytes they are at hand for others: `numpy.frombuffer(embeddings.packed, "<f4")`.
+    """
+
+    dimensions: int
+    packed: bytes
+    """All vectors, one after the other: 32-bit floats, little-endian."""
+    cached: int
+    """Texts found in the cache."""
+    joined: int
+    """Texts that another execution was requesting."""
+    executed: int
+    """Texts that this execution requested, and paid for."""
+    repeated: int
+    """Texts equal to an earlier one."""
+    tokens_estimated: bool
+    """True where `usage` has a text's estimated share of a request's tokens."""
+
+    @classmethod
+    def of(cls, embeddings: pb.Embeddings | None) -> Embeddings | None:
+        """Reads the message; an answer of text has none."""
+        if embeddings is None:
+            return None
+        return cls(
+            dimensions=embeddings.dimensions,
+            packed=embeddings.vectors,
+            cached=embeddings.cached,
+            joined=embeddings.joined,
+            executed=embeddings.executed,
+            repeated=embeddings.repeated,
+            tokens_estimated=embeddings.tokens_estimated,
+        )
+
+    def __len__(self) -> int:
+        return self.cached + self.joined + self.executed + self.repeated
+
+    @overload
+    def __getitem__(self, index: int) -> array[float]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[array[float]]: ...
+
+    def __getitem__(self, index: int | slice) -> array[float] | list[array[float]]:
+        """Returns the vector of a text, or those of several."""
+        places = range(len(self))[index]
+        if isinstance(places, range):
+            return [self._at(place) for place in places]
+        return self._at(places)
+
+    def _at(self, place: int) -> array[float]:
+        size = FLOAT_BYTES * self.dimensions
+        vector = array("f", self.packed[place * size : (place + 1) * size])
+        if sys.byteorder == "big":
+            vector.byteswap()
+        return vector
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer. Its text, tool calls and JSON are those of the first choice."""
 
     choices: tuple[Choice, ...]
+    embeddings: Embeddings | None
+    """The vectors, where texts were embedded; there is no choice then."""
     usage: Usage
     cost: Cost | None
     """None where the model's price is unknown."""
@@ -156,6 +224,7 @@ class Answer:
         """Reads the message."""
         return cls(
             choices=tuple(map(Choice.of, completed.choices)),
+            embeddings=Embeddings.of(optional(completed, "embeddings")),
             usage=Usage.of(completed.usage),
             cost=Cost.of(optional(completed, "cost")),
             timing=Timing.of(completed.timing),

@@ -131,7 +131,7 @@ class Sparkler(Client):
     _channel_kind = Channel
 
     def execute(self, prompt: str | None = None, **options: Unpack[ExecuteOptions]) -> Run:
-        """Executes a node, with a prompt or with `messages`."""
+        """Executes a node, with a prompt, with `messages` or with `texts`."""
         request = execute_request(self._defaults, prompt, options)
         return Run(*self._reading(request, options))
 
@@ -175,7 +175,7 @@ class AsyncSparkler(Client):
     _channel_kind = LoopChannels
 
     def execute(self, prompt: str | None = None, **options: Unpack[ExecuteOptions]) -> AsyncRun:
-        """Executes a node, with a prompt or with `messages`."""
+        """Executes a node, with a prompt, with `messages` or with `texts`."""
         request = execute_request(self._defaults, prompt, options)
         return AsyncRun(*self._reading(request, options))
 

@@ -148,7 +148,7 @@ class NodeOptions(Credentials, total=False):
     """A node, as its flow has it."""
 
     node: str
-    """`chatFireworks` by default, or `fireworks`."""
+    """`chatFireworks` by default, or `fireworks`, or `fireworksEmbeddings` for `texts`."""
     model: str | None
     config: Json | None
     """The node's fields, in camelCase."""
@@ -161,6 +161,8 @@ class ExecuteOptions(NodeOptions, CallOptions, total=False):
 
     messages: Sequence[Message] | None
     """A conversation in OpenAI's form, in place of a prompt."""
+    texts: Sequence[str] | None
+    """Texts to embed, in place of a prompt; the node is then `fireworksEmbeddings`."""
     json: bool | Json | str
     """Asks for JSON, checked by the worker: True, or the JSON Schema it must meet."""
     deltas: bool | None
@@ -196,16 +198,18 @@ def execute_request(
 ) -> pb.ExecuteNodeRequest:
     """Returns the request of one execution."""
     refuse_unknown(options, ExecuteOptions)
-    messages = options.get("messages")
-    if (prompt is None) == (messages is None):
-        raise ValueError("give a prompt or messages")
+    messages, texts = options.get("messages"), options.get("texts")
+    if [prompt, messages, texts].count(None) != 2:
+        raise ValueError("give one of a prompt, messages and texts")
+    node = "chatFireworks" if texts is None else "fireworksEmbeddings"
     cache = options.get("cache")
     cache = Cache(mode=cache) if isinstance(cache, str) else cache
     return pb.ExecuteNodeRequest(
-        node_type=options.get("node", "chatFireworks"),
+        node_type=options.get("node", node),
         config=_config(defaults, options),
         prompt=prompt,
         chat=chat(messages) if messages is not None else None,
+        texts=pb.Texts(texts=texts) if texts is not None else None,
         credential=defaults.credential(options.get("api_key"), options.get("secret_name")),
         context=over(defaults.context, options.get("context")).message(),
         cache=over(defaults.cache, cache).message(),
