@@ -61,6 +61,7 @@
 mod admission;
 mod cache;
 mod callers;
+mod changes;
 pub mod cli;
 pub mod config;
 mod cooldown;

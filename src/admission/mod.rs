@@ -19,7 +19,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::oneshot,
     time::{Instant, timeout_at},
 };
 
@@ -29,7 +29,10 @@ use self::{
     memory::Charge,
     pacing::Pacing,
 };
-use crate::error::{Error, Limit};
+use crate::{
+    changes::Changes,
+    error::{Error, Limit},
+};
 
 /// Limits of admission and of the queue.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +88,7 @@ struct Shared {
     queue: Mutex<FairQueue<Caller>>,
     pacing: Mutex<Pacing>,
     /// Notified when the last slot has been released and the queue is empty.
-    empty: Notify,
+    changes: Changes,
 }
 
 /// The sender that admits or refuses a queued call. A slot that the call does not take is
@@ -131,7 +134,7 @@ impl Admission {
     pub fn new(config: AdmissionConfig) -> Admission {
         let queue = Mutex::new(FairQueue::new(config));
         let pacing = Mutex::default();
-        Admission(Arc::new(Shared { config, queue, pacing, empty: Notify::new() }))
+        Admission(Arc::new(Shared { config, queue, pacing, changes: Changes::default() }))
     }
 
     /// Takes a slot for a tenant's call whose decoded request has `request_bytes`, or queues the
@@ -184,16 +187,7 @@ impl Admission {
 
     /// Resolves when no slot is in use and no call is queued. Cancel safe.
     pub async fn idle(&self) {
-        loop {
-            let empty = self.0.empty.notified();
-            tokio::pin!(empty);
-            // Registered before the check, so that no notification in between is missed.
-            empty.as_mut().enable();
-            if self.queue().is_empty() {
-                return;
-            }
-            empty.await;
-        }
+        self.0.changes.wait_for(|| self.queue().is_empty().then_some(())).await;
     }
 
     fn slot(&self, tenant: Arc<str>) -> Slot {
@@ -222,7 +216,7 @@ impl Admission {
             // call.
             let _ = caller.send(Ok(self.slot(tenant)));
         } else if is_empty {
-            self.0.empty.notify_waiters();
+            self.0.changes.notify();
         }
     }
 
@@ -233,7 +227,7 @@ impl Admission {
             queue.is_empty()
         };
         if is_empty {
-            self.0.empty.notify_waiters();
+            self.0.changes.notify();
         }
     }
 

@@ -10,13 +10,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{
-    Notify,
-    broadcast::{Receiver, error::RecvError},
-};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::FlightKey;
-use crate::{recording::Key, redis::Notification};
+use crate::{changes::Changes, recording::Key, redis::Notification};
 
 /// A worker's subscriptions, by flight key.
 #[derive(Debug, Default)]
@@ -33,7 +30,7 @@ pub(super) struct Subscription {
 /// Notifications that the subscription has not received yet.
 #[derive(Debug, Default)]
 struct Inbox {
-    woken: Notify,
+    changes: Changes,
     unread: Mutex<Unread>,
 }
 
@@ -105,7 +102,7 @@ impl Inbox {
                 unread.batches.push_back(events);
             }
         }
-        self.woken.notify_one();
+        self.changes.notify();
     }
 
     fn take(&self) -> Option<Wakeup> {
@@ -120,14 +117,7 @@ impl Inbox {
 impl Subscription {
     /// Resolves with the next item, in order of arrival. Cancel safe.
     pub(super) async fn received(&self) -> Wakeup {
-        loop {
-            // Registered before the check, so that no notification in between is missed.
-            let woken = self.inbox.woken.notified();
-            if let Some(wakeup) = self.inbox.take() {
-                return wakeup;
-            }
-            woken.await;
-        }
+        self.inbox.changes.wait_for(|| self.inbox.take()).await
     }
 }
 

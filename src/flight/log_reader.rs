@@ -32,15 +32,7 @@ impl LogReader {
 
     /// Resolves when there are events after `number`. Cancel safe.
     pub async fn wait_past(&self, number: u64) {
-        loop {
-            let changed = self.0.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if self.last() > number {
-                return;
-            }
-            changed.await;
-        }
+        self.0.changes.wait_for(|| (self.last() > number).then_some(())).await;
     }
 
     /// Subscribes on behalf of another worker: keeps the flight running and allows

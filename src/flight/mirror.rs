@@ -50,16 +50,7 @@ impl MirroredFlight {
 
     /// Returns the next item after event number `after`. Cancel safe.
     pub async fn next(&self, after: u64) -> MirrorEvent {
-        loop {
-            let changed = self.flight.changed.notified();
-            tokio::pin!(changed);
-            // Registered before the check, so that no notification in between is missed.
-            changed.as_mut().enable();
-            if let Some(next_event) = self.next_event(after) {
-                return next_event;
-            }
-            changed.await;
-        }
+        self.flight.changes.wait_for(|| self.next_event(after)).await
     }
 
     fn next_event(&self, after: u64) -> Option<MirrorEvent> {

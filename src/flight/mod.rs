@@ -41,6 +41,7 @@ pub use self::{
     subscriber::{Received, SubscribeOptions, Subscriber},
 };
 use crate::{
+    changes::Changes,
     error::Error,
     event::{Phase, Usage},
     recording::{FlightId, Key, Log, Recording, Subject},
@@ -112,7 +113,7 @@ pub struct FlightIdentity {
 pub(crate) struct Flight {
     state: Mutex<State>,
     /// Notified whenever `state` has something new for subscribers.
-    changed: Notify,
+    changes: Changes,
     /// Notified when the last subscriber leaves a flight that drains.
     left_alone: Notify,
     /// Cancelled when nobody needs the flight any more.
@@ -224,7 +225,7 @@ impl Flight {
                 span: None,
                 replayed_for: Vec::new(),
             }),
-            changed: Notify::new(),
+            changes: Changes::default(),
             left_alone: Notify::new(),
             abandoned: CancellationToken::new(),
         })

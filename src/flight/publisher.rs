@@ -103,7 +103,7 @@ impl Publisher {
             state.flight_key = identity.flight_key;
             state.source = identity.source;
         }
-        self.flight.changed.notify_waiters();
+        self.flight.changes.notify();
     }
 
     /// Lets identical executions join the flight from now on; if they already have
@@ -199,7 +199,7 @@ impl Publisher {
         if let FlightLog::Growing(log) = &mut self.flight.state().log {
             log.restart(attempt, reason);
         }
-        self.flight.changed.notify_waiters();
+        self.flight.changes.notify();
     }
 
     /// Voids all output, and numbers further events from `number` or the next free one.
@@ -213,7 +213,7 @@ impl Publisher {
                 log.restart_at(number.max(log.last() + 1), attempt, reason);
             }
         }
-        self.flight.changed.notify_waiters();
+        self.flight.changes.notify();
     }
 
     /// Publishes events of another worker under the numbers they have there.
@@ -226,7 +226,7 @@ impl Publisher {
             FlightLog::Growing(log) => log.follow(events),
             FlightLog::Recorded(_) => Ok(()),
         };
-        self.flight.changed.notify_waiters();
+        self.flight.changes.notify();
         followed
     }
 
@@ -296,7 +296,7 @@ impl Publisher {
     fn settle(&mut self, outcome: FlightOutcome) {
         self.completed = true;
         self.flight.state().outcome = Some(outcome);
-        self.flight.changed.notify_waiters();
+        self.flight.changes.notify();
         self.flights.remove(&self.flight);
     }
 
@@ -338,7 +338,7 @@ impl Emit for Publisher {
 
     fn flush(&mut self) {
         if self.show() {
-            self.flight.changed.notify_waiters();
+            self.flight.changes.notify();
         }
     }
 

@@ -199,34 +199,18 @@ impl Subscriber {
     /// Resolves when [`recv`](Subscriber::recv) may return something new. Cancel safe: it
     /// consumes nothing.
     pub async fn changed(&self) {
-        if self.has_changed() {
-            return;
+        if !self.has_changed() {
+            self.flight.changes.wait_for(|| self.has_changed().then_some(())).await;
         }
-        let changed = self.flight.changed.notified();
-        tokio::pin!(changed);
-        // Registered before the check, so that no notification in between is missed.
-        changed.as_mut().enable();
-        if self.has_changed() {
-            return;
-        }
-        changed.await;
     }
 
     /// Resolves when the flight has its final id or has ended. Cancel safe.
     pub async fn named(&self) {
         let is_named = || {
             let state = self.flight.state();
-            state.named || state.outcome.is_some()
+            (state.named || state.outcome.is_some()).then_some(())
         };
-        loop {
-            let changed = self.flight.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if is_named() {
-                return;
-            }
-            changed.await;
-        }
+        self.flight.changes.wait_for(is_named).await;
     }
 
     fn has_changed(&self) -> bool {

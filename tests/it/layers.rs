@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["admission", "cooldown", "lifecycle", "output", "price", "secrets"],
     &["metrics"],
     &["descriptors", "file_watcher", "telemetry"],
-    &["credentials", "error", "event", "files"],
+    &["changes", "credentials", "error", "event", "files"],
 ];
 
 /// Modules that not everybody above may use, and who may.
@@ -33,7 +33,7 @@ const ONLY_FOR: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that stand alone: they use none of the others.
-const ALONE: &[&str] = &["descriptors", "lifecycle", "telemetry", "files"];
+const ALONE: &[&str] = &["changes", "descriptors", "lifecycle", "telemetry", "files"];
 
 /// The plain values at the bottom know each other.
 const VALUES: &[&str] = &["credentials", "error", "event"];
