@@ -7,7 +7,9 @@
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
     ffi::OsString,
-    fmt, io, panic,
+    fmt,
+    io::{self, BufWriter, Write},
+    panic,
     sync::mpsc,
     thread,
     time::Duration,
@@ -36,6 +38,10 @@ use crate::{
 /// The capacity of the queue in lines; further ones are lost and counted.
 const LINES_WAITING: usize = 8192;
 
+/// The pause after a batch of lines. Lines that arrive meanwhile are written together,
+/// and their senders need not wake the writing thread.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// The time that the process's end waits for the queue to be written.
 const END_LIMIT: Duration = Duration::from_millis(1500);
 
@@ -55,7 +61,7 @@ pub(super) fn begin(args: &ServeArgs) -> anyhow::Result<Log> {
         .buffered_lines_limit(LINES_WAITING)
         .lossy(true)
         .thread_name("log");
-    let (writer, guard) = queue.finish(io::stderr());
+    let (writer, guard) = queue.finish(Batches::new(io::stderr()));
     let log = Log { guard: Some(guard), lost: writer.error_counter() };
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -100,6 +106,30 @@ impl Drop for Log {
             let _ = done.send(());
         });
         let _ = ended.recv_timeout(END_LIMIT);
+    }
+}
+
+/// Writes the lines that the queue holds at once, then pauses. The queue's thread flushes
+/// when the queue is empty.
+struct Batches<W: Write>(BufWriter<W>);
+
+impl<W: Write> Batches<W> {
+    const BYTES: usize = 64 * 1024;
+
+    fn new(to: W) -> Batches<W> {
+        Batches(BufWriter::with_capacity(Batches::<W>::BYTES, to))
+    }
+}
+
+impl<W: Write> Write for Batches<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.0.flush();
+        thread::sleep(PAUSE);
+        flushed
     }
 }
 
@@ -211,6 +241,8 @@ fn text(writer: &mut Writer<'_>, line: &str, Ids { trace, span }: Ids) -> fmt::R
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     #[test]
@@ -224,6 +256,35 @@ mod tests {
             serde_json::from_str(&json_failure("a \"quoted\"\nfailure")).expect("JSON");
         assert_eq!(line["message"], "a \"quoted\"\nfailure");
         assert!(line["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
+    }
+
+    /// Remembers the writes that reach it.
+    #[derive(Clone, Default)]
+    struct Writes(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl Write for Writes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_wait_together_are_one_write() {
+        let writes = Writes::default();
+        let queue = NonBlockingBuilder::default().lossy(true);
+        let (mut writer, guard) = queue.finish(Batches::new(writes.clone()));
+        for _ in 0..1000 {
+            writer.write_all(b"line\n").expect("it is queued");
+        }
+        drop(guard);
+        let writes = writes.0.lock().expect("no panic");
+        assert_eq!(writes.concat(), b"line\n".repeat(1000));
+        assert!(writes.len() < 100, "{} writes", writes.len());
     }
 
     #[test]
