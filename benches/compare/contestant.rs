@@ -68,6 +68,21 @@ impl Contestant {
         }
     }
 
+    /// Returns the program that has to be on the machine, if it is not the project's own.
+    fn program(self) -> Option<&'static str> {
+        match self {
+            Self::Nginx => Some("nginx"),
+            Self::LiteLlm => Some("litellm"),
+            Self::VllmRouter => Some("vllm-router"),
+            _ => None,
+        }
+    }
+
+    /// Returns true if it can be measured on this machine.
+    pub(crate) fn is_here(self, place: &Place) -> bool {
+        self.program().is_none_or(|name| peers::program(name, &place.directory).is_some())
+    }
+
     /// Starts it, and returns when it accepts connections.
     pub(crate) fn start(self, scene: &Scene<'_>) -> anyhow::Result<Running> {
         let address = process::free_address()?;

@@ -42,23 +42,22 @@ impl Effort {
 }
 
 /// Every experiment.
-pub(crate) fn all(effort: Effort, peers: bool) -> Vec<Experiment> {
-    let mut experiments = vec![
+pub(crate) fn all(effort: Effort) -> Vec<Experiment> {
+    vec![
         whole(effort, Http1, 1),
         whole(effort, Http2, 1),
         whole(effort, Http2, 2),
-        hit(effort),
+        apart(effort, 5, vec![(Floor, 1.7), (VllmRouter, 0.6)]),
+        apart(effort, 200, vec![(VllmRouter, 1.0)]),
+        hit(effort, 1),
+        hit(effort, 2),
         traced(effort),
-        burst(effort, Http2, 4.0),
-        burst(effort, Http1, 8.0),
+        burst(effort, Http2),
+        burst(effort, Http1),
         paced(effort),
         first_token(effort),
         crowd(effort),
-    ];
-    if peers {
-        experiments.extend([peers_whole(effort), peers_hit(effort), peers_burst(effort)]);
-    }
-    experiments
+    ]
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -85,14 +84,32 @@ fn whole(effort: Effort, protocol: Protocol, threads: usize) -> Experiment {
     }
 }
 
-/// What an answer from memory costs.
-fn hit(effort: Effort) -> Experiment {
+/// What an answer costs whose tokens come apart but are wanted together.
+fn apart(effort: Effort, tokens: u64, aims: Vec<(Contestant, f64)>) -> Experiment {
+    let aim = |(of, times)| figure(CpuPerAnswer, Some(of), Some(Aim::Times(times)));
     Experiment {
-        contestants: vec![Sparkler, Floor],
-        figures: vec![figure(CpuPerAnswer, Some(Floor), Some(Aim::Times(1.6)))],
+        contestants: vec![Sparkler, Floor, Nginx, VllmRouter, LiteLlm],
+        figures: aims.into_iter().map(aim).collect(),
         ..throughput(
             effort,
-            "Answer cached, 1 thread, 64 at a time".to_owned(),
+            format!("Answer of {tokens} tokens not cached, no deltas, 1 thread, 64 at a time"),
+            Call::Whole,
+            64,
+            Answer::at_once(tokens, 1),
+        )
+    }
+}
+
+/// What an answer from memory costs. Of the peers only LiteLLM has a cache.
+fn hit(effort: Effort, threads: usize) -> Experiment {
+    let threads_word = if threads == 1 { "thread" } else { "threads" };
+    Experiment {
+        threads,
+        contestants: vec![Sparkler, Floor, LiteLlm],
+        figures: vec![figure(CpuPerAnswer, Some(Floor), Some(Aim::Times(1.4)))],
+        ..throughput(
+            effort,
+            format!("Answer cached, {threads} {threads_word}, 64 at a time"),
             Call::Hit,
             64,
             Answer::at_once(200, 200),
@@ -112,16 +129,16 @@ fn traced(effort: Effort) -> Experiment {
             Figure { metric: TimePerAnswer, reference, aims },
             figure(CpuPerAnswer, reference, None),
         ],
-        ..hit(effort)
+        ..hit(effort, 1)
     }
 }
 
 /// What a token costs when the upstream is faster than anyone can read.
-fn burst(effort: Effort, protocol: Protocol, at_most: f64) -> Experiment {
+fn burst(effort: Effort, protocol: Protocol) -> Experiment {
     Experiment {
         protocol,
-        contestants: vec![Sparkler, Floor],
-        figures: vec![figure(CpuPerToken, Some(Floor), Some(Aim::AtMost(at_most)))],
+        contestants: vec![Sparkler, Floor, Nginx, VllmRouter, LiteLlm],
+        figures: vec![figure(CpuPerToken, Some(Nginx), Some(Aim::Times(1.5)))],
         ..throughput(
             effort,
             format!("200 tokens at once, {} upstream, 1 thread, 16 streams", protocol.name()),
@@ -141,10 +158,10 @@ fn paced(effort: Effort) -> Experiment {
         // Over two seconds, as long as a stream: not all tokens at one moment.
         measured: Stage::counting(1_000, calls, 2_000 * MILLISECOND),
         rounds: effort.rounds(3),
-        contestants: vec![Sparkler, Floor, Nginx],
+        contestants: vec![Sparkler, Floor, Nginx, VllmRouter],
         figures: vec![
-            figure(CpuPerToken, Some(Nginx), Some(Aim::Times(1.0))),
-            figure(MemoryPerStream, Some(Nginx), Some(Aim::AtMost(30.0))),
+            figure(CpuPerToken, Some(Nginx), Some(Aim::Times(0.9))),
+            figure(MemoryPerStream, Some(Nginx), Some(Aim::AtMost(12.0))),
         ],
         ..slow(8)
     }
@@ -161,11 +178,11 @@ fn first_token(effort: Effort) -> Experiment {
         measured: Stage::counting(1, calls, Duration::ZERO),
         scatter: MILLISECOND,
         rounds: effort.rounds(5),
-        contestants: vec![Direct, Sparkler, Floor, Nginx],
+        contestants: vec![Direct, Sparkler, Floor, Nginx, VllmRouter],
         figures: vec![
-            figure(FirstTokenLater, None, Some(Aim::AtMost(0.75))),
+            figure(FirstTokenLater, None, Some(Aim::AtMost(0.35))),
             // A delayed acknowledgement takes 40.
-            figure(FirstTokenLaterP99, None, Some(Aim::AtMost(35.0))),
+            figure(FirstTokenLaterP99, None, Some(Aim::AtMost(1.0))),
         ],
         ..slow(1)
     }
@@ -186,51 +203,6 @@ fn crowd(effort: Effort) -> Experiment {
             figure(CpuPerToken, Some(Floor), None),
         ],
         ..slow(32)
-    }
-}
-
-/// The same call through what users would pick instead.
-fn peers_whole(effort: Effort) -> Experiment {
-    Experiment {
-        contestants: vec![Sparkler, Nginx, VllmRouter, LiteLlm],
-        figures: vec![figure(CpuPerAnswer, Some(Sparkler), None)],
-        ..throughput(
-            effort,
-            "Peers: answer not cached, 64 at a time".to_owned(),
-            Call::Whole,
-            64,
-            Answer::at_once(200, 200),
-        )
-    }
-}
-
-/// The same hit; of the peers only LiteLLM has a cache.
-fn peers_hit(effort: Effort) -> Experiment {
-    Experiment {
-        contestants: vec![Sparkler, LiteLlm],
-        figures: vec![figure(CpuPerAnswer, Some(Sparkler), None)],
-        ..throughput(
-            effort,
-            "Peers: answer cached (vllm-router has no cache), 64 at a time".to_owned(),
-            Call::Hit,
-            64,
-            Answer::at_once(200, 200),
-        )
-    }
-}
-
-/// The same stream.
-fn peers_burst(effort: Effort) -> Experiment {
-    Experiment {
-        contestants: vec![Sparkler, Nginx, VllmRouter, LiteLlm],
-        figures: vec![figure(CpuPerToken, Some(Sparkler), None)],
-        ..throughput(
-            effort,
-            "Peers: 200 tokens at once, 16 streams".to_owned(),
-            Call::Stream,
-            16,
-            Answer::at_once(200, 1),
-        )
     }
 }
 

@@ -52,7 +52,8 @@ struct Args {
     /// Only experiments whose title contains this.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// Installs LiteLLM and vllm-router from PyPI, and measures them too.
+    /// Installs LiteLLM and vllm-router from PyPI. Those that are on the machine are
+    /// measured in any case, and nginx.
     #[arg(long)]
     peers: bool,
     /// Replaces what is between the figures marks of this file.
@@ -95,7 +96,11 @@ fn compare(args: &Args) -> anyhow::Result<()> {
 
     let effort = if args.quick { Effort::Quick } else { Effort::Full };
     let mut report = Report::default();
-    for experiment in experiments::all(effort, args.peers) {
+    if args.peers {
+        peers::install_all(&place.directory);
+    }
+    for mut experiment in experiments::all(effort) {
+        experiment.contestants.retain(|contestant| contestant.is_here(&place));
         if args.only.as_ref().is_none_or(|only| experiment.title.contains(only.as_str())) {
             report.add(&experiment, &experiment.run(&place));
         }

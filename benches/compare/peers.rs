@@ -1,8 +1,8 @@
-//! What users would pick instead and can be had from PyPI: installed on demand,
-//! each into a virtual environment of its own, and run as its makers advise.
+//! What users would pick instead: measured where it is on the machine, and run as
+//! its makers advise.
 //!
-//! Not installed unless `--peers` asks for it. One that cannot be installed or
-//! started is a row that says so.
+//! `--peers` installs those of PyPI, each into a virtual environment of its own,
+//! once and within a time limit.
 
 use std::{
     fs,
@@ -20,12 +20,43 @@ use crate::{
     process::{self, Child, Output},
 };
 
-const INSTALL: Duration = Duration::from_secs(900);
-const START: Duration = Duration::from_secs(120);
+const INSTALL: Duration = Duration::from_secs(300);
+const START: Duration = Duration::from_secs(60);
+
+/// The peers of PyPI, with the package of each.
+const PACKAGES: [(&str, &str); 2] = [("litellm", "litellm[proxy]"), ("vllm-router", "vllm-router")];
+
+/// Installs the peers that are not on the machine; says why if one cannot be.
+pub(crate) fn install_all(directory: &Path) {
+    for (name, package) in PACKAGES {
+        if program(name, directory).is_none()
+            && let Err(error) = install(name, package, directory)
+        {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// Returns the path of a program: on the search path, or installed by `--peers`.
+pub(crate) fn program(name: &str, directory: &Path) -> Option<PathBuf> {
+    let environment = environment(name, directory);
+    let installed = environment.join("installed").exists().then(|| environment.join("bin"));
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&search).chain(installed);
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+fn found(name: &str, directory: &Path) -> anyhow::Result<PathBuf> {
+    program(name, directory).with_context(|| format!("{name} is not on this machine"))
+}
+
+fn environment(name: &str, directory: &Path) -> PathBuf {
+    directory.join("peers").join(name)
+}
 
 /// LiteLLM's proxy: one worker process, its in-memory cache on.
 pub(crate) fn start_litellm(scene: &Scene<'_>, address: SocketAddr) -> anyhow::Result<Child> {
-    let environment = install("litellm", &["litellm[proxy]"], &scene.place.directory)?;
+    let program = found("litellm", &scene.place.directory)?;
     let file = scene.place.directory.join("litellm.yaml");
     fs::write(
         &file,
@@ -48,7 +79,7 @@ litellm_settings:
             scene.upstream
         ),
     )?;
-    let mut command = Command::new(environment.join("bin/litellm"));
+    let mut command = Command::new(program);
     command
         .args(["--host", "127.0.0.1", "--num_workers", "1", "--port"])
         .arg(address.port().to_string())
@@ -62,8 +93,7 @@ litellm_settings:
 
 /// vllm-router, which has no cache.
 pub(crate) fn start_vllm_router(scene: &Scene<'_>, address: SocketAddr) -> anyhow::Result<Child> {
-    let environment = install("vllm-router", &["vllm-router"], &scene.place.directory)?;
-    let mut command = Command::new(environment.join("bin/vllm-router"));
+    let mut command = Command::new(found("vllm-router", &scene.place.directory)?);
     command
         .args(["--host", "127.0.0.1", "--port", &address.port().to_string()])
         .args(["--policy", "round_robin", "--log-level", "error"])
@@ -73,23 +103,19 @@ pub(crate) fn start_vllm_router(scene: &Scene<'_>, address: SocketAddr) -> anyho
     Child::listening("vllm-router", &command, &scene.place.directory, address, START)
 }
 
-/// The virtual environment with `packages` in it; made where it is missing.
-fn install(name: &str, packages: &[&str], directory: &Path) -> anyhow::Result<PathBuf> {
-    let environment = directory.join("peers").join(name);
-    let finished = environment.join("installed");
-    if finished.exists() {
-        return Ok(environment);
-    }
+/// Makes the virtual environment with `package` in it.
+fn install(name: &str, package: &str, directory: &Path) -> anyhow::Result<()> {
+    let environment = environment(name, directory);
     eprintln!("installing {name} into {}", environment.display());
     let mut create = Command::new("python3");
     create.args(["-m", "venv", "--clear"]).arg(&environment);
     let mut install = Command::new(environment.join("bin/pip"));
-    install.args(["install", "--quiet", "--disable-pip-version-check"]).args(packages);
+    install.args(["install", "--quiet", "--disable-pip-version-check"]).arg(package);
     for command in [create, install] {
         Child::start(&format!("install-{name}"), &command, directory, Output::Logged)
             .and_then(|mut child| child.finish(INSTALL))
             .with_context(|| format!("{name} cannot be installed"))?;
     }
-    fs::write(finished, "")?;
-    Ok(environment)
+    fs::write(environment.join("installed"), "")?;
+    Ok(())
 }

@@ -48,7 +48,8 @@ impl Report {
                 let Some(row) = results.row(*contestant, outcome, aim) else {
                     continue;
                 };
-                self.missed += usize::from(row.verdict == Verdict::Missed);
+                self.missed +=
+                    usize::from(matches!(row.verdict, Verdict::Missed | Verdict::Unknown));
                 let name = contestant.name();
                 let name = if is_sparkler { format!("**{name}**") } else { name.to_owned() };
                 // Rates and latencies are the contestant's, not the figure's.
@@ -87,6 +88,8 @@ enum Verdict {
     None,
     Met,
     Missed,
+    /// There was an aim, but nothing to judge it by.
+    Unknown,
 }
 
 impl Verdict {
@@ -95,6 +98,7 @@ impl Verdict {
             Self::None => "",
             Self::Met => "met",
             Self::Missed => "**missed**",
+            Self::Unknown => "not known",
         }
     }
 }
@@ -128,9 +132,9 @@ impl Results<'_> {
             // Cheap because it did not answer is not cheap.
             _ if failed.is_some() => false,
             Aim::AtMost(bound) => value <= bound,
-            // Without its reference an aim is not met: nobody knows.
             Aim::Times(bound) => ratio.is_some_and(|(ratio, _)| ratio <= bound),
         });
+        let is_unknown = matches!(aim, Some(Aim::Times(_))) && ratio.is_none() && failed.is_none();
         Some(Row {
             figure: format!(
                 "{} {}{}",
@@ -139,12 +143,12 @@ impl Results<'_> {
                 failed.unwrap_or_default()
             ),
             ratio: ratio.map_or_else(String::new, |(ratio, of)| format!("{ratio:.2} × {of}")),
-            verdict: met.map_or(
-                Verdict::None,
-                |met| {
-                    if met { Verdict::Met } else { Verdict::Missed }
-                },
-            ),
+            verdict: match met {
+                None => Verdict::None,
+                Some(true) => Verdict::Met,
+                Some(false) if is_unknown => Verdict::Unknown,
+                Some(false) => Verdict::Missed,
+            },
             speed: Some(speed(rounds)),
         })
     }
