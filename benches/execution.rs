@@ -65,7 +65,8 @@ fn subscribed(flights: &Arc<Flights>, subscribers: usize) -> (Publisher, Vec<Sub
         idempotency: None,
         in_fleet: false,
     };
-    let options = SubscribeOptions { deltas: true, allows_restart: false, drains: false };
+    let options =
+        SubscribeOptions { deltas: true, prompt: true, allows_restart: false, drains: false };
     let Ok(Join::Leader(publisher, first)) = flights.join(&request, options) else {
         unreachable!("no flight is under way");
     };

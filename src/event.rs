@@ -4,7 +4,11 @@
 //! `grpc` converts them to protobuf. A *choice* is identified everywhere by its
 //! index, as the provider does.
 
-use std::{borrow::Cow, fmt};
+use std::{
+    borrow::Cow,
+    fmt,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 
@@ -32,6 +36,12 @@ pub trait Emit: Send {
     /// Records the usage that the provider reports; the last report counts. It
     /// is sent as it arrives, since a run may be dropped at any time.
     fn used(&mut self, _usage: &Usage) {}
+
+    /// Resolves as soon as somebody wants each piece of output when it arrives.
+    /// While it is pending, output may be read and flushed in batches.
+    fn poll_watched(&mut self, _context: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
 }
 
 /// The thing an execution is waiting for.

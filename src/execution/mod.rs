@@ -167,6 +167,7 @@ impl Executor {
         let token = token.ok_or(Error::ExecutionNotFound)?;
         let options = SubscribeOptions {
             deltas: request.deltas,
+            prompt: self.settings.is_prompt(&request.limits),
             allows_restart: request.limits.allow_restart,
             drains: request.limits.drain,
         };

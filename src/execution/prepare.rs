@@ -109,6 +109,7 @@ impl Executor {
             subscribe_options: SubscribeOptions {
                 // Vectors come with the end alone.
                 deltas: request.deltas.unwrap_or(plan.deltas) && texts.is_none(),
+                prompt: self.settings.is_prompt(&limits),
                 allows_restart: limits.allow_restart,
                 drains: limits.drain,
             },

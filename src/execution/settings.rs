@@ -47,6 +47,9 @@ pub struct Deadlines {
 }
 
 impl Settings {
+    /// An idle deadline below this would notice that output is read in batches.
+    const SHORT_IDLE: Duration = Duration::from_secs(2);
+
     /// Returns the deadlines of one call. None exceeds `max_total`, which also
     /// keeps instants computed from them within the clock's range.
     pub fn deadlines(&self, limits: &Limits) -> Deadlines {
@@ -59,6 +62,12 @@ impl Settings {
             idle: bounded(limits.idle, idle),
             total: bounded(limits.total, total),
         }
+    }
+
+    /// Returns true if so short an idle deadline is set that output must be read as soon
+    /// as it arrives.
+    pub fn is_prompt(&self, limits: &Limits) -> bool {
+        self.deadlines(limits).idle < Settings::SHORT_IDLE
     }
 
     /// Returns the number of provider requests one execution may make.

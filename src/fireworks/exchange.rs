@@ -12,6 +12,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, Method, header};
+use tokio::time::Instant;
 
 use super::{
     Attempt, EmbeddingRequest, Endpoint, Inner, Request,
@@ -51,13 +52,14 @@ enum Unsent {
 pub(super) struct Exchange<'a> {
     client: &'a Inner,
     attempt: Attempt<'a>,
+    began: Instant,
     phase: Phase,
     request_id: Option<String>,
 }
 
 impl<'a> Exchange<'a> {
     pub(super) fn new(client: &'a Inner, attempt: Attempt<'a>) -> Exchange<'a> {
-        Exchange { client, attempt, phase: Phase::Waiting, request_id: None }
+        Exchange { client, attempt, began: Instant::now(), phase: Phase::Waiting, request_id: None }
     }
 
     /// Runs the attempt. The answer keeps what arrived even if this fails.
@@ -236,7 +238,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<(), StreamError> {
         let max_bytes = self.client.config.max_event_bytes;
         match body.content(content).await? {
-            Content::Events => stream::read_events(body, answer, max_bytes, emit).await,
+            Content::Events => stream::read_events(body, answer, max_bytes, self.began, emit).await,
             Content::Json => {
                 let whole = body.read_whole(max_bytes).await?;
                 answer.take_whole(whole.trim_ascii(), emit)?;

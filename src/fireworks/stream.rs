@@ -5,14 +5,18 @@
 //! provider's stream.
 
 use std::{
-    future::poll_fn,
-    pin::Pin,
+    future::{Future as _, poll_fn},
+    pin::{Pin, pin},
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::Body as _;
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep},
+};
 
 use super::{
     answer::{Answer, StreamError},
@@ -24,6 +28,13 @@ use crate::event::Emit;
 
 /// Maximum bytes decoded before a flush while more are always ready.
 const MAX_UNSHOWN_BYTES: usize = 64 * 1024;
+/// The longest time for which output that nobody watches is left unread.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// The same as a part of the time since the request: an answer is noticed at most this
+/// part later.
+const PART_OF_ELAPSED: u32 = 16;
+/// The resolution of the runtime's timers. A shorter pause only lets other tasks run.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// The limits of waiting for the end of a finished body, so that its connection
 /// can be reused.
 const DRAIN_LIMIT: Duration = Duration::from_millis(50);
@@ -140,11 +151,12 @@ impl ResponseBody {
 }
 
 /// Decodes a stream of events into the answer, until the provider signals the
-/// end or the body ends.
+/// end or the body ends. An answer that nobody watches is read in batches.
 pub(super) async fn read_events(
     body: &mut ResponseBody,
     answer: &mut Answer,
     max_event_bytes: usize,
+    began: Instant,
     emit: &mut dyn Emit,
 ) -> Result<(), StreamError> {
     let mut decoder = Decoder::new(max_event_bytes);
@@ -166,9 +178,111 @@ pub(super) async fn read_events(
         if answer.take_emitted() {
             emit.flush();
         }
+        if !ended && unshown <= MAX_UNSHOWN_BYTES && answer.has_begun() && !answer.is_done() {
+            let pause = (began.elapsed() / PART_OF_ELAPSED).min(LONGEST_PAUSE);
+            unless_watched(emit, pause).await;
+        }
     }
     if !ended {
         body.drain().await;
     }
     Ok(())
+}
+
+/// Waits for the given time, or until somebody watches.
+async fn unless_watched(emit: &mut dyn Emit, pause: Duration) {
+    if poll_fn(|context| Poll::Ready(emit.poll_watched(context))).await.is_ready() {
+        return;
+    }
+    if pause < SHORTEST_PAUSE {
+        return yield_now().await;
+    }
+    let mut timer = pin!(sleep(pause));
+    poll_fn(|context| match emit.poll_watched(context) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => timer.as_mut().poll(context),
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tokio::{join, sync::mpsc, time::Sleep};
+    use tokio_stream::wrappers::UnboundedReceiverStream;
+
+    use super::*;
+    use crate::{
+        error::Error,
+        event::{Delta, Phase},
+    };
+
+    const EVENT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    /// Counts flushes, and is watched once the timer has fired.
+    struct Flushes {
+        count: usize,
+        watched: Option<Pin<Box<Sleep>>>,
+    }
+
+    impl Flushes {
+        fn watched_after(milliseconds: Option<u32>) -> Flushes {
+            let watched = milliseconds.map(|after| Box::pin(sleep(after * MILLISECOND)));
+            Flushes { count: 0, watched }
+        }
+    }
+
+    impl Emit for Flushes {
+        fn phase(&mut self, _: Phase) {}
+
+        fn delta(&mut self, _: Delta<'_>) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn flush(&mut self) {
+            self.count += 1;
+        }
+
+        fn poll_watched(&mut self, context: &mut Context<'_>) -> Poll<()> {
+            self.watched.as_mut().map_or(Poll::Pending, |timer| timer.as_mut().poll(context))
+        }
+    }
+
+    /// Reads 200 tokens that arrive within a second; returns the number of flushes.
+    async fn read(mut emit: Flushes) -> usize {
+        let (network, arriving) = mpsc::unbounded_channel();
+        let body = reqwest::Body::wrap_stream(UnboundedReceiverStream::new(arriving));
+        let mut body = ResponseBody { body, peeked: None };
+        let send = async move {
+            for _ in 0..200 {
+                sleep(5 * MILLISECOND).await;
+                network.send(Ok::<_, Infallible>(EVENT)).expect("it is read");
+            }
+        };
+        let mut answer = Answer::new(1, false);
+        let began = Instant::now() - 200 * MILLISECOND;
+        let (read, ()) =
+            join!(read_events(&mut body, &mut answer, 1 << 20, began, &mut emit), send);
+        read.expect("a good stream");
+        emit.count
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_watches_is_read_in_batches() {
+        let watched = read(Flushes::watched_after(Some(0))).await;
+        assert_eq!(watched, 200);
+        let unwatched = read(Flushes::watched_after(None)).await;
+        assert!((10..=40).contains(&unwatched), "{unwatched} flushes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_ends_as_soon_as_somebody_watches() {
+        for (watched_after, expected) in [(None, 100), (Some(30), 30), (Some(0), 0)] {
+            let began = Instant::now();
+            unless_watched(&mut Flushes::watched_after(watched_after), LONGEST_PAUSE).await;
+            assert_eq!(began.elapsed(), expected * MILLISECOND);
+        }
+    }
 }

@@ -38,6 +38,9 @@ impl LogReader {
     /// Subscribes on behalf of another worker: keeps the flight running and allows
     /// restarts. Returns `None` if the flight has been abandoned.
     pub fn subscribe_remote(&self) -> Option<Subscriber> {
-        self.0.subscribe(0, SubscribeOptions { deltas: true, allows_restart: true, drains: false })
+        self.0.subscribe(
+            0,
+            SubscribeOptions { deltas: true, prompt: true, allows_restart: true, drains: false },
+        )
     }
 }

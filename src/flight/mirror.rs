@@ -32,7 +32,7 @@ pub enum MirrorEvent {
 impl MirroredFlight {
     /// Returns `None` if the flight was abandoned or has failed.
     pub(super) fn of(flight: &Arc<Flight>, drains: bool) -> Option<MirroredFlight> {
-        let options = SubscribeOptions { deltas: true, allows_restart: true, drains };
+        let options = SubscribeOptions { deltas: true, prompt: true, allows_restart: true, drains };
         let subscriber = flight.join(options)?;
         Some(MirroredFlight { flight: flight.clone(), subscriber })
     }

@@ -22,7 +22,8 @@ mod tests;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -114,10 +115,13 @@ pub(crate) struct Flight {
     state: Mutex<State>,
     /// Notified whenever `state` has something new for subscribers.
     changes: Changes,
+    /// Notified when the flight has ended, for subscribers that want nothing else.
+    ended: Changes,
     /// Notified when the last subscriber leaves a flight that drains.
     left_alone: Notify,
-    /// Cancelled when nobody needs the flight any more.
-    abandoned: CancellationToken,
+    /// Cancelled when nobody needs the flight any more. Created on first use: a
+    /// recording needs none.
+    abandoned: OnceLock<CancellationToken>,
 }
 
 struct State {
@@ -141,6 +145,12 @@ struct State {
     /// The provider's latest usage report for the current attempt.
     used: Option<Usage>,
     subscribers: usize,
+    /// Current subscribers that want each event as soon as it arrives.
+    watchers: usize,
+    /// Woken when there is a watcher again.
+    unwatched: Option<Waker>,
+    /// The instants of the first and of the latest output here.
+    output: Option<(Instant, Instant)>,
     /// The number of subscribers so far, including those that have left.
     audience: u64,
     /// Current subscribers that have received deltas and do not allow a restart.
@@ -175,6 +185,33 @@ impl FlightLog {
             FlightLog::Growing(log) => log,
             FlightLog::Recorded(recording) => &recording.log,
         }
+    }
+}
+
+impl State {
+    /// Counts a subscriber that wants each event as soon as it arrives.
+    fn watched(&mut self, options: &SubscribeOptions) {
+        if options.watches() {
+            self.watchers += 1;
+            if let Some(waker) = self.unwatched.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Resolves once there is a watcher.
+    fn poll_watched(&mut self, context: &Context<'_>) -> Poll<()> {
+        if self.watchers > 0 {
+            return Poll::Ready(());
+        }
+        self.unwatched = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Records that output arrives now.
+    fn output_now(&mut self) {
+        let now = Instant::now();
+        self.output.get_or_insert((now, now)).1 = now;
     }
 }
 
@@ -217,6 +254,9 @@ impl Flight {
                 connect: None,
                 used: None,
                 subscribers: 0,
+                watchers: 0,
+                unwatched: None,
+                output: None,
                 audience: 0,
                 restart_intolerant: 0,
                 attachable: true,
@@ -226,8 +266,9 @@ impl Flight {
                 replayed_for: Vec::new(),
             }),
             changes: Changes::default(),
+            ended: Changes::default(),
             left_alone: Notify::new(),
-            abandoned: CancellationToken::new(),
+            abandoned: OnceLock::new(),
         })
     }
 
@@ -245,11 +286,12 @@ impl Flight {
     ) -> Option<Subscriber> {
         {
             let mut state = self.state();
-            if self.abandoned.is_cancelled() && state.outcome.is_none() {
+            if state.outcome.is_none() && self.abandoned().is_cancelled() {
                 return None;
             }
             state.subscribers += 1;
             state.audience += 1;
+            state.watched(&options);
             state.drains |= options.drains;
             state.alone_since = None;
         }
@@ -300,7 +342,11 @@ impl Flight {
 
     /// Stops the flight, with or without subscribers.
     fn abandon(&self) {
-        self.abandoned.cancel();
+        self.abandoned().cancel();
+    }
+
+    fn abandoned(&self) -> &CancellationToken {
+        self.abandoned.get_or_init(CancellationToken::new)
     }
 
     /// Locks the state. The lock is never held across an await or a call that may panic,

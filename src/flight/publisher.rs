@@ -3,6 +3,7 @@
 use std::{
     mem,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
@@ -130,7 +131,7 @@ impl Publisher {
         let flight = self.flight.clone();
         async move {
             tokio::select! {
-                () = flight.abandoned.cancelled() => {}
+                () = flight.abandoned().cancelled() => {}
                 () = flight.abandon_when_alone_for(drain_limit) => {}
             }
         }
@@ -139,7 +140,7 @@ impl Publisher {
     /// Returns a token that is cancelled when nobody needs the flight any more. Unlike
     /// [`abandoned`](Publisher::abandoned) it ends no flight that drains.
     pub fn abandonment(&self) -> CancellationToken {
-        self.flight.abandoned.clone()
+        self.flight.abandoned().clone()
     }
 
     /// Returns the phase that the flight is in.
@@ -196,8 +197,12 @@ impl Publisher {
     pub fn restart(&mut self, attempt: u32, reason: &'static str) {
         self.staged = Log::default();
         self.shown_bytes = 0;
-        if let FlightLog::Growing(log) = &mut self.flight.state().log {
-            log.restart(attempt, reason);
+        {
+            let mut state = self.flight.state();
+            state.output_now();
+            if let FlightLog::Growing(log) = &mut state.log {
+                log.restart(attempt, reason);
+            }
         }
         self.flight.changes.notify();
     }
@@ -209,6 +214,7 @@ impl Publisher {
         {
             let mut state = self.flight.state();
             let attempt = state.attempts + 1;
+            state.output_now();
             if let FlightLog::Growing(log) = &mut state.log {
                 log.restart_at(number.max(log.last() + 1), attempt, reason);
             }
@@ -222,9 +228,13 @@ impl Publisher {
     ///
     /// [`Gap`] if events before these are missing.
     pub fn relay(&mut self, events: Log) -> Result<(), Gap> {
-        let followed = match &mut self.flight.state().log {
-            FlightLog::Growing(log) => log.follow(events),
-            FlightLog::Recorded(_) => Ok(()),
+        let followed = {
+            let mut state = self.flight.state();
+            state.output_now();
+            match &mut state.log {
+                FlightLog::Growing(log) => log.follow(events),
+                FlightLog::Recorded(_) => Ok(()),
+            }
         };
         self.flight.changes.notify();
         followed
@@ -297,6 +307,7 @@ impl Publisher {
         self.completed = true;
         self.flight.state().outcome = Some(outcome);
         self.flight.changes.notify();
+        self.flight.ended.notify();
         self.flights.remove(&self.flight);
     }
 
@@ -305,7 +316,9 @@ impl Publisher {
         if self.staged.is_empty() {
             return false;
         }
-        if let FlightLog::Growing(log) = &mut self.flight.state().log {
+        let mut state = self.flight.state();
+        state.output_now();
+        if let FlightLog::Growing(log) = &mut state.log {
             log.absorb(&mut self.staged);
             self.shown_bytes = log.bytes();
         }
@@ -344,6 +357,10 @@ impl Emit for Publisher {
 
     fn used(&mut self, usage: &Usage) {
         self.flight.state().used = Some(*usage);
+    }
+
+    fn poll_watched(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.flight.state().poll_watched(context)
     }
 }
 

@@ -17,10 +17,20 @@ use crate::{
 pub struct SubscribeOptions {
     /// Receive deltas, not only the outcome.
     pub deltas: bool,
+    /// Have output read as soon as it arrives, although no deltas are received: a
+    /// deadline between two pieces is short.
+    pub prompt: bool,
     /// Let the flight restart after this subscriber has received deltas.
     pub allows_restart: bool,
     /// Keep the flight running after its last subscriber leaves.
     pub drains: bool,
+}
+
+impl SubscribeOptions {
+    /// Returns true if output must be read as soon as it arrives.
+    pub(super) fn watches(&self) -> bool {
+        self.deltas || self.prompt
+    }
 }
 
 /// A cursor into a flight's log. Dropping it leaves the flight; the last subscriber to
@@ -134,6 +144,17 @@ impl Subscriber {
         under_way_elsewhere || number <= state.log.log().last()
     }
 
+    /// Returns the instants of the flight's first and latest output on this worker;
+    /// `None` if there was none, or the flight is a recording.
+    pub fn output(&self) -> Option<(Instant, Instant)> {
+        self.flight.state().output
+    }
+
+    /// Returns true if there was output beyond the cursor.
+    pub fn has_output(&self) -> bool {
+        self.last() > self.cursor
+    }
+
     /// Returns a snapshot of the flight's progress.
     pub fn status(&self) -> FlightStatus {
         let state = self.flight.state();
@@ -196,11 +217,13 @@ impl Subscriber {
         }
     }
 
-    /// Resolves when [`recv`](Subscriber::recv) may return something new. Cancel safe: it
-    /// consumes nothing.
+    /// Resolves when [`recv`](Subscriber::recv) may return something new: without deltas
+    /// that is only the outcome. Cancel safe: it consumes nothing.
     pub async fn changed(&self) {
         if !self.has_changed() {
-            self.flight.changes.wait_for(|| self.has_changed().then_some(())).await;
+            let Flight { changes, ended, .. } = &*self.flight;
+            let changes = if self.options.deltas { changes } else { ended };
+            changes.wait_for(|| self.has_changed().then_some(())).await;
         }
     }
 
@@ -215,7 +238,8 @@ impl Subscriber {
 
     fn has_changed(&self) -> bool {
         let state = self.flight.state();
-        state.outcome.is_some() || state.log.log().last() > self.cursor
+        let has_delta = self.options.deltas && state.log.log().last() > self.cursor;
+        state.outcome.is_some() || has_delta
     }
 
     /// Returns the next events and, if there are none, the flight's outcome. Skips what
@@ -256,6 +280,7 @@ impl Drop for Subscriber {
     fn drop(&mut self) {
         let mut state = self.flight.state();
         state.subscribers -= 1;
+        state.watchers -= usize::from(self.options.watches());
         state.restart_intolerant -= usize::from(self.restart_intolerant);
         if state.subscribers > 0 || state.outcome.is_some() {
             return;

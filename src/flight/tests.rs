@@ -1,3 +1,8 @@
+use std::{
+    future::poll_fn,
+    task::{Context, Waker},
+};
+
 use super::*;
 use crate::{
     event::{Delta, Emit, Finish, Piece},
@@ -5,7 +10,7 @@ use crate::{
 };
 
 const OPTIONS: SubscribeOptions =
-    SubscribeOptions { deltas: true, allows_restart: false, drains: false };
+    SubscribeOptions { deltas: true, prompt: true, allows_restart: false, drains: false };
 
 fn flights() -> Arc<Flights> {
     Flights::new(FlightsConfig {
@@ -362,4 +367,38 @@ async fn a_shared_flight_is_joined_by_identical_executions() {
     follow(&flights, keys(1), OPTIONS);
     complete(publisher);
     lead(&flights, keys(1), OPTIONS);
+}
+
+fn is_watched(publisher: &mut Publisher) -> bool {
+    publisher.poll_watched(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+#[tokio::test]
+async fn a_flight_is_watched_by_whoever_wants_its_events_at_once() {
+    let flights = flights();
+    let quiet = SubscribeOptions { deltas: false, prompt: false, ..OPTIONS };
+    let (mut publisher, _leader) = lead(&flights, keys(1), quiet);
+    assert!(!is_watched(&mut publisher));
+    for options in [OPTIONS, SubscribeOptions { prompt: true, ..quiet }] {
+        let watched = poll_fn(|context| publisher.poll_watched(context));
+        let following = async { follow(&flights, keys(1), options) };
+        // The first is woken by the second.
+        let ((), follower) = tokio::join!(watched, following);
+        drop(follower);
+        assert!(!is_watched(&mut publisher));
+    }
+}
+
+#[tokio::test]
+async fn without_deltas_only_the_end_wakes() {
+    let flights = flights();
+    let quiet = SubscribeOptions { deltas: false, prompt: false, ..OPTIONS };
+    let (mut publisher, subscriber) = lead(&flights, keys(1), quiet);
+    let changed = subscriber.changed();
+    tokio::pin!(changed);
+    publish(&mut publisher, "a");
+    assert!(futures_util::poll!(&mut changed).is_pending());
+    assert!(subscriber.has_output());
+    complete(publisher);
+    changed.await;
 }

@@ -88,7 +88,8 @@ instruments! {
     model_first_chunk: Histogram<f64> = "gen_ai.client.operation.time_to_first_chunk" ["s"]
         by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL] in MODEL_SECONDS;
 
-    /// Time between two network reads that brought output.
+    /// Time between two network reads that brought output; longer for answers without
+    /// deltas, which are read in batches.
     model_chunk: Histogram<f64> = "gen_ai.client.operation.time_per_output_chunk" ["s"]
         by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL] in CHUNK_SECONDS;
 

@@ -3,7 +3,11 @@
 //!
 //! Attributes of a span that is not recorded are not computed.
 
-use std::{thread, time::Instant};
+use std::{
+    task::{Context, Poll},
+    thread,
+    time::Instant,
+};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -259,6 +263,10 @@ impl Emit for SpanEmit<'_> {
 
     fn used(&mut self, usage: &Usage) {
         self.emit.used(usage);
+    }
+
+    fn poll_watched(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.emit.poll_watched(context)
     }
 }
 

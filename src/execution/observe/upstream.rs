@@ -1,6 +1,8 @@
 //! The metrics of one provider request: its duration, the times of its output, and
 //! its cost.
 
+use std::task::{Context, Poll};
+
 use crate::execution::Executor;
 use crate::{
     error::Error,
@@ -105,5 +107,9 @@ impl Emit for UpstreamMetrics<'_> {
     fn used(&mut self, usage: &Usage) {
         self.used = Some(*usage);
         self.publisher.used(usage);
+    }
+
+    fn poll_watched(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.publisher.poll_watched(context)
     }
 }

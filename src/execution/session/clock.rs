@@ -23,7 +23,8 @@ pub(crate) struct Clock {
     first_output: Option<Instant>,
     last_output: Instant,
     last_event: Instant,
-    timer: Pin<Box<Sleep>>,
+    /// Created when an alarm is first awaited: an answer at hand needs none.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// The reason an alarm fires.
@@ -44,7 +45,7 @@ impl Clock {
         deadlines: Deadlines,
         progress_interval: Duration,
     ) -> Clock {
-        let mut clock = Clock {
+        Clock {
             arrived,
             deadlines,
             progress_interval,
@@ -54,11 +55,8 @@ impl Clock {
             first_output: None,
             last_output: arrived,
             last_event: arrived,
-            timer: Box::pin(sleep_until(arrived)),
-        };
-        let (at, _) = clock.next_alarm();
-        clock.timer.as_mut().reset(at);
-        clock
+            timer: None,
+        }
     }
 
     /// Sets the end of the connection.
@@ -81,11 +79,11 @@ impl Clock {
         self.looked_up = Some(took);
     }
 
-    /// Records output.
-    pub(crate) fn output(&mut self) {
-        let now = Instant::now();
-        self.first_output.get_or_insert(now);
-        self.last_output = now;
+    /// Records output that arrived from `first` to `last`; before the call, it counts as
+    /// arriving with the call.
+    pub(crate) fn output(&mut self, (first, last): (Instant, Instant)) {
+        self.first_output.get_or_insert(first.max(self.arrived));
+        self.last_output = last.max(self.arrived);
     }
 
     /// Records that an event was sent.
@@ -122,10 +120,11 @@ impl Clock {
             if at <= Instant::now() {
                 return alarm;
             }
-            if at < self.timer.deadline() || self.timer.is_elapsed() {
-                self.timer.as_mut().reset(at);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            if at < timer.deadline() || timer.is_elapsed() {
+                timer.as_mut().reset(at);
             }
-            self.timer.as_mut().await;
+            timer.as_mut().await;
         }
     }
 
@@ -164,6 +163,10 @@ mod tests {
         Clock::new(Instant::now(), deadlines, SECOND * progress)
     }
 
+    fn now() -> (Instant, Instant) {
+        (Instant::now(), Instant::now())
+    }
+
     async fn fire(clock: &mut Clock) -> (u64, Alarm) {
         let alarm = clock.alarm().await;
         (clock.elapsed().as_secs(), alarm)
@@ -178,7 +181,7 @@ mod tests {
 
         let mut streaming = clock(50, 3, 60, 100);
         tokio::time::advance(SECOND * 2).await;
-        streaming.output();
+        streaming.output(now());
         let idle = Alarm::Deadline(Deadline::Idle, SECOND * 3);
         assert_eq!(fire(&mut streaming).await, (5, idle));
     }
@@ -186,13 +189,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn output_moves_the_idle_deadline() {
         let mut clock = clock(50, 3, 60, 100);
-        clock.output();
+        clock.output(now());
         for _ in 0..5 {
             tokio::select! {
                 _ = clock.alarm() => panic!("there was output in time"),
                 () = tokio::time::sleep(SECOND * 2) => {}
             }
-            clock.output();
+            clock.output(now());
         }
         assert_eq!(fire(&mut clock).await.0, 13);
     }

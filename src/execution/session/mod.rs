@@ -159,6 +159,10 @@ impl Session {
                 () = self.subscriber.changed() => continue,
                 alarm = self.clock.alarm() => alarm,
             };
+            // Without deltas, output does not wake the session, but it moves its alarms.
+            if self.subscriber.has_output() {
+                continue;
+            }
             return Some(match alarm {
                 Alarm::Progress => Ok(self.progress()),
                 Alarm::Aged => {
@@ -260,7 +264,8 @@ impl Session {
         let before = self.subscriber.cursor();
         let received = self.subscriber.recv();
         if self.subscriber.cursor() > before {
-            self.clock.output();
+            let now = Instant::now();
+            self.clock.output(self.subscriber.output().unwrap_or((now, now)));
         }
         received
     }

@@ -32,7 +32,7 @@ use crate::{
 
 /// Subscribers of a text want its vector alone, and nothing runs for nobody.
 pub(super) const SUBSCRIBE: SubscribeOptions =
-    SubscribeOptions { deltas: false, allows_restart: true, drains: false };
+    SubscribeOptions { deltas: false, prompt: false, allows_restart: true, drains: false };
 
 /// Where a text's vector comes from.
 pub(super) enum Found {
