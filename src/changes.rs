@@ -42,12 +42,12 @@ mod tests {
 
     /// A log of which only the length is kept. Its lock is where tasks change turns.
     #[derive(Default)]
-    struct Log {
+    struct CountedLog {
         length: Mutex<u64>,
         changes: Changes,
     }
 
-    impl Log {
+    impl CountedLog {
         fn append(&self) {
             *self.length.lock().expect("not poisoned") += 1;
             self.changes.notify();
@@ -64,7 +64,7 @@ mod tests {
             }
         }
 
-        /// What `wait_for` must not do: look, and only then register.
+        /// Does what `wait_for` must not do: looks, and only then registers.
         async fn read_carelessly(&self) {
             while self.past(0).is_none() {
                 thread::yield_now();
@@ -75,9 +75,9 @@ mod tests {
 
     /// Tries every order of one task that appends and one that reads. A reader that
     /// misses the last event waits forever, which is reported.
-    fn in_every_order(events: u64, read: fn(Arc<Log>)) {
+    fn in_every_order(events: u64, read: fn(Arc<CountedLog>)) {
         let run = move || {
-            let log = Arc::new(Log::default());
+            let log = Arc::new(CountedLog::default());
             let appended = log.clone();
             let writer = thread::spawn(move || (0..events).for_each(|_| appended.append()));
             read(log);

@@ -67,6 +67,7 @@ pub mod config;
 mod cooldown;
 mod credentials;
 mod descriptors;
+mod emit;
 mod error;
 mod event;
 mod execution;
@@ -100,8 +101,9 @@ pub mod internals {
         cache::key::{CacheSecret, KeyParts, Scope},
         callers::{Caller, Callers},
         credentials::ApiKey,
+        emit::Emit,
         error::{Deadline, Error, Limit, ProviderError, ProviderErrorKind, Violation},
-        event::{Delta, Emit, Finish, Phase, Piece, Usage},
+        event::{Delta, Finish, Phase, Piece, Usage},
         execution::{
             Executor,
             request::{
@@ -117,14 +119,14 @@ pub mod internals {
         },
         grpc::status,
         lifecycle::Lifecycle,
-        metrics::{Definition, Kind, Metrics, TABLE},
+        metrics::{Definition, InstrumentKind, Metrics, TABLE},
         output::OutputFormat,
         price::{PriceList, Prices, Tier},
         quota::limits as quota_file,
         recording::{FlightId, Key, Log, Reading, Subject, WORKER_LOST, codec},
         redis::{Address, Connection, Credential, RedisConfig, Script},
         seal::{Sealer, SealingKey},
-        telemetry::{Collector, Protocol as CollectorProtocol, Queue},
+        telemetry::{Collector, OtlpProtocol as CollectorProtocol, Queue},
         tls::{Tls, TlsFiles},
     };
 }

@@ -417,17 +417,17 @@ mod tests {
 
     /// An operation on the queue.
     #[derive(Debug, Clone)]
-    enum Step {
+    enum QueueStep {
         Enter(u8),
         ReleaseSlot(usize),
         Leave(usize),
     }
 
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
+    fn steps() -> impl Strategy<Value = Vec<QueueStep>> {
         let step = prop_oneof![
-            3 => (0..4u8).prop_map(Step::Enter),
-            2 => (0..8usize).prop_map(Step::ReleaseSlot),
-            1 => (0..8usize).prop_map(Step::Leave),
+            3 => (0..4u8).prop_map(QueueStep::Enter),
+            2 => (0..8usize).prop_map(QueueStep::ReleaseSlot),
+            1 => (0..8usize).prop_map(QueueStep::Leave),
         ];
         prop::collection::vec(step, 0..200)
     }
@@ -444,7 +444,7 @@ mod tests {
             let mut next = 0;
             for step in steps {
                 match step {
-                    Step::Enter(tenant) => {
+                    QueueStep::Enter(tenant) => {
                         let tenant = tenant.to_string();
                         next += 1;
                         if let Some(tenant) = queue.try_acquire(&tenant) {
@@ -456,7 +456,7 @@ mod tests {
                             prop_assert_eq!(queue.queued(), queue_length);
                         }
                     }
-                    Step::ReleaseSlot(index) if !slots.is_empty() => {
+                    QueueStep::ReleaseSlot(index) if !slots.is_empty() => {
                         let left = slots.swap_remove(index % slots.len());
                         if let Some((tenant, waiter)) = queue.release(&left) {
                             let own = lines.iter().position(|(.., known)| *known == waiter);
@@ -464,11 +464,11 @@ mod tests {
                             slots.push(tenant);
                         }
                     }
-                    Step::Leave(index) if !lines.is_empty() => {
+                    QueueStep::Leave(index) if !lines.is_empty() => {
                         let (tenant, ticket, waiter) = lines.swap_remove(index % lines.len());
                         prop_assert_eq!(queue.leave(&tenant, ticket), Some(waiter));
                     }
-                    Step::ReleaseSlot(_) | Step::Leave(_) => {}
+                    QueueStep::ReleaseSlot(_) | QueueStep::Leave(_) => {}
                 }
                 prop_assert_eq!(queue.admitted(), slots.len());
                 prop_assert_eq!(queue.queued(), lines.len());

@@ -80,12 +80,12 @@ impl AdmissionConfig {
 
 /// A worker's slots. Clones share one state.
 #[derive(Debug, Clone)]
-pub struct Admission(Arc<Shared>);
+pub struct Admission(Arc<AdmissionState>);
 
 #[derive(Debug)]
-struct Shared {
+struct AdmissionState {
     config: AdmissionConfig,
-    queue: Mutex<FairQueue<Caller>>,
+    queue: Mutex<FairQueue<SlotSender>>,
     pacing: Mutex<Pacing>,
     /// Notified when the last slot has been released and the queue is empty.
     changes: Changes,
@@ -93,7 +93,7 @@ struct Shared {
 
 /// The sender that admits or refuses a queued call. A slot that the call does not take is
 /// released by its drop.
-type Caller = oneshot::Sender<Result<Slot, Limit>>;
+type SlotSender = oneshot::Sender<Result<Slot, Limit>>;
 
 /// The result of a call's admission.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Admission {
     pub fn new(config: AdmissionConfig) -> Admission {
         let queue = Mutex::new(FairQueue::new(config));
         let pacing = Mutex::default();
-        Admission(Arc::new(Shared { config, queue, pacing, changes: Changes::default() }))
+        Admission(Arc::new(AdmissionState { config, queue, pacing, changes: Changes::default() }))
     }
 
     /// Takes a slot for a tenant's call whose decoded request has `request_bytes`, or queues the
@@ -232,7 +232,7 @@ impl Admission {
     }
 
     /// Locks the queue, for a few instructions, which do not panic.
-    fn queue(&self) -> MutexGuard<'_, FairQueue<Caller>> {
+    fn queue(&self) -> MutexGuard<'_, FairQueue<SlotSender>> {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,13 +14,13 @@ const MIN_TOKEN_BYTES: usize = 16;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    callers: Vec<Entry>,
+struct CallersFile {
+    callers: Vec<CallerEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct CallerEntry {
     name: String,
     tenant: Option<String>,
     #[serde(default)]
@@ -30,7 +30,7 @@ struct Entry {
     #[serde(default)]
     certificates: Vec<String>,
     #[serde(default)]
-    secrets: Secrets,
+    secrets: SecretNames,
 }
 
 /// A token in plain text, zeroed when dropped.
@@ -44,7 +44,7 @@ impl<'de> Deserialize<'de> for Token {
 
 /// `"*"` for every secret, or a list of secret names.
 #[derive(Default)]
-struct Secrets(Grant);
+struct SecretNames(Grant);
 
 /// Parses a callers file.
 ///
@@ -53,7 +53,7 @@ struct Secrets(Grant);
 /// Returns every problem of the file in one message.
 pub(super) fn parse(contents: &[Contents]) -> Result<Directory, String> {
     // The parser's own message is dropped: it may quote a token.
-    let file: File = serde_json::from_slice(&contents[0]).map_err(|error| {
+    let file: CallersFile = serde_json::from_slice(&contents[0]).map_err(|error| {
         format!(
             "the callers file is not valid at line {}, column {}: {{\"callers\": \
              [{{\"name\", \"tenant\", \"tokens\", \"tokens_sha256\", \"certificates\", \
@@ -62,7 +62,7 @@ pub(super) fn parse(contents: &[Contents]) -> Result<Directory, String> {
             error.column()
         )
     })?;
-    let mut reading = Reading::default();
+    let mut reading = CallersReader::default();
     for entry in file.callers {
         reading.entry(entry);
     }
@@ -70,16 +70,16 @@ pub(super) fn parse(contents: &[Contents]) -> Result<Directory, String> {
 }
 
 #[derive(Default)]
-struct Reading {
+struct CallersReader {
     directory: Directory,
     names: HashSet<String>,
     problems: Vec<String>,
 }
 
-impl Reading {
-    fn entry(&mut self, entry: Entry) {
+impl CallersReader {
+    fn entry(&mut self, entry: CallerEntry) {
         let owner = self.directory.callers.len();
-        let Entry { name, tenant, tokens, tokens_sha256, certificates, secrets } = entry;
+        let CallerEntry { name, tenant, tokens, tokens_sha256, certificates, secrets } = entry;
         if name.is_empty() || !self.names.insert(name.clone()) {
             self.problem(&name, "is empty or named twice");
         }
@@ -160,8 +160,8 @@ fn hexadecimal(text: &str) -> Option<Digest> {
     Some(digest)
 }
 
-impl<'de> Deserialize<'de> for Secrets {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secrets, D::Error> {
+impl<'de> Deserialize<'de> for SecretNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SecretNames, D::Error> {
         deserializer.deserialize_any(SecretsVisitor)
     }
 }
@@ -169,25 +169,25 @@ impl<'de> Deserialize<'de> for Secrets {
 struct SecretsVisitor;
 
 impl<'de> de::Visitor<'de> for SecretsVisitor {
-    type Value = Secrets;
+    type Value = SecretNames;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("\"*\" or a list of names")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Secrets, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<SecretNames, E> {
         match text {
-            "*" => Ok(Secrets(Grant::Every)),
+            "*" => Ok(SecretNames(Grant::Every)),
             _ => Err(E::custom("neither \"*\" nor a list")),
         }
     }
 
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut names: A) -> Result<Secrets, A::Error> {
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut names: A) -> Result<SecretNames, A::Error> {
         let mut granted = Vec::new();
         while let Some(name) = names.next_element::<String>()? {
             granted.push(name);
         }
-        Ok(Secrets(Grant::Named(granted.into())))
+        Ok(SecretNames(Grant::Named(granted.into())))
     }
 }
 

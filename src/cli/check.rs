@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     credential::CredentialArgs,
-    failure::Failure,
+    failure::CommandError,
     node::NodeArgs,
     table::{Cell, Table},
     terminal::{BAD, GOOD, HEADING, PhaseLine, WARNING, printable},
@@ -38,7 +38,7 @@ pub(super) struct CheckArgs {
 }
 
 impl CheckArgs {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) async fn run(self) -> Result<ExitCode, CommandError> {
         let request = CheckNodeRequest {
             node_type: self.node.node.clone(),
             config: Some(self.node.config()?),

@@ -7,7 +7,7 @@ use std::{env, path::PathBuf};
 use anyhow::{Context, anyhow};
 use zeroize::Zeroizing;
 
-use super::failure::Failure;
+use super::failure::CommandError;
 use crate::{
     credentials::ApiKey,
     files,
@@ -38,20 +38,20 @@ pub(super) struct CredentialArgs {
 
 impl CredentialArgs {
     /// Returns the credential, if there is one.
-    pub(super) fn read(&self) -> Result<Option<Credential>, Failure> {
+    pub(super) fn read(&self) -> Result<Option<Credential>, CommandError> {
         let source = if let Some(name) = &self.secret_name {
             Some(Source::SecretName(name.clone()))
         } else if let Some(path) = &self.api_key_file {
             let text = files::read_text(path)
                 .with_context(|| format!("--api-key-file {} cannot be read", path.display()))
-                .map_err(Failure::Usage)?;
+                .map_err(CommandError::Usage)?;
             Some(key(&text, &path.display().to_string())?)
         } else {
             match env::var(VARIABLE) {
                 Ok(text) => Some(key(&Zeroizing::new(text), VARIABLE)?),
                 Err(env::VarError::NotPresent) => None,
                 Err(env::VarError::NotUnicode(_)) => {
-                    return Err(Failure::Usage(anyhow!("{VARIABLE} is not text")));
+                    return Err(CommandError::Usage(anyhow!("{VARIABLE} is not text")));
                 }
             }
         };
@@ -61,10 +61,10 @@ impl CredentialArgs {
 
 /// Validates the key in a text. Checked here because only the command knows the
 /// key's origin.
-fn key(text: &str, origin: &str) -> Result<Source, Failure> {
+fn key(text: &str, origin: &str) -> Result<Source, CommandError> {
     let key = text.trim_end_matches(['\r', '\n']);
     ApiKey::new(key.to_owned())
-        .map_err(|problem| Failure::Usage(anyhow!("the API key in {origin} {problem}")))?;
+        .map_err(|problem| CommandError::Usage(anyhow!("the API key in {origin} {problem}")))?;
     Ok(Source::ApiKey(key.to_owned()))
 }
 
@@ -78,7 +78,7 @@ mod tests {
             assert!(matches!(key(text, "file"), Ok(Source::ApiKey(key)) if key == "fw_key"));
         }
         for text in ["", "\n", "fw_key \n", "fw key"] {
-            let Err(Failure::Usage(problem)) = key(text, "key.txt") else {
+            let Err(CommandError::Usage(problem)) = key(text, "key.txt") else {
                 panic!("{text:?} was taken for a key");
             };
             assert!(problem.to_string().starts_with("the API key in key.txt "), "{problem}");

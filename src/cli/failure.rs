@@ -23,7 +23,7 @@ use crate::proto::FailureDetail;
 
 /// The reasons a command fails.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum CommandError {
     /// The command line, or a file that it names, is wrong.
     Usage(anyhow::Error),
     /// The call to the worker ended with this status.
@@ -38,7 +38,7 @@ pub(super) enum Failure {
     OutputClosed,
 }
 
-impl Failure {
+impl CommandError {
     /// Prints the failure to stderr and returns its exit code for scripts.
     pub(super) fn report(self) -> ExitCode {
         let mut stderr = anstream::stderr().lock();
@@ -55,60 +55,64 @@ impl Failure {
 
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
-            Failure::OutputClosed => ExitCode::SUCCESS,
-            Failure::Call(_) | Failure::Unreachable(_) | Failure::Other(_) => ExitCode::FAILURE,
-            Failure::Usage(_) => ExitCode::from(2),
+            CommandError::OutputClosed => ExitCode::SUCCESS,
+            CommandError::Call(_) | CommandError::Unreachable(_) | CommandError::Other(_) => {
+                ExitCode::FAILURE
+            }
+            CommandError::Usage(_) => ExitCode::from(2),
             // 128 + SIGINT, as in shells.
-            Failure::Interrupted => ExitCode::from(130),
+            CommandError::Interrupted => ExitCode::from(130),
         }
     }
 
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         match self {
-            Failure::Usage(problem) => line(out, "error", &chain(problem)),
-            Failure::Other(problem) => line(out, "FAILED", &chain(problem)),
-            Failure::Unreachable(problem) => line(out, "WORKER_UNREACHABLE", &chain(problem)),
-            Failure::Call(status) => write_status(status, out),
-            Failure::Interrupted => line(out, "INTERRUPTED", "stopped, and the provider with it"),
-            Failure::OutputClosed => Ok(()),
+            CommandError::Usage(problem) => line(out, "error", &chain(problem)),
+            CommandError::Other(problem) => line(out, "FAILED", &chain(problem)),
+            CommandError::Unreachable(problem) => line(out, "WORKER_UNREACHABLE", &chain(problem)),
+            CommandError::Call(status) => write_status(status, out),
+            CommandError::Interrupted => {
+                line(out, "INTERRUPTED", "stopped, and the provider with it")
+            }
+            CommandError::OutputClosed => Ok(()),
         }
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     /// Formats the failure without the `error:` that a terminal shows before it.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Usage(problem) | Failure::Other(problem) | Failure::Unreachable(problem) => {
-                formatter.write_str(&chain(problem))
-            }
-            Failure::Call(status) => formatter.write_str(status.message()),
-            Failure::Interrupted => formatter.write_str("interrupted"),
-            Failure::OutputClosed => formatter.write_str("the output is closed"),
+            CommandError::Usage(problem)
+            | CommandError::Other(problem)
+            | CommandError::Unreachable(problem) => formatter.write_str(&chain(problem)),
+            CommandError::Call(status) => formatter.write_str(status.message()),
+            CommandError::Interrupted => formatter.write_str("interrupted"),
+            CommandError::OutputClosed => formatter.write_str("the output is closed"),
         }
     }
 }
 
-impl From<Status> for Failure {
-    fn from(status: Status) -> Failure {
-        Failure::Call(Box::new(status))
+impl From<Status> for CommandError {
+    fn from(status: Status) -> CommandError {
+        CommandError::Call(Box::new(status))
     }
 }
 
-impl From<anyhow::Error> for Failure {
-    fn from(problem: anyhow::Error) -> Failure {
-        Failure::Other(problem)
+impl From<anyhow::Error> for CommandError {
+    fn from(problem: anyhow::Error) -> CommandError {
+        CommandError::Other(problem)
     }
 }
 
 /// For output errors only: errors from reading files are [`Failure::Usage`].
-impl From<io::Error> for Failure {
-    fn from(problem: io::Error) -> Failure {
+impl From<io::Error> for CommandError {
+    fn from(problem: io::Error) -> CommandError {
         match problem.kind() {
-            io::ErrorKind::BrokenPipe => Failure::OutputClosed,
-            _ => {
-                Failure::Other(anyhow::Error::new(problem).context("the output cannot be written"))
-            }
+            io::ErrorKind::BrokenPipe => CommandError::OutputClosed,
+            _ => CommandError::Other(
+                anyhow::Error::new(problem).context("the output cannot be written"),
+            ),
         }
     }
 }
@@ -231,7 +235,7 @@ mod tests {
 
     fn printed(status: Status) -> String {
         let mut out = anstream::StripStream::new(Vec::new());
-        Failure::from(status).write(&mut out).unwrap();
+        CommandError::from(status).write(&mut out).unwrap();
         String::from_utf8(out.into_inner()).unwrap()
     }
 

@@ -47,13 +47,13 @@ const END_LIMIT: Duration = Duration::from_millis(1500);
 
 /// The active log. Dropping it flushes the queue, within a time limit.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct LogGuard {
     guard: Option<WorkerGuard>,
     lost: ErrorCounter,
 }
 
 /// Starts the log on stderr, panics included.
-pub(super) fn begin(args: &ServeArgs) -> anyhow::Result<Log> {
+pub(super) fn begin(args: &ServeArgs) -> anyhow::Result<LogGuard> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| {
         format!("--log {:?} is not a filter, such as info or sparkler=debug", args.log)
     })?;
@@ -62,7 +62,7 @@ pub(super) fn begin(args: &ServeArgs) -> anyhow::Result<Log> {
         .lossy(true)
         .thread_name("log");
     let (writer, guard) = queue.finish(Batches::new(io::stderr()));
-    let log = Log { guard: Some(guard), lost: writer.error_counter() };
+    let log = LogGuard { guard: Some(guard), lost: writer.error_counter() };
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
@@ -86,7 +86,7 @@ pub(super) fn begin(args: &ServeArgs) -> anyhow::Result<Log> {
     Ok(log)
 }
 
-impl Log {
+impl LogGuard {
     /// Returns a reader of the number of lost lines.
     pub(super) fn lost(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
         let lost = self.lost.clone();
@@ -94,7 +94,7 @@ impl Log {
     }
 }
 
-impl Drop for Log {
+impl Drop for LogGuard {
     /// Flushes on another thread: if the queue is full, the guard prints a message
     /// to stdout, whose reader may be the one that is stuck.
     fn drop(&mut self) {

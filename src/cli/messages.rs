@@ -21,8 +21,8 @@ pub(super) fn parse(text: &str) -> Result<Chat, String> {
         }
         value => value,
     };
-    let mut reader = Reader::default();
-    let messages = reader.list("messages", Some(value), Reader::message);
+    let mut reader = MessagesReader::default();
+    let messages = reader.list("messages", Some(value), MessagesReader::message);
     if messages.is_empty() && reader.problems.is_empty() {
         reader.problem("messages", "is empty; give at least one message");
     }
@@ -34,11 +34,11 @@ pub(super) fn parse(text: &str) -> Result<Chat, String> {
 
 /// Collects problems and reads on, so as to find them all.
 #[derive(Default)]
-struct Reader {
+struct MessagesReader {
     problems: Vec<String>,
 }
 
-impl Reader {
+impl MessagesReader {
     fn problem(&mut self, path: &str, what: &str) {
         self.problems.push(format!("{path} {what}"));
     }
@@ -53,7 +53,7 @@ impl Reader {
             tool_calls: self.list(
                 &format!("{path}.tool_calls"),
                 fields.remove("tool_calls"),
-                Reader::tool_call,
+                MessagesReader::tool_call,
             ),
             tool_call_id: self.text(path, "tool_call_id", &mut fields),
             reasoning_content: self.text(path, "reasoning_content", &mut fields),
@@ -78,7 +78,7 @@ impl Reader {
             None | Some(Value::Null) => (String::new(), Vec::new()),
             Some(Value::String(text)) => (text, Vec::new()),
             Some(list @ Value::Array(_)) => {
-                (String::new(), self.list(path, Some(list), Reader::part))
+                (String::new(), self.list(path, Some(list), MessagesReader::part))
             }
             Some(_) => {
                 self.problem(path, "must be a text or a list of parts");
@@ -138,7 +138,7 @@ impl Reader {
         &mut self,
         path: &str,
         value: Option<Value>,
-        read: fn(&mut Reader, &str, Value) -> T,
+        read: fn(&mut MessagesReader, &str, Value) -> T,
     ) -> Vec<T> {
         match value {
             None | Some(Value::Null) => Vec::new(),

@@ -36,7 +36,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
-use failure::Failure;
+use failure::CommandError;
 use typed::Typed;
 
 /// Executes Fireworks.ai nodes for visual-flow orchestrators.
@@ -127,7 +127,7 @@ fn failed(message: &str, code: ExitCode) -> ExitCode {
 }
 
 impl Command {
-    fn run(self, typed: &Typed) -> Result<ExitCode, Failure> {
+    fn run(self, typed: &Typed) -> Result<ExitCode, CommandError> {
         match self {
             Command::Serve(command) => command.run(typed),
             Command::Execute(args) => caller()?.block_on(args.run()),

@@ -10,12 +10,12 @@ use clap::builder::BoolishValueParser;
 
 use super::{
     credential::CredentialArgs,
-    failure::Failure,
+    failure::CommandError,
     json,
     table::{Cell, Table},
     terminal::{HEADING, PhaseLine, WARNING},
     units::dollars,
-    worker::{Client, WorkerArgs},
+    worker::{WorkerArgs, WorkerClient},
 };
 use crate::proto::{ListModelsRequest, ListModelsResponse, Model, ModelPrice};
 
@@ -46,7 +46,7 @@ pub(super) struct ModelsArgs {
 }
 
 impl ModelsArgs {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) async fn run(self) -> Result<ExitCode, CommandError> {
         let credential = self.credential.read()?;
         let request = ListModelsRequest { credential, ..ListModelsRequest::default() };
         let response = self
@@ -68,7 +68,7 @@ impl ModelsArgs {
 
 /// Reads all pages, as one.
 async fn all(
-    mut client: Client,
+    mut client: WorkerClient,
     mut request: ListModelsRequest,
 ) -> Result<ListModelsResponse, tonic::Status> {
     let mut whole = client.list_models(request.clone()).await?.into_inner();

@@ -5,7 +5,7 @@ use anyhow::{Context, anyhow, bail};
 use prost_types::{ListValue, Struct, value::Kind};
 use serde_json::{Map, Number, Value};
 
-use super::failure::Failure;
+use super::failure::CommandError;
 
 /// The arguments that describe a node.
 #[derive(Debug, clap::Args)]
@@ -26,8 +26,8 @@ pub(super) struct NodeArgs {
 
 impl NodeArgs {
     /// Returns the node's fields.
-    pub(super) fn config(&self) -> Result<Struct, Failure> {
-        self.fields().and_then(|fields| proto_struct("config", fields)).map_err(Failure::Usage)
+    pub(super) fn config(&self) -> Result<Struct, CommandError> {
+        self.fields().and_then(|fields| proto_struct("config", fields)).map_err(CommandError::Usage)
     }
 
     /// Returns a numeric field of `--config`, even if it is given as text.
@@ -107,7 +107,7 @@ mod tests {
 
     fn problem(model: Option<&str>, config: Option<&str>) -> String {
         match args(model, config).config() {
-            Err(Failure::Usage(problem)) => format!("{problem:#}"),
+            Err(CommandError::Usage(problem)) => format!("{problem:#}"),
             other => panic!("{other:?}"),
         }
     }

@@ -9,7 +9,7 @@ use std::{
 use clap::builder::BoolishValueParser;
 
 use super::{
-    failure::Failure,
+    failure::CommandError,
     json,
     table::{Cell, Table},
     terminal::{HEADING, PhaseLine, printable},
@@ -42,7 +42,7 @@ pub(super) struct NodesArgs {
 }
 
 impl NodesArgs {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) async fn run(self) -> Result<ExitCode, CommandError> {
         let mut response = self
             .worker
             .call(async |mut client| {
@@ -64,12 +64,12 @@ impl NodesArgs {
     }
 }
 
-fn only(name: &str, node_types: Vec<NodeType>) -> Result<Vec<NodeType>, Failure> {
+fn only(name: &str, node_types: Vec<NodeType>) -> Result<Vec<NodeType>, CommandError> {
     let known: Vec<String> = node_types.iter().map(|node| node.name.clone()).collect();
     let found: Vec<NodeType> = node_types.into_iter().filter(|node| node.name == name).collect();
     match found.is_empty() {
         false => Ok(found),
-        true => Err(Failure::Usage(anyhow::anyhow!(
+        true => Err(CommandError::Usage(anyhow::anyhow!(
             "the worker has no node type {name:?}; it has {}",
             known.join(", ")
         ))),

@@ -17,8 +17,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     core_dumps,
-    failure::Failure,
-    log::{self, Log},
+    failure::CommandError,
+    log::{self, LogGuard},
     typed::Typed,
 };
 use crate::{
@@ -48,15 +48,15 @@ pub(super) struct ServeCommand {
 
 impl ServeCommand {
     /// Runs the worker. Once the log has started, failures go there.
-    pub(super) fn run(self, typed: &Typed) -> Result<ExitCode, Failure> {
-        let log = log::begin(&self.args).map_err(Failure::Usage)?;
+    pub(super) fn run(self, typed: &Typed) -> Result<ExitCode, CommandError> {
+        let log = log::begin(&self.args).map_err(CommandError::Usage)?;
         Ok(match self.work(typed, &log) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => failure.log(),
         })
     }
 
-    fn work(self, typed: &Typed, log: &Log) -> Result<(), Failure> {
+    fn work(self, typed: &Typed, log: &LogGuard) -> Result<(), CommandError> {
         for stranger in &typed.strangers {
             tracing::warn!("{stranger}");
         }
@@ -68,7 +68,7 @@ impl ServeCommand {
             Ok((before, limit)) => tracing::info!(before, limit, "limit of file descriptors"),
             Err(problem) => tracing::warn!("the limit of file descriptors stays: {problem}"),
         }
-        let config = config(self.args, typed).map_err(Failure::Usage)?;
+        let config = config(self.args, typed).map_err(CommandError::Usage)?;
         let settings = Value::Object(settings(&config, typed));
         tracing::info!(%settings, "effective settings");
         let runtime = super::runtime(config.worker_threads)?;
@@ -109,7 +109,7 @@ fn settings(config: &Config, typed: &Typed) -> Map<String, Value> {
     settings
 }
 
-async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
+async fn serve(config: Config, log: &LogGuard) -> anyhow::Result<()> {
     // Before the ports are bound: from then on a signal must lead to an orderly
     // stop.
     let mut terminate = signal(SignalKind::terminate())?;

@@ -13,7 +13,7 @@ use anyhow::{Context, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    failure::Failure,
+    failure::CommandError,
     terminal::{DIM, HEADING},
 };
 use crate::{config::duration_or_none, files};
@@ -108,7 +108,7 @@ pub(super) struct SimulateArgs {
 }
 
 impl SimulateArgs {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) async fn run(self) -> Result<ExitCode, CommandError> {
         let listen = self.listen;
         let options = self.options()?;
         let printed = Printed::of(&options);
@@ -130,12 +130,13 @@ impl SimulateArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn options(self) -> Result<Options, Failure> {
+    fn options(self) -> Result<Options, CommandError> {
         let defaults = Options::default();
         let tokens_per_second = match self.tokens_per_second {
             None => defaults.pace.tokens_per_second,
-            Some(rate) => speed(rate)
-                .ok_or_else(|| Failure::Usage(anyhow!("--tokens-per-second {rate} is below 0")))?,
+            Some(rate) => speed(rate).ok_or_else(|| {
+                CommandError::Usage(anyhow!("--tokens-per-second {rate} is below 0"))
+            })?,
         };
         let mut models = defaults.models;
         models.extend(self.model.into_iter().map(Model::new));
@@ -178,10 +179,10 @@ fn model_pace(text: &str) -> Result<(String, Pace), String> {
     Ok((model.to_owned(), pace))
 }
 
-fn keys(path: &Path) -> Result<Keys, Failure> {
+fn keys(path: &Path) -> Result<Keys, CommandError> {
     let text = files::read_text(path)
         .with_context(|| format!("--keys-file {} cannot be read", path.display()))
-        .map_err(Failure::Usage)?;
+        .map_err(CommandError::Usage)?;
     let keys = text.lines().map(str::trim).filter(|line| !line.is_empty());
     Ok(Keys::Only(keys.map(str::to_owned).collect()))
 }

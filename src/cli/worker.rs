@@ -17,13 +17,13 @@ use tonic::{
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::failure::Failure;
+use super::failure::CommandError;
 use crate::{
     config::Config, files, proto::worker_service_client::WorkerServiceClient, server::Server,
 };
 
 /// The generated client, which sends the caller's token with each call.
-pub(super) type Client = WorkerServiceClient<InterceptedService<Channel, CallerToken>>;
+pub(super) type WorkerClient = WorkerServiceClient<InterceptedService<Channel, CallerToken>>;
 
 /// The arguments that select a worker.
 #[derive(Debug, Clone, clap::Args)]
@@ -75,15 +75,15 @@ impl WorkerArgs {
     /// Runs `work` with a client. Ctrl-C drops it, which cancels its calls.
     pub(super) async fn call<T>(
         &self,
-        work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        work: impl AsyncFnOnce(WorkerClient) -> Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
         match &self.worker {
             Some(url) => {
-                let endpoint = self.endpoint(url).map_err(Failure::Usage)?;
-                let token = self.token().map_err(Failure::Usage)?;
+                let endpoint = self.endpoint(url).map_err(CommandError::Usage)?;
+                let token = self.token().map_err(CommandError::Usage)?;
                 interruptible(async {
                     let channel = endpoint.connect().await.map_err(|problem| {
-                        Failure::Unreachable(
+                        CommandError::Unreachable(
                             anyhow::Error::new(problem).context(format!("no worker at {url}")),
                         )
                     })?;
@@ -149,44 +149,44 @@ impl WorkerArgs {
 /// is dropped with the work, without a graceful stop: it has no other callers.
 pub(super) async fn in_process<T>(
     config: Config,
-    work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+    work: impl AsyncFnOnce(WorkerClient) -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
     let server = Server::bind(config).await?;
     let endpoint = Endpoint::from_shared(format!("http://{}", server.local_addr()))
         .context("the worker's own address")?;
     let client = client(endpoint.connect_lazy(), CallerToken(None));
-    let serving = async { server.run(pending()).await.map_err(Failure::Other) };
+    let serving = async { server.run(pending()).await.map_err(CommandError::Other) };
     beside(serving, interruptible(work(client))).await
 }
 
 /// Runs `work` while a server runs in this process.
 pub(super) async fn beside<T>(
-    serving: impl Future<Output = Result<(), Failure>>,
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+    serving: impl Future<Output = Result<(), CommandError>>,
+    work: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
     tokio::select! {
         result = work => result,
         ended = serving => {
             ended?;
-            Err(Failure::Other(anyhow!("a server in this process stopped by itself")))
+            Err(CommandError::Other(anyhow!("a server in this process stopped by itself")))
         }
     }
 }
 
 /// Runs `work` unless Ctrl-C comes first, which drops it.
 pub(super) async fn interruptible<T>(
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+    work: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
     tokio::select! {
         result = work => result,
         signal = tokio::signal::ctrl_c() => {
             signal.context("Ctrl-C cannot be listened for")?;
-            Err(Failure::Interrupted)
+            Err(CommandError::Interrupted)
         }
     }
 }
 
-fn client(channel: Channel, token: CallerToken) -> Client {
+fn client(channel: Channel, token: CallerToken) -> WorkerClient {
     WorkerServiceClient::with_interceptor(channel, token)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     admission::AdmissionConfig,
-    quota::{self, Limits},
+    quota::{self, QuotaLimits},
 };
 
 /// The admission arguments.
@@ -66,7 +66,7 @@ impl AdmissionArgs {
     /// # Errors
     ///
     /// Returns everything that is wrong with the file.
-    pub(super) fn limits(&self) -> Result<Option<Limits>, String> {
+    pub(super) fn limits(&self) -> Result<Option<QuotaLimits>, String> {
         let limits = self.limits_file.as_deref().map(quota::limits).transpose();
         limits.map_err(|problem| format!("--limits-file: {problem}"))
     }

@@ -7,7 +7,7 @@ use clap::{Args, value_parser};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use secrecy::SecretString;
 
-use super::{Problems, cache_secret, duration::duration};
+use super::{ConfigProblems, cache_secret, duration::duration};
 use crate::{
     cache::key::CacheSecret,
     files,
@@ -69,7 +69,7 @@ pub struct FleetArgs {
 
 /// The validated fleet settings.
 #[derive(Debug, Clone)]
-pub struct FleetConfig {
+pub struct FleetSettings {
     /// The connection to Redis.
     pub redis: RedisConfig,
     /// The time that a flight's leader may be silent before another takes over.
@@ -79,7 +79,7 @@ pub struct FleetConfig {
     pub other_secrets: Vec<CacheSecret>,
 }
 
-impl FleetConfig {
+impl FleetSettings {
     /// A worker that is merely busy would lose a shorter lease.
     const SHORTEST_LEASE: Duration = Duration::from_millis(500);
 
@@ -89,8 +89,8 @@ impl FleetConfig {
         args: &FleetArgs,
         has_cache_secret: bool,
         environment: &dyn Fn(&str) -> Option<String>,
-        problems: &mut Problems,
-    ) -> Option<FleetConfig> {
+        problems: &mut ConfigProblems,
+    ) -> Option<FleetSettings> {
         let other_secrets = args
             .additional_cache_secret_file
             .iter()
@@ -105,7 +105,7 @@ impl FleetConfig {
         let address: Option<Address> = problems.take(address);
         let authorities = problems.take(authorities(args, address.as_ref()));
         let credential = problems.take(credential(args, environment));
-        Some(FleetConfig {
+        Some(FleetSettings {
             redis: RedisConfig {
                 address: address?,
                 credential: credential?,
@@ -131,10 +131,10 @@ fn secret_is_there(has_cache_secret: bool) -> Result<(), String> {
 }
 
 fn times(args: &FleetArgs) -> Result<(), String> {
-    if args.fleet_lease < FleetConfig::SHORTEST_LEASE {
+    if args.fleet_lease < FleetSettings::SHORTEST_LEASE {
         return Err(format!(
             "--fleet-lease must be at least {}",
-            humantime::format_duration(FleetConfig::SHORTEST_LEASE)
+            humantime::format_duration(FleetSettings::SHORTEST_LEASE)
         ));
     }
     Ok(())
@@ -185,18 +185,22 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Command {
+    struct FleetCommand {
         #[command(flatten)]
         args: FleetArgs,
     }
 
-    fn read(args: &[&str], secret: bool, password: Option<&str>) -> (Option<FleetConfig>, String) {
+    fn read(
+        args: &[&str],
+        secret: bool,
+        password: Option<&str>,
+    ) -> (Option<FleetSettings>, String) {
         let args = ["sparkler"].iter().chain(args);
-        let args = Command::try_parse_from(args).expect("they parse").args;
+        let args = FleetCommand::try_parse_from(args).expect("they parse").args;
         let environment =
             |name: &str| password.filter(|_| name == "SPARKLER_REDIS_PASSWORD").map(str::to_owned);
-        let mut problems = Problems::default();
-        let fleet = FleetConfig::read(&args, secret, &environment, &mut problems);
+        let mut problems = ConfigProblems::default();
+        let fleet = FleetSettings::read(&args, secret, &environment, &mut problems);
         (fleet, problems.found.join("; "))
     }
 

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, builder::BoolishValueParser};
 
 use super::{
-    Problems,
+    ConfigProblems,
     duration::{duration, duration_or_none},
     more_than_zero,
 };
@@ -134,7 +134,7 @@ impl IngressConfig {
         args: &IngressArgs,
         listen: SocketAddr,
         longest_call: Duration,
-        problems: &mut Problems,
+        problems: &mut ConfigProblems,
     ) -> Option<IngressConfig> {
         problems.take(plain_text(args, listen));
         problems.take(positive(args));

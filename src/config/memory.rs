@@ -9,7 +9,7 @@
 
 use clap::Args;
 
-use super::{args::bytes, cgroup};
+use super::{bytes::bytes, cgroup};
 
 /// The memory arguments.
 #[derive(Debug, Clone, Args)]

@@ -4,6 +4,7 @@
 
 mod admission;
 mod args;
+mod bytes;
 mod cgroup;
 mod duration;
 mod fleet;
@@ -25,7 +26,7 @@ pub use self::{
     admission::AdmissionArgs,
     args::{LogFormat, ProtocolArg, ServeArgs},
     duration::{duration, duration_or_none},
-    fleet::{FleetArgs, FleetConfig},
+    fleet::{FleetArgs, FleetSettings},
     ingress::{ConnectionAge, IngressArgs, IngressConfig},
     memory::MemoryArgs,
     telemetry::TelemetryArgs,
@@ -41,8 +42,8 @@ use crate::{
     lifecycle::DrainLimits,
     metrics::MemoryShares,
     price::PriceList,
-    quota::Limits,
-    telemetry::Settings as TelemetrySettings,
+    quota::QuotaLimits,
+    telemetry::TelemetrySettings,
 };
 
 /// The settings of a worker, valid by construction.
@@ -73,7 +74,7 @@ pub struct Config {
     /// The limits of executions and of the queue.
     pub admission: AdmissionConfig,
     /// The daily quotas of tenants, if there are any.
-    pub limits: Option<Limits>,
+    pub limits: Option<QuotaLimits>,
     /// The time for which rejected keys and models are remembered.
     pub refusals_for: Duration,
     /// The time for which the provider's records of models are remembered.
@@ -81,7 +82,7 @@ pub struct Config {
     /// The settings of executions.
     pub execution: Settings,
     /// The fleet that the worker belongs to, if any.
-    pub fleet: Option<FleetConfig>,
+    pub fleet: Option<FleetSettings>,
     /// The time limits of a graceful stop.
     pub drain: DrainLimits,
     /// True to serve gRPC reflection.
@@ -163,7 +164,7 @@ impl TryFrom<ServeArgs> for Config {
     type Error = ConfigError;
 
     fn try_from(args: ServeArgs) -> Result<Config, ConfigError> {
-        let mut problems = Problems::default();
+        let mut problems = ConfigProblems::default();
         let base_url = problems.take(base_url(&args.fireworks_base_url));
         let prices = problems.take(prices(args.prices.as_deref()));
         let cache_secret =
@@ -187,7 +188,7 @@ impl TryFrom<ServeArgs> for Config {
             IngressConfig::read(&args.ingress, args.listen, args.max_total_timeout, &mut problems);
         let has_secret = args.cache_secret_file.is_some();
         let fleet =
-            FleetConfig::read(&args.fleet, has_secret, &telemetry::environment, &mut problems);
+            FleetSettings::read(&args.fleet, has_secret, &telemetry::environment, &mut problems);
         let (Some(base_url), Some(prices), Some(cache_secret)) = (base_url, prices, cache_secret)
         else {
             return Err(ConfigError(problems.found));
@@ -232,12 +233,12 @@ impl TryFrom<ServeArgs> for Config {
 
 /// Collects problems.
 #[derive(Default)]
-struct Problems {
+struct ConfigProblems {
     found: Vec<String>,
     ignored: Ignored,
 }
 
-impl Problems {
+impl ConfigProblems {
     /// Returns the value, or notes the problem: once, even if two settings share
     /// it.
     fn take<T>(&mut self, found: Result<T, String>) -> Option<T> {
@@ -383,14 +384,14 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Command {
+    struct WorkerCommand {
         #[command(flatten)]
         args: ServeArgs,
     }
 
     fn config(args: &[&str]) -> Result<Config, ConfigError> {
         let args = ["sparkler"].iter().chain(args);
-        Config::try_from(Command::try_parse_from(args).expect("they parse").args)
+        Config::try_from(WorkerCommand::try_parse_from(args).expect("they parse").args)
     }
 
     #[test]

@@ -10,11 +10,11 @@ use clap::{Args, builder::BoolishValueParser};
 use secrecy::SecretString;
 use url::Url;
 
-use super::{Problems, args::bytes};
+use super::{ConfigProblems, bytes::bytes};
 use crate::{
     files,
     telemetry::{
-        Collector, Identity, Protocol, Queue, Sampling, Settings,
+        ClientIdentity, Collector, OtlpProtocol, Queue, Sampling, TelemetrySettings,
         names::otel::{SERVICE_INSTANCE, SERVICE_NAME},
     },
 };
@@ -66,15 +66,15 @@ pub(super) fn settings(
     args: &TelemetryArgs,
     worker_id: &str,
     environment: Environment<'_>,
-    problems: &mut Problems,
-) -> Settings {
+    problems: &mut ConfigProblems,
+) -> TelemetrySettings {
     let read = Variables(environment);
-    let mut settings = Settings {
+    let mut settings = TelemetrySettings {
         baggage: args.baggage.clone(),
         content_bytes: args
             .telemetry_content
             .then(|| usize::try_from(args.telemetry_content_bytes).unwrap_or(usize::MAX)),
-        ..Settings::default()
+        ..TelemetrySettings::default()
     };
     settings.sampling.remote_ratio =
         problems.take(share(args.remote_sample_ratio, "--remote-sample-ratio")).unwrap_or(1.0);
@@ -150,7 +150,7 @@ impl Variables<'_> {
         if !self.exports(signal, ignored) {
             return None;
         }
-        let protocol = ignored.or(self.protocol(signal), Protocol::Grpc);
+        let protocol = ignored.or(self.protocol(signal), OtlpProtocol::Grpc);
         let parts = self
             .url(signal, protocol)
             .and_then(|url| Ok((url, self.file(signal, "CERTIFICATE")?, self.identity(signal)?)));
@@ -190,29 +190,29 @@ impl Variables<'_> {
         says_otlp || !says_none && self.otlp(signal, "ENDPOINT").is_some()
     }
 
-    fn protocol(&self, signal: &str) -> Result<Protocol, String> {
+    fn protocol(&self, signal: &str) -> Result<OtlpProtocol, String> {
         let Some((variable, text)) = self.otlp(signal, "PROTOCOL") else {
-            return Ok(Protocol::Grpc);
+            return Ok(OtlpProtocol::Grpc);
         };
         match text.to_ascii_lowercase().as_str() {
-            "grpc" => Ok(Protocol::Grpc),
-            "http/protobuf" => Ok(Protocol::Http),
+            "grpc" => Ok(OtlpProtocol::Grpc),
+            "http/protobuf" => Ok(OtlpProtocol::Http),
             _ => Err(format!("{variable} must be grpc or http/protobuf")),
         }
     }
 
     /// Returns a signal's endpoint. Its own variable is used unchanged; over HTTP,
     /// the one for all signals gets the signal's path appended.
-    fn url(&self, signal: &str, protocol: Protocol) -> Result<Url, String> {
+    fn url(&self, signal: &str, protocol: OtlpProtocol) -> Result<Url, String> {
         let own = format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT");
         let path = format!("v1/{}", signal.to_lowercase());
         match (self.get(&own), self.get("OTEL_EXPORTER_OTLP_ENDPOINT"), protocol) {
             (Some(text), _, _) => self.endpoint(signal, &own, &text),
-            (None, text, Protocol::Grpc) => {
+            (None, text, OtlpProtocol::Grpc) => {
                 let text = text.unwrap_or_else(|| "http://localhost:4317".to_owned());
                 self.endpoint(signal, "OTEL_EXPORTER_OTLP_ENDPOINT", &text)
             }
-            (None, text, Protocol::Http) => {
+            (None, text, OtlpProtocol::Http) => {
                 let text = text.unwrap_or_else(|| "http://localhost:4318".to_owned());
                 let text = format!("{}/{path}", text.trim_end_matches('/'));
                 self.endpoint(signal, "OTEL_EXPORTER_OTLP_ENDPOINT", &text)
@@ -284,7 +284,7 @@ impl Variables<'_> {
             .map_err(|error| format!("{variable} {path} cannot be read: {error}"))
     }
 
-    fn identity(&self, signal: &str) -> Result<Option<Identity>, String> {
+    fn identity(&self, signal: &str) -> Result<Option<ClientIdentity>, String> {
         let certificate = self.file(signal, "CLIENT_CERTIFICATE")?;
         let key = self.file(signal, "CLIENT_KEY")?;
         match (certificate, key) {
@@ -292,7 +292,7 @@ impl Variables<'_> {
             (Some(certificate), Some(key)) => {
                 let key = String::from_utf8(key)
                     .map_err(|_| "OTEL_EXPORTER_OTLP_CLIENT_KEY is not a PEM file")?;
-                Ok(Some(Identity { certificate, key: SecretString::from(key) }))
+                Ok(Some(ClientIdentity { certificate, key: SecretString::from(key) }))
             }
             _ => {
                 Err("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and …_CLIENT_KEY go together".to_owned())
@@ -301,7 +301,7 @@ impl Variables<'_> {
     }
 
     /// Reads the settings that matter only if something is exported.
-    fn rest(&self, settings: &mut Settings, worker_id: &str, ignored: &mut Ignored) {
+    fn rest(&self, settings: &mut TelemetrySettings, worker_id: &str, ignored: &mut Ignored) {
         let usual = settings.metrics_interval;
         settings.metrics_interval =
             ignored.or(self.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", usual), usual);
@@ -439,7 +439,7 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Command {
+    struct TelemetryCommand {
         #[command(flatten)]
         args: TelemetryArgs,
     }
@@ -448,12 +448,12 @@ mod tests {
     fn warned(
         flags: &[&str],
         variables: &[(&str, &str)],
-    ) -> Result<(Settings, Vec<String>), String> {
+    ) -> Result<(TelemetrySettings, Vec<String>), String> {
         let args = ["sparkler"].iter().chain(flags);
-        let args = Command::try_parse_from(args).expect("they parse").args;
+        let args = TelemetryCommand::try_parse_from(args).expect("they parse").args;
         let variables: HashMap<&str, &str> = variables.iter().copied().collect();
         let environment = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-        let mut problems = Problems::default();
+        let mut problems = ConfigProblems::default();
         let settings = settings(&args, "worker-7", &environment, &mut problems);
         let ignored = problems.ignored.0;
         if problems.found.is_empty() {
@@ -463,7 +463,7 @@ mod tests {
         }
     }
 
-    fn read(flags: &[&str], variables: &[(&str, &str)]) -> Result<Settings, String> {
+    fn read(flags: &[&str], variables: &[(&str, &str)]) -> Result<TelemetrySettings, String> {
         let (settings, ignored) = warned(flags, variables)?;
         assert!(ignored.is_empty(), "{ignored:?}");
         Ok(settings)
@@ -599,7 +599,7 @@ mod tests {
         let http = ("OTEL_EXPORTER_OTLP_PROTOCOL", "HTTP/Protobuf");
         let sampler = ("OTEL_TRACES_SAMPLER", "ALWAYS_OFF");
         let settings = read(&[], &[endpoint, http, sampler]).expect("valid");
-        assert_eq!(settings.traces.expect("a collector").protocol, Protocol::Http);
+        assert_eq!(settings.traces.expect("a collector").protocol, OtlpProtocol::Http);
         assert!(settings.sampling.ratio == 0.0 && !settings.sampling.parent_based);
     }
 

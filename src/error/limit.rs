@@ -46,7 +46,7 @@ pub enum Limit {
 /// The subject and description of an exhausted quota:
 /// `google.rpc.QuotaFailure`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quota {
+pub struct ExhaustedQuota {
     /// The subject, such as `tenant:acme`.
     pub subject: String,
     /// A description of the quota, as a sentence without its full stop.
@@ -76,7 +76,7 @@ impl Limit {
 
     /// Returns the quota behind the limit, if it is one tenant's and not the
     /// worker's own.
-    pub fn quota(&self) -> Option<Quota> {
+    pub fn quota(&self) -> Option<ExhaustedQuota> {
         let (tenant, description) = match self {
             Limit::Tenant { tenant, executions } => {
                 (tenant, format!("{executions} executions at a time"))
@@ -94,7 +94,7 @@ impl Limit {
             | Limit::Watches
             | Limit::Descriptors => return None,
         };
-        Some(Quota { subject: format!("tenant:{tenant}"), description })
+        Some(ExhaustedQuota { subject: format!("tenant:{tenant}"), description })
     }
 
     pub(super) fn public_message(&self) -> String {

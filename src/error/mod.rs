@@ -13,7 +13,7 @@ mod provider;
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-pub(crate) use self::limit::Quota;
+pub(crate) use self::limit::ExhaustedQuota;
 pub use self::{
     deadline::Deadline,
     limit::Limit,
@@ -265,7 +265,7 @@ impl Error {
     }
 
     /// Returns the exhausted quota, if that is the cause.
-    pub fn quota(&self) -> Option<Quota> {
+    pub fn quota(&self) -> Option<ExhaustedQuota> {
         match self {
             Error::Saturated { limit, .. } => limit.quota(),
             _ => None,

@@ -14,7 +14,7 @@ use crate::execution::{
 use crate::{
     credentials::ApiKey,
     error::{Error, Violation, shorten},
-    fireworks::{Conclusion, ModelRecord, Probe, Verdict},
+    fireworks::{Conclusion, ModelRecord, Probe, ProbeVerdict},
     telemetry::{
         self, Kind, Span,
         names::{otel, span, sparkler},
@@ -27,9 +27,9 @@ pub struct Findings {
     /// Invalid fields.
     pub violations: Vec<Violation>,
     /// Acceptance of the credential.
-    pub credential: Verdict,
+    pub credential: ProbeVerdict,
     /// Access of the credential to the model.
-    pub model: Verdict,
+    pub model: ProbeVerdict,
 }
 
 /// The subject of a finding.
@@ -107,11 +107,11 @@ impl Executor {
     /// answer in time the verdict stays as it is.
     async fn with_end(
         &self,
-        verdict: Verdict,
+        verdict: ProbeVerdict,
         model: &str,
         credential: &ApiKey,
         limit: Duration,
-    ) -> Verdict {
+    ) -> ProbeVerdict {
         let is_asked = verdict.answer == Conclusion::Yes || verdict.reason == Some(NOT_FOUND);
         if !is_asked {
             return verdict;
@@ -137,17 +137,17 @@ impl Executor {
 }
 
 /// Adds the end of a model to the verdict on it.
-fn end_of(record: &ModelRecord, verdict: Verdict) -> Verdict {
+fn end_of(record: &ModelRecord, verdict: ProbeVerdict) -> ProbeVerdict {
     let Some(end) = record.end else { return verdict };
     let successor = record.succession();
     let basis = verdict.basis;
     match verdict.answer {
-        Conclusion::No if record.ended(SystemTime::now()).is_some() => Verdict {
+        Conclusion::No if record.ended(SystemTime::now()).is_some() => ProbeVerdict {
             basis: format!("{basis}; by the provider's record it ended on {end}{successor}"),
             reason: Some(RETIRED),
             ..verdict
         },
-        _ => Verdict {
+        _ => ProbeVerdict {
             basis: format!("{basis}; by the provider's record it ends on {end}{successor}"),
             ..verdict
         },
@@ -171,7 +171,7 @@ fn log(probe: &Probe, span: &Span) {
 
 impl Findings {
     fn unasked(violations: Vec<Violation>, why: &str) -> Findings {
-        let unknown = || Verdict {
+        let unknown = || ProbeVerdict {
             answer: Conclusion::Unknown,
             basis: format!("the provider was not asked: {why}"),
             reason: None,

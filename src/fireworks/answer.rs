@@ -11,17 +11,20 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 
 use super::{
-    api::{self, Choice, Chunk, Content, Function, Message, Raw, Shape},
+    api::{
+        self, ChoicePiece, Chunk, FunctionPiece, MessageContent, MessagePiece, ObjectShape, Raw,
+    },
     calls::{Calls, Fragment, TooManyCalls},
     error_body::ErrorBody,
-    reasoning::{Part, Splitter},
+    reasoning::{Splitter, TextKind},
     sse::{Event, EventTooLong},
     template::{ChunkTemplate, Place},
     text,
 };
 use crate::{
+    emit::Emit,
     error::Error,
-    event::{Delta, Emit, FinishReason, Phase, Piece, Usage},
+    event::{Delta, FinishReason, Phase, Piece, Usage},
 };
 
 /// The answer received so far.
@@ -185,12 +188,12 @@ impl Answer {
         keep_first(&mut self.model, chunk.model);
         for (place, choice) in chunk.choices.into_iter().enumerate() {
             match choice {
-                Shape::Absent => {}
-                Shape::Odd => return Err(unreadable("a choice")),
-                Shape::There(choice) if choice.error.json().is_some() => {
+                ObjectShape::Absent => {}
+                ObjectShape::Odd => return Err(unreadable("a choice")),
+                ObjectShape::There(choice) if choice.error.json().is_some() => {
                     return Err(StreamError::Reported(text.into_owned()));
                 }
-                Shape::There(choice) => self.take_choice(place, choice, emit)?,
+                ObjectShape::There(choice) => self.take_choice(place, choice, emit)?,
             }
         }
         // Only once the whole chunk has proved good.
@@ -243,7 +246,7 @@ impl Answer {
     fn take_choice(
         &mut self,
         place: usize,
-        choice: Choice<'_>,
+        choice: ChoicePiece<'_>,
         emit: &mut dyn Emit,
     ) -> Result<(), StreamError> {
         let index = choice.index.count().unwrap_or(place as u32);
@@ -255,9 +258,9 @@ impl Answer {
         self.take_usage(choice.usage, emit);
         for message in [choice.delta, choice.message] {
             match message {
-                Shape::Absent => {}
-                Shape::Odd => return Err(unreadable("a message")),
-                Shape::There(message) => self.take_message(index, message, emit)?,
+                ObjectShape::Absent => {}
+                ObjectShape::Odd => return Err(unreadable("a message")),
+                ObjectShape::There(message) => self.take_message(index, message, emit)?,
             }
         }
         self.take_content(index, choice.text.content(), emit)?;
@@ -275,16 +278,16 @@ impl Answer {
     fn take_message(
         &mut self,
         index: u32,
-        message: Message<'_>,
+        message: MessagePiece<'_>,
         emit: &mut dyn Emit,
     ) -> Result<(), StreamError> {
         if let Some(text) = message.thought().reasoning() {
-            self.take_part(index, Part::Reasoning, text, emit)?;
+            self.take_part(index, TextKind::Reasoning, text, emit)?;
         }
         self.take_content(index, message.content.content(), emit)?;
         if let Some(text) = message.refusal.text() {
             self.choices[index as usize].has_refused = true;
-            self.take_part(index, Part::Text, text, emit)?;
+            self.take_part(index, TextKind::Text, text, emit)?;
         }
         self.take_calls(index, message, emit)
     }
@@ -292,41 +295,42 @@ impl Answer {
     fn take_content(
         &mut self,
         index: u32,
-        content: Content<'_>,
+        content: MessageContent<'_>,
         emit: &mut dyn Emit,
     ) -> Result<(), StreamError> {
         match content {
-            Content::Absent => Ok(()),
-            Content::Text(text) => self.take_part(index, Part::Text, text, emit),
-            Content::Parts(parts) => parts
+            MessageContent::Absent => Ok(()),
+            MessageContent::Text(text) => self.take_part(index, TextKind::Text, text, emit),
+            MessageContent::Parts(parts) => parts
                 .into_iter()
                 .try_for_each(|(part, text)| self.take_part(index, part, text.into(), emit)),
-            Content::Odd => Err(unreadable("the content of a message")),
+            MessageContent::Odd => Err(unreadable("the content of a message")),
         }
     }
 
     fn take_calls(
         &mut self,
         index: u32,
-        message: Message<'_>,
+        message: MessagePiece<'_>,
         emit: &mut dyn Emit,
     ) -> Result<(), StreamError> {
         if message.tool_calls.is_odd() {
             return Err(unreadable("the tool calls of a message"));
         }
-        let old_form = Function::read(message.function_call);
+        let old_form = FunctionPiece::read(message.function_call);
         if message.tool_calls.is_empty() && !old_form.is_empty() {
             let fragment = Fragment { index: Some(0), ..Fragment::of(old_form) };
             return self.take_call(index, fragment, emit);
         }
-        let calls = message.tool_calls.into_iter().filter(|call| !matches!(call, Shape::Absent));
+        let calls =
+            message.tool_calls.into_iter().filter(|call| !matches!(call, ObjectShape::Absent));
         for (place, call) in calls.enumerate() {
             let call = call.there().ok_or_else(|| unreadable("a tool call"))?;
             let fragment = Fragment {
                 place,
                 index: call.index.count(),
                 id: call.id.text(),
-                ..Fragment::of(Function::read(call.function))
+                ..Fragment::of(FunctionPiece::read(call.function))
             };
             self.take_call(index, fragment, emit)?;
         }
@@ -350,16 +354,16 @@ impl Answer {
     fn take_part(
         &mut self,
         index: u32,
-        part: Part,
+        part: TextKind,
         text: Cow<'_, str>,
         emit: &mut dyn Emit,
     ) -> Result<(), StreamError> {
         match part {
-            Part::Text => {
+            TextKind::Text => {
                 self.with_splitter(index, emit, |splitter, emit| splitter.split(text, emit))
             }
-            Part::Reasoning if text.is_empty() => Ok(()),
-            Part::Reasoning => {
+            TextKind::Reasoning if text.is_empty() => Ok(()),
+            TextKind::Reasoning => {
                 self.with_splitter(index, emit, |splitter, emit| {
                     splitter.reasoning_comes_apart(emit)
                 })?;
@@ -396,14 +400,14 @@ impl Answer {
         emit: &mut dyn Emit,
         work: impl FnOnce(
             &mut Splitter,
-            &mut dyn FnMut(Part, Cow<'_, str>) -> Result<(), StreamError>,
+            &mut dyn FnMut(TextKind, Cow<'_, str>) -> Result<(), StreamError>,
         ) -> Result<(), StreamError>,
     ) -> Result<(), StreamError> {
         let mut splitter = self.choices[index as usize].splitter;
         let result = work(&mut splitter, &mut |part, text| {
             let piece = match part {
-                Part::Text => Piece::Text(text),
-                Part::Reasoning => Piece::Reasoning(text),
+                TextKind::Text => Piece::Text(text),
+                TextKind::Reasoning => Piece::Reasoning(text),
             };
             self.emit(index, piece, emit)
         });
@@ -436,7 +440,7 @@ impl Answer {
 }
 
 impl<'a> Fragment<'a> {
-    fn of(function: Function<'a>) -> Fragment<'a> {
+    fn of(function: FunctionPiece<'a>) -> Fragment<'a> {
         Fragment {
             name: function.name.text(),
             arguments: function.arguments.arguments(),
@@ -449,10 +453,12 @@ impl<'a> Fragment<'a> {
 /// how some servers report a failure.
 fn parse(text: &str) -> Result<Option<Chunk<'_>>, StreamError> {
     match serde_json::from_str(text) {
-        Ok(Shape::There(chunk)) => Ok(Some(chunk)),
-        Ok(Shape::Absent) => Ok(None),
-        Ok(Shape::Odd) if text.starts_with('"') => Err(StreamError::Reported(text.to_owned())),
-        Ok(Shape::Odd) => Err(unreadable("an event of the stream")),
+        Ok(ObjectShape::There(chunk)) => Ok(Some(chunk)),
+        Ok(ObjectShape::Absent) => Ok(None),
+        Ok(ObjectShape::Odd) if text.starts_with('"') => {
+            Err(StreamError::Reported(text.to_owned()))
+        }
+        Ok(ObjectShape::Odd) => Err(unreadable("an event of the stream")),
         Err(_) if text.starts_with(['{', '[', '"']) => {
             Err(StreamError::Malformed("an event of the stream is not the JSON that was expected"))
         }

@@ -18,11 +18,11 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::reasoning::Part;
+use super::reasoning::TextKind;
 use crate::event::Usage;
 
 /// A field's value that may be absent.
-pub(super) trait Member {
+pub(super) trait FieldValue {
     fn is_absent(&self) -> bool;
 }
 
@@ -40,18 +40,18 @@ macro_rules! object {
                 #[derive(Deserialize)]
                 #[serde(field_identifier)]
                 #[expect(non_camel_case_types, reason = "variants are the fields' own names")]
-                enum Key { $($field,)* #[serde(other)] other }
+                enum FieldName { $($field,)* #[serde(other)] other }
 
                 let mut object = $name::default();
                 while let Some(key) = map.next_key()? {
                     match key {
-                        $(Key::$field => {
+                        $(FieldName::$field => {
                             let value: $type = map.next_value()?;
                             if !value.is_absent() {
                                 object.$field = value;
                             }
                         })*
-                        Key::other => { map.next_value::<IgnoredAny>()?; }
+                        FieldName::other => { map.next_value::<IgnoredAny>()?; }
                     }
                 }
                 Ok(object)
@@ -70,7 +70,7 @@ object! {
     struct Chunk {
         id: Raw<'a>,
         model: Raw<'a>,
-        choices: Few<Shape<Choice<'a>>>,
+        choices: Few<ObjectShape<ChoicePiece<'a>>>,
         /// Read separately, by [`usage`].
         usage: Raw<'a>,
         /// These mean that the stream failed.
@@ -83,12 +83,12 @@ object! {
 
 object! {
     /// A piece of one choice.
-    struct Choice {
+    struct ChoicePiece {
         index: Raw<'a>,
         /// In a chat stream.
-        delta: Shape<Message<'a>>,
+        delta: ObjectShape<MessagePiece<'a>>,
         /// In a whole chat answer.
-        message: Shape<Message<'a>>,
+        message: ObjectShape<MessagePiece<'a>>,
         /// In completions.
         text: Raw<'a>,
         logprobs: Raw<'a>,
@@ -102,14 +102,14 @@ object! {
 
 object! {
     /// A message, or a piece of it.
-    struct Message {
+    struct MessagePiece {
         content: Raw<'a>,
         reasoning_content: Raw<'a>,
         /// The same, as vLLM, OpenRouter, Groq and Ollama name it.
         reasoning: Raw<'a>,
         /// The text of the model's refusal.
         refusal: Raw<'a>,
-        tool_calls: Few<Shape<ToolCall<'a>>>,
+        tool_calls: Few<ObjectShape<ToolCallPiece<'a>>>,
         /// The legacy form of a single tool call: a [`Function`].
         function_call: Raw<'a>,
     }
@@ -117,7 +117,7 @@ object! {
 
 object! {
     /// A piece of a tool call.
-    struct ToolCall {
+    struct ToolCallPiece {
         /// Sent in practice, although the official schema lacks it.
         index: Raw<'a>,
         id: Raw<'a>,
@@ -128,7 +128,7 @@ object! {
 
 object! {
     /// A function's name and arguments.
-    struct Function {
+    struct FunctionPiece {
         name: Raw<'a>,
         arguments: Raw<'a>,
     }
@@ -140,9 +140,9 @@ object! {
         prompt_tokens: Raw<'a>,
         completion_tokens: Raw<'a>,
         total_tokens: Raw<'a>,
-        prompt_tokens_details: Shape<CountDetails<'a>>,
-        completion_tokens_details: Shape<CountDetails<'a>>,
-        output_tokens_details: Shape<CountDetails<'a>>,
+        prompt_tokens_details: ObjectShape<CountDetails<'a>>,
+        completion_tokens_details: ObjectShape<CountDetails<'a>>,
+        output_tokens_details: ObjectShape<CountDetails<'a>>,
     }
 }
 
@@ -172,7 +172,7 @@ pub(super) struct Raw<'a>(Option<&'a str>);
 
 /// An object, or the kind of value found in its place.
 #[derive(Debug, Default)]
-pub(super) enum Shape<T> {
+pub(super) enum ObjectShape<T> {
     #[default]
     Absent,
     There(T),
@@ -191,10 +191,10 @@ pub(super) struct Few<T> {
 
 /// The content of a message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Content<'a> {
+pub(super) enum MessageContent<'a> {
     Absent,
     Text(Cow<'a, str>),
-    Parts(Vec<(Part, String)>),
+    Parts(Vec<(TextKind, String)>),
     /// Something unreadable that may be output.
     Odd,
 }
@@ -233,7 +233,7 @@ impl<'a> Raw<'a> {
 
     pub(super) fn object<T: Object<'a>>(self) -> Option<T> {
         match serde_json::from_str(self.0?) {
-            Ok(Shape::There(object)) => Some(object),
+            Ok(ObjectShape::There(object)) => Some(object),
             _ => None,
         }
     }
@@ -254,19 +254,19 @@ impl<'a> Raw<'a> {
     }
 
     /// Returns the content of a message: text, or a list of parts.
-    pub(super) fn content(self) -> Content<'a> {
+    pub(super) fn content(self) -> MessageContent<'a> {
         let Some(json) = self.0 else {
-            return Content::Absent;
+            return MessageContent::Absent;
         };
         if let Some(text) = self.text() {
-            return Content::Text(text);
+            return MessageContent::Text(text);
         }
         let mut parts = Vec::new();
         match json.as_bytes().first() {
-            Some(b'[' | b'{') if collect_parts(self, Part::Text, &mut parts).is_some() => {
-                Content::Parts(parts)
+            Some(b'[' | b'{') if collect_parts(self, TextKind::Text, &mut parts).is_some() => {
+                MessageContent::Parts(parts)
             }
-            _ => Content::Odd,
+            _ => MessageContent::Odd,
         }
     }
 
@@ -274,17 +274,17 @@ impl<'a> Raw<'a> {
     /// unreadable reasoning is dropped alone.
     pub(super) fn reasoning(self) -> Option<Cow<'a, str>> {
         match self.content() {
-            Content::Text(text) => Some(text),
-            Content::Parts(parts) => {
+            MessageContent::Text(text) => Some(text),
+            MessageContent::Parts(parts) => {
                 Some(Cow::Owned(parts.into_iter().map(|(_, text)| text).collect()))
             }
-            Content::Absent | Content::Odd => None,
+            MessageContent::Absent | MessageContent::Odd => None,
         }
     }
 }
 
 /// Appends the text of a part, or of a list of parts. `None` if one is unreadable.
-fn collect_parts(value: Raw<'_>, part: Part, into: &mut Vec<(Part, String)>) -> Option<()> {
+fn collect_parts(value: Raw<'_>, part: TextKind, into: &mut Vec<(TextKind, String)>) -> Option<()> {
     let Some(json) = value.json() else {
         return Some(());
     };
@@ -307,15 +307,17 @@ fn collect_parts(value: Raw<'_>, part: Part, into: &mut Vec<(Part, String)>) -> 
     // The recursion is bounded: a value within a part is shorter than the part.
     match (item.text.or(item.refusal), thought) {
         (text, Raw(None)) if text.json().is_some() => {
-            collect_parts(text, if is_thought { Part::Reasoning } else { part }, into)
+            collect_parts(text, if is_thought { TextKind::Reasoning } else { part }, into)
         }
-        (_, thought) if thought.json().is_some() => collect_parts(thought, Part::Reasoning, into),
+        (_, thought) if thought.json().is_some() => {
+            collect_parts(thought, TextKind::Reasoning, into)
+        }
         // The text is empty: the kind alone says nothing.
         _ => json.contains("\"text\"").then_some(()),
     }
 }
 
-impl Member for Raw<'_> {
+impl FieldValue for Raw<'_> {
     fn is_absent(&self) -> bool {
         self.0.is_none()
     }
@@ -329,30 +331,30 @@ impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
 
 // === impl Shape ===
 
-impl<T> Shape<T> {
+impl<T> ObjectShape<T> {
     pub(super) fn there(self) -> Option<T> {
         match self {
-            Shape::There(object) => Some(object),
-            Shape::Absent | Shape::Odd => None,
+            ObjectShape::There(object) => Some(object),
+            ObjectShape::Absent | ObjectShape::Odd => None,
         }
     }
 
     pub(super) fn as_there(&self) -> Option<&T> {
         match self {
-            Shape::There(object) => Some(object),
-            Shape::Absent | Shape::Odd => None,
+            ObjectShape::There(object) => Some(object),
+            ObjectShape::Absent | ObjectShape::Odd => None,
         }
     }
 }
 
-impl<T> Member for Shape<T> {
+impl<T> FieldValue for ObjectShape<T> {
     fn is_absent(&self) -> bool {
-        matches!(self, Shape::Absent)
+        matches!(self, ObjectShape::Absent)
     }
 }
 
-impl<'de, T: Object<'de>> Deserialize<'de> for Shape<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Shape<T>, D::Error> {
+impl<'de, T: Object<'de>> Deserialize<'de> for ObjectShape<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ObjectShape<T>, D::Error> {
         deserializer.deserialize_any(ShapeVisitor(PhantomData))
     }
 }
@@ -360,46 +362,46 @@ impl<'de, T: Object<'de>> Deserialize<'de> for Shape<T> {
 struct ShapeVisitor<T>(PhantomData<T>);
 
 impl<'de, T: Object<'de>> Visitor<'de> for ShapeVisitor<T> {
-    type Value = Shape<T>;
+    type Value = ObjectShape<T>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("any value")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Shape<T>, A::Error> {
-        T::read(map).map(Shape::There)
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ObjectShape<T>, A::Error> {
+        T::read(map).map(ObjectShape::There)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Shape<T>, A::Error> {
-        let mut shape = Shape::Absent;
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<ObjectShape<T>, A::Error> {
+        let mut shape = ObjectShape::Absent;
         while items.next_element::<IgnoredAny>()?.is_some() {
-            shape = Shape::Odd;
+            shape = ObjectShape::Odd;
         }
         Ok(shape)
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Shape<T>, E> {
-        Ok(Shape::Absent)
+    fn visit_unit<E: de::Error>(self) -> Result<ObjectShape<T>, E> {
+        Ok(ObjectShape::Absent)
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Shape<T>, E> {
-        Ok(if text.is_empty() { Shape::Absent } else { Shape::Odd })
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<ObjectShape<T>, E> {
+        Ok(if text.is_empty() { ObjectShape::Absent } else { ObjectShape::Odd })
     }
 
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Shape<T>, E> {
-        Ok(Shape::Odd)
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<ObjectShape<T>, E> {
+        Ok(ObjectShape::Odd)
     }
 
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Shape<T>, E> {
-        Ok(Shape::Odd)
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<ObjectShape<T>, E> {
+        Ok(ObjectShape::Odd)
     }
 
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Shape<T>, E> {
-        Ok(Shape::Odd)
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<ObjectShape<T>, E> {
+        Ok(ObjectShape::Odd)
     }
 
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Shape<T>, E> {
-        Ok(Shape::Odd)
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<ObjectShape<T>, E> {
+        Ok(ObjectShape::Odd)
     }
 }
 
@@ -436,14 +438,14 @@ impl<T> IntoIterator for Few<T> {
     }
 }
 
-impl<T> Member for Few<T> {
+impl<T> FieldValue for Few<T> {
     fn is_absent(&self) -> bool {
         self.first.is_none() && !self.is_odd
     }
 }
 
-impl<'de, T: Object<'de>> Deserialize<'de> for Few<Shape<T>> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Few<Shape<T>>, D::Error> {
+impl<'de, T: Object<'de>> Deserialize<'de> for Few<ObjectShape<T>> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Few<ObjectShape<T>>, D::Error> {
         deserializer.deserialize_any(FewVisitor(PhantomData))
     }
 }
@@ -451,13 +453,13 @@ impl<'de, T: Object<'de>> Deserialize<'de> for Few<Shape<T>> {
 struct FewVisitor<T>(PhantomData<T>);
 
 impl<'de, T: Object<'de>> Visitor<'de> for FewVisitor<T> {
-    type Value = Few<Shape<T>>;
+    type Value = Few<ObjectShape<T>>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("any value")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Few<Shape<T>>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Few<ObjectShape<T>>, A::Error> {
         let first = items.next_element()?;
         let mut rest = Vec::new();
         while let Some(item) = items.next_element()? {
@@ -466,42 +468,42 @@ impl<'de, T: Object<'de>> Visitor<'de> for FewVisitor<T> {
         Ok(Few { first, rest, is_odd: false })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Few<Shape<T>>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Few<ObjectShape<T>>, A::Error> {
         let only = T::read(map)?;
-        Ok(Few { first: Some(Shape::There(only)), ..Few::default() })
+        Ok(Few { first: Some(ObjectShape::There(only)), ..Few::default() })
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Few<Shape<T>>, E> {
+    fn visit_unit<E: de::Error>(self) -> Result<Few<ObjectShape<T>>, E> {
         Ok(Few::default())
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Few<Shape<T>>, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Few<ObjectShape<T>>, E> {
         Ok(Few { is_odd: !text.is_empty(), ..Few::default() })
     }
 
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Few<Shape<T>>, E> {
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Few<ObjectShape<T>>, E> {
         Ok(Few { is_odd: true, ..Few::default() })
     }
 
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Few<Shape<T>>, E> {
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Few<ObjectShape<T>>, E> {
         self.visit_bool(true)
     }
 
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Few<Shape<T>>, E> {
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Few<ObjectShape<T>>, E> {
         self.visit_bool(true)
     }
 
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Few<Shape<T>>, E> {
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Few<ObjectShape<T>>, E> {
         self.visit_bool(true)
     }
 }
 
 // === impl Function ===
 
-impl<'a> Function<'a> {
+impl<'a> FunctionPiece<'a> {
     /// Reads an object, or the bare name, which the schema allows too.
-    pub(super) fn read(value: Raw<'a>) -> Function<'a> {
-        value.object().unwrap_or(Function { name: value, arguments: Raw(None) })
+    pub(super) fn read(value: Raw<'a>) -> FunctionPiece<'a> {
+        value.object().unwrap_or(FunctionPiece { name: value, arguments: Raw(None) })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -520,7 +522,7 @@ impl<'a> Chunk<'a> {
 
     /// Returns the text if the chunk holds nothing else: its choice, its part
     /// and the text itself, if borrowed.
-    pub(super) fn only_text(&self) -> Option<(u32, Part, &'a str)> {
+    pub(super) fn only_text(&self) -> Option<(u32, TextKind, &'a str)> {
         let choice = self.choices.single()?.as_there()?;
         let others =
             [self.usage, choice.usage, choice.finish_reason, choice.logprobs, choice.error];
@@ -528,8 +530,8 @@ impl<'a> Chunk<'a> {
             return None;
         }
         let (part, text) = match (&choice.delta, &choice.message, choice.text.text()) {
-            (Shape::There(message), Shape::Absent, None) => message.only_text()?,
-            (Shape::Absent, Shape::Absent, Some(text)) => (Part::Text, text),
+            (ObjectShape::There(message), ObjectShape::Absent, None) => message.only_text()?,
+            (ObjectShape::Absent, ObjectShape::Absent, Some(text)) => (TextKind::Text, text),
             _ => return None,
         };
         match text {
@@ -539,18 +541,18 @@ impl<'a> Chunk<'a> {
     }
 }
 
-impl<'a> Message<'a> {
-    fn only_text(&self) -> Option<(Part, Cow<'a, str>)> {
+impl<'a> MessagePiece<'a> {
+    fn only_text(&self) -> Option<(TextKind, Cow<'a, str>)> {
         let no_call = self.tool_calls.is_absent() && self.function_call.is_absent();
         if !no_call || !self.refusal.is_absent() {
             return None;
         }
         match (self.content.text(), self.thought()) {
-            (Some(text), Raw(None)) => Some((Part::Text, text)),
+            (Some(text), Raw(None)) => Some((TextKind::Text, text)),
             (None, thought) if self.content.is_absent() => {
                 // With both spellings, the text would have to change in both.
                 let is_said_once = self.reasoning_content.is_absent() || self.reasoning.is_absent();
-                thought.text().filter(|_| is_said_once).map(|text| (Part::Reasoning, text))
+                thought.text().filter(|_| is_said_once).map(|text| (TextKind::Reasoning, text))
             }
             _ => None,
         }

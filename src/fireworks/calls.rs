@@ -23,7 +23,7 @@ const MADE_UP_ID_CHARS: usize = 24;
 /// The calls of one choice, in the order in which they began.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    calls: Vec<Call>,
+    calls: Vec<CallState>,
     /// The latest call at each position of the list.
     places: Vec<usize>,
 }
@@ -44,7 +44,7 @@ pub(super) struct Fragment<'a> {
 pub(super) struct TooManyCalls;
 
 #[derive(Debug)]
-struct Call {
+struct CallState {
     /// The index the provider gave.
     given_index: Option<u32>,
     /// The index the caller sees.
@@ -74,14 +74,14 @@ impl Calls {
 
     /// Returns the fragments left to publish once the stream has ended.
     pub(super) fn finish(&mut self) -> impl Iterator<Item = ToolCallFragment> {
-        self.calls.iter_mut().filter_map(Call::finish)
+        self.calls.iter_mut().filter_map(CallState::finish)
     }
 
     /// Returns the position of the call that a fragment continues, if it does
     /// not begin one.
     fn find(&self, fragment: &Fragment<'_>) -> Option<usize> {
         let same_index =
-            |call: &Call| fragment.index.is_none_or(|index| call.given_index == Some(index));
+            |call: &CallState| fragment.index.is_none_or(|index| call.given_index == Some(index));
         if let Some(id) = fragment.id.as_deref() {
             let by_id = self
                 .calls
@@ -105,7 +105,7 @@ impl Calls {
         let wanted = fragment.index.or_else(|| u32::try_from(fragment.place).ok());
         let index =
             wanted.filter(|index| self.is_free(*index)).unwrap_or_else(|| self.free_index());
-        self.calls.push(Call::new(fragment.index, index));
+        self.calls.push(CallState::new(fragment.index, index));
         Ok(self.calls.len() - 1)
     }
 
@@ -135,9 +135,9 @@ impl Fragment<'_> {
     }
 }
 
-impl Call {
-    fn new(given_index: Option<u32>, index: u32) -> Call {
-        Call {
+impl CallState {
+    fn new(given_index: Option<u32>, index: u32) -> CallState {
+        CallState {
             given_index,
             index,
             id: None,

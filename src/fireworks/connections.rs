@@ -30,7 +30,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use tower::{Layer, Service};
 use url::{Host, Url};
 
-use super::{ClientConfig, Protocol, sending::Sent};
+use super::{ClientConfig, Protocol, sending::SentFlag};
 
 /// Maximum streams on one lane before the next is used: the limit of the most
 /// restrictive providers.
@@ -62,7 +62,7 @@ struct Lane {
 
 /// A slot on a lane, released on drop.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct StreamSlot<'a> {
     lane: &'a Lane,
     client: &'a reqwest::Client,
 }
@@ -81,10 +81,10 @@ impl Connections {
     }
 
     /// Takes a slot on the first lane that is not full, or else on the emptiest.
-    pub(super) fn place(&self) -> Place<'_> {
+    pub(super) fn place(&self) -> StreamSlot<'_> {
         let free = self.lanes.iter().find(|lane| lane.enter_if_free());
         let lane = free.unwrap_or_else(|| self.enter_emptiest());
-        Place { lane, client: lane.client.get_or_init(|| self.client_for(lane)) }
+        StreamSlot { lane, client: lane.client.get_or_init(|| self.client_for(lane)) }
     }
 
     /// Returns a client with connections of its own, for requests that are not
@@ -126,13 +126,13 @@ impl Lane {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for StreamSlot<'_> {
     fn drop(&mut self) {
         self.lane.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Place<'_> {
+impl StreamSlot<'_> {
     /// Returns true while a connection of this lane is being opened.
     pub(super) fn is_connecting(&self) -> bool {
         self.lane.connecting.is_any()
@@ -143,7 +143,7 @@ impl Place<'_> {
     pub(super) async fn send(
         &self,
         request: reqwest::Request,
-        sent: &Sent,
+        sent: &SentFlag,
     ) -> reqwest::Result<reqwest::Response> {
         let lane = self.lane;
         let mut answering = pin!(self.client.execute(request));

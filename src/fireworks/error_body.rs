@@ -16,12 +16,12 @@ pub(super) struct ErrorBody {
     pub(super) code: Option<String>,
     pub(super) status: Option<u16>,
     pub(super) request_id: Option<String>,
-    form: Form,
+    form: ErrorForm,
 }
 
 /// The form of a body, which identifies the sender.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Form {
+enum ErrorForm {
     /// Fireworks' gateway, which checks the key, then looks up the model.
     Gateway,
     /// Fireworks' model server, which checks the request.
@@ -35,7 +35,7 @@ enum Form {
     Unknown,
 }
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 impl ErrorBody {
     /// Parses a body, or the data of an event. Never fails: text that is not
@@ -53,12 +53,12 @@ impl ErrorBody {
     }
 
     fn from_text(text: &str) -> ErrorBody {
-        let form = if is_from_edge(text) { Form::Edge } else { Form::Unknown };
+        let form = if is_from_edge(text) { ErrorForm::Edge } else { ErrorForm::Unknown };
         ErrorBody { message: filled(text), form, ..ErrorBody::default() }
     }
 
-    fn from_object(body: &Object) -> ErrorBody {
-        let none = Object::new();
+    fn from_object(body: &JsonObject) -> ErrorBody {
+        let none = JsonObject::new();
         let inner = inner_error(body);
         let error = inner.unwrap_or(&none);
         let places = [error, body];
@@ -74,20 +74,20 @@ impl ErrorBody {
 
     /// Returns true if the body has the form of an error, from any sender.
     pub(super) fn is_failure(&self) -> bool {
-        matches!(self.form, Form::Gateway | Form::ModelServer | Form::Failure)
+        matches!(self.form, ErrorForm::Gateway | ErrorForm::ModelServer | ErrorForm::Failure)
     }
 
     /// Returns true if something in front of the provider sent the body.
     pub(super) fn is_from_edge(&self) -> bool {
-        self.form == Form::Edge
+        self.form == ErrorForm::Edge
     }
 
     pub(super) fn is_from_gateway(&self) -> bool {
-        self.form == Form::Gateway
+        self.form == ErrorForm::Gateway
     }
 
     pub(super) fn is_from_model_server(&self) -> bool {
-        self.form == Form::ModelServer
+        self.form == ErrorForm::ModelServer
     }
 
     /// Returns true if the code matches, ignoring case and punctuation.
@@ -155,7 +155,7 @@ fn fold(word: &str) -> String {
 }
 
 /// Returns the object that describes the failure, if it is not the body itself.
-fn inner_error(body: &Object) -> Option<&Object> {
+fn inner_error(body: &JsonObject) -> Option<&JsonObject> {
     let errors = || body.get("errors")?.as_array()?.first()?.as_object();
     let of_choice = || {
         let choices = body.get("choices")?.as_array()?;
@@ -165,22 +165,22 @@ fn inner_error(body: &Object) -> Option<&Object> {
     error.or_else(errors).or_else(of_choice)
 }
 
-fn form(error: Option<&Object>, body: &Object) -> Form {
-    let word = |object: &Object, key| object.get(key).and_then(string);
+fn form(error: Option<&JsonObject>, body: &JsonObject) -> ErrorForm {
+    let word = |object: &JsonObject, key| object.get(key).and_then(string);
     if body.contains_key("cloudflare_error") {
-        return Form::Edge;
+        return ErrorForm::Edge;
     }
     match error {
-        Some(error) if word(error, "object").as_deref() == Some("error") => Form::ModelServer,
-        Some(error) if word(error, "type").as_deref() == Some("error") => Form::Gateway,
-        Some(_) => Form::Failure,
-        None if is_failure(body) => Form::Failure,
-        None => Form::Unknown,
+        Some(error) if word(error, "object").as_deref() == Some("error") => ErrorForm::ModelServer,
+        Some(error) if word(error, "type").as_deref() == Some("error") => ErrorForm::Gateway,
+        Some(_) => ErrorForm::Failure,
+        None if is_failure(body) => ErrorForm::Failure,
+        None => ErrorForm::Unknown,
     }
 }
 
 /// Returns true if a body without an inner error is an error itself.
-fn is_failure(body: &Object) -> bool {
+fn is_failure(body: &JsonObject) -> bool {
     let is_error = |key| body.get(key).and_then(string).as_deref() == Some("error");
     let names_one = ["error", "errors", "error_type", "error_message", "detail", "fault"]
         .iter()
@@ -201,7 +201,7 @@ fn says_something(value: &Value) -> bool {
     }
 }
 
-fn find_message(error: &Object, body: &Object) -> Option<String> {
+fn find_message(error: &JsonObject, body: &JsonObject) -> Option<String> {
     let of_error = || find([error], &["message", "msg", "error_message", "detail"], words);
     let of_body = || {
         let keys =
@@ -218,7 +218,7 @@ fn find_message(error: &Object, body: &Object) -> Option<String> {
 
 /// Returns the first readable one of these members, in the order of the objects.
 fn find<'a, T>(
-    objects: impl IntoIterator<Item = &'a Object>,
+    objects: impl IntoIterator<Item = &'a JsonObject>,
     keys: &[&str],
     read: impl Fn(&Value) -> Option<T>,
 ) -> Option<T> {

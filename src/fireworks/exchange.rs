@@ -15,20 +15,21 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::time::Instant;
 
 use super::{
-    Attempt, EmbeddingRequest, Endpoint, Inner, Request,
+    Attempt, ClientState, EmbeddingRequest, Endpoint, Request,
     answer::{Answer, StreamError},
-    connections::Place,
+    connections::StreamSlot,
     embeddings::{self, EmbeddingReply},
     failure::{self, ErrorContext},
-    head::{self, Content},
-    sending::{RequestBody, Sent},
+    head::{self, BodyKind},
+    sending::{RequestBody, SentFlag},
     stream::{self, ResponseBody},
     transport,
 };
 use crate::{
     descriptors,
+    emit::Emit,
     error::{Deadline, Error, ProviderErrorKind},
-    event::{Embeddings, Emit, Finish, Phase, Usage},
+    event::{Embeddings, Finish, Phase, Usage},
 };
 
 /// The longest wait for the body of a refusal.
@@ -50,7 +51,7 @@ enum Unsent {
 
 /// An attempt under way.
 pub(super) struct Exchange<'a> {
-    client: &'a Inner,
+    client: &'a ClientState,
     attempt: Attempt<'a>,
     began: Instant,
     phase: Phase,
@@ -58,7 +59,7 @@ pub(super) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(client: &'a Inner, attempt: Attempt<'a>) -> Exchange<'a> {
+    pub(super) fn new(client: &'a ClientState, attempt: Attempt<'a>) -> Exchange<'a> {
         Exchange { client, attempt, began: Instant::now(), phase: Phase::Waiting, request_id: None }
     }
 
@@ -124,11 +125,11 @@ impl<'a> Exchange<'a> {
     /// content that the head declares.
     async fn open(
         &mut self,
-        place: &Place<'_>,
+        place: &StreamSlot<'_>,
         post: (HeaderMap, url::Url, bytes::Bytes),
         usage: &mut Option<Usage>,
         emit: &mut dyn Emit,
-    ) -> Result<(Content, ResponseBody), Error> {
+    ) -> Result<(BodyKind, ResponseBody), Error> {
         let response = self.send(place, post, emit).await?;
         let headers = response.headers();
         self.request_id = head::request_id(headers, self.attempt.credential);
@@ -158,7 +159,7 @@ impl<'a> Exchange<'a> {
     /// The deadline only runs while a connection is being opened.
     async fn send(
         &mut self,
-        place: &Place<'_>,
+        place: &StreamSlot<'_>,
         post: (HeaderMap, url::Url, bytes::Bytes),
         emit: &mut dyn Emit,
     ) -> Result<reqwest::Response, Error> {
@@ -173,11 +174,11 @@ impl<'a> Exchange<'a> {
 
     async fn send_once(
         &mut self,
-        place: &Place<'_>,
+        place: &StreamSlot<'_>,
         (headers, url, body): (HeaderMap, url::Url, bytes::Bytes),
         emit: &mut dyn Emit,
     ) -> Result<reqwest::Response, Unsent> {
-        let sent = Sent::default();
+        let sent = SentFlag::default();
         let mut request = reqwest::Request::new(Method::POST, url);
         *request.headers_mut() = headers;
         *request.body_mut() = Some(reqwest::Body::wrap(RequestBody::new(body, sent.clone())));
@@ -231,21 +232,23 @@ impl<'a> Exchange<'a> {
 
     async fn read(
         &self,
-        content: Content,
+        content: BodyKind,
         body: &mut ResponseBody,
         answer: &mut Answer,
         emit: &mut dyn Emit,
     ) -> Result<(), StreamError> {
         let max_bytes = self.client.config.max_event_bytes;
         match body.content(content).await? {
-            Content::Events => stream::read_events(body, answer, max_bytes, self.began, emit).await,
-            Content::Json => {
+            BodyKind::Events => {
+                stream::read_events(body, answer, max_bytes, self.began, emit).await
+            }
+            BodyKind::Json => {
                 let whole = body.read_whole(max_bytes).await?;
                 answer.take_whole(whole.trim_ascii(), emit)?;
                 emit.flush();
                 Ok(())
             }
-            Content::Other => Err(StreamError::Unusable(
+            BodyKind::Other => Err(StreamError::Unusable(
                 "what came is neither a stream of events nor JSON; the base URL may be wrong"
                     .into(),
             )),

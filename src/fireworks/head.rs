@@ -15,24 +15,24 @@ const REQUEST_ID_HEADERS: [&str; 4] =
 
 /// The kind of a body, by its content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum BodyKind {
     Events,
     Json,
     Other,
 }
 
 /// Returns the kind of the body; without a content type, the requested kind is assumed.
-pub(super) fn content(headers: &HeaderMap) -> Content {
+pub(super) fn content(headers: &HeaderMap) -> BodyKind {
     let Some(value) = text(headers, header::CONTENT_TYPE.as_str()) else {
-        return Content::Events;
+        return BodyKind::Events;
     };
     let essence = value.split(';').next().unwrap_or("").trim();
     if essence.eq_ignore_ascii_case("text/event-stream") {
-        Content::Events
+        BodyKind::Events
     } else if essence.eq_ignore_ascii_case("application/json") {
-        Content::Json
+        BodyKind::Json
     } else {
-        Content::Other
+        BodyKind::Other
     }
 }
 

@@ -54,7 +54,7 @@ mod tests;
 pub(crate) use self::{
     connections::proxy,
     models::{EndDate, ModelRecord},
-    probe::{Conclusion, Probe, Verdict},
+    probe::{Conclusion, Probe, ProbeVerdict},
     retry::RetryPolicy,
 };
 
@@ -71,8 +71,9 @@ pub mod parts {
 use self::{answer::Answer, connections::Connections, exchange::Exchange};
 use crate::{
     credentials::ApiKey,
+    emit::Emit,
     error::Error,
-    event::{Emit, Finish, Usage},
+    event::{Finish, Usage},
 };
 
 /// Settings of the connection to the provider.
@@ -181,10 +182,10 @@ pub struct Interrupted {
 
 /// The client. Clones share their connections.
 #[derive(Debug, Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(Arc<ClientState>);
 
 #[derive(Debug)]
-struct Inner {
+struct ClientState {
     config: ClientConfig,
     urls: Urls,
     connections: Connections,
@@ -205,7 +206,7 @@ impl Client {
     /// loaded.
     pub fn new(config: ClientConfig) -> anyhow::Result<Client> {
         check_base_url(&config.base_url)?;
-        Ok(Client(Arc::new(Inner {
+        Ok(Client(Arc::new(ClientState {
             urls: Urls {
                 chat_completions: extend(&config.base_url, &["chat", "completions"])?,
                 completions: extend(&config.base_url, &["completions"])?,

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::Serialize;
 use url::Url;
 
-use super::{Endpoint, Inner, error_body::ErrorBody, exchange, extend};
+use super::{ClientState, Endpoint, error_body::ErrorBody, exchange, extend};
 use crate::credentials::ApiKey;
 
 /// The outcome of a probe.
@@ -31,14 +31,14 @@ pub struct Probe {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdicts {
     /// Acceptance of the credential.
-    pub credential: Verdict,
+    pub credential: ProbeVerdict,
     /// Access to the model with the credential.
-    pub model: Verdict,
+    pub model: ProbeVerdict,
 }
 
 /// The answer to one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ProbeVerdict {
     /// The answer.
     pub answer: Conclusion,
     /// The evidence, as a sentence.
@@ -59,7 +59,7 @@ pub enum Conclusion {
 }
 
 /// A response to the probe, and its sender.
-struct Answered {
+struct ProbeResponse {
     status: u16,
     error_body: ErrorBody,
     /// True if the sender is not recognised.
@@ -75,7 +75,7 @@ struct EmptyRequest<'a> {
 }
 
 pub(super) async fn run(
-    client: &Inner,
+    client: &ClientState,
     model: &str,
     credential: &ApiKey,
     limit: Duration,
@@ -92,13 +92,17 @@ pub(super) async fn run(
 /// Probes in two steps: first finds out who answers, by a request without key
 /// and body, for which no server runs a model; then, if the sender speaks like
 /// Fireworks, asks about the key and the model.
-async fn ask(client: &Inner, model: &str, credential: &ApiKey) -> Result<Answered, &'static str> {
+async fn ask(
+    client: &ClientState,
+    model: &str,
+    credential: &ApiKey,
+) -> Result<ProbeResponse, &'static str> {
     let base_url = &client.config.base_url;
     if !is_fireworks(base_url) {
         let url = extend(base_url, &["models"]).map_err(|_| "the base URL cannot be extended")?;
         let stranger = send(client, reqwest::Request::new(http::Method::GET, url)).await?;
         if !(stranger.error_body.is_from_gateway() || stranger.error_body.is_from_model_server()) {
-            return Ok(Answered { is_stranger: true, ..stranger });
+            return Ok(ProbeResponse { is_stranger: true, ..stranger });
         }
     }
     let body = serde_json::to_vec(&EmptyRequest { model, messages: [], max_tokens: 1 })
@@ -110,7 +114,10 @@ async fn ask(client: &Inner, model: &str, credential: &ApiKey) -> Result<Answere
     send(client, request).await
 }
 
-async fn send(client: &Inner, request: reqwest::Request) -> Result<Answered, &'static str> {
+async fn send(
+    client: &ClientState,
+    request: reqwest::Request,
+) -> Result<ProbeResponse, &'static str> {
     let response = client.connections.questions().execute(request).await;
     let response = response.map_err(|error| super::transport::describe(&error))?;
     let status = response.status().as_u16();
@@ -119,7 +126,7 @@ async fn send(client: &Inner, request: reqwest::Request) -> Result<Answered, &'s
         200 => String::new(),
         _ => exchange::read_refusal(response, client.config.max_error_bytes).await,
     };
-    Ok(Answered { status, error_body: ErrorBody::read(&body), is_stranger: false })
+    Ok(ProbeResponse { status, error_body: ErrorBody::read(&body), is_stranger: false })
 }
 
 pub(super) fn is_fireworks(base_url: &Url) -> bool {
@@ -127,9 +134,9 @@ pub(super) fn is_fireworks(base_url: &Url) -> bool {
     host == "fireworks.ai" || host.ends_with(".fireworks.ai")
 }
 
-impl Answered {
+impl ProbeResponse {
     fn findings(&self) -> Verdicts {
-        let Answered { status, error_body, is_stranger } = self;
+        let ProbeResponse { status, error_body, is_stranger } = self;
         if *is_stranger {
             return Verdicts::unknown(
                 format!(
@@ -150,20 +157,23 @@ fn judge(status: u16, error_body: &ErrorBody) -> Verdicts {
             None,
         ),
         401 => Verdicts {
-            credential: Verdict::no(
+            credential: ProbeVerdict::no(
                 "the provider answered 401: it does not accept the key",
                 "CREDENTIAL_REJECTED",
             ),
-            model: Verdict::unknown("the key was refused before the model was looked for", None),
+            model: ProbeVerdict::unknown(
+                "the key was refused before the model was looked for",
+                None,
+            ),
         },
         402 => paid_for_elsewhere(402, "BILLING_REQUIRED"),
         412 => paid_for_elsewhere(412, "ACCOUNT_SUSPENDED"),
         403 => forbidden(error_body),
         404 if error_body.is_from_gateway() => Verdicts {
-            credential: Verdict::yes(
+            credential: ProbeVerdict::yes(
                 "the provider answered 404 for the model, which it looks for after the key",
             ),
-            model: Verdict::no(
+            model: ProbeVerdict::no(
                 "the provider answered 404: the model is missing, not deployed, or out of reach for \
                  this key",
                 "MODEL_NOT_FOUND",
@@ -177,10 +187,10 @@ fn judge(status: u16, error_body: &ErrorBody) -> Verdicts {
             both_yes("the model's server itself refused the empty request")
         }
         400 if error_body.is_from_gateway() => Verdicts {
-            credential: Verdict::yes(
+            credential: ProbeVerdict::yes(
                 "the provider's gateway answered 400 to the empty request, not 401",
             ),
-            model: Verdict::unknown(
+            model: ProbeVerdict::unknown(
                 "the provider's gateway refused the empty request before it reached a model",
                 None,
             ),
@@ -196,18 +206,18 @@ fn judge(status: u16, error_body: &ErrorBody) -> Verdicts {
 /// cannot use this model.
 fn forbidden(error_body: &ErrorBody) -> Verdicts {
     let credential = if error_body.has_code("FORBIDDEN") {
-        Verdict::yes(
+        ProbeVerdict::yes(
             "the provider answered 403 with FORBIDDEN: the key is known, and may not do this",
         )
     } else {
-        Verdict::unknown(
+        ProbeVerdict::unknown(
             "the provider answered 403, which can mean an unknown key as well as a missing permission",
             None,
         )
     };
     Verdicts {
         credential,
-        model: Verdict::no(
+        model: ProbeVerdict::no(
             "the provider answered 403: this key may not use this model",
             "MODEL_FORBIDDEN",
         ),
@@ -216,10 +226,10 @@ fn forbidden(error_body: &ErrorBody) -> Verdicts {
 
 fn paid_for_elsewhere(status: u16, reason: &'static str) -> Verdicts {
     Verdicts {
-        credential: Verdict::yes(format!(
+        credential: ProbeVerdict::yes(format!(
             "the provider answered {status}: it knows the key's account"
         )),
-        model: Verdict::unknown(
+        model: ProbeVerdict::unknown(
             format!(
                 "the provider answered {status} about the account before looking for the model"
             ),
@@ -229,7 +239,7 @@ fn paid_for_elsewhere(status: u16, reason: &'static str) -> Verdicts {
 }
 
 fn both_yes(basis: &str) -> Verdicts {
-    Verdicts { credential: Verdict::yes(basis), model: Verdict::yes(basis) }
+    Verdicts { credential: ProbeVerdict::yes(basis), model: ProbeVerdict::yes(basis) }
 }
 
 impl Probe {
@@ -240,7 +250,7 @@ impl Probe {
 
 impl Verdicts {
     fn unknown(basis: impl Into<String>, reason: Option<&'static str>) -> Verdicts {
-        let verdict = Verdict::unknown(basis, reason);
+        let verdict = ProbeVerdict::unknown(basis, reason);
         Verdicts { credential: verdict.clone(), model: verdict }
     }
 }
@@ -256,16 +266,16 @@ impl Conclusion {
     }
 }
 
-impl Verdict {
-    fn yes(basis: impl Into<String>) -> Verdict {
-        Verdict { answer: Conclusion::Yes, basis: basis.into(), reason: None }
+impl ProbeVerdict {
+    fn yes(basis: impl Into<String>) -> ProbeVerdict {
+        ProbeVerdict { answer: Conclusion::Yes, basis: basis.into(), reason: None }
     }
 
-    fn no(basis: impl Into<String>, reason: &'static str) -> Verdict {
-        Verdict { answer: Conclusion::No, basis: basis.into(), reason: Some(reason) }
+    fn no(basis: impl Into<String>, reason: &'static str) -> ProbeVerdict {
+        ProbeVerdict { answer: Conclusion::No, basis: basis.into(), reason: Some(reason) }
     }
 
-    fn unknown(basis: impl Into<String>, reason: Option<&'static str>) -> Verdict {
-        Verdict { answer: Conclusion::Unknown, basis: basis.into(), reason }
+    fn unknown(basis: impl Into<String>, reason: Option<&'static str>) -> ProbeVerdict {
+        ProbeVerdict { answer: Conclusion::Unknown, basis: basis.into(), reason }
     }
 }

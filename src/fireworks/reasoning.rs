@@ -17,7 +17,7 @@ const CLOSE: &str = "</think>";
 
 /// The kind of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum TextKind {
     /// The answer itself.
     Text,
     /// The model's reasoning.
@@ -27,13 +27,13 @@ pub(super) enum Part {
 /// The position of a choice within its text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Splitter {
-    place: Place,
+    place: TagPosition,
     /// Bytes of the expected tag matched so far.
     matched: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Place {
+enum TagPosition {
     /// Nothing but white space has arrived.
     #[default]
     Head,
@@ -50,13 +50,15 @@ impl Splitter {
     pub(super) fn split<E>(
         &mut self,
         text: Cow<'_, str>,
-        mut emit: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
+        mut emit: impl FnMut(TextKind, Cow<'_, str>) -> Result<(), E>,
     ) -> Result<(), E> {
         match self.place {
             _ if text.is_empty() => return Ok(()),
-            Place::Text => return emit(Part::Text, text),
-            Place::Thinking if self.matched == 0 && memchr(b'<', text.as_bytes()).is_none() => {
-                return emit(Part::Reasoning, text);
+            TagPosition::Text => return emit(TextKind::Text, text),
+            TagPosition::Thinking
+                if self.matched == 0 && memchr(b'<', text.as_bytes()).is_none() =>
+            {
+                return emit(TextKind::Reasoning, text);
             }
             _ => {}
         }
@@ -76,9 +78,9 @@ impl Splitter {
     /// Marks that reasoning arrives in a separate field: tags in the text are text.
     pub(super) fn reasoning_comes_apart<E>(
         &mut self,
-        emit: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
+        emit: impl FnMut(TextKind, Cow<'_, str>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.place != Place::Head {
+        if self.place != TagPosition::Head {
             return Ok(());
         }
         self.finish(emit)
@@ -87,14 +89,14 @@ impl Splitter {
     /// Ends the text: an unfinished tag turns out to be text.
     pub(super) fn finish<E>(
         &mut self,
-        mut emit: impl FnMut(Part, Cow<'_, str>) -> Result<(), E>,
+        mut emit: impl FnMut(TextKind, Cow<'_, str>) -> Result<(), E>,
     ) -> Result<(), E> {
         let (part, tag) = match self.place {
-            Place::Thinking => (Part::Reasoning, CLOSE),
-            _ => (Part::Text, OPEN),
+            TagPosition::Thinking => (TextKind::Reasoning, CLOSE),
+            _ => (TextKind::Text, OPEN),
         };
         let held = &tag[..self.matched];
-        *self = Splitter { place: Place::Text, matched: 0 };
+        *self = Splitter { place: TagPosition::Text, matched: 0 };
         if held.is_empty() {
             return Ok(());
         }
@@ -102,37 +104,37 @@ impl Splitter {
     }
 
     /// Performs one step: returns a piece to emit, if any, and the remaining text.
-    fn step<'a>(&mut self, text: &'a str) -> (Option<(Part, &'a str)>, &'a str) {
+    fn step<'a>(&mut self, text: &'a str) -> (Option<(TextKind, &'a str)>, &'a str) {
         match self.place {
-            Place::Head if self.matched == 0 => self.look_for_opening(text),
-            Place::Head => self.go_on_with_tag(text, OPEN, Part::Text),
-            Place::Opened => (None, self.after_white_space(text, Place::Thinking)),
-            Place::Thinking if self.matched == 0 => self.look_for_closing(text),
-            Place::Thinking => self.go_on_with_tag(text, CLOSE, Part::Reasoning),
-            Place::Closed => (None, self.after_white_space(text, Place::Text)),
-            Place::Text => (Some((Part::Text, text)), ""),
+            TagPosition::Head if self.matched == 0 => self.look_for_opening(text),
+            TagPosition::Head => self.go_on_with_tag(text, OPEN, TextKind::Text),
+            TagPosition::Opened => (None, self.after_white_space(text, TagPosition::Thinking)),
+            TagPosition::Thinking if self.matched == 0 => self.look_for_closing(text),
+            TagPosition::Thinking => self.go_on_with_tag(text, CLOSE, TextKind::Reasoning),
+            TagPosition::Closed => (None, self.after_white_space(text, TagPosition::Text)),
+            TagPosition::Text => (Some((TextKind::Text, text)), ""),
         }
     }
 
-    fn look_for_opening<'a>(&mut self, text: &'a str) -> (Option<(Part, &'a str)>, &'a str) {
+    fn look_for_opening<'a>(&mut self, text: &'a str) -> (Option<(TextKind, &'a str)>, &'a str) {
         let trimmed = text.trim_start();
         let (space, text) = text.split_at(text.len() - trimmed.len());
         if !text.is_empty() && !self.begin_tag(text, OPEN) {
-            self.place = Place::Text;
+            self.place = TagPosition::Text;
         }
-        (Some((Part::Text, space)), self.after_tag(text, OPEN))
+        (Some((TextKind::Text, space)), self.after_tag(text, OPEN))
     }
 
-    fn look_for_closing<'a>(&mut self, text: &'a str) -> (Option<(Part, &'a str)>, &'a str) {
+    fn look_for_closing<'a>(&mut self, text: &'a str) -> (Option<(TextKind, &'a str)>, &'a str) {
         let mut from = 0;
         while let Some(at) = memchr(b'<', &text.as_bytes()[from..]).map(|at| at + from) {
             if self.begin_tag(&text[at..], CLOSE) {
                 let after = self.after_tag(&text[at..], CLOSE);
-                return (Some((Part::Reasoning, &text[..at])), after);
+                return (Some((TextKind::Reasoning, &text[..at])), after);
             }
             from = at + 1;
         }
-        (Some((Part::Reasoning, text)), "")
+        (Some((TextKind::Reasoning, text)), "")
     }
 
     /// Returns true if the text begins with the tag, or is a prefix of it.
@@ -148,7 +150,7 @@ impl Splitter {
     /// Returns the text left over by [`begin_tag`](Self::begin_tag).
     fn after_tag<'a>(&self, text: &'a str, tag: &str) -> &'a str {
         match self.place {
-            Place::Text => text,
+            TagPosition::Text => text,
             _ => &text[text.len().min(tag.len())..],
         }
     }
@@ -158,8 +160,8 @@ impl Splitter {
         &mut self,
         text: &'a str,
         tag: &'static str,
-        part: Part,
-    ) -> (Option<(Part, &'a str)>, &'a str) {
+        part: TextKind,
+    ) -> (Option<(TextKind, &'a str)>, &'a str) {
         let held = self.matched;
         let missing = &tag.as_bytes()[held..];
         let length = text.len().min(missing.len());
@@ -168,8 +170,8 @@ impl Splitter {
             return (None, &text[length..]);
         }
         self.matched = 0;
-        if part == Part::Text {
-            self.place = Place::Text;
+        if part == TextKind::Text {
+            self.place = TagPosition::Text;
         }
         (Some((part, &tag[..held])), text)
     }
@@ -179,13 +181,13 @@ impl Splitter {
         if matched == tag.len() {
             self.matched = 0;
             self.place = match self.place {
-                Place::Head => Place::Opened,
-                _ => Place::Closed,
+                TagPosition::Head => TagPosition::Opened,
+                _ => TagPosition::Closed,
             };
         }
     }
 
-    fn after_white_space<'a>(&mut self, text: &'a str, next: Place) -> &'a str {
+    fn after_white_space<'a>(&mut self, text: &'a str, next: TagPosition) -> &'a str {
         let text = text.trim_start();
         if !text.is_empty() {
             self.place = next;

@@ -21,15 +21,15 @@ use http_body::{Body, Frame, SizeHint};
 
 /// Shared flag: set once a request is on a connection.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sent(Arc<Shared>);
+pub(super) struct SentFlag(Arc<SentState>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct SentState {
     sent: AtomicBool,
     waker: AtomicWaker,
 }
 
-impl Sent {
+impl SentFlag {
     pub(super) fn is_sent(&self) -> bool {
         self.0.sent.load(Ordering::Acquire)
     }
@@ -51,11 +51,11 @@ impl Sent {
 #[derive(Debug)]
 pub(super) struct RequestBody {
     bytes: Option<Bytes>,
-    sent: Sent,
+    sent: SentFlag,
 }
 
 impl RequestBody {
-    pub(super) fn new(bytes: Bytes, sent: Sent) -> RequestBody {
+    pub(super) fn new(bytes: Bytes, sent: SentFlag) -> RequestBody {
         RequestBody { bytes: Some(bytes), sent }
     }
 }

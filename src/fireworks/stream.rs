@@ -20,11 +20,11 @@ use tokio::{
 
 use super::{
     answer::{Answer, StreamError},
-    head::Content,
+    head::BodyKind,
     sse::Decoder,
     transport,
 };
-use crate::event::Emit;
+use crate::emit::Emit;
 
 /// Maximum bytes decoded before a flush while more are always ready.
 const MAX_UNSHOWN_BYTES: usize = 64 * 1024;
@@ -86,14 +86,14 @@ impl ResponseBody {
     /// Detects the kind of the body: by its first characters if they are
     /// conclusive, since gateways label failures as streams and streams as
     /// anything; else by its label.
-    pub(super) async fn content(&mut self, label: Content) -> Result<Content, StreamError> {
+    pub(super) async fn content(&mut self, label: BodyKind) -> Result<BodyKind, StreamError> {
         const FIELDS: [&[u8]; 6] = [b"data:", b"event:", b"error:", b"id:", b"retry:", b":"];
         let start = self.peek().await?;
         let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
         Ok(match start.first() {
-            Some(b'{' | b'[') => Content::Json,
-            Some(b'<') => Content::Other,
-            _ if FIELDS.iter().any(|field| start.starts_with(field)) => Content::Events,
+            Some(b'{' | b'[') => BodyKind::Json,
+            Some(b'<') => BodyKind::Other,
+            _ if FIELDS.iter().any(|field| start.starts_with(field)) => BodyKind::Events,
             _ => label,
         })
     }

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::reasoning::Part;
+use super::reasoning::TextKind;
 
 /// The last chunk around its text.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ pub(super) struct ChunkTemplate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) choice: u32,
-    pub(super) part: Part,
+    pub(super) part: TextKind,
 }
 
 impl ChunkTemplate {
@@ -62,11 +62,11 @@ impl ChunkTemplate {
         // With both quotation marks.
         let start = self.before.len() - 1;
         let literal = &event[start..start + inner.len() + 2];
-        let Literal(text) = serde_json::from_slice(literal).ok()?;
+        let JsonString(text) = serde_json::from_slice(literal).ok()?;
         Some((place, text))
     }
 }
 
 /// A JSON string, borrowed if it has no escapes.
 #[derive(Deserialize)]
-struct Literal<'a>(#[serde(borrow)] Cow<'a, str>);
+struct JsonString<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     key::RedisKeys,
-    protocol::{Answer, Step},
+    protocol::{Step, StepResult},
 };
 use crate::{
     lifecycle::Lifecycle,
@@ -32,7 +32,7 @@ pub(super) struct AppendBatcher(mpsc::UnboundedSender<PendingAppend>);
 struct PendingAppend {
     keys: RedisKeys,
     step: Step,
-    answer: oneshot::Sender<Result<Answer, Unavailable>>,
+    answer: oneshot::Sender<Result<StepResult, Unavailable>>,
 }
 
 /// Maximum number of appends in one command: the server does nothing else meanwhile.
@@ -51,7 +51,11 @@ impl AppendBatcher {
     }
 
     /// Queues a step and waits for its answer. If dropped, the step may still run.
-    pub(super) async fn take(&self, keys: RedisKeys, step: Step) -> Result<Answer, Unavailable> {
+    pub(super) async fn take(
+        &self,
+        keys: RedisKeys,
+        step: Step,
+    ) -> Result<StepResult, Unavailable> {
         let (answer, answered) = oneshot::channel();
         let stopped = || Unavailable(Cause::NotAsked);
         self.0.send(PendingAppend { keys, step, answer }).map_err(|_| stopped())?;
@@ -100,13 +104,13 @@ async fn deliver(redis: &Connection, round: Vec<PendingAppend>) {
     }
 }
 
-async fn ask(redis: &Connection, round: &[PendingAppend]) -> Result<Vec<Answer>, Unavailable> {
+async fn ask(redis: &Connection, round: &[PendingAppend]) -> Result<Vec<StepResult>, Unavailable> {
     let keys: Vec<&[u8]> = round.iter().flat_map(|append| append.step.keys(&append.keys)).collect();
     let arguments: Vec<Vec<u8>> =
         round.iter().flat_map(|append| append.step.arguments(&append.keys)).collect();
     let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
     let answer = redis.script(round[0].step.script(), &keys, &arguments).await?;
-    Answer::read_each(answer, round.len())
+    StepResult::read_each(answer, round.len())
 }
 
 impl PendingAppend {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Fleet, Pace, RedisKeys,
     notifier::{Subscription, Wakeup},
-    protocol::{Answer, FencingToken, LogPosition, ReadBatch, State, Step},
+    protocol::{FencingToken, LogPosition, ReadBatch, RemoteState, Step, StepResult},
 };
 use crate::{
     error::Error,
@@ -145,19 +145,21 @@ impl Follower {
             return Ok(nothing(RemoteStatus::Gone));
         }
         self.fencing_token = Some(received.fencing_token);
-        self.suspected = received.state == State::Suspected;
+        self.suspected = received.state == RemoteState::Suspected;
         let Some(parts) = self.taken(&received.batches) else {
             return Ok(nothing(RemoteStatus::Unreadable));
         };
         self.partly = self.parts.is_waiting().then_some(received.position);
         let status = match received.state {
             _ if received.more => RemoteStatus::More,
-            State::Running | State::Suspected => RemoteStatus::Running,
-            State::Lost | State::Released => RemoteStatus::Lost,
-            State::Completed => {
+            RemoteState::Running | RemoteState::Suspected => RemoteStatus::Running,
+            RemoteState::Lost | RemoteState::Released => RemoteStatus::Lost,
+            RemoteState::Completed => {
                 self.completed(&received.outcome).unwrap_or(RemoteStatus::Unreadable)
             }
-            State::Failed => self.failed(&received.outcome).unwrap_or(RemoteStatus::Unreadable),
+            RemoteState::Failed => {
+                self.failed(&received.outcome).unwrap_or(RemoteStatus::Unreadable)
+            }
         };
         Ok(FleetRead { parts, status })
     }
@@ -223,7 +225,7 @@ impl Follower {
             grace: self.fleet.grace(),
         };
         match self.fleet.take(&self.keys, step).await? {
-            Answer::ReadBatch(received) => Ok(Some(received)),
+            StepResult::ReadBatch(received) => Ok(Some(received)),
             _ => Ok(None),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::protocol::FencingToken;
+use super::fencing::FencingToken;
 use crate::recording::{FlightId, Key};
 
 /// Identifies a flight in the fleet: the cache key of its answer; without caching, its

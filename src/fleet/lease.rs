@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::{
     Fleet, RedisKeys,
     notifier::Subscription,
-    protocol::{Answer, Batch, FencingToken, LogPosition, State, Step},
+    protocol::{Batch, FencingToken, LogPosition, RemoteState, Step, StepResult},
 };
 use crate::{
     error::Error,
@@ -188,14 +188,16 @@ impl Lease {
 
     /// Returns true if the step took effect. If not, the leader is deposed, or Redis has
     /// lost part of the flight and `acked` says where to resume.
-    async fn learn(&mut self, answer: Answer) -> Result<bool, Unavailable> {
+    async fn learn(&mut self, answer: StepResult) -> Result<bool, Unavailable> {
         match answer {
-            Answer::Kept(followers) => {
+            StepResult::Kept(followers) => {
                 self.followers = followers;
                 return Ok(true);
             }
-            Answer::Behind(last) => self.acked = last.max(first_of(self.fencing_token.epoch) - 1),
-            Answer::Forgotten => self.restore().await?,
+            StepResult::Behind(last) => {
+                self.acked = last.max(first_of(self.fencing_token.epoch) - 1)
+            }
+            StepResult::Forgotten => self.restore().await?,
             _ => self.depose(),
         }
         Ok(false)
@@ -210,7 +212,7 @@ impl Lease {
             about: self.fleet.about(&self.keys, self.fencing_token.flight, &self.subject),
         };
         match self.fleet.take(&self.keys, step).await? {
-            Answer::Restored => self.acked = first_of(self.fencing_token.epoch) - 1,
+            StepResult::Restored => self.acked = first_of(self.fencing_token.epoch) - 1,
             _ => self.depose(),
         }
         Ok(())
@@ -241,7 +243,7 @@ impl Lease {
         let outcome = [recording.log.digest().as_slice(), &end].concat();
         Ending {
             lease: self,
-            state: State::Completed,
+            state: RemoteState::Completed,
             outcome,
             acked: Acked::Answer(recording),
             kept,
@@ -252,8 +254,8 @@ impl Lease {
     /// releases the flight instead, so that a follower can take over at once.
     pub fn fail(self, events: Log, error: &Error, usage: Option<&Usage>) -> Ending {
         let (state, outcome) = match codec::encode_failure(error, usage) {
-            Some(outcome) => (State::Failed, outcome),
-            None => (State::Released, Vec::new()),
+            Some(outcome) => (RemoteState::Failed, outcome),
+            None => (RemoteState::Released, Vec::new()),
         };
         Ending { lease: self, state, outcome, acked: Acked::Events(events), kept: None }
     }
@@ -292,7 +294,7 @@ impl Lease {
 #[derive(Debug)]
 pub struct Ending {
     lease: Lease,
-    state: State,
+    state: RemoteState,
     outcome: Vec<u8>,
     acked: Acked,
     kept: Option<Duration>,
@@ -359,7 +361,7 @@ impl Ending {
             return Ok(Some(Sent::Deposed));
         }
         let events = match state {
-            State::Released => Log::default(),
+            RemoteState::Released => Log::default(),
             _ => acked.after(lease.acked),
         };
         let mut batches = lease.batches(&events);

@@ -43,6 +43,7 @@
 //! [`Ending::send_until_kept`].
 
 mod batcher;
+mod fencing;
 mod follower;
 mod key;
 mod lease;
@@ -57,7 +58,7 @@ pub use self::key::{FlightKey, RedisKeys};
 use self::{
     batcher::AppendBatcher,
     notifier::Notifier,
-    protocol::{AcquireOptions, Answer, FencingToken, Step},
+    protocol::{AcquireOptions, FencingToken, Step, StepResult},
 };
 pub(crate) use self::{
     follower::{FleetRead, FleetUpdate, Follower, RemoteStatus},
@@ -182,7 +183,7 @@ impl Fleet {
         let subscription = self.notifier.subscribe(flight_key);
         let about = self.about(&keys, options.fresh, subject);
         match self.take(&keys, self.acquire_step(options, about)).await {
-            Ok(Answer::Recorded(sealed)) => match self.recording_of(&keys, &sealed) {
+            Ok(StepResult::Recorded(sealed)) => match self.recording_of(&keys, &sealed) {
                 Some(recording) => Acquired::Cached(Box::new(recording)),
                 // Written by another release or under another secret: treated as absent.
                 None => {
@@ -190,7 +191,7 @@ impl Fleet {
                     Box::pin(self.acquire(flight_key, options, subject)).await
                 }
             },
-            Ok(Answer::Lead(flight, epoch)) => {
+            Ok(StepResult::Lead(flight, epoch)) => {
                 let fencing_token = FencingToken { flight, epoch, run: options.run };
                 Acquired::Leader(Lease::new(
                     self.clone(),
@@ -200,7 +201,7 @@ impl Fleet {
                     subject.clone(),
                 ))
             }
-            Ok(Answer::Follow(fencing_token)) => {
+            Ok(StepResult::Follow(fencing_token)) => {
                 let flight = fencing_token.flight;
                 Acquired::Follower(Follower::new(
                     self.clone(),
@@ -273,8 +274,8 @@ impl Fleet {
     ) -> Claim {
         let step = Step::Claim { request, flight_key, owner, takes_over, keep: self.keep() };
         match self.take(&RedisKeys::of(FlightKey(key)), step).await {
-            Ok(Answer::Known(flight_key)) => Claim::Known(flight_key),
-            Ok(Answer::Mismatch) => Claim::Mismatch,
+            Ok(StepResult::Known(flight_key)) => Claim::Known(flight_key),
+            Ok(StepResult::Mismatch) => Claim::Mismatch,
             Ok(_) => Claim::New,
             Err(_) => Claim::Unknown,
         }
@@ -296,10 +297,10 @@ impl Fleet {
         let _ = self.take(&RedisKeys::of(FlightKey(key)), Step::Settle { owner, retention }).await;
     }
 
-    async fn take(&self, keys: &RedisKeys, step: Step) -> Result<Answer, Unavailable> {
+    async fn take(&self, keys: &RedisKeys, step: Step) -> Result<StepResult, Unavailable> {
         let arguments = step.arguments(keys);
         let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
-        Answer::read(self.redis.script(step.script(), &step.keys(keys), &arguments).await?)
+        StepResult::read(self.redis.script(step.script(), &step.keys(keys), &arguments).await?)
     }
 
     fn acquire_step(&self, options: AcquireOptions, about: Vec<u8>) -> Step {

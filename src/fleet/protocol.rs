@@ -6,6 +6,7 @@
 
 use std::{fmt, time::Duration};
 
+pub use super::fencing::{FencingToken, RunId};
 use super::key::{FlightKey, RedisKeys};
 use crate::{
     recording::{FlightId, Key},
@@ -33,54 +34,6 @@ static READ: Script = script!("read", "standing");
 static LEAVE: Script = script!("leave");
 static CLAIM: Script = script!("claim");
 static SETTLE: Script = script!("settle");
-
-/// Identifies one leadership of a flight. Every step of a leader carries it, and has no
-/// effect once another worker leads; followers use it to tell whose events they have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FencingToken {
-    /// The flight's id.
-    pub flight: FlightId,
-    /// The epoch, from 1; rises with every takeover, by one or more.
-    pub epoch: u64,
-    /// This leader's run of the node.
-    pub run: RunId,
-}
-
-impl FencingToken {
-    /// Returns true if events of `next` may follow those of this run: the run is the
-    /// same, or the epoch is later and so begins by voiding them. The epoch alone is not
-    /// enough: a server that lost its memory may grant one twice.
-    pub fn continues_in(&self, next: &FencingToken) -> bool {
-        self.flight == next.flight && (self.run == next.run || self.epoch < next.epoch)
-    }
-}
-
-/// Identifies one run of a node: 64 random bits, drawn by each leader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RunId(u64);
-
-impl RunId {
-    /// Returns a random id.
-    pub fn random() -> RunId {
-        RunId(fastrand::u64(..))
-    }
-
-    /// Returns the id with this number.
-    pub fn from_number(number: u64) -> RunId {
-        RunId(number)
-    }
-
-    /// Returns the id's bytes, big-endian.
-    pub fn as_bytes(self) -> [u8; 8] {
-        self.0.to_be_bytes()
-    }
-}
-
-impl fmt::Display for RunId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:016x}", self.0)
-    }
-}
 
 /// The outcomes that a worker accepts when it acquires a flight key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +90,7 @@ pub struct Batch {
 
 /// The status of a flight in Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum RemoteState {
     /// A leader holds the lease.
     Running,
     /// The lease expired or Redis lost the flight; the leader has been notified.
@@ -207,7 +160,7 @@ pub enum Step {
         /// The last events, if any are missing.
         batch: Option<Batch>,
         /// The final state: released, completed or failed.
-        state: State,
+        state: RemoteState,
         /// The answer's end or the failure, sealed.
         outcome: Vec<u8>,
         /// The sealed recording for the cache, and its time to live.
@@ -262,7 +215,7 @@ pub enum Step {
 
 /// The answer to a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum StepResult {
     /// There is a sealed recording.
     Recorded(Vec<u8>),
     /// The worker leads the flight, in this epoch.
@@ -299,7 +252,7 @@ pub enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadBatch {
     /// The flight's status.
-    pub state: State,
+    pub state: RemoteState,
     /// The current or last leadership.
     pub fencing_token: FencingToken,
     /// The number of the flight's last event.
@@ -316,24 +269,24 @@ pub struct ReadBatch {
     pub batches: Vec<Vec<u8>>,
 }
 
-impl State {
-    const ALL: [State; 6] = [
-        State::Running,
-        State::Suspected,
-        State::Lost,
-        State::Released,
-        State::Completed,
-        State::Failed,
+impl RemoteState {
+    const ALL: [RemoteState; 6] = [
+        RemoteState::Running,
+        RemoteState::Suspected,
+        RemoteState::Lost,
+        RemoteState::Released,
+        RemoteState::Completed,
+        RemoteState::Failed,
     ];
 
     fn as_str(self) -> &'static str {
         match self {
-            State::Running => "running",
-            State::Suspected => "suspected",
-            State::Lost => "lost",
-            State::Released => "released",
-            State::Completed => "completed",
-            State::Failed => "failed",
+            RemoteState::Running => "running",
+            RemoteState::Suspected => "suspected",
+            RemoteState::Lost => "lost",
+            RemoteState::Released => "released",
+            RemoteState::Completed => "completed",
+            RemoteState::Failed => "failed",
         }
     }
 }
@@ -489,39 +442,39 @@ impl Arguments {
     }
 }
 
-impl Answer {
+impl StepResult {
     /// Parses a script's answer; [`Unavailable`] if its form is unknown.
-    pub fn read(value: Value) -> Result<Answer, Unavailable> {
+    pub fn read(value: Value) -> Result<StepResult, Unavailable> {
         let Value::Array(items) = value else {
             return Err(Cause::Unforeseen.into());
         };
-        Answer::of(&mut items.into_iter()).ok_or(Cause::Unforeseen.into())
+        StepResult::of(&mut items.into_iter()).ok_or(Cause::Unforeseen.into())
     }
 
     /// Parses a script's answers to `steps` steps that it performed together;
     /// [`Unavailable`] if their form or number is wrong.
-    pub fn read_each(value: Value, steps: usize) -> Result<Vec<Answer>, Unavailable> {
+    pub fn read_each(value: Value, steps: usize) -> Result<Vec<StepResult>, Unavailable> {
         match value {
             Value::Array(each) if steps > 1 && each.len() == steps => {
-                each.into_iter().map(Answer::read).collect()
+                each.into_iter().map(StepResult::read).collect()
             }
-            one if steps == 1 => Ok(vec![Answer::read(one)?]),
+            one if steps == 1 => Ok(vec![StepResult::read(one)?]),
             _ => Err(Cause::Unforeseen.into()),
         }
     }
 
-    fn of(items: &mut impl Iterator<Item = Value>) -> Option<Answer> {
+    fn of(items: &mut impl Iterator<Item = Value>) -> Option<StepResult> {
         Some(match &*bytes(items)? {
-            b"recorded" => Answer::Recorded(bytes(items)?),
-            b"lead" => Answer::Lead(flight(items)?, number(items)?),
-            b"follow" => Answer::Follow(fencing_token(flight(items)?, items)?),
-            b"nothing" => Answer::Nothing,
-            b"kept" => Answer::Kept(number(items)?),
-            b"deposed" => Answer::Deposed,
-            b"forgotten" => Answer::Forgotten,
-            b"behind" => Answer::Behind(number(items)?),
-            b"restored" => Answer::Restored,
-            b"read" => Answer::ReadBatch(ReadBatch {
+            b"recorded" => StepResult::Recorded(bytes(items)?),
+            b"lead" => StepResult::Lead(flight(items)?, number(items)?),
+            b"follow" => StepResult::Follow(fencing_token(flight(items)?, items)?),
+            b"nothing" => StepResult::Nothing,
+            b"kept" => StepResult::Kept(number(items)?),
+            b"deposed" => StepResult::Deposed,
+            b"forgotten" => StepResult::Forgotten,
+            b"behind" => StepResult::Behind(number(items)?),
+            b"restored" => StepResult::Restored,
+            b"read" => StepResult::ReadBatch(ReadBatch {
                 state: state(items)?,
                 fencing_token: fencing_token(flight(items)?, items)?,
                 last: number(items)?,
@@ -531,11 +484,11 @@ impl Answer {
                 position: position(items)?,
                 batches: items.map(as_bytes).collect::<Option<_>>()?,
             }),
-            b"gone" => Answer::Gone,
-            b"claimed" => Answer::Claimed,
-            b"known" => Answer::Known(FlightKey(bytes(items)?.try_into().ok()?)),
-            b"mismatch" => Answer::Mismatch,
-            b"settled" => Answer::Settled,
+            b"gone" => StepResult::Gone,
+            b"claimed" => StepResult::Claimed,
+            b"known" => StepResult::Known(FlightKey(bytes(items)?.try_into().ok()?)),
+            b"mismatch" => StepResult::Mismatch,
+            b"settled" => StepResult::Settled,
             _ => return None,
         })
     }
@@ -568,9 +521,9 @@ fn position(items: &mut impl Iterator<Item = Value>) -> Option<LogPosition> {
     Some(LogPosition { last: last.parse().ok()?, part: part.parse().ok()? })
 }
 
-fn state(items: &mut impl Iterator<Item = Value>) -> Option<State> {
+fn state(items: &mut impl Iterator<Item = Value>) -> Option<RemoteState> {
     let word = text(items)?;
-    State::ALL.into_iter().find(|state| state.as_str() == word)
+    RemoteState::ALL.into_iter().find(|state| state.as_str() == word)
 }
 
 fn flight(items: &mut impl Iterator<Item = Value>) -> Option<FlightId> {
@@ -584,5 +537,5 @@ fn fencing_token(
 ) -> Option<FencingToken> {
     let epoch = number(items)?;
     let run = u64::from_str_radix(&text(items)?, 16).ok()?;
-    Some(FencingToken { flight, epoch, run: RunId(run) })
+    Some(FencingToken { flight, epoch, run: RunId::from_number(run) })
 }

@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{
     admission::Permit,
+    emit::Emit,
     error::Error,
-    event::{Delta, Emit, Finish, Phase, Usage},
+    event::{Delta, Finish, Phase, Usage},
     recording::{FlightId, Gap, Joined, Key, Log, Recording, Subject},
     telemetry::SpanRef,
 };

@@ -5,7 +5,8 @@ use std::{
 
 use super::*;
 use crate::{
-    event::{Delta, Emit, Finish, Piece},
+    emit::Emit,
+    event::{Delta, Finish, Piece},
     price::Tier,
 };
 

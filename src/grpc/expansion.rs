@@ -52,21 +52,21 @@ static OWN: LazyLock<Expansion> =
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Expansion {
     by_name: HashMap<String, usize>,
-    shapes: Arc<[Shape]>,
+    shapes: Arc<[MessageLayout]>,
 }
 
 /// The memory layout of one message.
 #[derive(Debug, Default)]
-struct Shape {
+struct MessageLayout {
     /// Bytes of the struct itself.
     bytes: u64,
     /// Extra bytes per item of a list of it.
     beside: u64,
-    fields: HashMap<u32, Field>,
+    fields: HashMap<u32, FieldLayout>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Field {
+enum FieldLayout {
     /// Stored in the struct.
     Inline,
     /// Text or bytes, possibly repeated.
@@ -127,15 +127,16 @@ impl Expansion {
         for index in 0..messages.len() {
             size(index, &messages, &by_name, &mut sizes);
         }
-        let shape = |(index, (name, message)): (usize, &(String, &DescriptorProto))| Shape {
-            bytes: sizes[index].unwrap_or_default(),
-            beside: if name == JSON_VALUE { CONVERTED } else { 0 },
-            fields: message
-                .field
-                .iter()
-                .map(|field| (field.number() as u32, kind(field, &messages, &by_name)))
-                .collect(),
-        };
+        let shape =
+            |(index, (name, message)): (usize, &(String, &DescriptorProto))| MessageLayout {
+                bytes: sizes[index].unwrap_or_default(),
+                beside: if name == JSON_VALUE { CONVERTED } else { 0 },
+                fields: message
+                    .field
+                    .iter()
+                    .map(|field| (field.number() as u32, kind(field, &messages, &by_name)))
+                    .collect(),
+            };
         let shapes = messages.iter().enumerate().map(shape).collect();
         Some(Expansion { by_name, shapes })
     }
@@ -152,7 +153,7 @@ impl Expansion {
 }
 
 struct Scale<'a> {
-    shapes: &'a [Shape],
+    shapes: &'a [MessageLayout],
     weight: u64,
     /// Bytes of the largest vector that was copied as it grew: for a moment it is
     /// there twice.
@@ -188,22 +189,22 @@ impl Scale<'_> {
     /// Weighs a field; it is the number `item` of those in a row.
     fn field(
         &mut self,
-        field: Option<Field>,
+        field: Option<FieldLayout>,
         content: &[u8],
         item: u64,
         levels: usize,
     ) -> Option<()> {
         match field {
-            None | Some(Field::Inline) => {}
-            Some(Field::Numbers) => self.add(NUMBER_SLOTS * 8 * (content.len() as u64 + 4)),
-            Some(Field::Text { repeated }) => {
+            None | Some(FieldLayout::Inline) => {}
+            Some(FieldLayout::Numbers) => self.add(NUMBER_SLOTS * 8 * (content.len() as u64 + 4)),
+            Some(FieldLayout::Text { repeated }) => {
                 self.add(content.len() as u64);
                 if repeated {
                     self.push(item, HANDLE);
                 }
             }
-            Some(Field::Message { shape, holds }) => {
-                let Shape { bytes, beside, .. } = self.shapes[shape];
+            Some(FieldLayout::Message { shape, holds }) => {
+                let MessageLayout { bytes, beside, .. } = self.shapes[shape];
                 match holds {
                     Holds::One => {}
                     Holds::List => {
@@ -273,10 +274,10 @@ fn kind(
     field: &FieldDescriptorProto,
     messages: &[(String, &DescriptorProto)],
     by_name: &HashMap<String, usize>,
-) -> Field {
+) -> FieldLayout {
     let repeated = field.label() == Label::Repeated;
     match field.r#type() {
-        Type::String | Type::Bytes => Field::Text { repeated },
+        Type::String | Type::Bytes => FieldLayout::Text { repeated },
         Type::Message => match by_name.get(field.type_name()) {
             Some(&shape) => {
                 let holds = match (repeated, is_map_entry(messages[shape].1)) {
@@ -284,12 +285,12 @@ fn kind(
                     (true, false) => Holds::List,
                     (true, true) => Holds::Map,
                 };
-                Field::Message { shape, holds }
+                FieldLayout::Message { shape, holds }
             }
-            None => Field::Inline,
+            None => FieldLayout::Inline,
         },
-        _ if repeated => Field::Numbers,
-        _ => Field::Inline,
+        _ if repeated => FieldLayout::Numbers,
+        _ => FieldLayout::Inline,
     }
 }
 
@@ -310,17 +311,17 @@ fn size(
     let mut oneofs: HashMap<i32, u64> = HashMap::new();
     for field in &messages[index].1.field {
         let own = match kind(field, messages, by_name) {
-            Field::Inline => 8,
-            Field::Text { .. } | Field::Numbers | Field::Message { holds: Holds::List, .. } => {
-                HANDLE
-            }
-            Field::Message { holds: Holds::Map, .. }
+            FieldLayout::Inline => 8,
+            FieldLayout::Text { .. }
+            | FieldLayout::Numbers
+            | FieldLayout::Message { holds: Holds::List, .. } => HANDLE,
+            FieldLayout::Message { holds: Holds::Map, .. }
                 if field.type_name().starts_with(WELL_KNOWN) =>
             {
                 HANDLE
             }
-            Field::Message { holds: Holds::Map, .. } => MAP_HANDLE,
-            Field::Message { shape, holds: Holds::One } => {
+            FieldLayout::Message { holds: Holds::Map, .. } => MAP_HANDLE,
+            FieldLayout::Message { shape, holds: Holds::One } => {
                 // Its absence takes a word, unless a oneof says so for all.
                 let absent = if field.oneof_index.is_some() { 0 } else { 8 };
                 size(shape, messages, by_name, sizes) + absent

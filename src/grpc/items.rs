@@ -56,7 +56,7 @@ fn of_object(object: &Struct) -> usize {
     object.fields.values().map(of_value).sum()
 }
 
-/// The decoder has bounded the depth.
+/// Counts the values within a value, whose depth the decoder has bounded.
 fn of_value(value: &Value) -> usize {
     1 + match &value.kind {
         Some(Kind::StructValue(object)) => of_object(object),

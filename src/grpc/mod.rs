@@ -29,7 +29,7 @@ pub(crate) use self::{
 use self::{
     items::Items,
     stream::{Begin, ResponseStream, guarded, respond},
-    stream_lease::Lease,
+    stream_lease::StreamLease,
 };
 use crate::{
     admission::{Entry, Permit},
@@ -59,7 +59,7 @@ pub(crate) struct Service {
 type Events = Pin<Box<dyn Stream<Item = Result<ExecuteNodeResponse, Status>> + Send>>;
 
 /// Starts the session of an admitted call.
-type SessionStart<M> = fn(
+type StartSession<M> = fn(
     &Arc<Executor>,
     Permit,
     M,
@@ -78,7 +78,7 @@ impl Service {
     async fn take<M>(
         &self,
         request: Request<M>,
-        begin: SessionStart<M>,
+        begin: StartSession<M>,
     ) -> Result<Response<Events>, Status>
     where
         M: Called + Items + Message + 'static,
@@ -184,7 +184,7 @@ impl Service {
     }
 
     fn lend(&self, events: Events, deadline: Instant, error: Error) -> Response<Events> {
-        let lease = Lease::new(events, deadline, || refuse(error), &self.executor.lifecycle);
+        let lease = StreamLease::new(events, deadline, || refuse(error), &self.executor.lifecycle);
         Response::new(Box::pin(lease))
     }
 }

@@ -10,7 +10,7 @@ use tonic_types::pb;
 
 use crate::proto::{Cost, FailureDetail, Timing, Usage};
 use crate::{
-    error::{Error, ProviderError, ProviderErrorKind, Quota, Retry, Violation, shorten},
+    error::{Error, ExhaustedQuota, ProviderError, ProviderErrorKind, Retry, Violation, shorten},
     event::Phase,
     execution::response::Failed,
     telemetry,
@@ -191,7 +191,7 @@ fn field_violation(violation: &Violation) -> pb::bad_request::FieldViolation {
     }
 }
 
-fn quota_failure(Quota { subject, description }: Quota) -> pb::QuotaFailure {
+fn quota_failure(ExhaustedQuota { subject, description }: ExhaustedQuota) -> pb::QuotaFailure {
     let subject = cut(&subject, MAX_TEXT_BYTES);
     let violation = pb::quota_failure::Violation { subject, description, ..Default::default() };
     pb::QuotaFailure { violations: vec![violation] }

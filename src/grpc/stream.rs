@@ -24,10 +24,10 @@ pub(super) type Begin = Box<dyn FnOnce(Permit, CallRecord) -> Result<Box<Session
 pub(super) struct ResponseStream {
     /// Sent together with the head.
     first: Option<ExecuteNodeResponse>,
-    stage: Stage,
+    stage: StreamStage,
 }
 
-enum Stage {
+enum StreamStage {
     Queued(Box<QueuedCall>),
     UnderWay(Box<Session>),
     Over,
@@ -46,7 +46,7 @@ impl ResponseStream {
         session: Box<Session>,
         first: Option<ExecuteNodeResponse>,
     ) -> ResponseStream {
-        ResponseStream { first, stage: Stage::UnderWay(session) }
+        ResponseStream { first, stage: StreamStage::UnderWay(session) }
     }
 
     /// Returns the stream of a call that is still queued; `first` reports that.
@@ -57,7 +57,7 @@ impl ResponseStream {
         first: ExecuteNodeResponse,
     ) -> ResponseStream {
         let queued = Box::new(QueuedCall { queued, record, begin });
-        ResponseStream { first: Some(first), stage: Stage::Queued(queued) }
+        ResponseStream { first: Some(first), stage: StreamStage::Queued(queued) }
     }
 
     /// Returns all events as a stream.
@@ -74,9 +74,9 @@ impl ResponseStream {
     async fn next(&mut self) -> Option<Result<ExecuteNodeResponse, Status>> {
         loop {
             match &mut self.stage {
-                Stage::UnderWay(session) => return respond(session).await,
-                Stage::Over => return None,
-                Stage::Queued(queued) => match queued.queued.next().await {
+                StreamStage::UnderWay(session) => return respond(session).await,
+                StreamStage::Over => return None,
+                StreamStage::Queued(queued) => match queued.queued.next().await {
                     Ok(QueueEvent::Progress(progress)) => return Some(Ok(progress.into())),
                     Ok(QueueEvent::Admitted(permit)) => {
                         if let Err(error) = self.go_on(Ok(permit)) {
@@ -91,10 +91,10 @@ impl ResponseStream {
 
     /// Leaves the queue, with a slot or with an error.
     fn go_on(&mut self, admitted: Result<Permit, Error>) -> Result<(), Error> {
-        if let Stage::Queued(queued) = mem::replace(&mut self.stage, Stage::Over) {
+        if let StreamStage::Queued(queued) = mem::replace(&mut self.stage, StreamStage::Over) {
             let QueuedCall { record, begin, .. } = *queued;
             let (permit, record) = record.after(admitted)?;
-            self.stage = Stage::UnderWay(begin(permit, record)?);
+            self.stage = StreamStage::UnderWay(begin(permit, record)?);
         }
         Ok(())
     }

@@ -27,26 +27,26 @@ use crate::{lifecycle::Lifecycle, proto::ExecuteNodeResponse};
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A stream that is taken back at its deadline.
-pub(super) struct Lease {
+pub(super) struct StreamLease {
     events: Loan<Events>,
     /// Sent once, after the stream was taken back.
     overdue: Option<Box<dyn FnOnce() -> Status + Send>>,
 }
 
-impl Lease {
+impl StreamLease {
     /// Lends `events` until `deadline`; a late reader receives `overdue`.
     pub(super) fn new(
         events: Events,
         deadline: Instant,
         overdue: impl FnOnce() -> Status + Send + 'static,
         lifecycle: &Lifecycle,
-    ) -> Lease {
+    ) -> StreamLease {
         let events = Loan::new(events, deadline + GRACE, lifecycle);
-        Lease { events, overdue: Some(Box::new(overdue)) }
+        StreamLease { events, overdue: Some(Box::new(overdue)) }
     }
 }
 
-impl Stream for Lease {
+impl Stream for StreamLease {
     type Item = Result<ExecuteNodeResponse, Status>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -60,18 +60,18 @@ impl Stream for Lease {
 
 /// A value that is dropped at a deadline, even while it is lent.
 pub(crate) struct Loan<T> {
-    value: Arc<Slot<T>>,
+    value: Arc<LeasedStream<T>>,
     /// Ends the watch when the call ends, in whatever way.
     _ended: DropGuard,
 }
 
 /// Locked by the holder's task for each poll, and once by the watch.
-struct Slot<T>(Mutex<Option<T>>);
+struct LeasedStream<T>(Mutex<Option<T>>);
 
 impl<T: Send + 'static> Loan<T> {
     /// Lends `value` until `deadline`.
     pub(crate) fn new(value: T, deadline: Instant, lifecycle: &Lifecycle) -> Loan<T> {
-        let value = Arc::new(Slot(Mutex::new(Some(value))));
+        let value = Arc::new(LeasedStream(Mutex::new(Some(value))));
         let ended = CancellationToken::new();
         lifecycle.spawn(watch(value.clone(), deadline, ended.clone()));
         Loan { value, _ended: ended.drop_guard() }
@@ -87,7 +87,7 @@ impl<T> Loan<T> {
 
 /// Takes the value back at the deadline. Dropped early only at shutdown, when every
 /// stream ends anyway.
-async fn watch<T>(value: Arc<Slot<T>>, deadline: Instant, ended: CancellationToken) {
+async fn watch<T>(value: Arc<LeasedStream<T>>, deadline: Instant, ended: CancellationToken) {
     tokio::select! {
         () = ended.cancelled() => {}
         () = sleep_until(deadline) => {
@@ -104,7 +104,7 @@ impl<T> Drop for Loan<T> {
     }
 }
 
-impl<T> Slot<T> {
+impl<T> LeasedStream<T> {
     /// Ignores poisoning: a stream that panicked is not polled again.
     fn lock(&self) -> MutexGuard<'_, Option<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -13,7 +13,7 @@ use crate::{
 
 /// The outcome of an execution.
 #[derive(Debug, Clone, Copy)]
-pub struct Ended {
+pub struct ExecutionEnd {
     /// The registered name of its node; `_OTHER` for an unknown one, `_ATTACHED`
     /// for a call that attached to an execution.
     pub node_type: &'static str,
@@ -27,7 +27,7 @@ pub struct Ended {
     pub first_token: Option<Duration>,
 }
 
-impl Ended {
+impl ExecutionEnd {
     /// The reason of a success.
     pub const OK: &str = "OK";
 
@@ -75,7 +75,7 @@ impl Metrics {
     }
 
     /// Records the end of an execution, whatever its outcome.
-    pub fn execution_ended(&self, ended: Ended) {
+    pub fn execution_ended(&self, ended: ExecutionEnd) {
         let all = [
             KeyValue::new(sparkler::NODE_TYPE, ended.node_type),
             KeyValue::new(sparkler::CACHE_STATUS, ended.cache_status),

@@ -15,7 +15,7 @@ pub struct Definition {
     /// The unit in OpenTelemetry's notation (UCUM).
     pub unit: &'static str,
     /// The kind of instrument.
-    pub kind: Kind,
+    pub kind: InstrumentKind,
     /// The description, as a sentence.
     pub description: &'static str,
     /// The attribute keys that its values may carry.
@@ -32,14 +32,14 @@ impl Definition {
             "By" => "_bytes",
             _ => "",
         };
-        let total = if self.kind == Kind::Counter { "_total" } else { "" };
+        let total = if self.kind == InstrumentKind::Counter { "_total" } else { "" };
         format!("{}{unit}{total}", self.name.replace('.', "_"))
     }
 }
 
 /// The kinds of instruments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum InstrumentKind {
     /// A sum that only grows.
     Counter,
     /// A sum that may shrink.
@@ -50,14 +50,14 @@ pub enum Kind {
     Histogram,
 }
 
-impl Kind {
+impl InstrumentKind {
     /// Returns the OpenTelemetry specification's term.
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Counter => "counter",
-            Kind::UpDownCounter => "up-down counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            InstrumentKind::Counter => "counter",
+            InstrumentKind::UpDownCounter => "up-down counter",
+            InstrumentKind::Gauge => "gauge",
+            InstrumentKind::Histogram => "histogram",
         }
     }
 }
@@ -131,7 +131,7 @@ impl PolledCounter {
 
 /// An instrument that can be built from its definition.
 pub(super) trait Instrument {
-    const KIND: Kind;
+    const KIND: InstrumentKind;
 
     fn made(meter: &Meter, definition: &'static Definition) -> Self;
 }
@@ -141,7 +141,7 @@ pub(super) trait Instrument {
 macro_rules! made {
     ($($instrument:ty, $kind:ident, $builder:ident;)*) => { $(
         impl Instrument for $instrument {
-            const KIND: Kind = Kind::$kind;
+            const KIND: InstrumentKind = InstrumentKind::$kind;
 
             fn made(meter: &Meter, definition: &'static Definition) -> $instrument {
                 meter
@@ -162,7 +162,7 @@ made! {
 }
 
 impl Instrument for Histogram<f64> {
-    const KIND: Kind = Kind::Histogram;
+    const KIND: InstrumentKind = InstrumentKind::Histogram;
 
     fn made(meter: &Meter, definition: &'static Definition) -> Histogram<f64> {
         meter
@@ -175,7 +175,7 @@ impl Instrument for Histogram<f64> {
 }
 
 impl Instrument for Histogram<u64> {
-    const KIND: Kind = Kind::Histogram;
+    const KIND: InstrumentKind = InstrumentKind::Histogram;
 
     fn made(meter: &Meter, definition: &'static Definition) -> Histogram<u64> {
         meter
@@ -188,7 +188,7 @@ impl Instrument for Histogram<u64> {
 }
 
 impl Instrument for PolledGauge {
-    const KIND: Kind = Kind::Gauge;
+    const KIND: InstrumentKind = InstrumentKind::Gauge;
 
     fn made(meter: &Meter, definition: &'static Definition) -> PolledGauge {
         PolledGauge { meter: meter.clone(), definition }
@@ -196,7 +196,7 @@ impl Instrument for PolledGauge {
 }
 
 impl Instrument for PolledSeconds {
-    const KIND: Kind = Kind::Counter;
+    const KIND: InstrumentKind = InstrumentKind::Counter;
 
     fn made(meter: &Meter, definition: &'static Definition) -> PolledSeconds {
         PolledSeconds { meter: meter.clone(), definition }
@@ -204,7 +204,7 @@ impl Instrument for PolledSeconds {
 }
 
 impl Instrument for PolledCounter {
-    const KIND: Kind = Kind::Counter;
+    const KIND: InstrumentKind = InstrumentKind::Counter;
 
     fn made(meter: &Meter, definition: &'static Definition) -> PolledCounter {
         PolledCounter { meter: meter.clone(), definition }

@@ -41,21 +41,21 @@ pub(crate) use self::{
         Command, Cooldown, Handshake, Limit, LookupResult, Operation, Role, Signal, Spending,
         Store, Tier,
     },
-    execution::{Active, Ended},
-    upstream::Call,
+    execution::{Active, ExecutionEnd},
+    upstream::ProviderRequest,
     worker::MemoryShares,
 };
 pub use self::{
-    instrument::{Definition, Kind},
+    instrument::{Definition, InstrumentKind},
     table::TABLE,
 };
 use self::{models::Models, table::Instruments};
 
 /// The worker's metrics. Clones share their state.
 #[derive(Clone)]
-pub struct Metrics(Arc<Inner>);
+pub struct Metrics(Arc<MetricsState>);
 
-struct Inner {
+struct MetricsState {
     instruments: Instruments,
     models: Models,
     provider: SdkMeterProvider,
@@ -84,7 +84,7 @@ impl Metrics {
         let scope = InstrumentationScope::builder("sparkler")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
-        let metrics = Metrics(Arc::new(Inner {
+        let metrics = Metrics(Arc::new(MetricsState {
             instruments: Instruments::new(&provider.meter_with_scope(scope)),
             models: Models::new(),
             provider,

@@ -6,7 +6,8 @@
 use opentelemetry::KeyValue;
 
 use super::{
-    Command, Cooldown, Ended, Handshake, Limit, LookupResult, Metrics, Role, Spending, Store, Tier,
+    Command, Cooldown, ExecutionEnd, Handshake, Limit, LookupResult, Metrics, Role, Spending,
+    Store, Tier,
 };
 use crate::{
     error::{Deadline, Error, ProviderErrorKind},
@@ -35,7 +36,7 @@ impl Metrics {
     fn start_attempts(&self) {
         let refused = ProviderErrorKind::ALL.map(ProviderErrorKind::reason);
         let overdue = Deadline::ALL.map(Deadline::reason);
-        let others = [Ended::OK, Error::Cancelled.reason()];
+        let others = [ExecutionEnd::OK, Error::Cancelled.reason()];
         for reason in refused.into_iter().chain(overdue).chain(others) {
             let attributes = [KeyValue::new(sparkler::REASON, reason)];
             self.instruments().upstream_attempts.add(0, &attributes);
@@ -120,9 +121,9 @@ impl Metrics {
             self.instruments().executions.add(0, &attributes);
         };
         for status in statuses {
-            start(status, Ended::OK);
+            start(status, ExecutionEnd::OK);
         }
-        for status in statuses.iter().chain([&Ended::NOT_LOOKED_UP]) {
+        for status in statuses.iter().chain([&ExecutionEnd::NOT_LOOKED_UP]) {
             for reason in Error::NOT_THE_CALLERS {
                 start(status, reason);
             }

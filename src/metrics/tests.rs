@@ -28,7 +28,7 @@ fn recorded() -> Metrics {
     call.brought_output();
     call.succeeded("m", Some(&usage));
     metrics.call_began(Operation::TextCompletion, "m").failed("PROVIDER_UNAVAILABLE", None);
-    metrics.execution_ended(Ended {
+    metrics.execution_ended(ExecutionEnd {
         node_type: "chatFireworks",
         cache_status: "miss",
         reason: "OK",
@@ -190,7 +190,7 @@ fn the_tables_names_are_its_own() {
     assert_eq!(names.len(), TABLE.len());
     for row in TABLE {
         assert!(row.description.ends_with('.'), "{}", row.name);
-        assert_eq!(row.kind == Kind::Histogram, !row.buckets.is_empty(), "{}", row.name);
+        assert_eq!(row.kind == InstrumentKind::Histogram, !row.buckets.is_empty(), "{}", row.name);
         assert!(row.buckets.is_sorted(), "{}", row.name);
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
-use super::{Ended, Metrics, Operation};
+use super::{ExecutionEnd, Metrics, Operation};
 use crate::{
     event::Usage,
     telemetry::names::{otel, sparkler},
@@ -17,7 +17,7 @@ const FIREWORKS: &str = "fireworks_ai";
 /// A provider request in progress. Counts as cancelled if dropped before it has
 /// ended.
 #[derive(Debug)]
-pub struct Call {
+pub struct ProviderRequest {
     metrics: Metrics,
     operation: Operation,
     /// The model name to record.
@@ -29,8 +29,8 @@ pub struct Call {
 
 impl Metrics {
     /// Starts recording a provider request.
-    pub fn call_began(&self, operation: Operation, model: &str) -> Call {
-        Call {
+    pub fn call_began(&self, operation: Operation, model: &str) -> ProviderRequest {
+        ProviderRequest {
             metrics: self.clone(),
             operation,
             model: self.0.models.name(model),
@@ -60,7 +60,7 @@ impl Metrics {
     }
 }
 
-impl Call {
+impl ProviderRequest {
     /// The reason recorded for a dropped request.
     const CANCELLED: &str = "EXECUTION_CANCELLED";
 
@@ -78,7 +78,7 @@ impl Call {
     /// Records a success, which proves that the model is real.
     pub fn succeeded(mut self, model: &str, usage: Option<&Usage>) {
         self.model = self.metrics.0.models.name_of_real(model);
-        self.record(Ended::OK, usage);
+        self.record(ExecutionEnd::OK, usage);
     }
 
     /// Records a failure with its reason.
@@ -88,7 +88,7 @@ impl Call {
 
     /// Records that the request was cancelled.
     pub fn cancelled(mut self, usage: Option<&Usage>) {
-        self.record(Call::CANCELLED, usage);
+        self.record(ProviderRequest::CANCELLED, usage);
     }
 
     fn record(&mut self, reason: &'static str, usage: Option<&Usage>) {
@@ -110,7 +110,7 @@ impl Call {
         let duration = &self.metrics.instruments().model_duration;
         let seconds = took.as_secs_f64();
         let [operation, provider, model] = self.attributes();
-        if reason == Ended::OK {
+        if reason == ExecutionEnd::OK {
             duration.record(seconds, &[operation, provider, model]);
         } else {
             let error = KeyValue::new(otel::ERROR_TYPE, reason);
@@ -127,10 +127,10 @@ impl Call {
     }
 }
 
-impl Drop for Call {
+impl Drop for ProviderRequest {
     fn drop(&mut self) {
         if !self.ended {
-            self.record(Call::CANCELLED, None);
+            self.record(ProviderRequest::CANCELLED, None);
         }
     }
 }

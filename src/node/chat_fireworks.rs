@@ -1,11 +1,12 @@
 //! `chatFireworks`: a conversation with a chat model of Fireworks.
 
 use super::{
-    Asked, Declaration, Field, Input, InputKind, Literal, Node, Prepared, Problems, Values,
-    parameters, provider::Provider, request::Settings, rules, words,
+    Declaration, Field, Input, InputKind, Literal, Node, NodeRequest, Prepared, Problems, Values,
+    parameters, provider::Provider, request::NodeSettings, rules, words,
 };
 use crate::{
-    event::{Emit, Finish},
+    emit::Emit,
+    event::Finish,
     fireworks::{Attempt, Client, Endpoint, Interrupted, Request},
     node::field::Class,
     output::OutputFormat,
@@ -35,7 +36,7 @@ impl ChatFireworks {
 }
 
 impl Node for ChatFireworks {
-    type Config = Settings;
+    type Config = NodeSettings;
     type Call = Request;
 
     const DECLARATION: Declaration = Declaration {
@@ -67,21 +68,21 @@ impl Node for ChatFireworks {
         ],
     };
 
-    fn rules(values: &Values<'_>, asked: Asked<'_>, problems: &mut Problems) {
+    fn rules(values: &Values<'_>, asked: NodeRequest<'_>, problems: &mut Problems) {
         rules::check(values, asked, problems);
     }
 
-    fn configure(values: Values<'_>) -> Settings {
-        Settings::new(values)
+    fn configure(values: Values<'_>) -> NodeSettings {
+        NodeSettings::new(values)
     }
 
-    fn model(settings: &Settings) -> &str {
+    fn model(settings: &NodeSettings) -> &str {
         &settings.model
     }
 
     fn prepare(
         &self,
-        settings: Settings,
+        settings: NodeSettings,
         input: Input,
         output: &OutputFormat,
     ) -> Prepared<Request> {

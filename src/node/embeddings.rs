@@ -5,16 +5,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Asked, Declaration, Field, Input, InputKind, Literal, Node, Prepared, Problems, Shape, Texts,
-    Values,
+    Declaration, Field, Input, InputKind, Literal, Node, NodeRequest, Prepared, Problems, Shape,
+    Texts, Values,
     field::Class,
     model_name, parameters,
     provider::Provider,
-    request::{self, Settings},
+    request::{self, NodeSettings},
     words,
 };
 use crate::{
-    event::{Emit, Finish},
+    emit::Emit,
+    event::Finish,
     fireworks::{Attempt, Client, EmbeddingRequest, Interrupted},
     output::OutputFormat,
 };
@@ -59,8 +60,8 @@ pub(super) struct FireworksEmbeddings(Provider);
 
 /// The values of its form, typed.
 #[derive(Debug)]
-pub(super) struct Config {
-    settings: Settings,
+pub(super) struct EmbeddingsConfig {
+    settings: NodeSettings,
     dimensions: Option<usize>,
     batch: usize,
 }
@@ -68,7 +69,7 @@ pub(super) struct Config {
 /// Texts to embed, and the request for them.
 #[derive(Debug)]
 pub(super) struct EmbeddingCall {
-    config: Arc<Config>,
+    config: Arc<EmbeddingsConfig>,
     texts: Arc<[Arc<str>]>,
     request: EmbeddingRequest,
 }
@@ -81,7 +82,7 @@ impl FireworksEmbeddings {
 
 impl EmbeddingCall {
     /// Returns the call, and its canonical request.
-    fn new(config: Arc<Config>, texts: Arc<[Arc<str>]>) -> (Bytes, EmbeddingCall) {
+    fn new(config: Arc<EmbeddingsConfig>, texts: Arc<[Arc<str>]>) -> (Bytes, EmbeddingCall) {
         let (canonical, body) = request::write_texts(&config.settings, &texts);
         let dimensions = config.dimensions;
         let request = EmbeddingRequest { body, texts: texts.len(), dimensions };
@@ -90,7 +91,7 @@ impl EmbeddingCall {
 }
 
 impl Node for FireworksEmbeddings {
-    type Config = Config;
+    type Config = EmbeddingsConfig;
     type Call = EmbeddingCall;
 
     const DECLARATION: Declaration = Declaration {
@@ -113,25 +114,29 @@ impl Node for FireworksEmbeddings {
         ],
     };
 
-    fn rules(_values: &Values<'_>, asked: Asked<'_>, problems: &mut Problems) {
+    fn rules(_values: &Values<'_>, asked: NodeRequest<'_>, problems: &mut Problems) {
         if matches!(asked.output, OutputFormat::Json { .. }) {
             problems.add("output.format", "is FORMAT_JSON, and vectors are not JSON");
         }
     }
 
-    fn configure(values: Values<'_>) -> Config {
+    fn configure(values: Values<'_>) -> EmbeddingsConfig {
         let number = |name| values.integer(name).and_then(|number| usize::try_from(number).ok());
         let (dimensions, batch) = (number("dimensions"), number("batchSize"));
-        Config { settings: Settings::new(values), dimensions, batch: batch.unwrap_or(1) }
+        EmbeddingsConfig {
+            settings: NodeSettings::new(values),
+            dimensions,
+            batch: batch.unwrap_or(1),
+        }
     }
 
-    fn model(config: &Config) -> &str {
+    fn model(config: &EmbeddingsConfig) -> &str {
         &config.settings.model
     }
 
     fn prepare(
         &self,
-        config: Config,
+        config: EmbeddingsConfig,
         input: Input,
         _output: &OutputFormat,
     ) -> Prepared<EmbeddingCall> {

@@ -2,11 +2,12 @@
 //! its input.
 
 use super::{
-    Asked, Declaration, Field, Input, InputKind, Node, Prepared, Problems, Values, parameters,
-    provider::Provider, request::Settings, rules, words,
+    Declaration, Field, Input, InputKind, Node, NodeRequest, Prepared, Problems, Values,
+    parameters, provider::Provider, request::NodeSettings, rules, words,
 };
 use crate::{
-    event::{Emit, Finish},
+    emit::Emit,
+    event::Finish,
     fireworks::{Attempt, Client, Endpoint, Interrupted, Request},
     output::OutputFormat,
 };
@@ -24,7 +25,7 @@ impl Fireworks {
 }
 
 impl Node for Fireworks {
-    type Config = Settings;
+    type Config = NodeSettings;
     type Call = Request;
 
     const DECLARATION: Declaration = Declaration {
@@ -64,7 +65,7 @@ impl Node for Fireworks {
         ],
     };
 
-    fn rules(values: &Values<'_>, asked: Asked<'_>, problems: &mut Problems) {
+    fn rules(values: &Values<'_>, asked: NodeRequest<'_>, problems: &mut Problems) {
         rules::check(values, asked, problems);
         match asked.input {
             Some(Input::Prompt(_)) => {
@@ -81,17 +82,17 @@ impl Node for Fireworks {
         }
     }
 
-    fn configure(values: Values<'_>) -> Settings {
-        Settings::new(values)
+    fn configure(values: Values<'_>) -> NodeSettings {
+        NodeSettings::new(values)
     }
 
-    fn model(settings: &Settings) -> &str {
+    fn model(settings: &NodeSettings) -> &str {
         &settings.model
     }
 
     fn prepare(
         &self,
-        settings: Settings,
+        settings: NodeSettings,
         input: Input,
         output: &OutputFormat,
     ) -> Prepared<Request> {

@@ -1,5 +1,5 @@
-//! A node's form: its fields with everything needed to draw them, and the
-//! reading of a configuration against them.
+//! A node's form: its fields with everything needed to draw them, and the schema of a
+//! configuration.
 //!
 //! Built once per node, at registration. Does not know the meaning of the
 //! fields.
@@ -11,11 +11,8 @@ use serde_json::{Map, Value, json};
 use super::{
     Declaration,
     field::{Class, Field, words},
-    group::Group,
     input::InputKind,
-    problems::{Path, Problems, Reported, did_you_mean},
     shape::{Shape, TextRule},
-    values::Values,
 };
 
 /// A field of a credential.
@@ -30,7 +27,7 @@ pub struct CredentialField {
 }
 
 /// The fields that every node has and that the worker itself reads.
-static COMMON: &[Field] = &Group::Worker.of([
+static COMMON: &[Field] = &[
     Field::new(
         "credential",
         Shape::text(256, &NAME),
@@ -50,7 +47,7 @@ static COMMON: &[Field] = &Group::Worker.of([
         .class(Class::Route)
         .or(super::Literal::Boolean(false))
         .basic(),
-]);
+];
 
 static NAME: TextRule = TextRule {
     pattern: "^[!-~]+$",
@@ -107,12 +104,6 @@ impl Form {
         &self.fields
     }
 
-    /// Iterates over the groups of its fields, in the order of the form.
-    pub fn groups(&self) -> impl Iterator<Item = Group> {
-        let has = |group: &Group| self.fields.iter().any(|field| field.group == *group);
-        Group::ALL.into_iter().filter(has)
-    }
-
     /// Returns the JSON Schema (2020-12) of a configuration: everything it
     /// allows is accepted, unless a rule between fields forbids it. Form text
     /// and other spellings are accepted too, but not covered by the schema.
@@ -123,63 +114,6 @@ impl Form {
     /// Returns the position of a field, by any of its spellings.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.by_spelling.get(name).copied()
-    }
-
-    /// Reads a configuration. Invalid values are reported and left out.
-    pub(super) fn read(&self, config: Map<String, Value>, problems: &mut Problems) -> Values<'_> {
-        let mut values = Values::new(self);
-        let root = Path::Root("config");
-        for (key, value) in config {
-            let path = root.member(&key);
-            let Some(position) = self.position(&key) else {
-                self.refuse(&key, path, problems);
-                continue;
-            };
-            let field = self.fields[position];
-            let value = match field.shape.read_form(value, path, problems) {
-                Ok(None) => continue,
-                Ok(Some(value)) => Some(value),
-                Err(Reported) => None,
-            };
-            if values.is_given_at(position) {
-                let name = field.name;
-                problems.add(path, format!("is given in two spellings; give {name} only"));
-            } else {
-                values.give(position, value);
-            }
-        }
-        self.complete(&mut values, problems);
-        values
-    }
-
-    fn refuse(&self, key: &str, path: Path<'_>, problems: &mut Problems) {
-        let name = self.declaration.name;
-        let not_fields = self.declaration.not_fields;
-        let description = match not_fields.iter().find(|(not, _)| *not == key) {
-            Some((_, why)) => format!("is not a field of {name}: {why}"),
-            // Finding a similar name costs more than the rest of the reading.
-            None if problems.is_full() => String::new(),
-            None => {
-                let known = self.fields.iter().flat_map(|field| field.spellings());
-                format!("is not a field of {name}{}", did_you_mean(key, known))
-            }
-        };
-        problems.add(path, description);
-    }
-
-    /// Adds defaults and reports missing fields.
-    fn complete(&self, values: &mut Values<'_>, problems: &mut Problems) {
-        for (position, field) in self.fields.iter().enumerate() {
-            if values.is_given_at(position) {
-                continue;
-            }
-            if let Some(default) = field.default {
-                values.give(position, Some(default.value()));
-            } else if field.required {
-                let path = Path::Root("config");
-                problems.add(path.member(field.name), "is required");
-            }
-        }
     }
 }
 

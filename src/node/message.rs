@@ -13,7 +13,7 @@ pub(super) struct UserMessage<'a>(pub(super) &'a str);
 
 struct Wire<'a, T>(&'a T);
 
-struct Parts<'a>(&'a [Part]);
+struct ContentParts<'a>(&'a [Part]);
 
 struct ToolCalls<'a>(&'a [ToolCall]);
 
@@ -54,7 +54,7 @@ impl Serialize for Wire<'_, Message> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("role", &message.role)?;
         if !message.parts.is_empty() {
-            map.serialize_entry("content", &Parts(&message.parts))?;
+            map.serialize_entry("content", &ContentParts(&message.parts))?;
         } else if !message.content.is_empty() || message.role == "tool" {
             map.serialize_entry("content", &message.content)?;
         }
@@ -71,7 +71,7 @@ impl Serialize for Wire<'_, Message> {
     }
 }
 
-impl Serialize for Parts<'_> {
+impl Serialize for ContentParts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(Wire))
     }

@@ -16,7 +16,6 @@ mod field;
 mod fireworks;
 mod form;
 mod form_text;
-mod group;
 mod input;
 mod message;
 mod model_name;
@@ -40,7 +39,6 @@ use futures_util::future::BoxFuture;
 pub use self::{
     field::{Class, Field, Literal, LocalizedText, words},
     form::{CredentialField, Form},
-    group::Group,
     input::{Input, InputKind, Message, Part, ToolCall},
     problems::{Path, Problems},
     registry::{Checked, Registered, Registry},
@@ -48,7 +46,8 @@ pub use self::{
     values::Values,
 };
 use crate::{
-    event::{Emit, Finish},
+    emit::Emit,
+    event::Finish,
     fireworks::{Attempt, Interrupted},
     output::OutputFormat,
     price::Tier,
@@ -67,7 +66,7 @@ pub trait Node: Send + Sync + 'static {
     /// Reports problems that the declarations of single fields cannot express:
     /// fields that exclude each other or do not fit the request. Called even if
     /// fields are invalid, so that all problems are reported at once.
-    fn rules(_values: &Values<'_>, _asked: Asked<'_>, _problems: &mut Problems) {}
+    fn rules(_values: &Values<'_>, _asked: NodeRequest<'_>, _problems: &mut Problems) {}
 
     /// Builds the typed configuration. Called only if there are no problems:
     /// required fields are present, and every value has its field's shape.
@@ -146,7 +145,7 @@ pub struct Declaration {
 
 /// The request apart from the configuration.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct NodeRequest<'a> {
     /// The input; absent if only the configuration is checked.
     pub input: Option<&'a Input>,
     /// The form of the answer.
@@ -222,7 +221,7 @@ pub struct Plan {
     pub tier: Tier,
     /// The texts, if each is answered by itself.
     pub texts: Option<Texts>,
-    run: Box<dyn Run>,
+    run: Box<dyn ErasedCall>,
 }
 
 impl Plan {
@@ -267,8 +266,8 @@ impl fmt::Debug for Plan {
 }
 
 /// A call with the node that runs it, type-erased.
-trait Run: Send + Sync {
-    fn select(&self, positions: &[usize]) -> Option<(Bytes, Box<dyn Run>)>;
+trait ErasedCall: Send + Sync {
+    fn select(&self, positions: &[usize]) -> Option<(Bytes, Box<dyn ErasedCall>)>;
 
     fn run<'a>(
         &'a self,

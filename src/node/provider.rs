@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::{
     Input, Prepared, model_name,
-    request::{self, Settings},
+    request::{self, NodeSettings},
 };
 use crate::{
-    event::{Emit, Finish},
+    emit::Emit,
+    event::Finish,
     fireworks::{Attempt, Client, Endpoint, Interrupted, Request},
     output::OutputFormat,
 };
@@ -29,7 +30,7 @@ impl Provider {
     /// Prepares a call to an endpoint. Nothing is sent.
     pub(super) fn prepare(
         &self,
-        settings: &Settings,
+        settings: &NodeSettings,
         endpoint: Endpoint,
         input: &Input,
         output: &OutputFormat,

@@ -10,12 +10,14 @@ use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use super::{
-    Asked, Form, Identity, Input, Node, Plan, Run, Values, chat_fireworks::ChatFireworks,
-    embeddings::FireworksEmbeddings, fireworks::Fireworks, problems::Problems,
+    ErasedCall, Form, Identity, Input, Node, NodeRequest, Plan, Values,
+    chat_fireworks::ChatFireworks, embeddings::FireworksEmbeddings, fireworks::Fireworks,
+    problems::Problems,
 };
 use crate::{
+    emit::Emit,
     error::{Error, Violation},
-    event::{Emit, Finish},
+    event::Finish,
     fireworks::{Attempt, Client, Interrupted},
     output::OutputFormat,
 };
@@ -37,8 +39,10 @@ impl Registry {
 
     /// Adds a node; it replaces any node of the same name.
     pub fn with<N: Node>(mut self, node: N) -> Registry {
-        let registered =
-            Registered(Box::new(Typed { form: Form::new(N::DECLARATION), node: Arc::new(node) }));
+        let registered = Registered(Box::new(TypedNode {
+            form: Form::new(N::DECLARATION),
+            node: Arc::new(node),
+        }));
         self.nodes.insert(N::DECLARATION.name, registered);
         self
     }
@@ -120,21 +124,21 @@ trait ErasedNode: Send + Sync {
     fn check(&self, config: Map<String, Value>) -> Result<Checked, Vec<Violation>>;
 }
 
-struct Typed<N> {
+struct TypedNode<N> {
     form: Form,
     node: Arc<N>,
 }
 
-impl<N: Node> Typed<N> {
+impl<N: Node> TypedNode<N> {
     /// Reads a configuration into its values; the only way to do so, so that
     /// all problems are reported at once.
     fn read(
         &self,
         config: Map<String, Value>,
-        asked: Asked<'_>,
+        asked: NodeRequest<'_>,
     ) -> Result<Values<'_>, Vec<Violation>> {
         let mut problems = Problems::default();
-        let values = self.form.read(config, &mut problems);
+        let values = Values::read(&self.form, config, &mut problems);
         N::rules(&values, asked, &mut problems);
         if let Some(input) = asked.input {
             self.check_input(input, &mut problems);
@@ -154,7 +158,7 @@ impl<N: Node> Typed<N> {
     }
 }
 
-impl<N: Node> ErasedNode for Typed<N> {
+impl<N: Node> ErasedNode for TypedNode<N> {
     fn form(&self) -> &Form {
         &self.form
     }
@@ -165,7 +169,7 @@ impl<N: Node> ErasedNode for Typed<N> {
         input: Input,
         output: &OutputFormat,
     ) -> Result<Plan, Vec<Violation>> {
-        let asked = Asked { input: Some(&input), output };
+        let asked = NodeRequest { input: Some(&input), output };
         let mut values = self.read(config, asked)?;
         let cache = values.take_boolean("cache").unwrap_or(false);
         let secret_name = values.take_text("credential");
@@ -191,7 +195,7 @@ impl<N: Node> ErasedNode for Typed<N> {
     }
 
     fn check(&self, config: Map<String, Value>) -> Result<Checked, Vec<Violation>> {
-        let asked = Asked { input: None, output: &OutputFormat::Text };
+        let asked = NodeRequest { input: None, output: &OutputFormat::Text };
         let mut values = self.read(config, asked)?;
         let secret_name = values.take_text("credential");
         let config = N::configure(values);
@@ -204,8 +208,8 @@ struct Bound<N: Node> {
     call: N::Call,
 }
 
-impl<N: Node> Run for Bound<N> {
-    fn select(&self, positions: &[usize]) -> Option<(Bytes, Box<dyn Run>)> {
+impl<N: Node> ErasedCall for Bound<N> {
+    fn select(&self, positions: &[usize]) -> Option<(Bytes, Box<dyn ErasedCall>)> {
         let (canonical, call) = self.node.select(&self.call, positions)?;
         Some((canonical, Box::new(Bound { node: Arc::clone(&self.node), call })))
     }

@@ -29,7 +29,7 @@ use crate::{
 
 /// The typed configuration of a Fireworks node.
 #[derive(Debug)]
-pub(super) struct Settings {
+pub(super) struct NodeSettings {
     /// The model's name.
     pub(super) model: String,
     /// True if the answer may be published while it arrives.
@@ -42,9 +42,9 @@ pub(super) struct Settings {
     parameters: Vec<(&'static Field, Value)>,
 }
 
-impl Settings {
+impl NodeSettings {
     /// Builds the settings from values without problems.
-    pub(super) fn new(mut values: Values<'_>) -> Settings {
+    pub(super) fn new(mut values: Values<'_>) -> NodeSettings {
         super::canonical::canonicalise(&mut values);
         let model = values.take_text("modelName").unwrap_or_default();
         let streaming = values.boolean("streaming").unwrap_or(true);
@@ -53,7 +53,7 @@ impl Settings {
             .into_fields()
             .filter(|(field, value)| !field.neutral.is_some_and(|neutral| neutral.is(value)))
             .collect();
-        Settings {
+        NodeSettings {
             model,
             streaming,
             tier: tier(&parameters),
@@ -80,7 +80,7 @@ pub(super) struct Written {
 
 /// Writes the request. A prompt to the chat endpoint is one user message.
 pub(super) fn write(
-    settings: &Settings,
+    settings: &NodeSettings,
     endpoint: Endpoint,
     input: &Input,
     output: &OutputFormat,
@@ -112,7 +112,7 @@ pub(super) fn write(
 }
 
 /// Writes a request for the embeddings of texts, likewise.
-pub(super) fn write_texts(settings: &Settings, texts: &[Arc<str>]) -> (Bytes, Bytes) {
+pub(super) fn write_texts(settings: &NodeSettings, texts: &[Arc<str>]) -> (Bytes, Bytes) {
     let bytes: usize = texts.iter().map(|text| escaped_bytes(text) + 3).sum();
     let mut body = Body::new(bytes + 256);
     body.member("model", &settings.model);
@@ -179,7 +179,7 @@ impl Body {
         self.json.push(b']');
     }
 
-    fn parameters(&mut self, settings: &Settings, decisive: bool) {
+    fn parameters(&mut self, settings: &NodeSettings, decisive: bool) {
         for (field, value) in &settings.parameters {
             if let Some(wire) = field.wire
                 && field.class.decides_the_answer() == decisive

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{
-    Asked,
+    NodeRequest,
     field::Field,
     problems::{Path, Problems},
     values::Values,
@@ -21,10 +21,10 @@ const EXCLUSIVE: [(&str, &str); 5] = [
 ];
 
 /// A check of one value.
-type Check = fn(&Value, Path<'_>, &mut Problems);
+type ValueCheck = fn(&Value, Path<'_>, &mut Problems);
 
 /// Applies the rules of every Fireworks node.
-pub(super) fn check(values: &Values<'_>, asked: Asked<'_>, problems: &mut Problems) {
+pub(super) fn check(values: &Values<'_>, asked: NodeRequest<'_>, problems: &mut Problems) {
     let config = Path::Root("config");
     for (one, other) in EXCLUSIVE {
         if values.is_given(one) && values.is_given(other) {
@@ -35,7 +35,7 @@ pub(super) fn check(values: &Values<'_>, asked: Asked<'_>, problems: &mut Proble
         let description = "excludes the request's output format JSON: give one of them";
         problems.add(config.member("responseFormat"), description);
     }
-    let checks: [(&str, Check); 3] = [
+    let checks: [(&str, ValueCheck); 3] = [
         ("responseFormat", check_response_format),
         ("thinking", check_thinking),
         ("toolChoice", check_tool_choice),

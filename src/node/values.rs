@@ -1,9 +1,13 @@
 //! The values of a configuration, validated and normalised: the source of a
 //! node's typed configuration.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{field::Field, form::Form};
+use super::{
+    field::Field,
+    form::Form,
+    problems::{Path, Problems, Reported, did_you_mean},
+};
 
 /// The values of a configuration. Every value has its field's shape.
 #[derive(Debug)]
@@ -21,15 +25,57 @@ struct Given {
 }
 
 impl<'a> Values<'a> {
-    pub(super) fn new(form: &'a Form) -> Values<'a> {
-        Values { form, given: Vec::new() }
+    /// Reads a configuration. Invalid values are reported and left out.
+    pub(super) fn read(
+        form: &'a Form,
+        config: Map<String, Value>,
+        problems: &mut Problems,
+    ) -> Values<'a> {
+        let mut values = Values { form, given: Vec::new() };
+        let root = Path::Root("config");
+        for (key, value) in config {
+            let path = root.member(&key);
+            let Some(position) = form.position(&key) else {
+                refuse(form, &key, path, problems);
+                continue;
+            };
+            let field = form.fields()[position];
+            let value = match field.shape.read_form(value, path, problems) {
+                Ok(None) => continue,
+                Ok(Some(value)) => Some(value),
+                Err(Reported) => None,
+            };
+            if values.is_given_at(position) {
+                let name = field.name;
+                problems.add(path, format!("is given in two spellings; give {name} only"));
+            } else {
+                values.give(position, value);
+            }
+        }
+        values.complete(problems);
+        values
     }
 
-    pub(super) fn give(&mut self, position: usize, value: Option<Value>) {
+    /// Adds defaults and reports missing fields.
+    fn complete(&mut self, problems: &mut Problems) {
+        for (position, field) in self.form.fields().iter().enumerate() {
+            if self.is_given_at(position) {
+                continue;
+            }
+            if let Some(default) = field.default {
+                self.give(position, Some(default.value()));
+            } else if field.required {
+                let path = Path::Root("config");
+                problems.add(path.member(field.name), "is required");
+            }
+        }
+    }
+
+    fn give(&mut self, position: usize, value: Option<Value>) {
         self.given.push(Given { position, value });
     }
 
-    pub(super) fn is_given_at(&self, position: usize) -> bool {
+    fn is_given_at(&self, position: usize) -> bool {
         self.given.iter().any(|given| given.position == position)
     }
 
@@ -99,4 +145,20 @@ impl<'a> Values<'a> {
         let named = |given: &Given| self.form.fields()[given.position].name == name;
         self.given.iter().position(named)
     }
+}
+
+/// Reports a key that is not a field of the form.
+fn refuse(form: &Form, key: &str, path: Path<'_>, problems: &mut Problems) {
+    let name = form.name();
+    let not_fields = form.declaration().not_fields;
+    let description = match not_fields.iter().find(|(not, _)| *not == key) {
+        Some((_, why)) => format!("is not a field of {name}: {why}"),
+        // Finding a similar name costs more than the rest of the reading.
+        None if problems.is_full() => String::new(),
+        None => {
+            let known = form.fields().iter().flat_map(|field| field.spellings());
+            format!("is not a field of {name}{}", did_you_mean(key, known))
+        }
+    };
+    problems.add(path, description);
 }

@@ -34,7 +34,7 @@ const REGEX_FORMAT_STEPS: u64 = 100_000;
 #[derive(Debug)]
 pub(super) struct Graph {
     /// The subschemas; the schema itself comes first.
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<SchemaNode>,
     /// The number of patterns.
     pub(super) patterns: usize,
     /// The states of all its patterns; the same one is compiled once.
@@ -43,7 +43,7 @@ pub(super) struct Graph {
 
 /// A subschema.
 #[derive(Debug, Default)]
-pub(super) struct Node {
+pub(super) struct SchemaNode {
     /// Steps of its own keywords.
     pub(super) own: u64,
     /// The states of its patterns; each costs a step per few bytes of text.
@@ -89,12 +89,12 @@ impl Graph {
 }
 
 /// The position of a subschema: its parent and its key.
-type Place<'a> = Option<(usize, Cow<'a, str>)>;
+type SchemaPosition<'a> = Option<(usize, Cow<'a, str>)>;
 
 struct Reader<'a> {
     root: &'a Value,
-    nodes: Vec<Node>,
-    places: Vec<Place<'a>>,
+    nodes: Vec<SchemaNode>,
+    places: Vec<SchemaPosition<'a>>,
     /// Nodes by the address of their schema.
     known: HashMap<usize, usize>,
     waiting: VecDeque<(usize, &'a Value)>,
@@ -154,11 +154,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn node(&mut self, schema: &'a Value, place: Place<'a>) -> usize {
+    fn node(&mut self, schema: &'a Value, place: SchemaPosition<'a>) -> usize {
         let next = self.nodes.len();
         let index = *self.known.entry(std::ptr::from_ref(schema).addr()).or_insert(next);
         if index == next {
-            self.nodes.push(Node { own: 1, times: 1, ..Node::default() });
+            self.nodes.push(SchemaNode { own: 1, times: 1, ..SchemaNode::default() });
             self.places.push(place);
             self.waiting.push_back((index, schema));
         }
@@ -225,7 +225,7 @@ impl<'a> Reader<'a> {
 
     /// Reads a keyword that holds a single schema; others are ignored.
     fn single(&mut self, at: usize, keyword: &'a str, schema: &'a Value) {
-        let kind: fn(&mut Node, usize) = match keyword {
+        let kind: fn(&mut SchemaNode, usize) = match keyword {
             "not" | "if" | "then" | "else" => |node, child| node.here.push(child),
             "additionalProperties" => |node, child| node.additional = Some(child),
             "unevaluatedProperties" => |node, child| {
@@ -302,7 +302,7 @@ impl<'a> Reader<'a> {
 
     /// Refuses a schema that branches too much, naming the branch.
     fn bound(&mut self) -> Result<(), String> {
-        let mut spans = vec![Span::Unknown; self.nodes.len()];
+        let mut spans = vec![StepSpan::Unknown; self.nodes.len()];
         let mut written_out = 0_u64;
         for index in 0..self.nodes.len() {
             let (branches, _) = self.span(index, DEEPEST, &mut spans)?;
@@ -321,15 +321,15 @@ impl<'a> Reader<'a> {
         &mut self,
         index: usize,
         levels: usize,
-        spans: &mut [Span],
+        spans: &mut [StepSpan],
     ) -> Result<(u64, usize), String> {
         match spans[index] {
-            Span::Known(branches, depth) if depth <= levels => return Ok((branches, depth)),
-            Span::Open => {
+            StepSpan::Known(branches, depth) if depth <= levels => return Ok((branches, depth)),
+            StepSpan::Open => {
                 let place = self.location(index);
                 return Err(format!("refers to itself without going into the answer, at {place}"));
             }
-            Span::Unknown if levels > 0 => {}
+            StepSpan::Unknown if levels > 0 => {}
             _ => {
                 let place = self.location(index);
                 return Err(format!(
@@ -338,7 +338,7 @@ impl<'a> Reader<'a> {
                 ));
             }
         }
-        spans[index] = Span::Open;
+        spans[index] = StepSpan::Open;
         let (mut branches, mut deepest) = (0_u64, 0);
         for child in self.nodes[index].here.clone() {
             let (more, depth) = self.span(child, levels - 1, spans)?;
@@ -353,7 +353,7 @@ impl<'a> Reader<'a> {
         if branches > MOST_BRANCHES {
             return Err(self.too_many(index, branches));
         }
-        spans[index] = Span::Known(branches, deepest + 1);
+        spans[index] = StepSpan::Known(branches, deepest + 1);
         Ok((branches, deepest + 1))
     }
 
@@ -381,7 +381,7 @@ impl<'a> Reader<'a> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Span {
+enum StepSpan {
     Unknown,
     /// Under way: meeting it again means a cycle.
     Open,

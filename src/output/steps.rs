@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::graph::{Graph, Node};
+use super::graph::{Graph, SchemaNode};
 
 /// Maximum steps of a check; well under a second.
 pub(super) const MOST: u64 = 4_000_000;
@@ -24,7 +24,7 @@ pub(super) fn count(graph: &Graph, answer: &Value) -> Option<u64> {
 }
 
 struct DryRun<'a> {
-    nodes: &'a [Node],
+    nodes: &'a [SchemaNode],
     /// Remaining steps of the dry run itself.
     left: u64,
 }
@@ -54,7 +54,7 @@ impl DryRun<'_> {
         Some(here.saturating_mul(node.times).saturating_add(below).saturating_add(node.own))
     }
 
-    fn items(&mut self, node: &Node, items: &[Value], levels: usize) -> Option<u64> {
+    fn items(&mut self, node: &SchemaNode, items: &[Value], levels: usize) -> Option<u64> {
         let mut steps = 0_u64;
         for (index, item) in items.iter().enumerate() {
             for schema in node.prefix.get(index).into_iter().chain(&node.items) {
@@ -69,7 +69,13 @@ impl DryRun<'_> {
         Some(steps)
     }
 
-    fn member(&mut self, node: &Node, key: &str, member: &Value, levels: usize) -> Option<u64> {
+    fn member(
+        &mut self,
+        node: &SchemaNode,
+        key: &str,
+        member: &Value,
+        levels: usize,
+    ) -> Option<u64> {
         let mut steps = text_steps(key, 0);
         let property = node.properties.get(key);
         let additional = if property.is_none() { node.additional.as_ref() } else { None };

@@ -54,7 +54,6 @@ impl From<Prices> for PriceList {
 }
 
 fn parse(contents: &[Contents]) -> Result<Prices, String> {
-    let text = contents.first().map_or(&[][..], |content| content);
-    let text = std::str::from_utf8(text).map_err(|_| "the prices are not UTF-8 text")?;
-    Prices::parse(text).map_err(|problem| format!("the prices: {problem}"))
+    let json = contents.first().map_or(&[][..], |content| content);
+    Prices::parse(json).map_err(|problem| format!("the prices: {problem}"))
 }

@@ -54,7 +54,7 @@ pub enum Tier {
 /// The file: US dollars per million tokens.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct PriceTable {
     date: String,
     models: Vec<Row>,
 }
@@ -73,15 +73,15 @@ struct Row {
 impl Prices {
     /// Returns the table that was current at the time of this release.
     pub fn built_in() -> Prices {
-        Prices::parse(include_str!("table.json")).expect("the built-in table is well-formed")
+        Prices::parse(include_bytes!("table.json")).expect("the built-in table is well-formed")
     }
 
     /// Parses a table from JSON text, in the form of the built-in one: `date`
     /// (`YYYY-MM-DD`) and `models`, each with `model`, `input`, `output` and
     /// optionally `cached_input`, `priority_input`, `priority_output` in US
     /// dollars per million tokens. The error says what is wrong with it.
-    pub fn parse(json: &str) -> Result<Prices, String> {
-        let table: Table = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    pub fn parse(json: &[u8]) -> Result<Prices, String> {
+        let table: PriceTable = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         if !is_date(&table.date) {
             return Err(format!("date {:?} is not of the form YYYY-MM-DD", table.date));
         }
@@ -242,7 +242,7 @@ mod tests {
                 "one priority price",
             ),
         ] {
-            let problem = Prices::parse(json).expect_err(json);
+            let problem = Prices::parse(json.as_bytes()).expect_err(json);
             assert!(problem.contains(expected), "{problem}");
         }
     }

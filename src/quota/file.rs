@@ -36,15 +36,15 @@ pub struct Spend {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    default: Option<Entry>,
+struct QuotaTable {
+    default: Option<QuotaEntry>,
     #[serde(default)]
-    tenants: HashMap<String, Entry>,
+    tenants: HashMap<String, QuotaEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct QuotaEntry {
     tokens_per_day: Option<u64>,
     dollars_per_day: Option<f64>,
 }
@@ -82,14 +82,14 @@ impl Quota {
 ///
 /// A message with every problem in the file.
 pub(super) fn parse(contents: &[Contents]) -> Result<QuotaFile, String> {
-    let file: File = serde_json::from_slice(&contents[0]).map_err(|error| {
+    let file: QuotaTable = serde_json::from_slice(&contents[0]).map_err(|error| {
         format!(
             "the limits file is not valid: {error}; it is {{\"default\": {{\"tokens_per_day\", \
              \"dollars_per_day\"}}, \"tenants\": {{NAME: …}}}}, all of it optional"
         )
     })?;
     let mut problems = Vec::new();
-    let mut read = |whose: &str, entry: Entry| {
+    let mut read = |whose: &str, entry: QuotaEntry| {
         entry.quota().unwrap_or_else(|problem| {
             problems.push(format!("{whose} of the limits file {problem}"));
             Quota::default()
@@ -104,9 +104,9 @@ pub(super) fn parse(contents: &[Contents]) -> Result<QuotaFile, String> {
     if problems.is_empty() { Ok(QuotaFile { usual, tenants }) } else { Err(problems.join("; ")) }
 }
 
-impl Entry {
+impl QuotaEntry {
     fn quota(self) -> Result<Quota, String> {
-        let Entry { tokens_per_day: tokens, dollars_per_day } = self;
+        let QuotaEntry { tokens_per_day: tokens, dollars_per_day } = self;
         let Some(dollars) = dollars_per_day else {
             return Ok(Quota { tokens, money: None });
         };

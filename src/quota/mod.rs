@@ -34,11 +34,11 @@ use crate::{
 static SPEND: Script = Script::new("spend", include_str!("spend.lua"));
 
 /// The quotas of the operator's file, reloaded when it changes.
-pub(crate) type Limits = Arc<FileWatcher<QuotaFile>>;
+pub(crate) type QuotaLimits = Arc<FileWatcher<QuotaFile>>;
 
 /// The quotas and spend of all tenants.
 pub struct Quotas {
-    limits: Option<Limits>,
+    limits: Option<QuotaLimits>,
     fleet: Option<Shared>,
     /// Tenants with spend on this worker: recorded nowhere else until reported, so never
     /// evicted for another tenant.
@@ -68,13 +68,13 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// # Errors
 ///
 /// A message with every problem in the file.
-pub fn limits(file: &Path) -> Result<Limits, String> {
+pub fn limits(file: &Path) -> Result<QuotaLimits, String> {
     FileWatcher::read(vec![file.to_owned()], file::parse).map(Arc::new)
 }
 
 impl Quotas {
     /// Creates quotas without any spend.
-    pub fn new(limits: Option<Limits>, fleet: Option<Shared>) -> Quotas {
+    pub fn new(limits: Option<QuotaLimits>, fleet: Option<Shared>) -> Quotas {
         let spenders = Cache::builder().time_to_idle(2 * DAY).build();
         let others = Cache::builder().max_capacity(MAX_OTHERS).time_to_idle(DAY).build();
         Quotas { limits, fleet, spenders, others, alone: AtomicBool::new(false) }

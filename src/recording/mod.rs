@@ -5,6 +5,7 @@
 
 pub mod codec;
 mod log;
+mod wire;
 
 use std::{fmt, sync::Arc, time::SystemTime};
 

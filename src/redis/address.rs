@@ -49,21 +49,21 @@ pub struct Address {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Topology {
     /// One server.
-    Single(Endpoint),
+    Single(HostPort),
     /// A primary that may change, found through Sentinels.
     Sentinel {
         /// The Sentinels.
-        sentinels: Vec<Endpoint>,
+        sentinels: Vec<HostPort>,
         /// The primary's name in the Sentinels' configuration.
         primary: String,
     },
     /// A Cluster, given by at least one of its servers.
-    Cluster(Vec<Endpoint>),
+    Cluster(Vec<HostPort>),
 }
 
 /// A host and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct HostPort {
     /// A host name or IP address, without brackets.
     pub host: String,
     /// The port.
@@ -168,8 +168,8 @@ fn database(text: &str) -> Result<i64, String> {
         .ok_or_else(|| "has a path that is not the number of a database, such as /0".to_owned())
 }
 
-fn only(endpoints: Vec<Endpoint>) -> Result<Endpoint, String> {
-    match <[Endpoint; 1]>::try_from(endpoints) {
+fn only(endpoints: Vec<HostPort>) -> Result<HostPort, String> {
+    match <[HostPort; 1]>::try_from(endpoints) {
         Ok([endpoint]) => Ok(endpoint),
         Err(_) => {
             Err("names several servers: use redis+sentinel:// or redis+cluster://".to_owned())
@@ -177,20 +177,20 @@ fn only(endpoints: Vec<Endpoint>) -> Result<Endpoint, String> {
     }
 }
 
-fn endpoints(hosts: &str, default_port: u16) -> Result<Vec<Endpoint>, String> {
+fn endpoints(hosts: &str, default_port: u16) -> Result<Vec<HostPort>, String> {
     hosts.split(',').map(|host| endpoint(host, default_port)).collect()
 }
 
-fn endpoint(text: &str, default_port: u16) -> Result<Endpoint, String> {
+fn endpoint(text: &str, default_port: u16) -> Result<HostPort, String> {
     let problem = || "has a host that is not one, such as redis.example:6379".to_owned();
     // Parsed under a scheme for which the `url` crate has no special rules.
     let url = Url::parse(&format!("redis://{text}")).map_err(|_| problem())?;
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(problem)?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    Ok(Endpoint { host, port: url.port().unwrap_or(default_port) })
+    Ok(HostPort { host, port: url.port().unwrap_or(default_port) })
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for HostPort {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
             return write!(formatter, "[{}]:{}", self.host, self.port);
@@ -203,8 +203,8 @@ impl fmt::Display for Endpoint {
 mod tests {
     use super::*;
 
-    fn at(host: &str, port: u16) -> Endpoint {
-        Endpoint { host: host.to_owned(), port }
+    fn at(host: &str, port: u16) -> HostPort {
+        HostPort { host: host.to_owned(), port }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use ::redis::{
 };
 use tokio::time::timeout;
 
-use super::{Address, Cause, Endpoint, RedisConfig, Topology};
+use super::{Address, Cause, HostPort, RedisConfig, Topology};
 
 /// A connection that multiplexes commands. Cheap to clone.
 #[derive(Clone)]
@@ -69,7 +69,7 @@ pub(super) async fn dial_subscriber(config: &RedisConfig) -> Result<PubSub, Caus
     in_time(client?.get_async_pubsub()).await
 }
 
-async fn server(config: &RedisConfig, endpoint: &Endpoint) -> Result<MultiplexedConnection, Cause> {
+async fn server(config: &RedisConfig, endpoint: &HostPort) -> Result<MultiplexedConnection, Cause> {
     let client = client(config, endpoint)?;
     let settings = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(DIAL_LIMIT))
@@ -83,9 +83,9 @@ async fn server(config: &RedisConfig, endpoint: &Endpoint) -> Result<Multiplexed
 /// confirms its role.
 async fn find_primary(
     config: &RedisConfig,
-    sentinels: &[Endpoint],
+    sentinels: &[HostPort],
     primary: &str,
-) -> Result<(Endpoint, MultiplexedConnection), Cause> {
+) -> Result<(HostPort, MultiplexedConnection), Cause> {
     first_of(sentinels, |sentinel| async move {
         let endpoint = ask_sentinel(config, sentinel, primary).await?;
         let mut connection = server(config, &endpoint).await?;
@@ -100,9 +100,9 @@ async fn find_primary(
 
 async fn ask_sentinel(
     config: &RedisConfig,
-    sentinel: &Endpoint,
+    sentinel: &HostPort,
     primary: &str,
-) -> Result<Endpoint, Cause> {
+) -> Result<HostPort, Cause> {
     let of_sentinels = |credential| RedisConfig {
         address: Address { database: 0, ..config.address.clone() },
         credential,
@@ -122,10 +122,10 @@ async fn ask_sentinel(
     question.arg("GET-MASTER-ADDR-BY-NAME").arg(primary);
     let answer: Option<(String, u16)> = in_time(question.query_async(&mut connection)).await?;
     let (host, port) = answer.ok_or(Cause::NoPrimary)?;
-    Ok(Endpoint { host, port })
+    Ok(HostPort { host, port })
 }
 
-async fn cluster(config: &RedisConfig, endpoints: &[Endpoint]) -> Result<ClusterConnection, Cause> {
+async fn cluster(config: &RedisConfig, endpoints: &[HostPort]) -> Result<ClusterConnection, Cause> {
     let nodes = endpoints.iter().map(|endpoint| info(config, endpoint));
     let nodes: Vec<ConnectionInfo> = nodes.collect::<RedisResult<_>>().map_err(cause)?;
     let mut builder = ClusterClientBuilder::new(nodes)
@@ -143,7 +143,7 @@ async fn cluster(config: &RedisConfig, endpoints: &[Endpoint]) -> Result<Cluster
     timeout(3 * DIAL_LIMIT, connecting).await.map_err(|_| Cause::Late)?.map_err(cause)
 }
 
-fn client(config: &RedisConfig, endpoint: &Endpoint) -> Result<Client, Cause> {
+fn client(config: &RedisConfig, endpoint: &HostPort) -> Result<Client, Cause> {
     let info = info(config, endpoint).map_err(cause)?;
     let client = match certificates(config) {
         Some(certificates) => Client::build_with_tls(info, certificates),
@@ -152,8 +152,8 @@ fn client(config: &RedisConfig, endpoint: &Endpoint) -> Result<Client, Cause> {
     client.map_err(cause)
 }
 
-fn info(config: &RedisConfig, endpoint: &Endpoint) -> RedisResult<ConnectionInfo> {
-    let Endpoint { host, port } = endpoint.clone();
+fn info(config: &RedisConfig, endpoint: &HostPort) -> RedisResult<ConnectionInfo> {
+    let HostPort { host, port } = endpoint.clone();
     let address = if config.address.tls {
         ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
     } else {
@@ -185,13 +185,13 @@ async fn in_time<T>(connecting: impl Future<Output = RedisResult<T>>) -> Result<
 /// Asks the servers in random order and returns the first answer; if all fail, the last
 /// failure.
 async fn first_of<'a, T, F>(
-    endpoints: &'a [Endpoint],
-    ask: impl Fn(&'a Endpoint) -> F,
+    endpoints: &'a [HostPort],
+    ask: impl Fn(&'a HostPort) -> F,
 ) -> Result<T, Cause>
 where
     F: Future<Output = Result<T, Cause>>,
 {
-    let mut order: Vec<&Endpoint> = endpoints.iter().collect();
+    let mut order: Vec<&HostPort> = endpoints.iter().collect();
     fastrand::shuffle(&mut order);
     let mut failed = Cause::Unreachable;
     for endpoint in order {

@@ -25,7 +25,7 @@ pub use self::{
     script::Script,
 };
 pub(crate) use self::{
-    address::{Endpoint, Topology},
+    address::{HostPort, Topology},
     notifications::{Notification, NotificationChannel},
     unavailable::{Cause, Unavailable},
 };

@@ -30,7 +30,7 @@ use crate::{
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection and its peer.
-pub(super) struct Connection {
+pub(super) struct PeerConnection {
     socket: Socket,
     /// Bytes of the preface, read in advance, that are still to be replayed.
     unread: usize,
@@ -72,13 +72,13 @@ pub(super) struct Peer {
 /// tool has one stream, or one per protocol version.
 const MOST_WATCHES: usize = 4;
 
-impl Connection {
+impl PeerConnection {
     /// Performs the handshake and reads the preface. A peer that sends anything
     /// else does not speak gRPC.
     pub(super) async fn handshake(
         socket: TcpStream,
         tls: Option<&Tls>,
-    ) -> Result<Connection, Refused> {
+    ) -> Result<PeerConnection, Refused> {
         let address = socket.peer_addr().ok();
         let (mut socket, certificate) = match tls {
             None => (Socket::Plain(socket), None),
@@ -97,7 +97,7 @@ impl Connection {
         }
         let watches = Arc::new(Semaphore::new(MOST_WATCHES));
         let peer = Peer { certificate, since: Instant::now(), address, watches };
-        Ok(Connection {
+        Ok(PeerConnection {
             socket,
             unread: PREFACE.len(),
             peer,
@@ -114,7 +114,7 @@ impl Connection {
         lifetime: Option<Duration>,
         notice: Notice,
         room: OwnedSemaphorePermit,
-    ) -> Connection {
+    ) -> PeerConnection {
         self.peer.since = Instant::now();
         let at = lifetime.and_then(|lifetime| self.peer.since.checked_add(lifetime));
         self.cut = at.map(|at| Box::pin(sleep_until(at)));
@@ -152,7 +152,7 @@ fn cause(problem: &io::Error) -> Handshake {
     }
 }
 
-impl Connected for Connection {
+impl Connected for PeerConnection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
@@ -160,7 +160,7 @@ impl Connected for Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for PeerConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -182,13 +182,13 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for PeerConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Connection { socket, notice, .. } = &mut *self;
+        let PeerConnection { socket, notice, .. } = &mut *self;
         ready!(notice.poll_complete(socket, context))?;
         let written = Pin::new(socket).poll_write(context, bytes);
         self.unless_cut(context, written)
@@ -196,7 +196,7 @@ impl AsyncWrite for Connection {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The gRPC stack flushes between two frames.
-        let Connection { socket, notice, .. } = &mut *self;
+        let PeerConnection { socket, notice, .. } = &mut *self;
         ready!(notice.poll_write(socket, context))?;
         let flushed = Pin::new(socket).poll_flush(context);
         self.unless_cut(context, flushed)
@@ -211,7 +211,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Connection { socket, notice, .. } = &mut *self;
+        let PeerConnection { socket, notice, .. } = &mut *self;
         ready!(notice.poll_complete(socket, context))?;
         let written = Pin::new(socket).poll_write_vectored(context, slices);
         self.unless_cut(context, written)

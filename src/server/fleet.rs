@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    config::{Config, FleetConfig},
+    config::{Config, FleetSettings},
     fleet::{self, Fleet},
     lifecycle::Lifecycle,
     redis::Connection,
@@ -18,7 +18,7 @@ const WAITS_FOR_REDIS: Duration = Duration::from_secs(1);
 
 /// Returns the fleet, if one is configured.
 pub(super) fn fleet(config: &Config, redis: Connection, lifecycle: &Lifecycle) -> Option<Fleet> {
-    let FleetConfig { lease, other_secrets, .. } = config.fleet.clone()?;
+    let FleetSettings { lease, other_secrets, .. } = config.fleet.clone()?;
     let bounds = fleet::FleetConfig {
         lease,
         retention: config.flights.retention,

@@ -15,8 +15,8 @@ use tonic::transport::server::TcpIncoming;
 use super::{
     FAREWELL,
     accepting::{accept, report_full},
-    connection::{Connection, Refused},
-    crowd::Crowd,
+    bounded_tasks::BoundedTasks,
+    connection::{PeerConnection, Refused},
     notice::Notice,
 };
 use crate::{
@@ -70,7 +70,7 @@ impl Terms {
 struct Handshaker {
     incoming: TcpIncoming,
     terms: Terms,
-    handshake: Crowd<Result<Connection, Refused>>,
+    handshake: BoundedTasks<Result<PeerConnection, Refused>>,
     /// A permit for each connection that may be open.
     room: Arc<Semaphore>,
     most: usize,
@@ -80,13 +80,13 @@ struct Handshaker {
 pub(super) fn connections(
     incoming: TcpIncoming,
     terms: Terms,
-) -> impl Stream<Item = io::Result<Connection>> {
+) -> impl Stream<Item = io::Result<PeerConnection>> {
     let descriptors = usize::try_from(descriptors::limit()).unwrap_or(usize::MAX);
     let most = (descriptors / 8).saturating_mul(5).clamp(1, Semaphore::MAX_PERMITS);
     let handshaker = Handshaker {
         incoming,
         terms,
-        handshake: Crowd::new(MAX_HANDSHAKES.min(descriptors / 8).max(1)),
+        handshake: BoundedTasks::new(MAX_HANDSHAKES.min(descriptors / 8).max(1)),
         room: Arc::new(Semaphore::new(most)),
         most,
     };
@@ -97,7 +97,7 @@ pub(super) fn connections(
 }
 
 impl Handshaker {
-    async fn next(&mut self) -> Connection {
+    async fn next(&mut self) -> PeerConnection {
         loop {
             tokio::select! {
                 Some(handshaken) = self.handshake.ended() => {
@@ -115,13 +115,13 @@ impl Handshaker {
     fn begin(&mut self, socket: TcpStream) {
         let tls = self.terms.tls.clone();
         self.handshake.begin(async move {
-            let handshake = Connection::handshake(socket, tls.as_ref());
+            let handshake = PeerConnection::handshake(socket, tls.as_ref());
             let handshaken = timeout(HANDSHAKE_TIMEOUT, handshake).await;
             handshaken.unwrap_or(Err(Refused(Handshake::Timeout)))
         });
     }
 
-    fn hand_over(&self, connection: Connection) -> Result<Connection, Refused> {
+    fn hand_over(&self, connection: PeerConnection) -> Result<PeerConnection, Refused> {
         let permit = self.room.clone().try_acquire_owned().map_err(|_| {
             report_full(self.most);
             Refused(Handshake::NoRoom)

@@ -9,8 +9,8 @@
 
 mod accepting;
 mod authentication;
+mod bounded_tasks;
 mod connection;
-mod crowd;
 mod fleet;
 mod handshake;
 mod health;
@@ -67,7 +67,7 @@ use crate::{
     node::Registry,
     price::PriceList,
     proto::{FILE_DESCRIPTOR_SET, worker_service_server::WorkerServiceServer},
-    quota::{Limits, Quotas, Shared},
+    quota::{QuotaLimits, Quotas, Shared},
     redis::Connection,
     secrets::Secrets,
     telemetry::{self, Observer, Pipeline, Telemetry},
@@ -93,7 +93,7 @@ pub struct Server {
     admin_addr: SocketAddr,
     health: HealthReporter,
     ingress: IngressConfig,
-    limits: Option<Limits>,
+    limits: Option<QuotaLimits>,
     drain: DrainLimits,
     max_message_bytes: usize,
     reflection: bool,
@@ -366,7 +366,7 @@ fn until_draining<C: Send>(
 /// Follows the operator's files for the lifetime of the worker.
 fn follow(
     ingress: &IngressConfig,
-    limits: Option<Limits>,
+    limits: Option<QuotaLimits>,
     prices: PriceList,
     lifecycle: &Lifecycle,
 ) {

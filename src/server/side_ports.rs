@@ -20,7 +20,7 @@ use tonic::transport::server::TcpIncoming;
 
 use super::{
     accepting::accept,
-    crowd::Crowd,
+    bounded_tasks::BoundedTasks,
     handshake::{Terms, connections},
 };
 use crate::metrics::Metrics;
@@ -42,13 +42,13 @@ const MOST_STREAMS: u32 = 8;
 pub(super) async fn serve_pages(mut incoming: TcpIncoming, pages: Router) {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(SILENCE);
-    let mut crowd = Crowd::new(MOST);
+    let mut tasks = BoundedTasks::new(MOST);
     loop {
         tokio::select! {
             socket = accept(&mut incoming) => {
-                crowd.begin(live(builder.clone(), socket, pages.clone()));
+                tasks.begin(live(builder.clone(), socket, pages.clone()));
             }
-            Some(_ended) = crowd.ended() => {}
+            Some(_ended) = tasks.ended() => {}
         }
     }
 }
@@ -64,13 +64,13 @@ pub(super) async fn serve_probes(incoming: TcpIncoming, health: Router, metrics:
         .max_concurrent_streams(MOST_STREAMS);
     let terms = Terms { tls: None, age: None, lifecycle: None, metrics };
     let mut connections = pin!(connections(incoming, terms));
-    let mut crowd = Crowd::new(MOST);
+    let mut tasks = BoundedTasks::new(MOST);
     loop {
         tokio::select! {
             Some(Ok(connection)) = connections.next() => {
-                crowd.begin(live(builder.clone(), connection, health.clone()));
+                tasks.begin(live(builder.clone(), connection, health.clone()));
             }
-            Some(_ended) = crowd.ended() => {}
+            Some(_ended) = tasks.ended() => {}
         }
     }
 }

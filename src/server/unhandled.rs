@@ -9,22 +9,22 @@ use std::time::Duration;
 
 use crate::{
     metrics::{self, Metrics},
-    telemetry::{Ended, Limiter},
+    telemetry::{CallEnd, Limiter},
 };
 
 /// Rate limit per reason.
 static REPEATS: Limiter = Limiter::new(20, Duration::from_secs(10));
 
 /// Logs a call that failed, and counts it if it would have run an execution.
-pub(crate) fn record_unhandled_call(call: &Ended, metrics: &Metrics) {
+pub(crate) fn record_unhandled_call(call: &CallEnd, metrics: &Metrics) {
     if call.status == "OK" {
         return;
     }
     let reason = reason(call);
     if let Some(node_type) = node_type(call.method) {
-        metrics.execution_ended(metrics::Ended {
+        metrics.execution_ended(metrics::ExecutionEnd {
             node_type,
-            cache_status: metrics::Ended::NOT_LOOKED_UP,
+            cache_status: metrics::ExecutionEnd::NOT_LOOKED_UP,
             reason,
             took: call.took,
             first_token: None,
@@ -36,7 +36,7 @@ pub(crate) fn record_unhandled_call(call: &Ended, metrics: &Metrics) {
 }
 
 /// Returns the reason; a caller that left has the same one as everywhere else.
-fn reason(call: &Ended) -> &'static str {
+fn reason(call: &CallEnd) -> &'static str {
     match (call.reason, call.status) {
         (Some(reason), _) => reason,
         (None, "CANCELLED") => "EXECUTION_CANCELLED",
@@ -47,13 +47,13 @@ fn reason(call: &Ended) -> &'static str {
 /// Returns the node type a call counts under, if it would have run an execution.
 fn node_type(method: &str) -> Option<&'static str> {
     match method.rsplit('/').next()? {
-        "ExecuteNode" => Some(metrics::Ended::OTHER_NODE),
-        "AttachExecution" => Some(metrics::Ended::ATTACHED),
+        "ExecuteNode" => Some(metrics::ExecutionEnd::OTHER_NODE),
+        "AttachExecution" => Some(metrics::ExecutionEnd::ATTACHED),
         _ => None,
     }
 }
 
-fn log(call: &Ended, reason: &'static str, suppressed: Option<u64>) {
+fn log(call: &CallEnd, reason: &'static str, suppressed: Option<u64>) {
     let (method, total_seconds) = (call.method, call.took.as_secs_f64());
     match call.status {
         "INTERNAL" | "UNKNOWN" | "DATA_LOSS" => {

@@ -15,15 +15,15 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
-use super::settings::{Collector, Protocol};
+use super::settings::{Collector, OtlpProtocol};
 
 /// Builds the exporter of spans. Must be called within a runtime that outlives the
 /// exporter.
 pub(super) fn spans(collector: &Collector) -> anyhow::Result<SpanExporter> {
     let builder = SpanExporter::builder();
     let exporter = match collector.protocol {
-        Protocol::Grpc => grpc(builder.with_tonic(), collector)?.build(),
-        Protocol::Http => http(builder.with_http(), collector)?.build(),
+        OtlpProtocol::Grpc => grpc(builder.with_tonic(), collector)?.build(),
+        OtlpProtocol::Http => http(builder.with_http(), collector)?.build(),
     };
     exporter.context("the way to the collector cannot be set up")
 }
@@ -32,8 +32,8 @@ pub(super) fn spans(collector: &Collector) -> anyhow::Result<SpanExporter> {
 pub(super) fn metrics(collector: &Collector) -> anyhow::Result<MetricExporter> {
     let builder = MetricExporter::builder();
     let exporter = match collector.protocol {
-        Protocol::Grpc => grpc(builder.with_tonic(), collector)?.build(),
-        Protocol::Http => http(builder.with_http(), collector)?.build(),
+        OtlpProtocol::Grpc => grpc(builder.with_tonic(), collector)?.build(),
+        OtlpProtocol::Http => http(builder.with_http(), collector)?.build(),
     };
     exporter.context("the way to the collector cannot be set up")
 }

@@ -166,9 +166,9 @@ mod tests {
     /// An exporter that waits for a signal before it takes a batch and returns the
     /// result it is given.
     #[derive(Debug)]
-    struct Waiting(Mutex<mpsc::Receiver<bool>>);
+    struct WaitingExporter(Mutex<mpsc::Receiver<bool>>);
 
-    impl SpanExporter for Waiting {
+    impl SpanExporter for WaitingExporter {
         async fn export(&self, _batch: Vec<SpanData>) -> OTelSdkResult {
             let word = self.0.lock().expect("no panic").recv();
             match word {
@@ -183,7 +183,7 @@ mod tests {
         let (words, received) = mpsc::channel();
         let dropped = Dropped::default();
         let queue = Queue { spans: 4, batch: 4, delay: Duration::from_secs(3600) };
-        let gate = Gate::new(Waiting(Mutex::new(received)), queue, dropped.clone());
+        let gate = Gate::new(WaitingExporter(Mutex::new(received)), queue, dropped.clone());
         let provider = SdkTracerProvider::builder().with_span_processor(gate).build();
         let tracer = provider.tracer("test");
         for _ in 0..100 {

@@ -38,21 +38,21 @@ use opentelemetry_sdk::{
     trace::{SdkTracer, SdkTracerProvider},
 };
 
-pub use self::settings::{Collector, Protocol, Queue};
+pub use self::settings::{Collector, OtlpProtocol, Queue};
 pub(crate) use self::{
     current::current,
     limiter::Limiter,
     pipeline::Pipeline,
-    rpc::{Ended, Observer, traced},
-    settings::{Identity, Sampling, Settings},
+    rpc::{CallEnd, Observer, traced},
+    settings::{ClientIdentity, Sampling, TelemetrySettings},
     span::{Ids, Kind, Recorder, Span, SpanRef},
 };
 
 /// The worker's telemetry. Clones share their state.
 #[derive(Clone)]
-pub struct Telemetry(Arc<Inner>);
+pub struct Telemetry(Arc<TelemetryState>);
 
-struct Inner {
+struct TelemetryState {
     pipeline: Pipeline,
     tracer: Arc<SdkTracer>,
     baggage: Vec<String>,
@@ -63,9 +63,13 @@ impl Telemetry {
     /// Creates telemetry that exports through `pipeline`. `meters` is the provider
     /// that the pipeline has [completed](Pipeline::complete); the pipeline shuts it
     /// down.
-    pub fn new(mut pipeline: Pipeline, meters: SdkMeterProvider, settings: &Settings) -> Telemetry {
+    pub fn new(
+        mut pipeline: Pipeline,
+        meters: SdkMeterProvider,
+        settings: &TelemetrySettings,
+    ) -> Telemetry {
         pipeline.meter_provider = Some(meters);
-        Telemetry(Arc::new(Inner {
+        Telemetry(Arc::new(TelemetryState {
             tracer: tracer(&pipeline.tracer_provider),
             pipeline,
             baggage: settings.baggage.clone(),

@@ -25,7 +25,7 @@ use super::{
     gate::{Dropped, Gate},
     names::{SCHEMA_URL, otel},
     sampler::sampler,
-    settings::Settings,
+    settings::TelemetrySettings,
 };
 
 /// The providers and exporters of spans and metrics. Flushes in the background if
@@ -53,7 +53,7 @@ impl Pipeline {
     ///
     /// Returns an error if the collector's certificates or headers are unusable or
     /// a runtime cannot be started.
-    pub fn start(settings: &Settings) -> anyhow::Result<Pipeline> {
+    pub fn start(settings: &TelemetrySettings) -> anyhow::Result<Pipeline> {
         let exports = settings.traces.is_some() || settings.metrics.is_some();
         let runtime = exports.then(runtime).transpose()?;
         let _entered = runtime.as_ref().map(Runtime::enter);
@@ -119,7 +119,7 @@ impl Drop for Pipeline {
 }
 
 fn tracers(
-    settings: &Settings,
+    settings: &TelemetrySettings,
     resource: Resource,
     dropped: &Dropped,
 ) -> anyhow::Result<SdkTracerProvider> {
@@ -131,7 +131,7 @@ fn tracers(
     Ok(builder.with_sampler(sampler(settings.sampling)).with_span_processor(gate).build())
 }
 
-fn reader(settings: &Settings) -> anyhow::Result<Option<PeriodicReader<MetricExporter>>> {
+fn reader(settings: &TelemetrySettings) -> anyhow::Result<Option<PeriodicReader<MetricExporter>>> {
     let Some(collector) = &settings.metrics else {
         return Ok(None);
     };
@@ -151,7 +151,7 @@ fn runtime() -> anyhow::Result<Runtime> {
 }
 
 /// Describes this worker; the operator's attributes take precedence.
-fn resource(settings: &Settings) -> Resource {
+fn resource(settings: &TelemetrySettings) -> Resource {
     let own = [
         KeyValue::new(otel::SERVICE_NAME, "sparkler"),
         KeyValue::new(otel::SERVICE_VERSION, env!("CARGO_PKG_VERSION")),

@@ -44,12 +44,12 @@ pub(crate) struct Observer {
     telemetry: Telemetry,
     /// Returns the caller's address from what its connection left with the request.
     caller_of: fn(&Extensions) -> Option<SocketAddr>,
-    recorded: Arc<dyn Fn(Ended) + Send + Sync>,
+    recorded: Arc<dyn Fn(CallEnd) + Send + Sync>,
 }
 
 /// A call that has ended.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ended {
+pub(crate) struct CallEnd {
     /// The method's full name, or `_OTHER`.
     pub method: &'static str,
     /// The name of the gRPC status; CANCELLED if the caller disconnected.
@@ -68,7 +68,7 @@ impl Observer {
     pub(crate) fn new(
         telemetry: Telemetry,
         caller_of: fn(&Extensions) -> Option<SocketAddr>,
-        recorded: impl Fn(Ended) + Send + Sync + 'static,
+        recorded: impl Fn(CallEnd) + Send + Sync + 'static,
     ) -> Observer {
         Observer { telemetry, caller_of, recorded: Arc::new(recorded) }
     }
@@ -144,7 +144,7 @@ struct Call {
     span: Span,
     method: &'static str,
     began: Instant,
-    recorded: Arc<dyn Fn(Ended) + Send + Sync>,
+    recorded: Arc<dyn Fn(CallEnd) + Send + Sync>,
     ended: bool,
 }
 
@@ -169,7 +169,7 @@ impl Call {
         }
         let (reason, has_owner) = (self.span.noted_reason(), self.span.has_owner());
         let (method, took) = (self.method, self.began.elapsed());
-        let ended = Ended { method, status: status.name, reason, has_owner, took };
+        let ended = CallEnd { method, status: status.name, reason, has_owner, took };
         self.span.within(|| (self.recorded)(ended));
         self.span.record(|span| span.set(otel::RPC_STATUS, status.name));
         if status.name != "OK" {

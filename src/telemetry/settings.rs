@@ -8,7 +8,7 @@ use url::Url;
 
 /// The operator's telemetry settings.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct TelemetrySettings {
     /// The collector of traces; none by default.
     pub traces: Option<Collector>,
     /// The collector of metrics besides the Prometheus page; none by default.
@@ -36,7 +36,7 @@ pub struct Collector {
     /// The full URL: with the path for HTTP.
     pub url: Url,
     /// The transport.
-    pub protocol: Protocol,
+    pub protocol: OtlpProtocol,
     /// The headers of every request; values may be secrets.
     pub headers: Vec<(String, SecretString)>,
     /// True to compress requests with gzip.
@@ -46,12 +46,12 @@ pub struct Collector {
     /// CA certificates that replace the system's, as PEM.
     pub ca: Option<Vec<u8>>,
     /// The worker's client certificate.
-    pub identity: Option<Identity>,
+    pub identity: Option<ClientIdentity>,
 }
 
 /// A certificate and its private key, as PEM.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub struct ClientIdentity {
     /// The certificate chain, the worker's own first.
     pub certificate: Vec<u8>,
     /// The private key.
@@ -60,7 +60,7 @@ pub struct Identity {
 
 /// The transports of OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+pub enum OtlpProtocol {
     /// gRPC.
     Grpc,
     /// Protobuf over HTTP.
@@ -89,10 +89,10 @@ pub struct Queue {
     pub delay: Duration,
 }
 
-impl Default for Settings {
+impl Default for TelemetrySettings {
     /// Exports nothing.
-    fn default() -> Settings {
-        Settings {
+    fn default() -> TelemetrySettings {
+        TelemetrySettings {
             traces: None,
             metrics: None,
             metrics_interval: Duration::from_secs(60),
@@ -114,7 +114,7 @@ impl Default for Queue {
 
 impl Collector {
     /// Creates a collector without headers or TLS settings.
-    pub fn new(protocol: Protocol, url: Url) -> Collector {
+    pub fn new(protocol: OtlpProtocol, url: Url) -> Collector {
         Collector {
             url,
             protocol,

@@ -1,11 +1,9 @@
 //! The drawing of the architecture, held to: arrows between modules only go
 //! down. Reads the paths that start with `crate` in every file under `src`.
 
-use std::{
-    collections::BTreeSet,
-    fs, mem,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, mem, path::Path};
+
+use super::source::{SourceFile, files, tokens};
 
 /// The layers from the top. A module may use those of every layer below its
 /// own, and none beside it.
@@ -19,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["callers", "fireworks", "recording", "redis", "seal", "tls"],
     &["admission", "cooldown", "lifecycle", "output", "price", "secrets"],
     &["metrics"],
-    &["descriptors", "file_watcher", "telemetry"],
+    &["descriptors", "emit", "file_watcher", "telemetry"],
     &["changes", "credentials", "error", "event", "files"],
 ];
 
@@ -38,23 +36,14 @@ const ALONE: &[&str] = &["changes", "descriptors", "lifecycle", "telemetry", "fi
 /// The plain values at the bottom know each other.
 const VALUES: &[&str] = &["credentials", "error", "event"];
 
-/// Files that are the crate itself.
-const ROOTS: &[&str] = &["lib", "main"];
-
 #[test]
 fn arrows_between_modules_only_go_down() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut wrong = Vec::new();
-    for file in files(&source) {
-        let place = file.strip_prefix(&source).expect("under src");
-        let from = module_of(place);
-        if ROOTS.contains(&from.as_str()) {
-            continue;
-        }
-        let text = fs::read_to_string(&file).expect("a file");
-        for to in used_modules(&text, depth_of(place)) {
+    for file in files("src") {
+        let Some(from) = module_of(&file) else { continue };
+        for to in used_modules(&file.text, file.module("src").len()) {
             if let Some(why) = objection(&from, &to) {
-                wrong.push(format!("src/{}: {why}", place.display()));
+                wrong.push(format!("{}: {why}", file.path));
             }
         }
     }
@@ -63,12 +52,7 @@ fn arrows_between_modules_only_go_down() {
 
 #[test]
 fn every_module_has_its_layer() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let there: BTreeSet<String> = files(&source)
-        .iter()
-        .map(|file| module_of(file.strip_prefix(&source).expect("under src")))
-        .filter(|module| !ROOTS.contains(&module.as_str()))
-        .collect();
+    let there: BTreeSet<String> = files("src").iter().filter_map(module_of).collect();
     let drawn: BTreeSet<String> =
         LAYERS.iter().flat_map(|layer| layer.iter()).map(|module| (*module).to_owned()).collect();
     assert_eq!(there, drawn, "left: the modules there are; right: those in the drawing");
@@ -113,31 +97,10 @@ fn layer_of(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
-/// All Rust files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    found
-}
-
-/// The module at the root of the crate that a file belongs to.
-fn module_of(place: &Path) -> String {
-    let first = place.components().next().expect("a name");
-    let name = Path::new(first.as_os_str()).file_stem().expect("a name");
-    name.to_str().expect("text").to_owned()
-}
-
-/// How deep a file's module is below the root of the crate.
-fn depth_of(place: &Path) -> usize {
-    let parts = place.components().count();
-    if place.file_stem().is_some_and(|stem| stem == "mod") { parts - 1 } else { parts }
+/// Returns the module at the root of the crate that a file belongs to, if it is not the
+/// crate itself.
+fn module_of(file: &SourceFile) -> Option<String> {
+    file.module("src").into_iter().next()
 }
 
 /// The modules at the root of the crate that a file names after `crate`, or
@@ -209,59 +172,6 @@ impl Nesting {
 
     fn modules(&self) -> usize {
         self.braces.iter().filter(|is_module| **is_module).count()
-    }
-}
-
-/// Names and marks, without comments and texts.
-fn tokens(text: &str) -> Vec<&str> {
-    let mut tokens = Vec::new();
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let length = match first {
-            '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
-            '"' => text_length(rest),
-            'r' if rest.starts_with("r#\"") => rest.find("\"#").map_or(rest.len(), |end| end + 2),
-            ':' if rest.starts_with("::") => 2,
-            '\'' => character_length(rest),
-            letter if letter.is_alphanumeric() || letter == '_' => rest
-                .find(|letter: char| !letter.is_alphanumeric() && letter != '_')
-                .unwrap_or(rest.len()),
-            other => other.len_utf8(),
-        };
-        let (token, after) = rest.split_at(length);
-        let is_code = !token.starts_with("//")
-            && !token.starts_with('"')
-            && !token.starts_with("r#\"")
-            && !token.starts_with('\'');
-        if is_code && !first.is_whitespace() {
-            tokens.push(token);
-        }
-        rest = after;
-    }
-    tokens
-}
-
-fn text_length(rest: &str) -> usize {
-    let mut escaped = false;
-    for (at, letter) in rest.char_indices().skip(1) {
-        match letter {
-            '\\' if !escaped => escaped = true,
-            '"' if !escaped => return at + 1,
-            _ => escaped = false,
-        }
-    }
-    rest.len()
-}
-
-/// Of a character in quotes; or of the quote alone, where it begins a lifetime.
-fn character_length(rest: &str) -> usize {
-    let mut letters = rest.char_indices().skip(1);
-    match letters.next() {
-        Some((_, '\\')) => rest[3..].find('\'').map_or(1, |end| end + 4),
-        Some((at, letter)) if rest[at + letter.len_utf8()..].starts_with('\'') => {
-            at + letter.len_utf8() + 1
-        }
-        _ => 1,
     }
 }
 

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::source::files;
+
 const SECTION: &str = "## A call, file by file";
 
 fn root() -> PathBuf {
@@ -17,18 +19,8 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Returns the texts of all Rust files below a folder.
-fn sources(folder: &Path) -> Vec<String> {
-    let mut texts = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            texts.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            texts.push(fs::read_to_string(&path).expect("a file"));
-        }
-    }
-    texts
+fn sources(folder: &str) -> Vec<String> {
+    files(folder).into_iter().map(|file| file.text).collect()
 }
 
 /// Returns what stands in backticks.
@@ -83,7 +75,7 @@ fn every_name_in_the_walkthrough_exists() {
     let architecture = read("ARCHITECTURE.md");
     let (_, section) = architecture.split_once(SECTION).expect("the section");
     let section = section.split("\n## ").next().expect("its text");
-    let mut sources = sources(&root().join("src"));
+    let mut sources = sources("src");
     // The generated messages.
     let proto = read("proto/sparkler/worker/v1/worker.proto");
     sources.push(proto.replace("message ", "struct "));
@@ -95,7 +87,7 @@ fn every_name_in_the_walkthrough_exists() {
 
 #[test]
 fn a_name_that_does_not_exist_is_noticed() {
-    let sources = sources(&root().join("src"));
+    let sources = sources("src");
     for name in ["src/nowhere.rs", "NoSuchType", "Session::no_such_fn", "Join::take", "let"] {
         assert!(!exists(name, &sources), "{name}");
     }
@@ -107,7 +99,7 @@ fn the_page_of_errors_has_every_reason() {
     let is_reason = |text: &&str| {
         text.contains('_') && text.chars().all(|c| c.is_ascii_uppercase() || c == '_')
     };
-    let code = sources(&root().join("src/error")).concat();
+    let code = sources("src/error").concat();
     let sent: BTreeSet<&str> = code.split('"').filter(is_reason).collect();
     let page = read("docs/errors.md");
     let rows = page.lines().filter(|line| line.starts_with("| `"));

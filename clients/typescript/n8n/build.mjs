@@ -1,13 +1,16 @@
 // Makes dist/. n8n's rules want a package without dependencies: all but LangChain,
 // which is n8n's own, is inside.
-import { cpSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
-import { nodeTypes, run } from "../build.mjs";
+import { run } from "../build.mjs";
 
 const here = new URL("./", import.meta.url).pathname;
+const worker = process.env.SPARKLER_BINARY ?? new URL("../../../target/debug/sparkler", import.meta.url).pathname;
 
-rmSync(`${here}dist`, { recursive: true, force: true });
-nodeTypes();
+for (const folder of ["dist", "src/gen"]) rmSync(here + folder, { recursive: true, force: true });
+mkdirSync(`${here}src/gen`);
+writeFileSync(`${here}src/gen/nodes.json`, execFileSync(worker, ["nodes", "--json"]));
 run(here, "tsc", "-p", ".");
 await build({
   bundle: true,

@@ -24,14 +24,14 @@ use anyhow::anyhow;
 use self::{
     arguments::Via,
     plan::BenchPlan,
-    progress::Progress,
+    progress::ProgressLine,
     report::Report,
     run::{BenchEnd, Measurements, Runner, Targets},
     target::{Direct, Remote},
 };
 use super::{
-    failure::Failure,
-    worker::{Client, interruptible},
+    failure::CommandError,
+    worker::{WorkerClient, interruptible},
 };
 use crate::{
     config::Config,
@@ -62,7 +62,7 @@ measurement; --rate sends on time and counts from when a request was due.
 Ctrl-C reports what was measured; the exit code is then 130.";
 
 impl BenchArgs {
-    pub(in crate::cli) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(in crate::cli) async fn run(self) -> Result<ExitCode, CommandError> {
         self.output.check()?;
         let config = Config::local(self.worker.fireworks_base_url.clone());
         let registry = Registry::new(fireworks::Client::new(config.fireworks)?);
@@ -70,9 +70,9 @@ impl BenchArgs {
         let credential = self.credential.read()?;
         let direct = direct(&plan, registry, credential.as_ref())?;
         let mut measurements = Measurements::new(self.money.budget);
-        let progress = Progress::new(&plan, !self.output.quiet);
+        let progress = ProgressLine::new(&plan, !self.output.quiet);
         let ended = if plan.goes(Via::Worker) {
-            let measure = async |client: Client| {
+            let measure = async |client: WorkerClient| {
                 let worker = Some(Remote { client, credential });
                 let targets = Targets { direct, worker };
                 Runner::new(&plan, &targets, &mut measurements, progress).run().await
@@ -84,7 +84,7 @@ impl BenchArgs {
         };
         match ended {
             Ok(()) => {}
-            Err(Failure::Interrupted) => measurements.end = BenchEnd::Interrupted,
+            Err(CommandError::Interrupted) => measurements.end = BenchEnd::Interrupted,
             Err(failure) => return Err(failure),
         }
         let report = Report::new(&plan, &measurements);
@@ -98,22 +98,22 @@ fn direct(
     plan: &BenchPlan,
     registry: Registry,
     credential: Option<&Credential>,
-) -> Result<Option<Direct>, Failure> {
+) -> Result<Option<Direct>, CommandError> {
     let source = credential.and_then(|credential| credential.source.as_ref());
     let key = match source {
         None => {
-            return Err(Failure::Usage(anyhow!(
+            return Err(CommandError::Usage(anyhow!(
                 "no credential: set FIREWORKS_API_KEY, or give --api-key-file or --secret-name"
             )));
         }
         Some(Source::ApiKey(key)) => key,
         Some(_) if plan.goes(Via::Direct) => {
-            return Err(Failure::Usage(anyhow!(
+            return Err(CommandError::Usage(anyhow!(
                 "--secret-name is mounted in a worker: --via direct needs the key itself"
             )));
         }
         Some(_) => return Ok(None),
     };
-    let key = ApiKey::new(key.clone()).map_err(|problem| Failure::Other(problem.into()))?;
+    let key = ApiKey::new(key.clone()).map_err(|problem| CommandError::Other(problem.into()))?;
     Ok(Some(Direct::new(registry, key)))
 }

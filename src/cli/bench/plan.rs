@@ -5,7 +5,7 @@ use prost_types::Struct;
 use serde_json::{Map, Value};
 
 use super::{
-    super::{failure::Failure, node},
+    super::{failure::CommandError, node},
     BenchArgs,
     arguments::Via,
     load::Load,
@@ -65,10 +65,18 @@ pub(super) struct Scenario {
     pub(super) dearest: Option<Nanodollars>,
 }
 
+/// Requests of one scenario in one round; round 0 is the warm-up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    pub(super) scenario: usize,
+    pub(super) round: u32,
+    pub(super) requests: u32,
+}
+
 impl BenchPlan {
     /// Checks the arguments and everything they name. Sends nothing.
-    pub(super) fn new(args: &BenchArgs, registry: &Registry) -> Result<BenchPlan, Failure> {
-        BenchPlan::planned(args, registry).map_err(Failure::Usage)
+    pub(super) fn new(args: &BenchArgs, registry: &Registry) -> Result<BenchPlan, CommandError> {
+        BenchPlan::planned(args, registry).map_err(CommandError::Usage)
     }
 
     fn planned(args: &BenchArgs, registry: &Registry) -> anyhow::Result<BenchPlan> {
@@ -208,5 +216,6 @@ fn prices(args: &BenchArgs) -> anyhow::Result<Prices> {
     };
     let text = files::read_text(path)
         .with_context(|| format!("--prices {} cannot be read", path.display()))?;
-    Prices::parse(&text).map_err(|problem| anyhow!("--prices {}: {problem}", path.display()))
+    Prices::parse(text.as_bytes())
+        .map_err(|problem| anyhow!("--prices {}: {problem}", path.display()))
 }

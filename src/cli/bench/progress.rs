@@ -9,8 +9,7 @@ use std::{
 use super::{
     super::{execute::waterfall, terminal::PhaseLine, units},
     budget::Budget,
-    plan::BenchPlan,
-    run::Turn,
+    plan::{BenchPlan, Turn},
 };
 
 /// The columns left for the spinner and the time so far.
@@ -18,7 +17,7 @@ const REST_OF_LINE: usize = 12;
 
 /// The progress line, and what its estimate rests on.
 #[derive(Debug)]
-pub(super) struct Progress<'a> {
+pub(super) struct ProgressLine<'a> {
     plan: &'a BenchPlan,
     line: PhaseLine,
     turn: Turn,
@@ -28,9 +27,9 @@ pub(super) struct Progress<'a> {
     lasted: Vec<Option<Duration>>,
 }
 
-impl<'a> Progress<'a> {
-    pub(super) fn new(plan: &'a BenchPlan, wanted: bool) -> Progress<'a> {
-        Progress {
+impl<'a> ProgressLine<'a> {
+    pub(super) fn new(plan: &'a BenchPlan, wanted: bool) -> ProgressLine<'a> {
+        ProgressLine {
             plan,
             line: PhaseLine::new("starting", wanted),
             turn: Turn { scenario: 0, round: 0, requests: 0 },

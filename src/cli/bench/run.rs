@@ -9,11 +9,11 @@ use anyhow::anyhow;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::{
-    super::failure::Failure,
+    super::failure::CommandError,
     arguments::Via,
     budget::Budget,
-    plan::{BenchPlan, Scenario},
-    progress::Progress,
+    plan::{BenchPlan, Scenario, Turn},
+    progress::ProgressLine,
     sample::Sample,
     target::{BenchFailure, Direct, Measured, Remote},
 };
@@ -71,7 +71,7 @@ pub(super) struct Runner<'a> {
     plan: &'a BenchPlan,
     targets: &'a Targets,
     measurements: &'a mut Measurements,
-    progress: Progress<'a>,
+    progress: ProgressLine<'a>,
     begun: Instant,
     /// Requests sent so far, which makes each nonce unlike the others.
     sent: u64,
@@ -79,20 +79,12 @@ pub(super) struct Runner<'a> {
     run_id: u32,
 }
 
-/// Requests of one scenario in one round; round 0 is the warm-up.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Turn {
-    pub(super) scenario: usize,
-    pub(super) round: u32,
-    pub(super) requests: u32,
-}
-
 impl<'a> Runner<'a> {
     pub(super) fn new(
         plan: &'a BenchPlan,
         targets: &'a Targets,
         measurements: &'a mut Measurements,
-        progress: Progress<'a>,
+        progress: ProgressLine<'a>,
     ) -> Runner<'a> {
         let begun = Instant::now();
         Runner { plan, targets, measurements, progress, begun, sent: 0, run_id: fastrand::u32(..) }
@@ -100,7 +92,7 @@ impl<'a> Runner<'a> {
 
     /// Measures the plan to its end, or to that of the budget. Dropping the future
     /// cancels what is in flight; its reservations stay in the budget.
-    pub(super) async fn run(mut self) -> Result<(), Failure> {
+    pub(super) async fn run(mut self) -> Result<(), CommandError> {
         for turn in turns(self.plan) {
             self.turn(turn).await?;
             if self.measurements.end != BenchEnd::Completed {
@@ -110,7 +102,7 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    async fn turn(&mut self, turn: Turn) -> Result<(), Failure> {
+    async fn turn(&mut self, turn: Turn) -> Result<(), CommandError> {
         let (plan, targets) = (self.plan, self.targets);
         let scenario = &plan.scenarios[turn.scenario];
         let dearest = plan.dearest(turn.scenario);
@@ -206,10 +198,10 @@ async fn call(
 
 impl EndedRequest {
     /// Ends the benchmark where its first request shows that all others would fail.
-    fn check_warm_up(&self, scenario: &Scenario, turn: Turn) -> Result<(), Failure> {
+    fn check_warm_up(&self, scenario: &Scenario, turn: Turn) -> Result<(), CommandError> {
         match &self.measured.failure {
             Some(BenchFailure { reason, message, is_lasting: true }) if turn.round == 0 => {
-                Err(Failure::Other(anyhow!("{}: {reason}: {message}", scenario.name())))
+                Err(CommandError::Other(anyhow!("{}: {reason}: {message}", scenario.name())))
             }
             _ => Ok(()),
         }

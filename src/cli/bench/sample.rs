@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    emit::Emit,
     error::Error,
-    event::{Delta, Emit, Phase, Piece, Usage},
+    event::{Delta, Phase, Piece, Usage},
     price::Nanodollars,
 };
 

@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::{
-    super::{failure, units::proto_duration, worker::Client},
+    super::{failure, units::proto_duration, worker::WorkerClient},
     sample::Stopwatch,
 };
 use crate::{
@@ -79,7 +79,7 @@ pub(super) struct Direct {
 
 /// A worker.
 pub(super) struct Remote {
-    pub(super) client: Client,
+    pub(super) client: WorkerClient,
     pub(super) credential: Option<Credential>,
 }
 

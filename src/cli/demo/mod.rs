@@ -22,10 +22,10 @@ use super::{
         transcript::{Layout, Transcript},
         waterfall::{self, Seen},
     },
-    failure::{Failure, write_status},
+    failure::{CommandError, write_status},
     terminal::{DIM, GOOD, HEADING, PhaseLine},
     units,
-    worker::{Client, beside, in_process},
+    worker::{WorkerClient, beside, in_process},
 };
 use crate::{
     config::Config,
@@ -53,7 +53,7 @@ const MODEL: &str = "accounts/fireworks/models/glm-5p3";
 const ACCEPTED_KEY: &str = "fw_demo";
 
 impl DemoArgs {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) async fn run(self) -> Result<ExitCode, CommandError> {
         let terminal = io::stdout().is_terminal();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let simulator = Simulator::bind(loopback, script::options(terminal))
@@ -63,10 +63,10 @@ impl DemoArgs {
         let handle = simulator.handle();
         let simulating = async {
             let ended = simulator.run(pending::<()>()).await;
-            ended.context("the simulator").map_err(Failure::Other)
+            ended.context("the simulator").map_err(CommandError::Other)
         };
         let playing = in_process(Config::local(base_url), async |client| {
-            let stage = Stage {
+            let stage = DemoEnvironment {
                 client,
                 simulator: handle,
                 out: anstream::stdout(),
@@ -93,16 +93,16 @@ fn request(prompt: &str, key: &str, mode: Mode) -> ExecuteNodeRequest {
 }
 
 /// The environment of the demo.
-struct Stage {
-    client: Client,
+struct DemoEnvironment {
+    client: WorkerClient,
     simulator: Handle,
     out: anstream::Stdout,
     terminal: bool,
     executions: u32,
 }
 
-impl Stage {
-    async fn play(mut self) -> Result<(), Failure> {
+impl DemoEnvironment {
+    async fn play(mut self) -> Result<(), CommandError> {
         self.introduce()?;
         let first = self.streamed().await?;
         self.cached(&first).await?;
@@ -120,7 +120,7 @@ impl Stage {
         self.comment("and its model are simulated: the words are scripted, and nothing is paid.")
     }
 
-    async fn streamed(&mut self) -> Result<Completed, Failure> {
+    async fn streamed(&mut self) -> Result<Completed, CommandError> {
         self.heading(1, "One execution, streamed")?;
         self.comment(&format!("{NODE}, {MODEL}: {QUESTION}"))?;
         let (first, seen) = self.execute(QUESTION, ACCEPTED_KEY).await?;
@@ -130,12 +130,12 @@ impl Stage {
         Ok(first)
     }
 
-    async fn cached(&mut self, first: &Completed) -> Result<(), Failure> {
+    async fn cached(&mut self, first: &Completed) -> Result<(), CommandError> {
         self.heading(2, "The same again, from the cache")?;
         let (second, _) = self.execute(QUESTION, ACCEPTED_KEY).await?;
         expect(&second, CacheStatus::Hit)?;
         let (Some(before), Some(now)) = (total(first), total(&second)) else {
-            return Err(Failure::Other(anyhow!("the worker reported no times")));
+            return Err(CommandError::Other(anyhow!("the worker reported no times")));
         };
         let saved = second.cost.as_ref().map_or(0, |cost| cost.saved_nanodollars);
         self.good(&format!(
@@ -145,7 +145,7 @@ impl Stage {
         self.upstream_calls(1)
     }
 
-    async fn joined(&mut self) -> Result<(), Failure> {
+    async fn joined(&mut self) -> Result<(), CommandError> {
         self.heading(3, "Two callers at the same moment")?;
         self.comment(&format!("Both ask: {SHARED_QUESTION}"))?;
         let mut line = PhaseLine::new("two callers listen", self.terminal);
@@ -163,12 +163,14 @@ impl Stage {
             summary::write(completed, &mut self.out)?;
         }
         if statuses != [CacheStatus::Miss, CacheStatus::Joined] {
-            return Err(Failure::Other(anyhow!("the two did not share a flight: {statuses:?}")));
+            return Err(CommandError::Other(anyhow!(
+                "the two did not share a flight: {statuses:?}"
+            )));
         }
         self.upstream_calls(2)
     }
 
-    async fn refused(&mut self) -> Result<(), Failure> {
+    async fn refused(&mut self) -> Result<(), CommandError> {
         self.heading(4, "A credential that Fireworks refuses")?;
         let mut client = self.client.clone();
         let request = request(QUESTION, UNKNOWN_KEY, Mode::Off);
@@ -178,13 +180,13 @@ impl Stage {
         let outcome = follow(&mut client, request, &mut view, &mut line).await;
         line.end();
         match outcome {
-            Err(Failure::Call(status)) => Ok(write_status(&status, &mut self.out)?),
+            Err(CommandError::Call(status)) => Ok(write_status(&status, &mut self.out)?),
             Err(other) => Err(other),
-            Ok(_) => Err(Failure::Other(anyhow!("the credential was accepted"))),
+            Ok(_) => Err(CommandError::Other(anyhow!("the credential was accepted"))),
         }
     }
 
-    fn close(&mut self) -> Result<(), Failure> {
+    fn close(&mut self) -> Result<(), CommandError> {
         let report = self.simulator.report();
         writeln!(self.out)?;
         self.comment(&format!(
@@ -197,7 +199,11 @@ impl Stage {
     }
 
     /// Executes a request and prints its answer as it arrives.
-    async fn execute(&mut self, prompt: &str, key: &str) -> Result<(Completed, Seen), Failure> {
+    async fn execute(
+        &mut self,
+        prompt: &str,
+        key: &str,
+    ) -> Result<(Completed, Seen), CommandError> {
         let request = request(prompt, key, Mode::ReadWrite);
         let mut view = self.view();
         let mut line = PhaseLine::new("connecting to the worker", self.terminal);
@@ -209,7 +215,7 @@ impl Stage {
     }
 
     /// Executes a request without printing.
-    async fn silently(&self, prompt: &str) -> Result<Completed, Failure> {
+    async fn silently(&self, prompt: &str) -> Result<Completed, CommandError> {
         let request = request(prompt, ACCEPTED_KEY, Mode::ReadWrite);
         let layout = Layout { terminal: false, held: true };
         let mut view = View::Answer(Transcript::new(Box::new(io::sink()), layout));
@@ -226,10 +232,10 @@ impl Stage {
 
     /// Prints the number of calls that the simulated Fireworks counted, which must
     /// be `expected`.
-    fn upstream_calls(&mut self, expected: u64) -> Result<(), Failure> {
+    fn upstream_calls(&mut self, expected: u64) -> Result<(), CommandError> {
         let calls = self.simulator.report().calls;
         if calls != expected {
-            return Err(Failure::Other(anyhow!(
+            return Err(CommandError::Other(anyhow!(
                 "Fireworks was called {calls} times so far, and not {expected}"
             )));
         }
@@ -254,10 +260,10 @@ fn status(completed: &Completed) -> CacheStatus {
     completed.cache.as_ref().map_or(CacheStatus::Unspecified, CacheOutcome::status)
 }
 
-fn expect(completed: &Completed, expected: CacheStatus) -> Result<(), Failure> {
+fn expect(completed: &Completed, expected: CacheStatus) -> Result<(), CommandError> {
     match status(completed) {
         status if status == expected => Ok(()),
-        status => Err(Failure::Other(anyhow!(
+        status => Err(CommandError::Other(anyhow!(
             "the cache said {}, and not {}",
             status.as_str_name(),
             expected.as_str_name()

@@ -101,7 +101,7 @@ pub(super) struct CacheArgs {
         require_equals = true,
         default_missing_value = "read-write"
     )]
-    pub(super) cache: Option<CacheMode>,
+    pub(super) cache: Option<CacheModeArgument>,
 
     /// The executions that share the answer.
     #[arg(long, env = "SPARKLER_EXECUTE_CACHE_SCOPE", value_name = "SCOPE")]
@@ -118,7 +118,7 @@ pub(super) struct CacheArgs {
 
 /// The modes of the cache.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum CacheMode {
+pub(super) enum CacheModeArgument {
     /// Nothing is read, written or merged.
     Off,
     /// From the cache, else execute and store.
@@ -210,14 +210,14 @@ pub(super) struct ContextArgs {
     pub(super) tenant: Option<String>,
 }
 
-impl From<CacheMode> for Mode {
-    fn from(mode: CacheMode) -> Mode {
+impl From<CacheModeArgument> for Mode {
+    fn from(mode: CacheModeArgument) -> Mode {
         match mode {
-            CacheMode::Off => Mode::Off,
-            CacheMode::ReadWrite => Mode::ReadWrite,
-            CacheMode::ReadOnly => Mode::ReadOnly,
-            CacheMode::Refresh => Mode::Refresh,
-            CacheMode::OnlyIfCached => Mode::OnlyIfCached,
+            CacheModeArgument::Off => Mode::Off,
+            CacheModeArgument::ReadWrite => Mode::ReadWrite,
+            CacheModeArgument::ReadOnly => Mode::ReadOnly,
+            CacheModeArgument::Refresh => Mode::Refresh,
+            CacheModeArgument::OnlyIfCached => Mode::OnlyIfCached,
         }
     }
 }

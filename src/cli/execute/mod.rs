@@ -15,7 +15,7 @@ use std::{
 use anyhow::anyhow;
 pub(super) use arguments::ExecuteArgs;
 
-use super::{failure::Failure, json, terminal::PhaseLine, worker::Client};
+use super::{failure::CommandError, json, terminal::PhaseLine, worker::WorkerClient};
 use crate::proto::{
     Completed, ExecuteNodeRequest, ExecuteNodeResponse, execute_node_response::Event,
     progress::Phase,
@@ -53,7 +53,7 @@ pub(super) enum View {
 }
 
 impl ExecuteArgs {
-    pub(in crate::cli) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(in crate::cli) async fn run(self) -> Result<ExitCode, CommandError> {
         let terminal = io::stdout().is_terminal();
         let held = self.is_held(terminal);
         let request = self.request(held)?;
@@ -94,17 +94,17 @@ impl ExecuteArgs {
 ///
 /// Dropping it drops the stream, which cancels the provider request.
 pub(super) async fn follow(
-    client: &mut Client,
+    client: &mut WorkerClient,
     request: ExecuteNodeRequest,
     view: &mut View,
     line: &mut PhaseLine,
-) -> Result<(Completed, Seen), Failure> {
+) -> Result<(Completed, Seen), CommandError> {
     let mut seen = Seen::from_now();
     let mut events = line.during(client.execute_node(request)).await?.into_inner();
     line.set("waiting for the first token");
     loop {
         let Some(event) = line.during(events.message()).await? else {
-            return Err(Failure::Other(anyhow!(
+            return Err(CommandError::Other(anyhow!(
                 "the worker ended the stream without `completed`: this is no Sparkler worker, or \
                  a proxy cut the stream"
             )));
@@ -128,7 +128,7 @@ impl View {
         &mut self,
         response: &ExecuteNodeResponse,
         line: &mut PhaseLine,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, CommandError> {
         match (self, &response.event) {
             (View::Events(out), _) => {
                 let event = json::of("ExecuteNodeResponse", response)?;

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 
 use super::{
-    super::{failure::Failure, messages, units::proto_duration},
+    super::{failure::CommandError, messages, units::proto_duration},
     ExecuteArgs,
 };
 use crate::proto::{
@@ -28,11 +28,11 @@ const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
 impl ExecuteArgs {
     /// Builds the request. With a `held` answer no deltas are requested, so the
     /// worker may retry until the end.
-    pub(super) fn request(&self, held: bool) -> Result<ExecuteNodeRequest, Failure> {
+    pub(super) fn request(&self, held: bool) -> Result<ExecuteNodeRequest, CommandError> {
         let config = self.node.config()?;
         let credential = self.credential.read()?;
         if credential.is_none() && !config.fields.contains_key("credential") {
-            return Err(Failure::Usage(anyhow!(
+            return Err(CommandError::Usage(anyhow!(
                 "no credential: set FIREWORKS_API_KEY, or give --api-key-file or --secret-name"
             )));
         }
@@ -40,11 +40,11 @@ impl ExecuteArgs {
             tools: Vec::new(),
             node_type: self.node_type().to_owned(),
             config: Some(config),
-            input: Some(self.input().map_err(Failure::Usage)?),
+            input: Some(self.input().map_err(CommandError::Usage)?),
             credential,
             context: Some(self.context()),
             cache: Some(self.cache_policy()),
-            output: Some(self.output(held).map_err(Failure::Usage)?),
+            output: Some(self.output(held).map_err(CommandError::Usage)?),
             limits: Some(self.limits()),
             idempotency_key: self.idempotency_key.clone().unwrap_or_default(),
         })

@@ -38,24 +38,24 @@ pub(super) fn of(name: &str, message: &impl Message) -> anyhow::Result<Value> {
         .with_context(|| format!("a {name} of the worker does not fit the API"))
 }
 
-static SCHEMA: LazyLock<Schema> = LazyLock::new(Schema::compiled_in);
+static SCHEMA: LazyLock<MessageSchema> = LazyLock::new(MessageSchema::compiled_in);
 
 #[derive(Default)]
-struct Schema {
+struct MessageSchema {
     messages: HashMap<String, DescriptorProto>,
     enums: HashMap<String, EnumDescriptorProto>,
 }
 
 /// The value of a field as encoded on the wire.
-enum Raw {
+enum WireValue {
     Number(u64),
     Bytes(Bytes),
 }
 
-impl Schema {
-    fn compiled_in() -> Schema {
+impl MessageSchema {
+    fn compiled_in() -> MessageSchema {
         let files = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap_or_default();
-        let mut schema = Schema::default();
+        let mut schema = MessageSchema::default();
         for file in files.file {
             let package = format!(".{}", file.package());
             schema.add(&package, file.message_type, file.enum_type);
@@ -96,7 +96,11 @@ impl Schema {
     }
 
     /// Returns the fields in the order of the schema.
-    fn object(&self, message: &DescriptorProto, raws: &[(i32, Raw)]) -> anyhow::Result<Value> {
+    fn object(
+        &self,
+        message: &DescriptorProto,
+        raws: &[(i32, WireValue)],
+    ) -> anyhow::Result<Value> {
         let mut object = Map::new();
         for field in &message.field {
             let mut values = raws
@@ -117,17 +121,19 @@ impl Schema {
         Ok(Value::Object(object))
     }
 
-    fn field(&self, field: &FieldDescriptorProto, raw: &Raw) -> anyhow::Result<Value> {
+    fn field(&self, field: &FieldDescriptorProto, raw: &WireValue) -> anyhow::Result<Value> {
         Ok(match (field.r#type(), raw) {
-            (Type::String, Raw::Bytes(bytes)) => String::from_utf8_lossy(bytes).into(),
-            (Type::Bytes, Raw::Bytes(bytes)) => STANDARD.encode(bytes).into(),
-            (Type::Message, Raw::Bytes(bytes)) => self.message(field.type_name(), bytes.clone())?,
-            (Type::Bool, Raw::Number(number)) => (*number != 0).into(),
-            (Type::Uint32, Raw::Number(number)) => (*number).into(),
-            (Type::Uint64, Raw::Number(number)) => number.to_string().into(),
-            (Type::Int64, Raw::Number(number)) => number.cast_signed().to_string().into(),
-            (Type::Double, Raw::Number(number)) => double(f64::from_bits(*number)),
-            (Type::Enum, Raw::Number(number)) => self.enumerator(field.type_name(), *number),
+            (Type::String, WireValue::Bytes(bytes)) => String::from_utf8_lossy(bytes).into(),
+            (Type::Bytes, WireValue::Bytes(bytes)) => STANDARD.encode(bytes).into(),
+            (Type::Message, WireValue::Bytes(bytes)) => {
+                self.message(field.type_name(), bytes.clone())?
+            }
+            (Type::Bool, WireValue::Number(number)) => (*number != 0).into(),
+            (Type::Uint32, WireValue::Number(number)) => (*number).into(),
+            (Type::Uint64, WireValue::Number(number)) => number.to_string().into(),
+            (Type::Int64, WireValue::Number(number)) => number.cast_signed().to_string().into(),
+            (Type::Double, WireValue::Number(number)) => double(f64::from_bits(*number)),
+            (Type::Enum, WireValue::Number(number)) => self.enumerator(field.type_name(), *number),
             _ => bail!("a type that no answer of the API has"),
         })
     }
@@ -145,19 +151,19 @@ impl Schema {
 }
 
 /// Splits a message into its fields.
-fn fields(mut bytes: Bytes) -> anyhow::Result<Vec<(i32, Raw)>> {
+fn fields(mut bytes: Bytes) -> anyhow::Result<Vec<(i32, WireValue)>> {
     let mut raws = Vec::new();
     while bytes.has_remaining() {
         let (number, wire_type) = decode_key(&mut bytes)?;
         let raw = match wire_type {
-            WireType::Varint => Raw::Number(decode_varint(&mut bytes)?),
-            WireType::SixtyFourBit => Raw::Number(bytes.try_get_u64_le()?),
+            WireType::Varint => WireValue::Number(decode_varint(&mut bytes)?),
+            WireType::SixtyFourBit => WireValue::Number(bytes.try_get_u64_le()?),
             WireType::LengthDelimited => {
                 let length = usize::try_from(decode_varint(&mut bytes)?).unwrap_or(usize::MAX);
                 if length > bytes.remaining() {
                     bail!("cut short");
                 }
-                Raw::Bytes(bytes.split_to(length))
+                WireValue::Bytes(bytes.split_to(length))
             }
             _ => bail!("a type that no answer of the API has"),
         };

@@ -15,12 +15,14 @@ use crate::execution::{
         job::{LeaderJob, LeaderOutcome},
         relay::{Relayed, relay},
         replicate::replicate,
+        role::{FleetRequest, FleetRole},
         texts::TextWork,
     },
 };
 use crate::{
+    emit::Emit,
     error::Error,
-    event::{Emit, Phase},
+    event::Phase,
     fleet::{
         Acquired, Claim, Fleet, FlightKey, Follower, Lease,
         protocol::{AcquireOptions, RunId},
@@ -30,65 +32,8 @@ use crate::{
         MirroredFlight, Publisher, worker_lost,
     },
     metrics::{LookupResult, Role, Tier},
-    recording::{FlightId, Key, WORKER_LOST},
+    recording::{FlightId, WORKER_LOST},
 };
-
-/// The terms on which a flight joins the fleet.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FleetRequest {
-    /// The key others find it by; `None` for a key of its own.
-    pub(crate) flight_key: Option<FlightKey>,
-    /// The idempotency key of the leading execution.
-    pub(crate) claim: Option<Idempotency>,
-    /// The key for identical executions on this worker, once the idempotency key is
-    /// claimed.
-    pub(crate) shares: Option<Key>,
-    /// Set if a recording may answer it.
-    pub(crate) may_read: bool,
-    /// Set if only a recording may answer it.
-    pub(crate) only_reads: bool,
-}
-
-/// The flight's current role in the fleet.
-#[derive(Debug, Default)]
-pub(crate) enum FleetRole {
-    /// Not shared.
-    #[default]
-    Detached,
-    /// Led by this worker.
-    Leading(Box<Lease>),
-    /// Led by another worker.
-    Following(Box<Follower>),
-}
-
-impl FleetRole {
-    /// Returns the lease, if this worker has led to the end.
-    pub(crate) fn into_lease(self) -> Option<Box<Lease>> {
-        match self {
-            FleetRole::Leading(lease) => Some(lease),
-            FleetRole::Detached | FleetRole::Following(_) => None,
-        }
-    }
-
-    /// Ends the role after a failure: stops following, or publishes the failure to
-    /// the followers.
-    pub(crate) async fn fail(
-        self,
-        executor: &Arc<Executor>,
-        publisher: &Publisher,
-        failure: &Failure,
-    ) {
-        match self {
-            FleetRole::Detached => {}
-            FleetRole::Following(follower) => follower.leave().await,
-            FleetRole::Leading(lease) => {
-                let events = publisher.log_reader().after(0);
-                let ending = lease.fail(events, &failure.error, failure.usage.as_ref());
-                executor.send_ending(ending).await;
-            }
-        }
-    }
-}
 
 /// Limit on acquisitions of one flight: each after the first follows a lost leader.
 const MAX_ACQUISITIONS: usize = 16;

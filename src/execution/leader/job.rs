@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::execution::{
     Executor,
     leader::{
-        fleet::{FleetRequest, FleetRole},
+        role::{FleetRequest, FleetRole},
         store::Storage,
         texts::TextWork,
         validate,
@@ -28,8 +28,9 @@ use crate::{
     cache::key::Fingerprint,
     cooldown::{Advice, Cooldowns},
     credentials::ApiKey,
+    emit::Emit,
     error::{Deadline, Error},
-    event::{Emit, Finish, Phase},
+    event::{Finish, Phase},
     fireworks::{Attempt, Interrupted, RetryPolicy},
     flight::{Failure, FlightOutcome, Publisher, Stored},
     lifecycle::Stage,

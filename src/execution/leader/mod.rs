@@ -5,14 +5,15 @@ mod fleet;
 mod job;
 mod relay;
 mod replicate;
+mod role;
 mod store;
 mod texts;
 mod validate;
 
 pub(super) use self::{
-    fleet::FleetRequest,
     job::{LeaderJob, stopped},
     relay::{Relayed, relay},
+    role::FleetRequest,
     store::Storage,
     texts::{TextTerms, TextWork},
 };

@@ -3,7 +3,8 @@
 use tokio::time::Instant;
 
 use crate::{
-    event::{Emit, Phase},
+    emit::Emit,
+    event::Phase,
     fleet::{Fleet, FleetRead, FleetUpdate, Follower, RemoteStatus, protocol::FencingToken},
     flight::{Failure, Publisher, worker_lost},
     recording::{Gap, Log, Recording},

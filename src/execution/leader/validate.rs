@@ -63,16 +63,16 @@ impl Checkers {
         share
     }
 
-    async fn slot(&'static self, tenant: &str) -> Slot {
+    async fn slot(&'static self, tenant: &str) -> ValidationSlot {
         // Neither semaphore is ever closed.
         let share = self.share(tenant).acquire_owned().await.ok();
         let slot = self.slots.acquire().await.ok();
-        Slot { _slot: slot, _share: share }
+        ValidationSlot { _slot: slot, _share: share }
     }
 }
 
 /// Held by the work itself, which continues after its caller has left.
-struct Slot {
+struct ValidationSlot {
     _slot: Option<SemaphorePermit<'static>>,
     _share: Option<tokio::sync::OwnedSemaphorePermit>,
 }

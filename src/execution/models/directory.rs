@@ -24,7 +24,7 @@ pub struct ModelDirectory {
     lifetimes: Lifetimes,
 }
 
-type Answers<K, T> = Cache<K, Arc<Question<T>>>;
+type Answers<K, T> = Cache<K, Arc<SharedFetch<T>>>;
 
 /// The lifetimes of answers and of failures.
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +37,10 @@ pub struct Lifetimes {
 
 /// A question to the provider, and its answer once it is there.
 #[derive(Debug)]
-struct Question<T>(OnceCell<Answered<T>>);
+struct SharedFetch<T>(OnceCell<Fetched<T>>);
 
 #[derive(Debug, Clone)]
-pub struct Answered<T> {
+pub struct Fetched<T> {
     pub answer: Result<T, Error>,
     pub at: Instant,
 }
@@ -60,7 +60,7 @@ impl ModelDirectory {
         &self,
         fingerprint: KeyFingerprint,
         ask: impl AsyncFnOnce() -> Result<Vec<ModelRecord>, Error>,
-    ) -> Answered<Arc<[ModelRecord]>> {
+    ) -> Fetched<Arc<[ModelRecord]>> {
         let ask = async || ask().await.map(Arc::from);
         answered(&self.lists, fingerprint, self.lifetimes, ask).await
     }
@@ -90,22 +90,23 @@ async fn answered<K, T>(
     key: K,
     lifetimes: Lifetimes,
     ask: impl AsyncFnOnce() -> Result<T, Error>,
-) -> Answered<T>
+) -> Fetched<T>
 where
     K: std::hash::Hash + Eq + Send + Sync + 'static,
     T: Clone + Send + Sync + 'static,
 {
-    let fresh = || Arc::new(Question(OnceCell::new()));
-    let is_over =
-        |question: &Arc<Question<T>>| question.0.get().is_some_and(|known| !known.holds(lifetimes));
+    let fresh = || Arc::new(SharedFetch(OnceCell::new()));
+    let is_over = |question: &Arc<SharedFetch<T>>| {
+        question.0.get().is_some_and(|known| !known.holds(lifetimes))
+    };
     let entry = cache.entry(key).or_insert_with_if(fresh, is_over);
     let question = entry.into_value();
     let answered =
-        question.0.get_or_init(async || Answered { answer: ask().await, at: Instant::now() });
+        question.0.get_or_init(async || Fetched { answer: ask().await, at: Instant::now() });
     answered.await.clone()
 }
 
-impl<T> Answered<T> {
+impl<T> Fetched<T> {
     fn holds(&self, lifetimes: Lifetimes) -> bool {
         let lifetime = if self.answer.is_ok() { lifetimes.answers } else { lifetimes.failures };
         self.at.elapsed() < lifetime

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::execution::{
     Executor,
+    observe::info::{CallInfo, FlightRole, dollars},
     observe::log::{LogEntry, MAX_TEXT_BYTES},
     observe::metrics::CallMetrics,
     observe::spans::FlightSpans,
@@ -21,12 +22,8 @@ use crate::execution::{
 use crate::{
     error::{Error, shorten},
     flight::Stored,
-    metrics::Ended,
-    recording::FlightId,
-    telemetry::{
-        self, Recorder, Span, SpanRef,
-        names::{otel, sparkler},
-    },
+    metrics::ExecutionEnd,
+    telemetry::{self, Recorder, Span, names::sparkler},
 };
 
 /// The record of a call.
@@ -35,26 +32,6 @@ pub struct CallRecord {
     info: CallInfo,
     /// Taken when the call ends.
     metrics: Option<CallMetrics>,
-}
-
-/// The identity of a call.
-#[derive(Debug)]
-pub(crate) struct CallInfo {
-    pub(crate) span: Span,
-    pub(crate) node_type: String,
-    pub(crate) context: Arc<Context>,
-    pub(crate) worker_id: String,
-}
-
-/// The relation of an execution to its flight.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FlightRole {
-    /// The flight's id.
-    pub(crate) flight: FlightId,
-    /// The flight's span, if one was recorded.
-    pub(crate) span: Option<SpanRef>,
-    /// The result of the cache look-up.
-    pub(crate) status: CacheStatus,
 }
 
 impl Executor {
@@ -68,7 +45,7 @@ impl Executor {
     ) -> CallRecord {
         let metrics = match node_type {
             Some(name) => {
-                let known = self.registry.name(name).unwrap_or(Ended::OTHER_NODE);
+                let known = self.registry.name(name).unwrap_or(ExecutionEnd::OTHER_NODE);
                 CallMetrics::open(&self.metrics, known, arrived)
             }
             None => CallMetrics::open_again(&self.metrics, arrived),
@@ -167,36 +144,6 @@ impl Drop for CallRecord {
     }
 }
 
-impl CallInfo {
-    /// Sets the identity of the call and its position in the flow.
-    fn introduce(&self, span: &mut Recorder<'_>) {
-        let Context { flow_id, run_id, node_id, session_id, tenant, attempt, labels } =
-            &*self.context;
-        span.set_text(sparkler::NODE_TYPE, &self.node_type);
-        span.set_text(sparkler::FLOW, flow_id);
-        span.set_text(sparkler::RUN, run_id);
-        span.set_text(sparkler::NODE, node_id);
-        span.set_text(sparkler::TENANT, tenant);
-        span.set_text(otel::CONVERSATION, session_id);
-        if *attempt > 0 {
-            span.set(sparkler::ORCHESTRATOR_ATTEMPT, i64::from(*attempt));
-        }
-        for (label, value) in labels {
-            span.set(format!("{}{label}", sparkler::LABEL_PREFIX), value.clone());
-        }
-    }
-
-    /// Links a call that did not run the flight to the span that produced the
-    /// answer.
-    fn link(&self, flight_role: &FlightRole) {
-        if let Some(span) = flight_role.span
-            && !flight_role.status.pays()
-        {
-            self.span.link(span, |link| link.set(sparkler::LINK, "producer"));
-        }
-    }
-}
-
 /// Sets the attributes common to every outcome.
 fn end(
     span: &mut Recorder<'_>,
@@ -230,8 +177,4 @@ fn stored(stored: Stored) -> &'static str {
         Stored::Stored => "stored",
         Stored::NotStored(why) => why,
     }
-}
-
-pub(crate) fn dollars(nanodollars: crate::price::Nanodollars) -> f64 {
-    nanodollars as f64 / 1e9
 }

@@ -11,7 +11,7 @@ use crate::{credentials::ApiKey, error::shorten, event::FinishReason, recording:
 
 /// Content for a span, possibly truncated.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Content {
+pub(crate) struct SpanContent {
     /// The messages as JSON.
     pub(crate) text: String,
     /// Set if something was left out.
@@ -20,40 +20,40 @@ pub(crate) struct Content {
 
 /// The part of a request that holds the conversation.
 #[derive(Debug, Deserialize)]
-struct Sent {
+struct SentConversation {
     #[serde(default)]
-    messages: Vec<Message>,
+    messages: Vec<SpanMessage>,
     prompt: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Message {
+struct SpanMessage {
     role: String,
     content: Value,
     reasoning_content: Value,
-    tool_calls: Vec<ToolCall>,
+    tool_calls: Vec<SpanToolCall>,
     tool_call_id: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct ToolCall {
+struct SpanToolCall {
     id: String,
-    function: Function,
+    function: SpanFunction,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Function {
+struct SpanFunction {
     name: String,
     arguments: String,
 }
 
 /// Returns the conversation of a request; `request` is a complete JSON object.
-pub(crate) fn input(request: &[u8], bytes: usize, key: &ApiKey) -> Option<Content> {
-    let sent: Sent = serde_json::from_slice(request).ok()?;
-    let mut room = Room { bytes, cut: false, key };
+pub(crate) fn input(request: &[u8], bytes: usize, key: &ApiKey) -> Option<SpanContent> {
+    let sent: SentConversation = serde_json::from_slice(request).ok()?;
+    let mut room = ByteBudget { bytes, cut: false, key };
     let mut messages = Vec::new();
     if let Some(prompt) = &sent.prompt {
         let mut parts = Vec::new();
@@ -73,8 +73,8 @@ pub(crate) fn output(
     reasons: &[FinishReason],
     bytes: usize,
     key: &ApiKey,
-) -> Content {
-    let mut room = Room { bytes, cut: false, key };
+) -> SpanContent {
+    let mut room = ByteBudget { bytes, cut: false, key };
     let mut messages = Vec::new();
     for (choice, reason) in choices.iter().zip(reasons) {
         let mut parts = Vec::new();
@@ -92,18 +92,18 @@ pub(crate) fn output(
 }
 
 /// The rest of the size limit.
-struct Room<'a> {
+struct ByteBudget<'a> {
     bytes: usize,
     cut: bool,
     key: &'a ApiKey,
 }
 
-impl Room<'_> {
+impl ByteBudget<'_> {
     /// Approximate size of a part besides its texts, in bytes.
     const FRAME: usize = 64;
 
     /// Converts a message, if there is room for it.
-    fn message(&mut self, message: &Message) -> Option<Value> {
+    fn message(&mut self, message: &SpanMessage) -> Option<Value> {
         let mut parts = Vec::new();
         if message.tool_call_id.is_empty() {
             self.text("reasoning", &message.reasoning_content, &mut parts);
@@ -168,7 +168,7 @@ impl Room<'_> {
 
     /// Takes as much of a text as fits, with the key redacted.
     fn take(&mut self, text: &str) -> Option<String> {
-        let Some(room) = self.bytes.checked_sub(Room::FRAME).filter(|_| !self.cut) else {
+        let Some(room) = self.bytes.checked_sub(ByteBudget::FRAME).filter(|_| !self.cut) else {
             self.cut = true;
             return None;
         };
@@ -184,8 +184,8 @@ impl Room<'_> {
         Some(if self.cut { shorten(&text, end).into_owned() } else { text })
     }
 
-    fn close(self, messages: Vec<Value>) -> Content {
-        Content { text: Value::from(messages).to_string(), cut: self.cut }
+    fn close(self, messages: Vec<Value>) -> SpanContent {
+        SpanContent { text: Value::from(messages).to_string(), cut: self.cut }
     }
 }
 
@@ -259,7 +259,11 @@ mod tests {
         for bytes in [0, 1, 63, 64, 65, 200, 1000] {
             let content = input(request.to_string().as_bytes(), bytes, &key()).expect("some");
             assert!(content.cut && !content.text.contains("later"));
-            assert!(content.text.len() <= bytes + Room::FRAME, "{bytes}: {}", content.text.len());
+            assert!(
+                content.text.len() <= bytes + ByteBudget::FRAME,
+                "{bytes}: {}",
+                content.text.len()
+            );
             serde_json::from_str::<Value>(&content.text).expect("JSON");
         }
         let choices = [Joined { text: long, reasoning: "hm".to_owned(), ..Joined::default() }];

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tracing::Level;
 
 use crate::execution::{
-    observe::call::{CallInfo, FlightRole, dollars},
+    observe::info::{CallInfo, FlightRole, dollars},
     response::{Completed, Cost, Failed, Timing},
 };
 use crate::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::execution::response::{CacheStatus, Completed, Timing};
-use crate::metrics::{Active, Ended, Metrics, Spending};
+use crate::metrics::{Active, ExecutionEnd, Metrics, Spending};
 
 /// The metrics of a call that has not ended.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl CallMetrics {
 
     /// Starts measuring a call that resumes an execution.
     pub(crate) fn open_again(metrics: &Metrics, arrived: Instant) -> CallMetrics {
-        CallMetrics::open(metrics, Ended::ATTACHED, arrived)
+        CallMetrics::open(metrics, ExecutionEnd::ATTACHED, arrived)
     }
 
     /// Counts the call as an execution in progress.
@@ -41,7 +41,7 @@ impl CallMetrics {
     /// Records a refusal before there was a flight. Returns the call's duration.
     pub(crate) fn refused(mut self, reason: &'static str) -> Duration {
         let took = self.arrived.elapsed();
-        self.close(Ended::NOT_LOOKED_UP, reason, took, None);
+        self.close(ExecutionEnd::NOT_LOOKED_UP, reason, took, None);
         took
     }
 
@@ -49,8 +49,8 @@ impl CallMetrics {
     /// its cost; a resumed execution has already counted its savings.
     pub(crate) fn completed(mut self, status: CacheStatus, completed: &Completed) {
         let Timing { total, first_token, .. } = completed.timing;
-        self.close(status.as_str(), Ended::OK, total, first_token);
-        if self.node_type == Ended::ATTACHED {
+        self.close(status.as_str(), ExecutionEnd::OK, total, first_token);
+        if self.node_type == ExecutionEnd::ATTACHED {
             return;
         }
         if let Some(usage) = &completed.saved {
@@ -75,6 +75,12 @@ impl CallMetrics {
     ) {
         self.active = None;
         let node_type = self.node_type;
-        self.metrics.execution_ended(Ended { node_type, cache_status, reason, took, first_token });
+        self.metrics.execution_ended(ExecutionEnd {
+            node_type,
+            cache_status,
+            reason,
+            took,
+            first_token,
+        });
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod call;
 pub(super) mod content;
+pub(super) mod info;
 pub(super) mod log;
 pub(super) mod metrics;
 pub(super) mod spans;

@@ -16,8 +16,9 @@ use url::Url;
 use super::content;
 use crate::{
     credentials::ApiKey,
+    emit::Emit,
     error::Error,
-    event::{Delta, Emit, Finish, Phase, Usage},
+    event::{Delta, Finish, Phase, Usage},
     fireworks::Interrupted,
     flight::Failure,
     node::Plan,
@@ -36,7 +37,7 @@ const EMBEDDINGS: &str = "embeddings";
 
 /// A provider request in progress.
 #[derive(Debug)]
-struct Call {
+struct RequestSpan {
     span: Span,
     began: Instant,
     /// Number of answers requested.
@@ -51,7 +52,7 @@ struct Call {
 pub(crate) struct FlightSpans {
     flight: Span,
     /// The provider request in progress.
-    call: Option<Call>,
+    call: Option<RequestSpan>,
     /// The conversation id, if the caller gives one.
     conversation: String,
     /// Size limit for prompts and answers on spans, if they are recorded.
@@ -92,7 +93,7 @@ impl FlightSpans {
                 server(&url, span);
             }
             let request = whole(&plan.identity.canonical);
-            if let Ok(asked) = serde_json::from_slice::<Asked>(&request) {
+            if let Ok(asked) = serde_json::from_slice::<RequestParameters>(&request) {
                 asked.describe(span);
                 if operation != EMBEDDINGS {
                     span.set(otel::REQUEST_STREAM, true);
@@ -106,7 +107,7 @@ impl FlightSpans {
                 cut(content.cut, sparkler::INPUT_CUT, span);
             }
         });
-        self.call = Some(Call { span, began: Instant::now(), choices, streaming: false });
+        self.call = Some(RequestSpan { span, began: Instant::now(), choices, streaming: false });
     }
 
     fn connected(&self) {
@@ -205,7 +206,7 @@ impl FlightSpans {
     }
 }
 
-impl Call {
+impl RequestSpan {
     /// Ends the span as failed. The conventions put `error` in place of each finish
     /// reason that a broken stream lacks.
     fn fail(self, reason: &'static str) {
@@ -311,7 +312,7 @@ fn cut(is_cut: bool, key: &'static str, span: &mut Recorder<'_>) {
 /// itself, so that the span records exactly what was sent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Asked {
+struct RequestParameters {
     temperature: Option<f64>,
     top_p: Option<f64>,
     top_k: Option<i64>,
@@ -333,7 +334,7 @@ struct Format {
     kind: String,
 }
 
-impl Asked {
+impl RequestParameters {
     fn choices(&self) -> usize {
         self.n.and_then(|choices| usize::try_from(choices).ok()).unwrap_or(1)
     }

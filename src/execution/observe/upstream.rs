@@ -5,11 +5,12 @@ use std::task::{Context, Poll};
 
 use crate::execution::Executor;
 use crate::{
+    emit::Emit,
     error::Error,
-    event::{Delta, Emit, Finish, Phase, Usage},
+    event::{Delta, Finish, Phase, Usage},
     fireworks::Interrupted,
     flight::Publisher,
-    metrics::{Call, Operation, Spending},
+    metrics::{Operation, ProviderRequest, Spending},
     node::Plan,
     quota::Spend,
 };
@@ -23,7 +24,7 @@ pub(crate) struct UpstreamMetrics<'a> {
     tenant: &'a str,
     publisher: &'a mut Publisher,
     /// Taken when the request ends.
-    call: Option<Call>,
+    call: Option<ProviderRequest>,
     /// The last usage reported by the provider.
     used: Option<Usage>,
     /// Set if there was output since the last flush.

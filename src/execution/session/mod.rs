@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::execution::{
     Executor,
     leader::Storage,
-    observe::call::{CallRecord, FlightRole},
+    observe::{call::CallRecord, info::FlightRole},
     response::{
         CacheOutcome, CacheStatus, Choice, Completed, Cost, Failed, Output, ResponseEvent, Started,
     },

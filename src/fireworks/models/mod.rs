@@ -16,7 +16,7 @@ use url::Url;
 
 pub(crate) use self::record::{EndDate, ModelRecord};
 use super::{
-    Inner, exchange, extend,
+    ClientState, exchange, extend,
     failure::{self, ErrorContext},
     head,
     stream::ResponseBody,
@@ -42,7 +42,10 @@ const MAX_MODELS: usize = 10_000;
 ///
 /// # Errors
 /// The provider refuses the key, or cannot be asked.
-pub(super) async fn list(client: &Inner, credential: &ApiKey) -> Result<Vec<ModelRecord>, Error> {
+pub(super) async fn list(
+    client: &ClientState,
+    credential: &ApiKey,
+) -> Result<Vec<ModelRecord>, Error> {
     let mut models = match listed(client, credential).await {
         Ok(models) => models,
         // The list is known to fail with 500 for accounts without deployments, and with
@@ -73,7 +76,7 @@ pub(super) async fn list(client: &Inner, credential: &ApiKey) -> Result<Vec<Mode
 /// # Errors
 /// The provider refuses the key, or cannot be asked.
 pub(super) async fn record(
-    client: &Inner,
+    client: &ClientState,
     name: &str,
     credential: &ApiKey,
 ) -> Result<Option<ModelRecord>, Error> {
@@ -87,7 +90,7 @@ pub(super) async fn record(
     }
 }
 
-async fn listed(client: &Inner, credential: &ApiKey) -> Result<Vec<ModelRecord>, Error> {
+async fn listed(client: &ClientState, credential: &ApiKey) -> Result<Vec<ModelRecord>, Error> {
     let list = get(client, below(&client.config.base_url, &["models"])?, credential).await?;
     let rows = list.get("data").and_then(Value::as_array).map(Vec::as_slice);
     let rows = rows.ok_or_else(|| unusable("the list of models has no data", credential))?;
@@ -96,7 +99,7 @@ async fn listed(client: &Inner, credential: &ApiKey) -> Result<Vec<ModelRecord>,
 
 /// Returns an account's records, as far as they can be read: they only complete what
 /// the list says.
-async fn records_of(client: &Inner, account: &str, credential: &ApiKey) -> Vec<ModelRecord> {
+async fn records_of(client: &ClientState, account: &str, credential: &ApiKey) -> Vec<ModelRecord> {
     let mut records = Vec::new();
     let Some(api) = account_api(&client.config.base_url) else { return records };
     let Ok(mut url) = below(&api, &["accounts", account, "models"]) else { return records };
@@ -163,7 +166,7 @@ fn account_api(base_url: &Url) -> Option<Url> {
 }
 
 /// Sends a GET request with the key, and reads the JSON that comes.
-async fn get(client: &Inner, url: Url, credential: &ApiKey) -> Result<Value, Error> {
+async fn get(client: &ClientState, url: Url, credential: &ApiKey) -> Result<Value, Error> {
     let mut request = reqwest::Request::new(Method::GET, url);
     *request.headers_mut() = exchange::json_headers(credential.authorization());
     let response = client.connections.questions().execute(request).await;
@@ -180,7 +183,7 @@ async fn get(client: &Inner, url: Url, credential: &ApiKey) -> Result<Value, Err
         .map_err(|_| unusable("what came is not JSON; the base URL may be wrong", credential))
 }
 
-async fn refused(client: &Inner, response: reqwest::Response, credential: &ApiKey) -> Error {
+async fn refused(client: &ClientState, response: reqwest::Response, credential: &ApiKey) -> Error {
     let status = response.status().as_u16();
     let retry_after = head::retry_after(response.headers(), SystemTime::now());
     let request_id = head::request_id(response.headers(), credential);

@@ -3,21 +3,21 @@
 use serde_json::{Value, json};
 
 use super::super::{answer::Answer, sse::Event};
-use super::{provider::Script, run};
+use super::{provider::ResponseScript, run};
 use crate::event::{Delta, Piece};
 
 /// Id, name, arguments.
-type Call = (&'static str, &'static str, &'static str);
+type CallRow = (&'static str, &'static str, &'static str);
 
 const MADE_UP: &str = "made up";
-const READ: Call = ("a", "read", r#"{"p":1}"#);
-const LIST: Call = ("b", "list", r#"{"q":2}"#);
+const READ: CallRow = ("a", "read", r#"{"p":1}"#);
+const LIST: CallRow = ("b", "list", r#"{"q":2}"#);
 
 /// Joins fragments by index, as a client of the API does.
 #[derive(Default)]
-struct Joined(std::collections::BTreeMap<u32, (Vec<String>, Vec<String>, String)>);
+struct JoinedCalls(std::collections::BTreeMap<u32, (Vec<String>, Vec<String>, String)>);
 
-impl crate::event::Emit for Joined {
+impl crate::emit::Emit for JoinedCalls {
     fn phase(&mut self, _: crate::event::Phase) {}
 
     fn delta(&mut self, delta: Delta<'_>) -> Result<(), crate::error::Error> {
@@ -35,7 +35,7 @@ impl crate::event::Emit for Joined {
 
 /// Returns the calls of a stream whose deltas carry these lists of fragments.
 fn calls(deltas: &[Value]) -> Vec<(String, String, String)> {
-    let mut joined = Joined::default();
+    let mut joined = JoinedCalls::default();
     let mut answer = Answer::new(1, false);
     let ends = [json!({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]})];
     let chunks = deltas.iter().map(|calls| json!({"choices": [{"delta": {"tool_calls": calls}}]}));
@@ -55,7 +55,7 @@ fn calls(deltas: &[Value]) -> Vec<(String, String, String)> {
     calls.collect()
 }
 
-fn whole(call: Call) -> Value {
+fn whole(call: CallRow) -> Value {
     json!({"id": call.0, "type": "function", "function": {"name": call.1, "arguments": call.2}})
 }
 
@@ -69,7 +69,7 @@ fn calls_are_distinguished_in_every_form() {
     let (read, list) = (whole(READ), whole(LIST));
     let nameless = |arguments: &str| json!({"function": {"arguments": arguments}});
     let unidentified = |name: &str, arguments: &str| json!({"id": "", "function": {"name": name, "arguments": arguments}});
-    let rows: &[(&str, Vec<Value>, &[Call])] = &[
+    let rows: &[(&str, Vec<Value>, &[CallRow])] = &[
         ("a list without indices", vec![json!([read, list])], &[READ, LIST]),
         ("a chunk each, without indices", vec![json!([read]), json!([list])], &[READ, LIST]),
         (
@@ -215,7 +215,7 @@ fn calls_are_distinguished_in_every_form() {
 
 #[test]
 fn made_up_ids_differ() {
-    let mut joined = Joined::default();
+    let mut joined = JoinedCalls::default();
     let mut answer = Answer::new(1, false);
     let calls: Vec<Value> = (0..50).map(|_| json!({"function": {"name": "f"}})).collect();
     let data = json!({"choices": [{"message": {"tool_calls": calls}, "finish_reason": "stop"}]});
@@ -232,7 +232,7 @@ async fn an_empty_function_call_is_not_a_call() {
         let body = format!(
             r#"data: {{"choices":[{{"delta":{{"content":"x","function_call":{empty}}},"finish_reason":"stop"}}]}}"#
         );
-        let (result, notes) = run(Script::stream(&format!("{body}\n\n"))).await;
+        let (result, notes) = run(ResponseScript::stream(&format!("{body}\n\n"))).await;
         result.unwrap_or_else(|error| panic!("{empty}: {error:?}"));
         assert!(
             notes.all().iter().all(|emitted| !matches!(emitted, super::notes::Note::ToolCall(..)))

@@ -9,7 +9,7 @@ use super::{
     super::{Attempt, Client, ClientConfig, Protocol},
     generate, key,
     notes::{Note, Notes},
-    provider::{Provider, Script, Step, in_background},
+    provider::{ResponseScript, ScriptStep, TestProvider, in_background},
     request,
 };
 use crate::{
@@ -21,12 +21,12 @@ const BEGUN: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n";
 
 #[tokio::test]
 async fn a_dropped_run_closes_the_providers_stream_at_once() {
-    let begun = Script::steps(vec![Step::Send(BEGUN.into()), Step::Hang]);
+    let begun = ResponseScript::steps(vec![ScriptStep::Send(BEGUN.into()), ScriptStep::Hang]);
     for protocol in [Protocol::Http1, Protocol::Http2] {
         for (script, seen) in
-            [(Script::silence(), Note::Phase(Phase::Waiting)), (begun.clone(), Note::Flush)]
+            [(ResponseScript::silence(), Note::Phase(Phase::Waiting)), (begun.clone(), Note::Flush)]
         {
-            let mut provider = Provider::start(script).await;
+            let mut provider = TestProvider::start(script).await;
             let client = provider.client_speaking(protocol);
             let notes = Notes::default();
             let mut emit = notes.clone();
@@ -94,7 +94,7 @@ async fn who_waits_for_anothers_connection_is_connecting_too() {
 #[tokio::test]
 async fn the_deadline_to_connect_does_not_count_once_connected() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
-        let provider = Provider::start(Script::silence()).await;
+        let provider = TestProvider::start(ResponseScript::silence()).await;
         let client = provider.client_speaking(protocol);
         let notes = Notes::default();
         let mut emit = notes.clone();
@@ -111,7 +111,7 @@ async fn the_deadline_to_connect_does_not_count_once_connected() {
 
 #[tokio::test]
 async fn streams_fill_one_connection_before_they_open_the_next() {
-    let mut provider = Provider::start(Script::silence()).await;
+    let mut provider = TestProvider::start(ResponseScript::silence()).await;
     let client = provider.client_speaking(Protocol::Http2);
     let runs: Vec<_> = (0..250)
         .map(|_| {

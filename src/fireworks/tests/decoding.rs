@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use super::super::sse::{Decoder, Event, EventTooLong};
 
 /// Name and data.
-type Seen = (String, String);
+type DecodedEvent = (String, String);
 
-fn see(event: Event<'_>) -> Seen {
+fn see(event: Event<'_>) -> DecodedEvent {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(event.name), text(event.data))
 }
@@ -17,7 +17,7 @@ fn see(event: Event<'_>) -> Seen {
 fn decode<'a>(
     max_event_bytes: usize,
     reads: impl IntoIterator<Item = &'a [u8]>,
-) -> (Vec<Seen>, Result<(), EventTooLong>) {
+) -> (Vec<DecodedEvent>, Result<(), EventTooLong>) {
     let mut decoder = Decoder::new(max_event_bytes);
     let mut seen = Vec::new();
     for read in reads {
@@ -53,7 +53,7 @@ fn framing_is_that_of_the_standard() {
     ];
     for (body, events) in rows {
         let (seen, end) = decode(1024, [body.as_bytes()]);
-        let expected: Vec<Seen> =
+        let expected: Vec<DecodedEvent> =
             events.iter().map(|(name, data)| ((*name).to_owned(), (*data).to_owned())).collect();
         assert_eq!(seen, expected, "{body:?}");
         assert_eq!(end, Ok(()), "{body:?}");

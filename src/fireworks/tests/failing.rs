@@ -4,7 +4,7 @@ use super::{
     super::{Interrupted, Request},
     fail, generate,
     notes::{Note, Notes},
-    provider::{Provider, Script, Step},
+    provider::{ResponseScript, ScriptStep, TestProvider},
     request, run, run_request,
 };
 use crate::{
@@ -35,7 +35,7 @@ async fn a_stream_without_its_end_is_interrupted() {
         ("data: {\"choi\n\n", "an event of the stream is not the JSON that was expected"),
     ];
     for (body, message) in rows {
-        let error = fail(Script::stream(body)).await;
+        let error = fail(ResponseScript::stream(body)).await;
         assert_eq!(error.kind, StreamInterrupted, "{body}");
         assert_eq!(error.message.as_deref(), Some(*message), "{body}");
     }
@@ -43,7 +43,8 @@ async fn a_stream_without_its_end_is_interrupted() {
 
 #[tokio::test]
 async fn a_line_without_end_is_interrupted() {
-    let endless = Script::steps(vec![Step::Send(vec![b'x'; 5 << 20]), Step::Hang]);
+    let endless =
+        ResponseScript::steps(vec![ScriptStep::Send(vec![b'x'; 5 << 20]), ScriptStep::Hang]);
     let error = fail(endless).await;
     assert_eq!(error.kind, StreamInterrupted);
     assert_eq!(error.message.as_deref(), Some("an event of the stream is larger than allowed"));
@@ -51,18 +52,22 @@ async fn a_line_without_end_is_interrupted() {
 
 #[tokio::test]
 async fn what_comes_out_the_same_again_is_not_an_interruption() {
-    let page = Script::stream("hello").header("content-type", "text/html");
+    let page = ResponseScript::stream("hello").header("content-type", "text/html");
     let not_this = "what came is neither a stream of events nor JSON; the base URL may be wrong";
     let no_answer = "what came is JSON without an answer; the base URL may be wrong";
     let content = "the content of a message has a shape that cannot be read";
-    let chunk = |choice: &str| Script::stream(&format!("data: {{\"choices\":[{choice}]}}\n\n"));
+    let chunk =
+        |choice: &str| ResponseScript::stream(&format!("data: {{\"choices\":[{choice}]}}\n\n"));
     for (script, message) in [
         (page, not_this),
-        (Script::stream("<html>"), not_this),
-        (Script::status(200, "{\"choices\":[]}"), no_answer),
-        (Script::status(200, "{\"data\":[1]}"), no_answer),
-        (Script::status(200, "{}\n{}\n"), "what came has a shape that cannot be read"),
-        (Script::stream("data: [1]\n\n"), "an event of the stream has a shape that cannot be read"),
+        (ResponseScript::stream("<html>"), not_this),
+        (ResponseScript::status(200, "{\"choices\":[]}"), no_answer),
+        (ResponseScript::status(200, "{\"data\":[1]}"), no_answer),
+        (ResponseScript::status(200, "{}\n{}\n"), "what came has a shape that cannot be read"),
+        (
+            ResponseScript::stream("data: [1]\n\n"),
+            "an event of the stream has a shape that cannot be read",
+        ),
         (chunk(r#"{"delta":{"content":7}}"#), content),
         (chunk(r#"{"delta":{"content":[{"type":"image"}]}}"#), content),
         (chunk("7"), "a choice has a shape that cannot be read"),
@@ -91,7 +96,7 @@ async fn the_answers_that_came_are_counted_against_those_asked_for() {
         (format!("{one}\n\n"), StreamInterrupted),
         (format!("{one}\n\n{cut}\n\ndata: [DONE]\n\n"), StreamInterrupted),
     ] {
-        let (result, _) = run_request(Script::stream(&body), &two).await;
+        let (result, _) = run_request(ResponseScript::stream(&body), &two).await;
         let Err(Interrupted { error: Error::Provider(error), .. }) = result else {
             panic!("{body}: not a failure of the provider");
         };
@@ -134,14 +139,14 @@ async fn a_failure_of_any_shape_inside_a_stream_is_read() {
         ("data: m", StreamInterrupted),
         (r#"data: {"message":"m"}"#, StreamInterrupted),
     ] {
-        let error = fail(Script::stream(&format!("{BEGUN}{event}\n\n"))).await;
+        let error = fail(ResponseScript::stream(&format!("{BEGUN}{event}\n\n"))).await;
         assert_eq!(error.kind, kind, "{event}");
         assert_eq!(error.message.as_deref(), Some("m"), "{event}");
     }
     // Without any framing, under any label.
     for label in ["text/event-stream", "application/json", "text/plain"] {
         let body = "\n {\n \"error\": {\"message\": \"m\", \"code\": 429}}";
-        let error = fail(Script::stream(body).header("content-type", label)).await;
+        let error = fail(ResponseScript::stream(body).header("content-type", label)).await;
         assert_eq!((error.kind, error.message.as_deref()), (RateLimited, Some("m")), "{label}");
     }
 }
@@ -161,7 +166,8 @@ async fn what_says_nothing_is_not_a_failure() {
         r#"{"message":"processing"}"#,
     ] {
         let good = r#"data: {"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
-        let (result, _) = run(Script::stream(&format!("{BEGUN}data: {event}\n\n{good}\n\n"))).await;
+        let (result, _) =
+            run(ResponseScript::stream(&format!("{BEGUN}data: {event}\n\n{good}\n\n"))).await;
         result.unwrap_or_else(|error| panic!("{event}: {error:?}"));
     }
 }
@@ -187,14 +193,14 @@ async fn a_failure_inside_a_stream_is_named_as_if_it_were_a_status() {
         ("event: error\ndata: {\"message\":\"m\",\"status\":500}", Unavailable, Some(500)),
     ] {
         let body = format!("data: {{\"id\":\"c-1\"}}\n\n{BEGUN}{event}\n\n");
-        let error = fail(Script::stream(&body)).await;
+        let error = fail(ResponseScript::stream(&body)).await;
         assert_eq!((error.kind, error.http_status), (kind, status), "{event}");
         assert_eq!(error.message.as_deref(), Some("m"), "{event}");
         assert_eq!(error.phase, Phase::Streaming, "{event}");
         assert_eq!(error.request_id.as_deref(), Some("c-1"), "{event}");
     }
     for event in ["event: error\n\n", "event: error\ndata:\n\n", "data: {\"error\":[{}]}\n\n"] {
-        let error = fail(Script::stream(event)).await;
+        let error = fail(ResponseScript::stream(event)).await;
         assert_eq!((error.kind, error.message), (StreamInterrupted, None), "{event}");
     }
 }
@@ -202,11 +208,11 @@ async fn a_failure_inside_a_stream_is_named_as_if_it_were_a_status() {
 #[tokio::test]
 async fn a_broken_connection_is_an_interruption_and_keeps_the_usage() {
     let usage = "data: {\"choices\":[],\"usage\":{\"total_tokens\":3}}\n\n";
-    let provider = Provider::start(Script::steps(vec![
-        Step::Send(BEGUN.into()),
-        Step::Send(usage.into()),
-        Step::Gate,
-        Step::Break,
+    let provider = TestProvider::start(ResponseScript::steps(vec![
+        ScriptStep::Send(BEGUN.into()),
+        ScriptStep::Send(usage.into()),
+        ScriptStep::Gate,
+        ScriptStep::Break,
     ]))
     .await;
     let notes = Notes::default();
@@ -225,7 +231,7 @@ async fn a_broken_connection_is_an_interruption_and_keeps_the_usage() {
 
 #[tokio::test]
 async fn what_came_before_a_failure_in_the_same_read_is_not_shown() {
-    let (result, notes) = run(Script::stream(&format!("{BEGUN}data: {{\n\n"))).await;
+    let (result, notes) = run(ResponseScript::stream(&format!("{BEGUN}data: {{\n\n"))).await;
     result.expect_err("an interruption");
     assert_eq!(notes.text(0), "x");
     assert!(!notes.all().contains(&Note::Flush));
@@ -233,7 +239,7 @@ async fn what_came_before_a_failure_in_the_same_read_is_not_shown() {
 
 #[tokio::test]
 async fn a_listener_that_refuses_ends_the_run_with_its_own_error() {
-    let provider = Provider::start(Script::stream(BEGUN)).await;
+    let provider = TestProvider::start(ResponseScript::stream(BEGUN)).await;
     let mut notes = Notes::default();
     notes.refuse_after = Some(0);
     let result = generate(&provider.client(), &request(), &mut notes).await;

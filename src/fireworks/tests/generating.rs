@@ -6,7 +6,7 @@ use super::{
     super::{Endpoint, Request},
     generate,
     notes::{Note, Notes},
-    provider::{Provider, Script, Step},
+    provider::{ResponseScript, ScriptStep, TestProvider},
     request, run, run_request,
 };
 use crate::event::{FinishReason, Phase, ToolCallFragment, Usage};
@@ -29,7 +29,7 @@ data: [DONE]
 
 #[tokio::test]
 async fn a_chat_stream_is_emitted_as_it_comes_with_its_usage() {
-    let script = Script::stream(PLAIN).header("x-request-id", "req-1");
+    let script = ResponseScript::stream(PLAIN).header("x-request-id", "req-1");
     let (result, notes) = run(script).await;
     let finish = result.expect("an answer");
     assert_eq!(finish.finish_reasons, [FinishReason::Stop]);
@@ -61,7 +61,7 @@ async fn a_chat_stream_is_emitted_as_it_comes_with_its_usage() {
 
 #[tokio::test]
 async fn the_request_goes_out_as_given_and_asks_for_a_stream() {
-    let mut provider = Provider::start(Script::stream(PLAIN)).await;
+    let mut provider = TestProvider::start(ResponseScript::stream(PLAIN)).await;
     let completions = Request { endpoint: Endpoint::Completions, ..request() };
     let client = provider.client();
     for request in [&request(), &completions] {
@@ -86,8 +86,12 @@ async fn the_request_goes_out_as_given_and_asks_for_a_stream() {
 #[tokio::test]
 async fn what_has_come_is_shown_before_the_rest_has() {
     let (first, rest) = PLAIN.split_at(PLAIN.find("lo ").expect("a place to cut"));
-    let script = Script::steps(vec![Step::Send(first.into()), Step::Gate, Step::Send(rest.into())]);
-    let provider = Provider::start(script).await;
+    let script = ResponseScript::steps(vec![
+        ScriptStep::Send(first.into()),
+        ScriptStep::Gate,
+        ScriptStep::Send(rest.into()),
+    ]);
+    let provider = TestProvider::start(script).await;
     let notes = Notes::default();
     let client = provider.client();
     let mut emit = notes.clone();
@@ -104,7 +108,7 @@ async fn what_has_come_is_shown_before_the_rest_has() {
 
 /// Returns the emitted deltas, without phases and flushes.
 async fn emitted(body: &str, request: &Request) -> Vec<Note> {
-    let (result, notes) = run_request(Script::stream(body), request).await;
+    let (result, notes) = run_request(ResponseScript::stream(body), request).await;
     result.unwrap_or_else(|error| panic!("{body}: {error:?}"));
     let mut emitted = notes.all();
     emitted.retain(|emitted| !matches!(emitted, Note::Phase(_) | Note::Flush));
@@ -167,7 +171,7 @@ async fn choices_come_interleaved_and_each_has_its_own_reasoning() {
         "\n\ndata: [DONE]\n\n",
     );
     let two = Request { choices: 2, endpoint: Endpoint::Completions, ..request() };
-    let (result, notes) = run_request(Script::stream(body), &two).await;
+    let (result, notes) = run_request(ResponseScript::stream(body), &two).await;
     let finish = result.expect("an answer");
     assert_eq!(finish.finish_reasons, [FinishReason::Length, FinishReason::Stop]);
     assert_eq!(notes.text(0), "a < b <think>");
@@ -191,7 +195,7 @@ async fn logprobs_are_verbatim_and_only_on_request() {
 #[tokio::test]
 async fn usage_is_found_wherever_it_is() {
     let finish_chunk = r#"data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"output_tokens_details":{"reasoning_tokens":2}}}"#;
-    let script = Script::stream(&format!("{finish_chunk}\n\n"))
+    let script = ResponseScript::stream(&format!("{finish_chunk}\n\n"))
         .header("fireworks-prompt-tokens", "9")
         .header("fireworks-cached-prompt-tokens", "1");
     let (result, _) = run(script).await;
@@ -209,7 +213,7 @@ async fn usage_is_found_wherever_it_is() {
 #[tokio::test]
 async fn usage_that_cannot_be_read_does_not_void_the_answer() {
     let body = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":-1.5}}\n\n";
-    let (result, _) = run(Script::stream(body)).await;
+    let (result, _) = run(ResponseScript::stream(body)).await;
     assert_eq!(result.expect("an answer").usage, None);
 }
 
@@ -219,7 +223,7 @@ async fn pings_comments_and_what_follows_the_end_are_ignored() {
         ": heartbeat\r\n\r\nevent: ping\r\ndata: not json\r\n\r\n{}data: {{\"error\":\"late\"}}\n\n",
         PLAIN.replace('\n', "\r\n")
     );
-    let (result, notes) = run(Script::stream(&body)).await;
+    let (result, notes) = run(ResponseScript::stream(&body)).await;
     result.expect("an answer");
     assert_eq!(notes.text(0), "Hello \"wörld\"");
 }
@@ -227,7 +231,7 @@ async fn pings_comments_and_what_follows_the_end_are_ignored() {
 #[tokio::test]
 async fn a_whole_answer_instead_of_a_stream_is_taken() {
     let body = r#"{"id":"chatcmpl-2","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"<think>hm</think>hi","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"total_tokens":3}}"#;
-    let (result, notes) = run(Script::status(200, body)).await;
+    let (result, notes) = run(ResponseScript::status(200, body)).await;
     let finish = result.expect("an answer");
     assert_eq!(finish.provider_request_id.as_deref(), Some("chatcmpl-2"));
     assert_eq!(finish.usage.and_then(|usage| usage.total_tokens), Some(3));
@@ -239,9 +243,11 @@ async fn a_whole_answer_instead_of_a_stream_is_taken() {
 #[tokio::test]
 async fn a_connection_is_used_again_after_an_answer() {
     for tail in ["", "data: {}\n\n"] {
-        let script =
-            Script::steps(vec![Step::Send(Bytes::from(PLAIN).to_vec()), Step::Send(tail.into())]);
-        let mut provider = Provider::start(script).await;
+        let script = ResponseScript::steps(vec![
+            ScriptStep::Send(Bytes::from(PLAIN).to_vec()),
+            ScriptStep::Send(tail.into()),
+        ]);
+        let mut provider = TestProvider::start(script).await;
         let client = provider.client();
         let mut peers = Vec::new();
         for phases in [

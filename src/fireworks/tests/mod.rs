@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use self::{
     notes::Notes,
-    provider::{Provider, Script},
+    provider::{ResponseScript, TestProvider},
 };
 use super::{Attempt, Client, Endpoint, Interrupted, Request};
 use crate::{
@@ -52,19 +52,22 @@ async fn generate(
 }
 
 /// Runs a script to its end.
-async fn run(script: Script) -> (Result<Finish, Interrupted>, Notes) {
+async fn run(script: ResponseScript) -> (Result<Finish, Interrupted>, Notes) {
     run_request(script, &request()).await
 }
 
-async fn run_request(script: Script, request: &Request) -> (Result<Finish, Interrupted>, Notes) {
-    let provider = Provider::start(script).await;
+async fn run_request(
+    script: ResponseScript,
+    request: &Request,
+) -> (Result<Finish, Interrupted>, Notes) {
+    let provider = TestProvider::start(script).await;
     let mut notes = Notes::default();
     let result = generate(&provider.client(), request, &mut notes).await;
     (result, notes)
 }
 
 /// Runs a script that fails at the provider.
-async fn fail(script: Script) -> ProviderError {
+async fn fail(script: ResponseScript) -> ProviderError {
     let (result, _) = run(script).await;
     match result {
         Err(Interrupted { error: Error::Provider(error), .. }) => *error,

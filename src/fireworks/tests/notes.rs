@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use crate::{
+    emit::Emit,
     error::Error,
-    event::{Delta, Emit, Phase, Piece, ToolCallFragment},
+    event::{Delta, Phase, Piece, ToolCallFragment},
 };
 
 /// One thing that was emitted.

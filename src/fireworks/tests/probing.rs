@@ -11,11 +11,11 @@ use super::{
         probe::Verdicts,
     },
     key,
-    provider::{Provider, Script, Step},
+    provider::{ResponseScript, ScriptStep, TestProvider},
 };
 
-async fn probe(script: Script) -> Verdicts {
-    let provider = Provider::start(script).await;
+async fn probe(script: ResponseScript) -> Verdicts {
+    let provider = TestProvider::start(script).await;
     let limit = Duration::from_secs(5);
     provider.client().probe("m", &key(), limit).await.findings
 }
@@ -43,7 +43,7 @@ async fn nothing_is_concluded_beyond_what_the_answer_says() {
         (500, "x".into(), Unknown, Unknown, (None, None)),
         (302, String::new(), Unknown, Unknown, (None, None)),
     ] {
-        let found = probe(Script::status(status, &body)).await;
+        let found = probe(ResponseScript::status(status, &body)).await;
         let row = format!("{status} {body}: {found:?}");
         assert_eq!(found.credential.answer, credential, "{row}");
         assert_eq!(found.model.answer, model, "{row}");
@@ -61,8 +61,8 @@ async fn behind_a_gateway_nothing_is_concluded_and_no_model_runs() {
         (501, ""),
         (403, "<html>"),
     ] {
-        let script = Script { is_fireworks: false, ..Script::status(status, body) };
-        let mut provider = Provider::start(script).await;
+        let script = ResponseScript { is_fireworks: false, ..ResponseScript::status(status, body) };
+        let mut provider = TestProvider::start(script).await;
         let found = provider.client().probe("m", &key(), Duration::from_secs(5)).await.findings;
         assert_eq!((found.credential.answer, found.model.answer), (Unknown, Unknown), "{body}");
         assert!(found.model.basis.contains(&format!("HTTP {status}")), "{found:?}");
@@ -75,7 +75,7 @@ async fn behind_a_gateway_nothing_is_concluded_and_no_model_runs() {
 
 #[tokio::test]
 async fn a_probe_asks_for_nothing_that_costs() {
-    let mut provider = Provider::start(Script::status(400, "")).await;
+    let mut provider = TestProvider::start(ResponseScript::status(400, "")).await;
     let limit = Duration::from_secs(5);
     provider.client().probe("a\"b", &key(), limit).await;
     let received = provider.requests.recv().await.expect("a request");
@@ -86,8 +86,9 @@ async fn a_probe_asks_for_nothing_that_costs() {
 
 #[tokio::test]
 async fn an_answer_that_comes_after_all_is_closed_at_once() {
-    let script = Script::steps(vec![Step::Send("data: {}\n\n".into()), Step::Hang]);
-    let mut provider = Provider::start(script).await;
+    let script =
+        ResponseScript::steps(vec![ScriptStep::Send("data: {}\n\n".into()), ScriptStep::Hang]);
+    let mut provider = TestProvider::start(script).await;
     let found = provider.client().probe("m", &key(), Duration::from_secs(60)).await;
     assert_eq!(found.findings.model.answer, Unknown);
     tokio::time::timeout(Duration::from_millis(100), provider.closed.recv())
@@ -97,21 +98,21 @@ async fn an_answer_that_comes_after_all_is_closed_at_once() {
 
 #[tokio::test]
 async fn silence_and_absence_leave_everything_unknown() {
-    let provider = Provider::start(Script::silence()).await;
+    let provider = TestProvider::start(ResponseScript::silence()).await;
     let found = provider.client().probe("m", &key(), Duration::from_millis(20)).await;
     assert_eq!((found.findings.credential.answer, found.findings.model.answer), (Unknown, Unknown));
     assert_eq!(found.findings.credential.basis, "the provider did not answer in time");
 }
 
 /// Headers; milliseconds.
-type Row<'a> = (&'a [(&'a str, &'a str)], Option<u64>);
+type ProbeRow<'a> = (&'a [(&'a str, &'a str)], Option<u64>);
 
 #[test]
 fn a_wait_is_read_in_every_form_and_believed_within_reason() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let in_a_minute = httpdate::fmt_http_date(now + Duration::from_secs(60));
     let yesterday = httpdate::fmt_http_date(now - Duration::from_secs(86_400));
-    let rows: &[Row<'_>] = &[
+    let rows: &[ProbeRow<'_>] = &[
         (&[], None),
         (&[("retry-after", "1.5")], Some(1500)),
         (&[("retry-after", " 600 ")], Some(600_000)),

@@ -15,10 +15,10 @@ use super::super::{Client, ClientConfig, Protocol};
 
 /// The provider's response to every request.
 #[derive(Debug, Clone)]
-pub(super) struct Script {
+pub(super) struct ResponseScript {
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Vec<Step>,
+    pub(super) body: Vec<ScriptStep>,
     /// Withholds the head.
     pub(super) no_head: bool,
     /// Refuses requests without a key in the form of Fireworks, and does not note them.
@@ -26,7 +26,7 @@ pub(super) struct Script {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(super) enum ScriptStep {
     Send(Vec<u8>),
     /// The body continues when the test opens the gate.
     Gate,
@@ -38,16 +38,16 @@ pub(super) enum Step {
 
 /// A provider on loopback.
 #[derive(Debug)]
-pub(super) struct Provider {
+pub(super) struct TestProvider {
     pub(super) address: SocketAddr,
-    pub(super) requests: mpsc::UnboundedReceiver<Received>,
+    pub(super) requests: mpsc::UnboundedReceiver<ReceivedRequest>,
     gate: watch::Sender<bool>,
     /// One item for each exchange that ended or that the client gave up.
     pub(super) closed: mpsc::UnboundedReceiver<()>,
 }
 
 #[derive(Debug)]
-pub(super) struct Received {
+pub(super) struct ReceivedRequest {
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -64,13 +64,13 @@ impl Drop for Closing {
     }
 }
 
-impl Script {
-    pub(super) fn stream(body: &str) -> Script {
-        Script::steps(vec![Step::Send(body.into())])
+impl ResponseScript {
+    pub(super) fn stream(body: &str) -> ResponseScript {
+        ResponseScript::steps(vec![ScriptStep::Send(body.into())])
     }
 
-    pub(super) fn steps(body: Vec<Step>) -> Script {
-        Script {
+    pub(super) fn steps(body: Vec<ScriptStep>) -> ResponseScript {
+        ResponseScript {
             status: 200,
             headers: vec![("content-type", "text/event-stream; charset=utf-8".into())],
             body,
@@ -79,34 +79,34 @@ impl Script {
         }
     }
 
-    pub(super) fn status(status: u16, body: &str) -> Script {
-        Script {
+    pub(super) fn status(status: u16, body: &str) -> ResponseScript {
+        ResponseScript {
             status,
             headers: vec![("content-type", "application/json".into())],
-            body: vec![Step::Send(body.into())],
+            body: vec![ScriptStep::Send(body.into())],
             no_head: false,
             is_fireworks: true,
         }
     }
 
-    pub(super) fn silence() -> Script {
-        Script { no_head: true, ..Script::stream("") }
+    pub(super) fn silence() -> ResponseScript {
+        ResponseScript { no_head: true, ..ResponseScript::stream("") }
     }
 
-    pub(super) fn header(mut self, name: &'static str, value: &str) -> Script {
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> ResponseScript {
         self.headers.retain(|(other, _)| *other != name);
         self.headers.push((name, value.to_owned()));
         self
     }
 }
 
-impl Provider {
-    pub(super) async fn start(script: Script) -> Provider {
+impl TestProvider {
+    pub(super) async fn start(script: ResponseScript) -> TestProvider {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-        Provider::serve(listener, script)
+        TestProvider::serve(listener, script)
     }
 
-    fn serve(listener: TcpListener, script: Script) -> Provider {
+    fn serve(listener: TcpListener, script: ResponseScript) -> TestProvider {
         let address = listener.local_addr().expect("an address");
         let (received, requests) = mpsc::unbounded_channel();
         let (closing, closed) = mpsc::unbounded_channel();
@@ -124,7 +124,7 @@ impl Provider {
                     let closing = Closing(closing.clone());
                     let (parts, body) = request.into_parts();
                     let body = axum::body::to_bytes(body, 1 << 20).await.expect("a body");
-                    let _ = received.send(Received {
+                    let _ = received.send(ReceivedRequest {
                         path: parts.uri.path().to_owned(),
                         headers: parts.headers,
                         body,
@@ -147,7 +147,7 @@ impl Provider {
             .fallback(answer)
             .into_make_service_with_connect_info::<SocketAddr>();
         in_background(async move { axum::serve(listener, app).await.expect("serving") });
-        Provider { address, requests, gate, closed }
+        TestProvider { address, requests, gate, closed }
     }
 
     pub(super) fn open_gate(&self) {
@@ -177,7 +177,7 @@ fn refusal_without_key() -> http::Response<Body> {
 }
 
 fn script_body(
-    steps: Vec<Step>,
+    steps: Vec<ScriptStep>,
     gate: watch::Receiver<bool>,
     closing: Closing,
 ) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send {
@@ -185,13 +185,13 @@ fn script_body(
         let mut gate = gate.clone();
         async move {
             match step {
-                Step::Send(bytes) => Ok(bytes.into()),
-                Step::Gate => {
+                ScriptStep::Send(bytes) => Ok(bytes.into()),
+                ScriptStep::Gate => {
                     gate.wait_for(|open| *open).await.expect("a test");
                     Ok(Bytes::new())
                 }
-                Step::Hang => std::future::pending().await,
-                Step::Break => Err(std::io::Error::other("broken by the script")),
+                ScriptStep::Hang => std::future::pending().await,
+                ScriptStep::Break => Err(std::io::Error::other("broken by the script")),
             }
         }
     });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     fail,
-    provider::{Script, Step},
+    provider::{ResponseScript, ScriptStep},
 };
 use crate::{error::ProviderErrorKind, event::Phase};
 
@@ -13,12 +13,13 @@ use ProviderErrorKind::{
     ModelForbidden, ModelNotFound, RateLimited, RequestRejected, StreamInterrupted, Unavailable,
 };
 
-type Row = (u16, &'static str, ProviderErrorKind, Option<&'static str>, Option<&'static str>);
+type RefusalRow =
+    (u16, &'static str, ProviderErrorKind, Option<&'static str>, Option<&'static str>);
 
 const EDGE: &str = "a proxy or firewall in front of the provider refused the request, not the API";
 
 /// Status, body; kind, code, message.
-const REFUSALS: &[Row] = &[
+const REFUSALS: &[RefusalRow] = &[
     (
         401,
         r#"{"error":{"message":"The API key you provided is invalid.","param":null,"code":"UNAUTHORIZED","type":"error"},"request_id":"r1"}"#,
@@ -208,7 +209,7 @@ const REFUSALS: &[Row] = &[
 #[tokio::test]
 async fn a_refusal_is_named_by_its_status_and_its_words_are_found() {
     for (status, body, kind, code, message) in REFUSALS {
-        let error = fail(Script::status(*status, body)).await;
+        let error = fail(ResponseScript::status(*status, body)).await;
         let row = format!("{status} {body}");
         assert_eq!(error.kind, *kind, "{row}");
         assert_eq!(error.http_status, Some(*status), "{row}");
@@ -231,16 +232,24 @@ async fn a_context_that_is_too_long_is_named_in_every_wording() {
         (422, "input exceeds the context window of this model"),
     ] {
         let body = serde_json::json!({"error": {"message": message, "code": status}}).to_string();
-        assert_eq!(fail(Script::status(status, &body)).await.kind, ContextTooLong, "{message}");
+        assert_eq!(
+            fail(ResponseScript::status(status, &body)).await.kind,
+            ContextTooLong,
+            "{message}"
+        );
         let event = format!("data: {body}\n\n");
-        assert_eq!(fail(Script::stream(&event)).await.kind, ContextTooLong, "{message}");
+        assert_eq!(fail(ResponseScript::stream(&event)).await.kind, ContextTooLong, "{message}");
     }
     for message in [
         "context_length_exceeded_behavior must be truncate or error",
         "the model's name is too long",
     ] {
         let body = serde_json::json!({"error": {"message": message}}).to_string();
-        assert_eq!(fail(Script::status(400, &body)).await.kind, RequestRejected, "{message}");
+        assert_eq!(
+            fail(ResponseScript::status(400, &body)).await.kind,
+            RequestRejected,
+            "{message}"
+        );
     }
 }
 
@@ -258,7 +267,7 @@ async fn only_a_failure_of_a_known_form_may_be_remembered() {
         (r#"{"hello":"x"}"#, false),
         (r#"{"error":null,"message":"x"}"#, false),
     ] {
-        let error = fail(Script::status(401, body)).await;
+        let error = fail(ResponseScript::status(401, body)).await;
         assert_eq!(error.is_known_form, is_known, "{body}");
     }
 }
@@ -266,7 +275,7 @@ async fn only_a_failure_of_a_known_form_may_be_remembered() {
 #[tokio::test]
 async fn the_id_of_a_refused_call_is_found_in_headers_and_body() {
     let body = r#"{"error":{"message":"x"},"request_id":"in-body"}"#;
-    let script = Script::status(404, body);
+    let script = ResponseScript::status(404, body);
     assert_eq!(fail(script.clone()).await.request_id.as_deref(), Some("in-body"));
     let script = script.header("cf-ray", "ray");
     assert_eq!(fail(script.clone()).await.request_id.as_deref(), Some("ray"));
@@ -284,13 +293,13 @@ async fn what_the_provider_says_is_shown_on_one_line_without_the_key() {
         (r" \n ", None),
     ] {
         let body = format!(r#"{{"error":{{"message":"{message}"}}}}"#);
-        let error = fail(Script::status(400, &body)).await;
+        let error = fail(ResponseScript::status(400, &body)).await;
         assert_eq!(error.message.as_deref(), shown, "{message}");
     }
     let long = format!("{}fw_canary", "é ".repeat(146));
-    let message = fail(Script::status(400, &long)).await.message;
+    let message = fail(ResponseScript::status(400, &long)).await.message;
     assert_eq!(message, Some(format!("{}[REDACTE…", "é ".repeat(146))));
-    let quoting = Script::status(400, r#"{"error":{"code":"fw_canary","message":"x"}}"#)
+    let quoting = ResponseScript::status(400, r#"{"error":{"code":"fw_canary","message":"x"}}"#)
         .header("x-request-id", "fw_canary");
     let error = fail(quoting).await;
     assert_eq!((error.code, error.request_id), (None, None));
@@ -298,9 +307,9 @@ async fn what_the_provider_says_is_shown_on_one_line_without_the_key() {
 
 #[tokio::test]
 async fn the_body_of_a_refusal_is_read_up_to_a_size() {
-    let script = Script {
-        body: vec![Step::Send(vec![b'x'; 1 << 20]), Step::Hang],
-        ..Script::status(500, "")
+    let script = ResponseScript {
+        body: vec![ScriptStep::Send(vec![b'x'; 1 << 20]), ScriptStep::Hang],
+        ..ResponseScript::status(500, "")
     };
     let message = fail(script).await.message.expect("its beginning");
     assert_eq!(message, format!("{}…", "x".repeat(300)));
@@ -314,7 +323,7 @@ async fn a_wait_that_the_provider_asks_for_is_passed_on() {
         ("retry-after", "0", None),
         ("retry-after", "3600", Some(Duration::from_secs(3600))),
     ] {
-        let error = fail(Script::status(429, "").header(name, value)).await;
+        let error = fail(ResponseScript::status(429, "").header(name, value)).await;
         assert_eq!(error.retry_after, wait, "{name}: {value}");
     }
 }

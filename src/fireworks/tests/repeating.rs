@@ -5,14 +5,14 @@ use proptest::prelude::*;
 use super::{
     super::{
         answer::{Answer, StreamError},
-        reasoning::Part,
+        reasoning::TextKind,
         sse::Event,
         template::{ChunkTemplate, Place},
     },
     notes::{Note, Notes},
 };
 
-const PLACE: Place = Place { choice: 0, part: Part::Text };
+const PLACE: Place = Place { choice: 0, part: TextKind::Text };
 
 #[test]
 fn only_another_text_in_the_same_bytes_is_read_the_short_way() {

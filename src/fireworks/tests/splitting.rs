@@ -5,7 +5,7 @@ use std::{borrow::Cow, convert::Infallible};
 
 use proptest::prelude::*;
 
-use super::super::reasoning::{Part, Splitter};
+use super::super::reasoning::{Splitter, TextKind};
 
 /// Returns text and reasoning of an answer that arrives in these pieces.
 fn split<'a>(pieces: impl IntoIterator<Item = &'a str>) -> (String, String) {
@@ -13,8 +13,8 @@ fn split<'a>(pieces: impl IntoIterator<Item = &'a str>) -> (String, String) {
     let mut emit = |part, piece: Cow<'_, str>| {
         assert!(!piece.is_empty(), "nothing was emitted");
         match part {
-            Part::Text => text.push_str(&piece),
-            Part::Reasoning => reasoning.push_str(&piece),
+            TextKind::Text => text.push_str(&piece),
+            TextKind::Reasoning => reasoning.push_str(&piece),
         }
         Ok::<(), Infallible>(())
     };
@@ -59,7 +59,7 @@ fn reasoning_that_comes_apart_makes_tags_text() {
     let mut splitter = Splitter::default();
     let Ok(()) = splitter.reasoning_comes_apart(&mut emit);
     let Ok(()) = splitter.split(Cow::Borrowed("<think>x</think>"), &mut emit);
-    assert_eq!(emitted, [(Part::Text, "<think>x</think>".to_owned())]);
+    assert_eq!(emitted, [(TextKind::Text, "<think>x</think>".to_owned())]);
 }
 
 fn answers() -> impl Strategy<Value = String> {

@@ -2,14 +2,13 @@
 
 use crate::node::{
     field::{Class, Field, words},
-    group::Group,
     shape::{Shape, TextRule},
 };
 
 static ANY_KEY: TextRule = TextRule { pattern: "", accepts: |_| true, words: "text" };
 
 /// Routing, billing, telemetry.
-pub(in crate::node) static ROUTE: &[Field] = &Group::Routing.of([
+pub(in crate::node) static ROUTE: &[Field] = &[
     Field::new(
         "serviceTier",
         Shape::Keyword(&["auto", "default", "flex", "priority"]),
@@ -60,4 +59,4 @@ pub(in crate::node) static ROUTE: &[Field] = &Group::Routing.of([
     )
     .sent_as("metadata")
     .class(Class::Route),
-]);
+];

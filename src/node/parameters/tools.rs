@@ -2,7 +2,6 @@
 
 use crate::node::{
     field::{Field, Literal, words},
-    group::Group,
     shape::{Member, Shape, TextRule},
 };
 
@@ -49,7 +48,7 @@ const FUNCTION_CALL: Shape = Shape::OneOf {
 };
 
 /// Tools.
-pub(in crate::node) static TOOLS: &[Field] = &Group::Tools.of([
+pub(in crate::node) static TOOLS: &[Field] = &[
     Field::new(
         "tools",
         Shape::List {
@@ -95,4 +94,4 @@ pub(in crate::node) static TOOLS: &[Field] = &Group::Tools.of([
             "toolChoice의 이전 형식이며 toolChoice로 보냅니다. 둘 중 하나만 지정하세요.",
         )
         .sent_as("function_call"),
-]);
+];

@@ -77,9 +77,9 @@ impl Node for Echo {
 }
 
 #[derive(Default)]
-struct Collected(String);
+struct EmittedText(String);
 
-impl Emit for Collected {
+impl Emit for EmittedText {
     fn phase(&mut self, _phase: Phase) {}
 
     fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
@@ -105,7 +105,7 @@ async fn another_node_runs_beside_those_of_fireworks() {
     assert!(plan.cache);
     let key = ApiKey::new("unused".to_owned()).expect("a key");
     let attempt = Attempt { credential: &key, connect: Duration::from_secs(1) };
-    let mut collected = Collected::default();
+    let mut collected = EmittedText::default();
     let finish = plan.run(attempt, &mut collected).await.expect("an answer");
     assert_eq!(collected.0, "Say hello.Say hello.Say hello.");
     assert_eq!(finish.finish_reasons, [FinishReason::Stop]);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::{
     fireworks::{Endpoint, Request},
-    node::request::{self, Settings},
+    node::request::{self, NodeSettings},
     output::Schema,
 };
 
@@ -15,13 +15,13 @@ fn request(node_type: &str, fields: Value, input: Input, output: &OutputFormat) 
     let mut fields = config(fields);
     fields.insert("modelName".to_owned(), json!("m"));
     let mut problems = Problems::default();
-    let values = form.read(fields, &mut problems);
+    let values = Values::read(&form, fields, &mut problems);
     problems.into_result().expect("right");
     let endpoint = match (&input, node_type) {
         (Input::Prompt(_), "fireworks") => Endpoint::Completions,
         _ => Endpoint::ChatCompletions,
     };
-    request::write(&Settings::new(values), endpoint, &input, output).request
+    request::write(&NodeSettings::new(values), endpoint, &input, output).request
 }
 
 fn body(node_type: &str, fields: Value) -> String {

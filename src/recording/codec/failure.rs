@@ -9,39 +9,51 @@ use crate::{
     event::{Phase, Usage},
 };
 
-pub(super) fn to_wire(error: &Error, usage: Option<&Usage>) -> Option<wire::Failure> {
+pub(super) fn to_wire(error: &Error, usage: Option<&Usage>) -> Option<wire::FailureMessage> {
     let fault = Some(fault(error)?);
-    Some(wire::Failure { usage: usage.map(wire::Usage::from), fault })
+    Some(wire::FailureMessage { usage: usage.map(wire::UsageMessage::from), fault })
 }
 
-pub(super) fn from_wire(failure: wire::Failure) -> Result<(Error, Option<Usage>), Unreadable> {
+pub(super) fn from_wire(
+    failure: wire::FailureMessage,
+) -> Result<(Error, Option<Usage>), Unreadable> {
     let error = match failure.fault.ok_or(Unreadable::Content)? {
-        wire::Fault::Provider(provider) => provider_error(provider)?.into(),
-        wire::Fault::Deadline(deadline) => deadline_error(&deadline)?,
-        wire::Fault::OutputNotJson(wire::Output { problem, text }) => {
+        wire::FaultMessage::Provider(provider) => provider_error(provider)?.into(),
+        wire::FaultMessage::Deadline(deadline) => deadline_error(&deadline)?,
+        wire::FaultMessage::OutputNotJson(wire::OutputMessage { problem, text }) => {
             Error::OutputNotJson { problem, text }
         }
-        wire::Fault::OutputSchemaMismatch(wire::Output { problem, text }) => {
+        wire::FaultMessage::OutputSchemaMismatch(wire::OutputMessage { problem, text }) => {
             Error::OutputSchemaMismatch { problem, text }
         }
-        wire::Fault::OutputTooLarge(bytes) => Error::OutputTooLarge { limit_bytes: bytes as usize },
+        wire::FaultMessage::OutputTooLarge(bytes) => {
+            Error::OutputTooLarge { limit_bytes: bytes as usize }
+        }
     };
     Ok((error, failure.usage.map(Usage::from)))
 }
 
-fn fault(error: &Error) -> Option<wire::Fault> {
+fn fault(error: &Error) -> Option<wire::FaultMessage> {
     Some(match error {
-        Error::Provider(provider) => wire::Fault::Provider(wire::Provider::from(&**provider)),
-        Error::Deadline { deadline, limit, phase } => wire::Fault::Deadline(wire::Deadline {
-            deadline: deadline.reason().to_owned(),
-            limit: milliseconds(*limit),
-            phase: phase.as_str().to_owned(),
-        }),
-        Error::OutputNotJson { problem, text } => wire::Fault::OutputNotJson(output(problem, text)),
-        Error::OutputSchemaMismatch { problem, text } => {
-            wire::Fault::OutputSchemaMismatch(output(problem, text))
+        Error::Provider(provider) => {
+            wire::FaultMessage::Provider(wire::ProviderMessage::from(&**provider))
         }
-        Error::OutputTooLarge { limit_bytes } => wire::Fault::OutputTooLarge(*limit_bytes as u64),
+        Error::Deadline { deadline, limit, phase } => {
+            wire::FaultMessage::Deadline(wire::DeadlineMessage {
+                deadline: deadline.reason().to_owned(),
+                limit: milliseconds(*limit),
+                phase: phase.as_str().to_owned(),
+            })
+        }
+        Error::OutputNotJson { problem, text } => {
+            wire::FaultMessage::OutputNotJson(output(problem, text))
+        }
+        Error::OutputSchemaMismatch { problem, text } => {
+            wire::FaultMessage::OutputSchemaMismatch(output(problem, text))
+        }
+        Error::OutputTooLarge { limit_bytes } => {
+            wire::FaultMessage::OutputTooLarge(*limit_bytes as u64)
+        }
         // These do not end a flight, or another worker may succeed.
         Error::InvalidNodeConfig(_)
         | Error::UnknownNodeType { .. }
@@ -59,12 +71,12 @@ fn fault(error: &Error) -> Option<wire::Fault> {
     })
 }
 
-fn output(problem: &str, text: &str) -> wire::Output {
-    wire::Output { problem: problem.to_owned(), text: text.to_owned() }
+fn output(problem: &str, text: &str) -> wire::OutputMessage {
+    wire::OutputMessage { problem: problem.to_owned(), text: text.to_owned() }
 }
 
-impl From<&ProviderError> for wire::Provider {
-    fn from(error: &ProviderError) -> wire::Provider {
+impl From<&ProviderError> for wire::ProviderMessage {
+    fn from(error: &ProviderError) -> wire::ProviderMessage {
         // The affected accounts and the caching of refusals are decided by the worker
         // that sent the upstream request.
         let ProviderError {
@@ -79,7 +91,7 @@ impl From<&ProviderError> for wire::Provider {
             is_known_form: _,
             phase,
         } = error;
-        wire::Provider {
+        wire::ProviderMessage {
             kind: kind.reason().to_owned(),
             http_status: http_status.map(u32::from),
             code: code.clone(),
@@ -92,7 +104,7 @@ impl From<&ProviderError> for wire::Provider {
     }
 }
 
-fn provider_error(provider: wire::Provider) -> Result<ProviderError, Unreadable> {
+fn provider_error(provider: wire::ProviderMessage) -> Result<ProviderError, Unreadable> {
     let http_status = provider.http_status.map(u16::try_from).transpose();
     Ok(ProviderError {
         kind: ProviderErrorKind::named(&provider.kind).ok_or(Unreadable::Content)?,
@@ -108,7 +120,7 @@ fn provider_error(provider: wire::Provider) -> Result<ProviderError, Unreadable>
     })
 }
 
-fn deadline_error(deadline: &wire::Deadline) -> Result<Error, Unreadable> {
+fn deadline_error(deadline: &wire::DeadlineMessage) -> Result<Error, Unreadable> {
     Ok(Error::Deadline {
         deadline: Deadline::named(&deadline.deadline).ok_or(Unreadable::Content)?,
         limit: Duration::from_millis(deadline.limit),

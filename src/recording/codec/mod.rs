@@ -11,7 +11,6 @@ mod packing;
 mod parts;
 #[cfg(test)]
 mod tests;
-pub(super) mod wire;
 
 use std::{
     sync::Arc,
@@ -21,7 +20,8 @@ use std::{
 use prost::Message;
 
 pub use self::parts::{Parts, encode_events_in_parts};
-use super::{FlightId, Log, Recording, Subject};
+pub use super::wire::Unreadable;
+use super::{FlightId, Log, Recording, Subject, wire};
 use crate::{
     error::Error,
     event::{Embeddings, Finish, FinishReason, TextSources, Usage},
@@ -29,22 +29,11 @@ use crate::{
     telemetry::SpanRef,
 };
 
-/// The reason why bytes cannot be decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// Another release wrote them, in another version of the format.
-    #[error("the format is of another version")]
-    Version,
-    /// They are damaged, or of another kind.
-    #[error("the content is not what it should be")]
-    Content,
-}
-
 /// Raised when readers of the previous format would misunderstand this one.
 const VERSION: u8 = 1;
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum ValueKind {
     Recording = 1,
     Events = 2,
     Failure = 3,
@@ -54,11 +43,11 @@ enum Kind {
     Embeddings = 5,
 }
 
-impl Kind {
-    fn of(recording: &Recording) -> Kind {
+impl ValueKind {
+    fn of(recording: &Recording) -> ValueKind {
         match recording.finish.embeddings {
-            None => Kind::Recording,
-            Some(_) => Kind::Embeddings,
+            None => ValueKind::Recording,
+            Some(_) => ValueKind::Embeddings,
         }
     }
 }
@@ -66,20 +55,20 @@ impl Kind {
 /// Encodes a recording.
 pub fn encode_recording(recording: &Recording) -> Vec<u8> {
     let since_1970 = recording.recorded_at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let message = wire::Recording {
+    let message = wire::RecordingMessage {
         flight: recording.flight.as_bytes().to_vec(),
-        subject: Some(wire::Subject {
+        subject: Some(wire::SubjectMessage {
             model: recording.subject.model.clone(),
             priority: recording.subject.tier == Tier::Priority,
             json: recording.subject.json,
         }),
         log: Some(recording.log.to_wire()),
-        finish: Some(wire::Finish::from(&recording.finish)),
+        finish: Some(wire::FinishMessage::from(&recording.finish)),
         attempts: recording.attempts,
         recorded_at: since_1970.as_millis() as u64,
-        span: recording.span.map(wire::Span::from),
+        span: recording.span.map(wire::SpanRefMessage::from),
     };
-    write(Kind::of(recording), &message)
+    write(ValueKind::of(recording), &message)
 }
 
 /// Decodes a recording.
@@ -88,8 +77,8 @@ pub fn encode_recording(recording: &Recording) -> Vec<u8> {
 ///
 /// [`Unreadable`] if the bytes are damaged or of another version.
 pub fn decode_recording(bytes: &[u8]) -> Result<Recording, Unreadable> {
-    let message: wire::Recording =
-        read(Kind::Recording, bytes).or_else(|_| read(Kind::Embeddings, bytes))?;
+    let message: wire::RecordingMessage =
+        read(ValueKind::Recording, bytes).or_else(|_| read(ValueKind::Embeddings, bytes))?;
     let flight: [u8; 16] = message.flight.try_into().map_err(|_| Unreadable::Content)?;
     let subject = message.subject.ok_or(Unreadable::Content)?;
     let tier = if subject.priority { Tier::Priority } else { Tier::Standard };
@@ -107,7 +96,7 @@ pub fn decode_recording(bytes: &[u8]) -> Result<Recording, Unreadable> {
 
 /// Encodes the events of a log, or of a part of one.
 pub fn encode_events(events: &Log) -> Vec<u8> {
-    write(Kind::Events, &events.to_wire())
+    write(ValueKind::Events, &events.to_wire())
 }
 
 /// Decodes events with their numbers, for [`Log::follow`].
@@ -116,13 +105,13 @@ pub fn encode_events(events: &Log) -> Vec<u8> {
 ///
 /// [`Unreadable`] if the bytes are damaged or of another version.
 pub fn decode_events(bytes: &[u8]) -> Result<Log, Unreadable> {
-    Log::from_wire(read(Kind::Events, bytes)?)
+    Log::from_wire(read(ValueKind::Events, bytes)?)
 }
 
 /// Encodes a flight's failure; `None` if it concerns only one caller or worker, so that
 /// another worker may run the flight.
 pub fn encode_failure(error: &Error, usage: Option<&Usage>) -> Option<Vec<u8>> {
-    failure::to_wire(error, usage).map(|failure| write(Kind::Failure, &failure))
+    failure::to_wire(error, usage).map(|failure| write(ValueKind::Failure, &failure))
 }
 
 /// Decodes a failure and the tokens that were used.
@@ -131,16 +120,16 @@ pub fn encode_failure(error: &Error, usage: Option<&Usage>) -> Option<Vec<u8>> {
 ///
 /// [`Unreadable`] if the bytes are damaged or of another version.
 pub fn decode_failure(bytes: &[u8]) -> Result<(Error, Option<Usage>), Unreadable> {
-    failure::from_wire(read(Kind::Failure, bytes)?)
+    failure::from_wire(read(ValueKind::Failure, bytes)?)
 }
 
-fn write(kind: Kind, message: &impl Message) -> Vec<u8> {
+fn write(kind: ValueKind, message: &impl Message) -> Vec<u8> {
     let mut bytes = vec![VERSION, kind as u8];
     packing::pack(&message.encode_to_vec(), &mut bytes);
     bytes
 }
 
-fn read<M: Message + Default>(kind: Kind, bytes: &[u8]) -> Result<M, Unreadable> {
+fn read<M: Message + Default>(kind: ValueKind, bytes: &[u8]) -> Result<M, Unreadable> {
     match bytes {
         [VERSION, given, packed @ ..] if *given == kind as u8 => {
             let content = packing::unpack(packed)?;
@@ -151,29 +140,29 @@ fn read<M: Message + Default>(kind: Kind, bytes: &[u8]) -> Result<M, Unreadable>
     }
 }
 
-impl From<&Finish> for wire::Finish {
-    fn from(finish: &Finish) -> wire::Finish {
+impl From<&Finish> for wire::FinishMessage {
+    fn from(finish: &Finish) -> wire::FinishMessage {
         let Finish { finish_reasons, usage, model, provider_request_id, unchecked, embeddings } =
             finish;
-        wire::Finish {
+        wire::FinishMessage {
             finish_reasons: finish_reasons
                 .iter()
                 .map(|reason| reason.as_str().to_owned())
                 .collect(),
-            usage: usage.as_ref().map(wire::Usage::from),
+            usage: usage.as_ref().map(wire::UsageMessage::from),
             model: model.clone(),
             provider_request_id: provider_request_id.clone(),
             unchecked: unchecked.clone(),
-            embeddings: embeddings.as_ref().map(wire::Embeddings::from),
+            embeddings: embeddings.as_ref().map(wire::EmbeddingsMessage::from),
         }
     }
 }
 
-impl From<&Embeddings> for wire::Embeddings {
-    fn from(embeddings: &Embeddings) -> wire::Embeddings {
+impl From<&Embeddings> for wire::EmbeddingsMessage {
+    fn from(embeddings: &Embeddings) -> wire::EmbeddingsMessage {
         let Embeddings { vectors, sources, paid_tokens, estimated } = embeddings;
         let TextSources { cached, joined, executed, repeated } = *sources;
-        wire::Embeddings {
+        wire::EmbeddingsMessage {
             vectors: vectors.clone(),
             cached,
             joined,
@@ -185,9 +174,10 @@ impl From<&Embeddings> for wire::Embeddings {
     }
 }
 
-impl From<wire::Embeddings> for Embeddings {
-    fn from(embeddings: wire::Embeddings) -> Embeddings {
-        let wire::Embeddings { vectors, cached, joined, executed, repeated, .. } = embeddings;
+impl From<wire::EmbeddingsMessage> for Embeddings {
+    fn from(embeddings: wire::EmbeddingsMessage) -> Embeddings {
+        let wire::EmbeddingsMessage { vectors, cached, joined, executed, repeated, .. } =
+            embeddings;
         Embeddings {
             vectors,
             sources: TextSources { cached, joined, executed, repeated },
@@ -197,7 +187,7 @@ impl From<wire::Embeddings> for Embeddings {
     }
 }
 
-fn finish(finish: wire::Finish) -> Result<Finish, Unreadable> {
+fn finish(finish: wire::FinishMessage) -> Result<Finish, Unreadable> {
     let reasons = finish.finish_reasons.iter().map(|word| FinishReason::parse(word));
     Ok(Finish {
         finish_reasons: reasons.collect::<Option<_>>().ok_or(Unreadable::Content)?,
@@ -209,25 +199,25 @@ fn finish(finish: wire::Finish) -> Result<Finish, Unreadable> {
     })
 }
 
-impl From<SpanRef> for wire::Span {
-    fn from(span: SpanRef) -> wire::Span {
+impl From<SpanRef> for wire::SpanRefMessage {
+    fn from(span: SpanRef) -> wire::SpanRefMessage {
         let SpanRef { trace_id, span_id } = span;
-        wire::Span { trace: trace_id.to_vec(), span: span_id.to_vec() }
+        wire::SpanRefMessage { trace: trace_id.to_vec(), span: span_id.to_vec() }
     }
 }
 
-impl TryFrom<wire::Span> for SpanRef {
+impl TryFrom<wire::SpanRefMessage> for SpanRef {
     type Error = Unreadable;
 
-    fn try_from(span: wire::Span) -> Result<SpanRef, Unreadable> {
+    fn try_from(span: wire::SpanRefMessage) -> Result<SpanRef, Unreadable> {
         let trace_id = span.trace.try_into().map_err(|_| Unreadable::Content)?;
         let span_id = span.span.try_into().map_err(|_| Unreadable::Content)?;
         Ok(SpanRef { trace_id, span_id })
     }
 }
 
-impl From<&Usage> for wire::Usage {
-    fn from(usage: &Usage) -> wire::Usage {
+impl From<&Usage> for wire::UsageMessage {
+    fn from(usage: &Usage) -> wire::UsageMessage {
         let &Usage {
             prompt_tokens,
             completion_tokens,
@@ -235,7 +225,7 @@ impl From<&Usage> for wire::Usage {
             cached_tokens,
             reasoning_tokens,
         } = usage;
-        wire::Usage {
+        wire::UsageMessage {
             prompt_tokens,
             completion_tokens,
             total_tokens,
@@ -245,8 +235,8 @@ impl From<&Usage> for wire::Usage {
     }
 }
 
-impl From<wire::Usage> for Usage {
-    fn from(usage: wire::Usage) -> Usage {
+impl From<wire::UsageMessage> for Usage {
+    fn from(usage: wire::UsageMessage) -> Usage {
         Usage {
             prompt_tokens: usage.prompt_tokens,
             completion_tokens: usage.completion_tokens,

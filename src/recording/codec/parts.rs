@@ -1,7 +1,7 @@
 //! Splits events that exceed the size of one message, such as the single long text of a
 //! provider that does not stream, and joins the parts again.
 
-use super::{Kind, Unreadable, VERSION, decode_events, encode_events};
+use super::{Unreadable, VERSION, ValueKind, decode_events, encode_events};
 use crate::recording::Log;
 
 const FIRST: u8 = 1;
@@ -17,7 +17,7 @@ pub fn encode_events_in_parts(events: &Log, most_bytes: usize) -> Vec<Vec<u8>> {
     let part = |(index, bytes): (usize, &[u8])| {
         let first = if index == 0 { FIRST } else { 0 };
         let last = if index + 1 == count { LAST } else { 0 };
-        [&[VERSION, Kind::Part as u8, first | last], bytes].concat()
+        [&[VERSION, ValueKind::Part as u8, first | last], bytes].concat()
     };
     whole.chunks(most_bytes).enumerate().map(part).collect()
 }
@@ -42,7 +42,7 @@ impl Parts {
         let [VERSION, kind, place, part @ ..] = bytes else {
             return decode_events(bytes).map(Some);
         };
-        if *kind != Kind::Part as u8 {
+        if *kind != ValueKind::Part as u8 {
             self.0.clear();
             return decode_events(bytes).map(Some);
         }

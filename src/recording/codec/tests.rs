@@ -10,7 +10,7 @@ use crate::{
 
 /// An operation on a log.
 #[derive(Debug, Clone)]
-enum Event {
+enum LogOperation {
     Text(u32, String),
     Reasoning(u32, String),
     ToolCall(u32, ToolCallFragment),
@@ -25,37 +25,37 @@ fn text() -> impl Strategy<Value = String> + Clone {
     prop::collection::vec(letter, 0..5).prop_map(String::from_iter)
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = LogOperation> {
     let choice = 0_u32..3;
     let fragment =
         (0_u32..3, proptest::option::of(text()), text()).prop_map(|(index, id, arguments)| {
             ToolCallFragment { index, name: id.clone(), id, arguments }
         });
     prop_oneof![
-        6 => (choice.clone(), text()).prop_map(|(choice, text)| Event::Text(choice, text)),
-        3 => (choice.clone(), text()).prop_map(|(choice, text)| Event::Reasoning(choice, text)),
-        1 => (choice.clone(), fragment).prop_map(|(choice, call)| Event::ToolCall(choice, call)),
-        1 => (choice, text()).prop_map(|(choice, text)| Event::Logprobs(choice, text)),
-        1 => prop_oneof![Just(WORKER_LOST), Just("PROVIDER_RATE_LIMITED")].prop_map(Event::Restart),
+        6 => (choice.clone(), text()).prop_map(|(choice, text)| LogOperation::Text(choice, text)),
+        3 => (choice.clone(), text()).prop_map(|(choice, text)| LogOperation::Reasoning(choice, text)),
+        1 => (choice.clone(), fragment).prop_map(|(choice, call)| LogOperation::ToolCall(choice, call)),
+        1 => (choice, text()).prop_map(|(choice, text)| LogOperation::Logprobs(choice, text)),
+        1 => prop_oneof![Just(WORKER_LOST), Just("PROVIDER_RATE_LIMITED")].prop_map(LogOperation::Restart),
     ]
 }
 
-fn events() -> impl Strategy<Value = Vec<Event>> {
+fn events() -> impl Strategy<Value = Vec<LogOperation>> {
     prop::collection::vec(event(), 0..40)
 }
 
-fn happen(log: &mut Log, event: &Event) {
+fn happen(log: &mut Log, event: &LogOperation) {
     let (choice, piece) = match event {
-        Event::Text(choice, text) => (*choice, Piece::Text(text.into())),
-        Event::Reasoning(choice, text) => (*choice, Piece::Reasoning(text.into())),
-        Event::ToolCall(choice, fragment) => (*choice, Piece::ToolCall(fragment.clone())),
-        Event::Logprobs(choice, json) => (*choice, Piece::Logprobs(json.into())),
-        Event::Restart(reason) => return log.restart(2, reason),
+        LogOperation::Text(choice, text) => (*choice, Piece::Text(text.into())),
+        LogOperation::Reasoning(choice, text) => (*choice, Piece::Reasoning(text.into())),
+        LogOperation::ToolCall(choice, fragment) => (*choice, Piece::ToolCall(fragment.clone())),
+        LogOperation::Logprobs(choice, json) => (*choice, Piece::Logprobs(json.into())),
+        LogOperation::Restart(reason) => return log.restart(2, reason),
     };
     log.append(Delta { choice, piece });
 }
 
-fn log_of(events: &[Event]) -> Log {
+fn log_of(events: &[LogOperation]) -> Log {
     let mut log = Log::default();
     for event in events {
         happen(&mut log, event);
@@ -102,7 +102,7 @@ fn vectors_come_back_bit_for_bit_and_only_to_who_knows_them() {
     before.finish.embeddings = Some(embeddings);
     let bytes = encode_recording(&before);
     // A release without embeddings reads the other kind alone.
-    assert_eq!(bytes[1], Kind::Embeddings as u8);
+    assert_eq!(bytes[1], ValueKind::Embeddings as u8);
     let after = decode_recording(&bytes).expect("readable");
     assert_eq!(after.finish, before.finish);
     assert!(before.bytes() >= recording(Log::default()).bytes() + 8);
@@ -220,7 +220,7 @@ proptest! {
     fn long_texts_are_compressed(seed in any::<u64>(), length in 2000_usize..8000) {
         let mut random = fastrand::Rng::with_seed(seed);
         let text = (0..length).map(|_| random.char('a'..='f')).collect();
-        let plain = recording(log_of(&[Event::Text(0, text)]));
+        let plain = recording(log_of(&[LogOperation::Text(0, text)]));
         let bytes = encode_recording(&plain);
         prop_assert!(bytes.len() < plain.bytes() * 3 / 4, "{} bytes", bytes.len());
         prop_assert_eq!(recorded(&decode_recording(&bytes).expect("readable").log), recorded(&plain.log));
@@ -236,7 +236,7 @@ impl Log {
 #[test]
 fn a_large_event_travels_by_itself() {
     let large = "x".repeat(100);
-    let log = log_of(&["a", "b", &large, "c"].map(|text| Event::Text(0, text.to_owned())));
+    let log = log_of(&["a", "b", &large, "c"].map(|text| LogOperation::Text(0, text.to_owned())));
     let first = log.up_to(50);
     assert_eq!((first.first(), first.last()), (1, 2));
     let second = log.after(first.last()).up_to(50);
@@ -246,9 +246,9 @@ fn a_large_event_travels_by_itself() {
 #[test]
 fn few_bytes_do_not_ask_for_much_memory() {
     let text = "x".repeat(1 << 20);
-    let bytes = encode_events(&log_of(&[Event::Text(0, text)]));
+    let bytes = encode_events(&log_of(&[LogOperation::Text(0, text)]));
     assert!(bytes.len() > 1 << 20, "it is packed so tightly that it could not be read");
-    let mut bomb = vec![VERSION, Kind::Events as u8, 1];
+    let mut bomb = vec![VERSION, ValueKind::Events as u8, 1];
     bomb.extend_from_slice(&u32::MAX.to_le_bytes());
     bomb.extend_from_slice(&bytes[..64]);
     assert_eq!(decode_events(&bomb).expect_err("refused"), Unreadable::Content);

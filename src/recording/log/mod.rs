@@ -21,7 +21,7 @@ use crate::event::{Delta, Piece, ToolCallFragment};
 /// An append-only list of events, numbered from 1.
 #[derive(Debug, Default)]
 pub struct Log {
-    entries: Vec<Entry>,
+    entries: Vec<EventGroup>,
     /// The sequence number of the last event; 0 before the first.
     last: u64,
     bytes: usize,
@@ -31,7 +31,7 @@ pub struct Log {
 
 /// Consecutive events of one choice that can be merged into one delta.
 #[derive(Debug)]
-struct Entry {
+struct EventGroup {
     /// The sequence number of the first event.
     first: u64,
     content: Content,
@@ -148,7 +148,7 @@ impl Log {
 
     /// Returns true if the log begins with a restart, which voids everything before it.
     pub fn voids(&self) -> bool {
-        matches!(self.entries.first(), Some(Entry { content: Content::Restarted { .. }, .. }))
+        matches!(self.entries.first(), Some(EventGroup { content: Content::Restarted { .. }, .. }))
     }
 
     /// Moves the events of `staged` to the end of this log, and keeps its buffers for
@@ -247,16 +247,16 @@ impl Log {
     }
 
     fn push(&mut self, content: Content) {
-        self.bytes += mem::size_of::<Entry>() + content.bytes();
+        self.bytes += mem::size_of::<EventGroup>() + content.bytes();
         let first = self.last + 1;
         self.last += content.events();
-        self.entries.push(Entry { first, content });
+        self.entries.push(EventGroup { first, content });
     }
 }
 
 // === impl Entry ===
 
-impl Entry {
+impl EventGroup {
     fn last(&self) -> u64 {
         self.first + self.content.events() - 1
     }

@@ -1,7 +1,7 @@
 //! Slices of a log, and a log that follows another by its slices, so that events reach
 //! other workers without loss or duplication.
 
-use super::{Content, Entry, Log, Run};
+use super::{Content, EventGroup, Log, Run};
 
 /// Events are missing between a log and the events to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -75,7 +75,7 @@ impl Log {
     }
 
     /// Appends the next entry, merged into the last one if they are of one run.
-    fn join_or_keep(&mut self, entry: Entry) {
+    fn join_or_keep(&mut self, entry: EventGroup) {
         match (&entry.content, self.entries.last_mut().map(|last| &mut last.content)) {
             (Content::Run(run), Some(Content::Run(last))) if last.continues(run) => {
                 self.bytes += run.bytes();
@@ -86,15 +86,15 @@ impl Log {
     }
 
     /// Appends an entry unmerged; the caller maintains `last`.
-    pub(super) fn keep(&mut self, entry: Entry) {
-        self.bytes += size_of::<Entry>() + entry.content.bytes();
+    pub(super) fn keep(&mut self, entry: EventGroup) {
+        self.bytes += size_of::<EventGroup>() + entry.content.bytes();
         self.entries.push(entry);
     }
 }
 
 // === impl Entry ===
 
-impl Entry {
+impl EventGroup {
     /// Returns the size of its first event in bytes.
     fn first_bytes(&self) -> usize {
         match &self.content {
@@ -105,17 +105,17 @@ impl Entry {
 
     /// Returns its first events, as many as fit `room` and at least one; true if these
     /// are all.
-    fn up_to(&self, room: usize) -> (Entry, bool) {
+    fn up_to(&self, room: usize) -> (EventGroup, bool) {
         let Content::Run(run) = &self.content else {
             return (self.after(self.first - 1), true);
         };
         let (until, text) = run.slice(0, room);
         let first = Run { text: text.to_owned(), ends: run.ends[..until].to_vec(), ..*run };
-        (Entry { first: self.first, content: Content::Run(first) }, until == run.ends.len())
+        (EventGroup { first: self.first, content: Content::Run(first) }, until == run.ends.len())
     }
 
     /// Returns the events after number `cursor`, which must be below the last.
-    fn after(&self, cursor: u64) -> Entry {
+    fn after(&self, cursor: u64) -> EventGroup {
         let done = cursor.saturating_sub(self.first - 1);
         let content = match &self.content {
             Content::Run(run) => Content::Run(run.after(done as usize)),
@@ -125,7 +125,7 @@ impl Entry {
                 Content::Restarted { attempt: *attempt, reason }
             }
         };
-        Entry { first: self.first + done, content }
+        EventGroup { first: self.first + done, content }
     }
 }
 

@@ -1,13 +1,13 @@
-//! Converts a log to [`wire`](crate::recording::codec::wire) messages, and back with
+//! Converts a log to [`wire`](crate::recording::wire) messages, and back with
 //! every field validated.
 
-use super::{Content, Entry, Log, Run, RunKind};
+use super::{Content, EventGroup, Log, Run, RunKind};
 use crate::{
     error::ProviderErrorKind,
     event::ToolCallFragment,
     recording::{
         WORKER_LOST,
-        codec::{Unreadable, wire},
+        wire::{self, Unreadable},
     },
 };
 
@@ -18,14 +18,17 @@ const MAX_CHOICES: u32 = 1024;
 const MAX_SEQUENCE: u64 = 1 << 48;
 
 impl Log {
-    pub(in crate::recording) fn to_wire(&self) -> wire::Log {
-        wire::Log { last: self.last, entries: self.entries.iter().map(Entry::to_wire).collect() }
+    pub(in crate::recording) fn to_wire(&self) -> wire::LogMessage {
+        wire::LogMessage {
+            last: self.last,
+            entries: self.entries.iter().map(EventGroup::to_wire).collect(),
+        }
     }
 
-    pub(in crate::recording) fn from_wire(log: wire::Log) -> Result<Log, Unreadable> {
+    pub(in crate::recording) fn from_wire(log: wire::LogMessage) -> Result<Log, Unreadable> {
         let mut read = Log::default();
         for entry in log.entries {
-            let entry = Entry::from_wire(entry)?;
+            let entry = EventGroup::from_wire(entry)?;
             let restarts = matches!(entry.content, Content::Restarted { .. });
             let continues = entry.first == read.last + 1 && !restarts;
             if !read.entries.is_empty() && !continues {
@@ -42,59 +45,68 @@ impl Log {
     }
 }
 
-impl Entry {
-    fn to_wire(&self) -> wire::Entry {
+impl EventGroup {
+    fn to_wire(&self) -> wire::EntryMessage {
         let content = match &self.content {
             Content::Run(run) => match run.kind {
-                RunKind::Text => wire::Content::Text(run.to_wire()),
-                RunKind::Reasoning => wire::Content::Reasoning(run.to_wire()),
+                RunKind::Text => wire::ContentMessage::Text(run.to_wire()),
+                RunKind::Reasoning => wire::ContentMessage::Reasoning(run.to_wire()),
             },
-            Content::ToolCall(_, fragment) => wire::Content::ToolCall(wire::ToolCall {
-                index: fragment.index,
-                id: fragment.id.clone(),
-                name: fragment.name.clone(),
-                arguments: fragment.arguments.clone(),
-            }),
-            Content::Logprobs(_, json) => wire::Content::Logprobs(json.clone()),
-            Content::Restarted { attempt, reason } => wire::Content::Restarted(wire::Restarted {
-                attempt: *attempt,
-                reason: (*reason).to_owned(),
-            }),
+            Content::ToolCall(_, fragment) => {
+                wire::ContentMessage::ToolCall(wire::ToolCallMessage {
+                    index: fragment.index,
+                    id: fragment.id.clone(),
+                    name: fragment.name.clone(),
+                    arguments: fragment.arguments.clone(),
+                })
+            }
+            Content::Logprobs(_, json) => wire::ContentMessage::Logprobs(json.clone()),
+            Content::Restarted { attempt, reason } => {
+                wire::ContentMessage::Restarted(wire::Restarted {
+                    attempt: *attempt,
+                    reason: (*reason).to_owned(),
+                })
+            }
         };
-        wire::Entry { first: self.first, choice: self.choice(), content: Some(content) }
+        wire::EntryMessage { first: self.first, choice: self.choice(), content: Some(content) }
     }
 
-    fn from_wire(entry: wire::Entry) -> Result<Entry, Unreadable> {
+    fn from_wire(entry: wire::EntryMessage) -> Result<EventGroup, Unreadable> {
         let choice = entry.choice;
         if choice >= MAX_CHOICES || !(1..=MAX_SEQUENCE).contains(&entry.first) {
             return Err(Unreadable::Content);
         }
         let content = match entry.content.ok_or(Unreadable::Content)? {
-            wire::Content::Text(run) => Content::Run(Run::from_wire(choice, RunKind::Text, run)?),
-            wire::Content::Reasoning(run) => {
+            wire::ContentMessage::Text(run) => {
+                Content::Run(Run::from_wire(choice, RunKind::Text, run)?)
+            }
+            wire::ContentMessage::Reasoning(run) => {
                 Content::Run(Run::from_wire(choice, RunKind::Reasoning, run)?)
             }
-            wire::Content::ToolCall(wire::ToolCall { index, id, name, arguments }) => {
-                Content::ToolCall(choice, ToolCallFragment { index, id, name, arguments })
-            }
-            wire::Content::Logprobs(json) => Content::Logprobs(choice, json),
-            wire::Content::Restarted(wire::Restarted { attempt, reason }) => {
+            wire::ContentMessage::ToolCall(wire::ToolCallMessage {
+                index,
+                id,
+                name,
+                arguments,
+            }) => Content::ToolCall(choice, ToolCallFragment { index, id, name, arguments }),
+            wire::ContentMessage::Logprobs(json) => Content::Logprobs(choice, json),
+            wire::ContentMessage::Restarted(wire::Restarted { attempt, reason }) => {
                 let reason = restart_reason(&reason).ok_or(Unreadable::Content)?;
                 Content::Restarted { attempt, reason }
             }
         };
-        Ok(Entry { first: entry.first, content })
+        Ok(EventGroup { first: entry.first, content })
     }
 }
 
 impl Run {
-    fn to_wire(&self) -> wire::Run {
+    fn to_wire(&self) -> wire::RunMessage {
         let begins = std::iter::once(0).chain(self.ends.iter().copied());
         let lengths = self.ends.iter().zip(begins).map(|(end, begin)| end - begin).collect();
-        wire::Run { text: self.text.clone(), lengths }
+        wire::RunMessage { text: self.text.clone(), lengths }
     }
 
-    fn from_wire(choice: u32, kind: RunKind, run: wire::Run) -> Result<Run, Unreadable> {
+    fn from_wire(choice: u32, kind: RunKind, run: wire::RunMessage) -> Result<Run, Unreadable> {
         let mut end = 0_u32;
         let mut ends = Vec::with_capacity(run.lengths.len());
         for length in run.lengths {

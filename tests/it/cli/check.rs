@@ -4,9 +4,9 @@ use sparkler::proto::{
     CheckNodeResponse, FieldViolation, Finding, credential::Source, finding::Verdict,
 };
 
-use crate::cli::{
-    program::Program,
-    scripted_worker::{Script, ScriptedWorker},
+use crate::{
+    cli::program::Program,
+    support::scripted_worker::{Script, ScriptedWorker},
 };
 
 fn finding(subject: &str, verdict: Verdict, basis: &str) -> Finding {

@@ -6,9 +6,9 @@ use sparkler::proto::{
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
-use crate::cli::{
-    program::{Program, file, finish, interrupt, path},
-    scripted_worker::{Script, ScriptedWorker},
+use crate::{
+    cli::program::{Program, file, finish, interrupt, path},
+    support::scripted_worker::{Script, ScriptedWorker},
 };
 
 fn started() -> Event {

@@ -6,9 +6,9 @@ use sparkler::proto::{Delta, execute_node_response::Event};
 use tonic::{Code, Status, transport::Identity};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::cli::{
-    program::{Program, file, path},
-    scripted_worker::{Script, ScriptedWorker},
+use crate::{
+    cli::program::{Program, file, path},
+    support::scripted_worker::{Script, ScriptedWorker},
 };
 
 fn failure(code: Code, reason: &str, message: &str, safe: bool) -> (Status, ErrorDetails) {

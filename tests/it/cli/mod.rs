@@ -15,5 +15,4 @@ mod models;
 mod nodes;
 mod program;
 mod request;
-mod scripted_worker;
 mod starting;

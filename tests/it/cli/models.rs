@@ -2,9 +2,9 @@
 
 use sparkler::proto::{Model, ModelPrice};
 
-use crate::cli::{
-    program::Program,
-    scripted_worker::{Script, ScriptedWorker},
+use crate::{
+    cli::program::Program,
+    support::scripted_worker::{Script, ScriptedWorker},
 };
 
 async fn worker() -> ScriptedWorker {

@@ -3,9 +3,9 @@
 use prost_types::value::Kind;
 use sparkler::proto::{ListNodeTypesResponse, NodeField, NodeType, Text};
 
-use crate::cli::{
-    program::Program,
-    scripted_worker::{Script, ScriptedWorker},
+use crate::{
+    cli::program::Program,
+    support::scripted_worker::{Script, ScriptedWorker},
 };
 
 fn text(english: &str, korean: &str) -> Option<Text> {

@@ -8,7 +8,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::cli::scripted_worker::ScriptedWorker;
+use crate::support::scripted_worker::ScriptedWorker;
 
 /// What a finished run left behind.
 #[derive(Debug)]

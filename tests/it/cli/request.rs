@@ -9,10 +9,12 @@ use sparkler::proto::{
     execution_limits::OnCancel,
 };
 
-use crate::cli::{
-    execute::hello,
-    program::{Program, file, path},
-    scripted_worker::ScriptedWorker,
+use crate::{
+    cli::{
+        execute::hello,
+        program::{Program, file, path},
+    },
+    support::scripted_worker::ScriptedWorker,
 };
 
 #[tokio::test]

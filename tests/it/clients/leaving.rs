@@ -6,7 +6,7 @@ use std::time::Duration;
 use fireworks_simulator::{Fault, Options, Rule};
 
 use crate::{
-    clients::{client::Client, link::Link},
+    clients::{client::Client, proxy::Proxy},
     support::{PATIENCE, World},
 };
 
@@ -51,13 +51,13 @@ async fn a_lost_connection_loses_nothing() {
     for client in Client::ALL {
         let world = world(Fault::SlowDeltas { delay: Duration::from_millis(5) }).await;
         // Beyond the head and `started`, and well before the end.
-        let link = Link::cut_once_after(2_000, world.worker).await;
-        let run = client.run(&link.url(), &["resume"]).await;
+        let proxy = Proxy::cut_once_after(2_000, world.worker).await;
+        let run = client.run(&proxy.url(), &["resume"]).await;
         let (before, after) = run.output().split_once("[attached after event ").expect("attached");
         let (_, after) = after.split_once(']').expect("a number");
         let text = format!("{before}{after}");
         assert!(text.contains(&words().concat()), "{:?}: {text}", run.client);
-        assert_eq!(link.connections(), 2);
+        assert_eq!(proxy.connections(), 2);
         assert_eq!(world.upstream_calls(), 1);
     }
 }
@@ -66,8 +66,8 @@ async fn a_lost_connection_loses_nothing() {
 async fn without_draining_a_lost_connection_is_a_failure() {
     for client in Client::ALL {
         let world = world(Fault::SlowDeltas { delay: Duration::from_millis(5) }).await;
-        let link = Link::cut_once_after(2_000, world.worker).await;
-        let run = client.run(&link.url(), &["stream"]).await;
+        let proxy = Proxy::cut_once_after(2_000, world.worker).await;
+        let run = client.run(&proxy.url(), &["stream"]).await;
         assert!(!run.succeeded, "{run:#?}");
         run.says(&["word1 ", "UNAVAILABLE: "]);
         let gone = world.simulator.wait_until(|report| report.aborted == 1, PATIENCE).await;

@@ -7,10 +7,9 @@
 pub(crate) mod client;
 mod failing;
 mod leaving;
-mod link;
 mod program;
+mod proxy;
 mod reflection;
 mod several;
 mod streaming;
 mod wire;
-mod witness;

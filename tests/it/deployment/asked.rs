@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use sparkler::internals::{Definition, Error, Kind, TABLE};
+use sparkler::internals::{Definition, Error, InstrumentKind, TABLE};
 
 use super::read;
 use crate::support::{World, page};
@@ -26,10 +26,10 @@ fn measured() -> BTreeSet<String> {
     for row in TABLE {
         let name = row.page_name();
         match row.kind {
-            Kind::Histogram => {
+            InstrumentKind::Histogram => {
                 names.extend(["_bucket", "_count", "_sum"].map(|part| format!("{name}{part}")));
             }
-            Kind::Counter | Kind::UpDownCounter | Kind::Gauge => {
+            InstrumentKind::Counter | InstrumentKind::UpDownCounter | InstrumentKind::Gauge => {
                 names.insert(name);
             }
         }
@@ -75,7 +75,8 @@ async fn a_fresh_worker_has_the_series_that_alerts_ask_for() {
         page.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
     let alerts = read(ALERTS);
     let asked = asked(&alerts);
-    let counted = TABLE.iter().filter(|row| row.kind != Kind::Histogram).map(Definition::page_name);
+    let counted =
+        TABLE.iter().filter(|row| row.kind != InstrumentKind::Histogram).map(Definition::page_name);
     // Workers without a Redis or a certificate have nothing to say of it.
     let counted = counted.filter(|name| {
         asked.contains(&**name) && !name.contains("_redis_") && !name.contains("_tls_")

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use fireworks_simulator::{Handle, Options, Pace, Simulator};
 use sparkler::{
-    config::{Config, FleetConfig},
+    config::{Config, FleetSettings},
     internals::{CacheSecret, RedisConfig},
     proto::{CacheStatus, Completed},
     server::{self, Server},
@@ -92,7 +92,7 @@ impl<R> Fleet<R> {
         let mut config = Config::local(self.base_url.parse().expect("a URL"));
         config.cache_secret = CacheSecret::new(SECRET);
         config.fleet =
-            Some(FleetConfig { redis: reached.clone(), lease: LEASE, other_secrets: Vec::new() });
+            Some(FleetSettings { redis: reached.clone(), lease: LEASE, other_secrets: Vec::new() });
         configure(&mut config);
         let executor = server::executor(&config).expect("a worker");
         executor.fleet.as_ref().expect("a fleet").reachable().await;

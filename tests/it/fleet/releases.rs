@@ -10,7 +10,7 @@ use fireworks_simulator::Options;
 use sparkler::{
     internals::{
         CacheSecret, Connection, FlightId, FlightKey, Lifecycle, Metrics, RedisKeys, Script,
-        protocol::{AcquireOptions, Answer, Batch, FencingToken, LogPosition, RunId, Step},
+        protocol::{AcquireOptions, Batch, FencingToken, LogPosition, RunId, Step, StepResult},
     },
     proto::{AttachExecutionRequest, CacheStatus},
 };
@@ -92,7 +92,7 @@ async fn led_by_another_release(redis: &Connection, flight_key: FlightKey, event
         grace: LONG,
         about: events.clone(),
     };
-    assert_eq!(take(redis, &keys, &acquire).await, Answer::Lead(fresh, 1));
+    assert_eq!(take(redis, &keys, &acquire).await, StepResult::Lead(fresh, 1));
     let append = Step::Append {
         fencing_token: FencingToken { flight: fresh, epoch: 1, run },
         lease: LONG,
@@ -100,14 +100,14 @@ async fn led_by_another_release(redis: &Connection, flight_key: FlightKey, event
         after: 0,
         batch: Some(Batch { position: LogPosition { last: 1, part: 0 }, voids: false, events }),
     };
-    assert_eq!(take(redis, &keys, &append).await, Answer::Kept(0));
+    assert_eq!(take(redis, &keys, &append).await, StepResult::Kept(0));
 }
 
-async fn take(redis: &Connection, keys: &RedisKeys, step: &Step) -> Answer {
+async fn take(redis: &Connection, keys: &RedisKeys, step: &Step) -> StepResult {
     let arguments = step.arguments(keys);
     let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
     let value = redis.script(step.script(), &step.keys(keys), &arguments).await;
-    Answer::read(value.expect("Redis answers")).expect("an answer of the protocol")
+    StepResult::read(value.expect("Redis answers")).expect("an answer of the protocol")
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use sparkler::internals::{
     FlightId, FlightKey, Key,
-    protocol::{AcquireOptions, Answer, Batch, FencingToken, LogPosition, ReadBatch, State, Step},
+    protocol::{
+        AcquireOptions, Batch, FencingToken, LogPosition, ReadBatch, RemoteState, Step, StepResult,
+    },
 };
 
 /// A mistake in a step.
@@ -54,7 +56,7 @@ pub(crate) struct Kept {
     pub(crate) fencing_token: FencingToken,
     /// The worker that leads, by the name of its run.
     pub(crate) owner: String,
-    pub(crate) state: State,
+    pub(crate) state: RemoteState,
     /// Forgotten, and held for its leader.
     pub(crate) vacant: bool,
     pub(crate) suspected: Option<u64>,
@@ -66,7 +68,7 @@ pub(crate) struct Kept {
 
 impl Shared {
     /// Does one step at a time.
-    pub(crate) fn take(&mut self, now: u64, step: &Step) -> Answer {
+    pub(crate) fn take(&mut self, now: u64, step: &Step) -> StepResult {
         match step {
             Step::Acquire { worker, options, lease, grace, about, .. } => {
                 let lease = now + lease.as_millis() as u64;
@@ -80,28 +82,30 @@ impl Shared {
                 self.restore(fencing_token, worker, now + lease.as_millis() as u64, about)
             }
             Step::Complete { fencing_token, after, batch, state, outcome, recording, .. } => {
-                let Some(kept) = self.flight.as_ref() else { return Answer::Forgotten };
+                let Some(kept) = self.flight.as_ref() else { return StepResult::Forgotten };
                 match self.rank(fencing_token) {
                     Rank::Leads if kept.state == *state => {
-                        return Answer::Kept(self.followers.len() as u64);
+                        return StepResult::Kept(self.followers.len() as u64);
                     }
-                    Rank::Leads if kept.state != State::Running => return Answer::Deposed,
+                    Rank::Leads if kept.state != RemoteState::Running => {
+                        return StepResult::Deposed;
+                    }
                     Rank::Leads => {}
                     _ if self.has(Flaw::CompletesUnfenced) => {}
-                    Rank::Forgotten => return Answer::Forgotten,
-                    Rank::Deposed => return Answer::Deposed,
+                    Rank::Forgotten => return StepResult::Forgotten,
+                    Rank::Deposed => return StepResult::Deposed,
                 }
-                if *state != State::Released
+                if *state != RemoteState::Released
                     && let Some(last) = self.add(*after, batch.as_ref())
                 {
-                    return Answer::Behind(last);
+                    return StepResult::Behind(last);
                 }
-                let Some(kept) = &mut self.flight else { return Answer::Forgotten };
+                let Some(kept) = &mut self.flight else { return StepResult::Forgotten };
                 (kept.state, kept.outcome) = (*state, outcome.clone());
                 if let Some((recording, _)) = recording {
                     self.recording = Some(recording.clone());
                 }
-                Answer::Kept(self.followers.len() as u64)
+                StepResult::Kept(self.followers.len() as u64)
             }
             Step::Read { worker, flight, follows, after, most, most_bytes, grace } => {
                 let bounds = (*most, *most_bytes, grace.as_millis() as u64);
@@ -109,35 +113,35 @@ impl Shared {
             }
             Step::Leave { worker, flight } => {
                 if self.flight.as_ref().map(|kept| kept.fencing_token.flight) != Some(*flight) {
-                    return Answer::Gone;
+                    return StepResult::Gone;
                 }
                 self.followers.remove(worker);
-                Answer::Kept(self.followers.len() as u64)
+                StepResult::Kept(self.followers.len() as u64)
             }
             Step::Claim { request, flight_key, owner, takes_over, .. } => match self.claim {
-                Some((kept, ..)) if kept != *request => Answer::Mismatch,
-                Some((_, flight_key, _)) if !takes_over => Answer::Known(flight_key),
+                Some((kept, ..)) if kept != *request => StepResult::Mismatch,
+                Some((_, flight_key, _)) if !takes_over => StepResult::Known(flight_key),
                 _ => {
                     self.claim = Some((*request, *flight_key, *owner));
-                    Answer::Claimed
+                    StepResult::Claimed
                 }
             },
             Step::Settle { owner, retention } => {
                 let owns = self.claim.is_some_and(|(.., kept)| kept == *owner);
                 if !(owns || self.claim.is_some() && self.has(Flaw::SettlesForOthers)) {
-                    return Answer::Gone;
+                    return StepResult::Gone;
                 }
                 if retention.is_none() {
                     self.claim = None;
                 }
-                Answer::Settled
+                StepResult::Settled
             }
         }
     }
 
     /// Whether a leadership is in effect now.
     pub(crate) fn leads(&self, fencing_token: &FencingToken) -> bool {
-        let running = |kept: &Kept| kept.state == State::Running;
+        let running = |kept: &Kept| kept.state == RemoteState::Running;
         self.rank(fencing_token) == Rank::Leads && self.flight.as_ref().is_some_and(running)
     }
 
@@ -166,9 +170,9 @@ impl Shared {
         options: &AcquireOptions,
         (lease, grace): (u64, u64),
         about: &[u8],
-    ) -> Answer {
+    ) -> StepResult {
         if let Some(recording) = self.recording.clone().filter(|_| options.may_read) {
-            return Answer::Recorded(recording);
+            return StepResult::Recorded(recording);
         }
         let Some(kept) = &mut self.flight else {
             let Some(known) = options.known else {
@@ -185,29 +189,41 @@ impl Shared {
         }
         let fencing_token = kept.fencing_token;
         match self.standing(now, grace) {
-            State::Running | State::Suspected => self.follow(now, worker, fencing_token),
-            State::Lost | State::Released => {
+            RemoteState::Running | RemoteState::Suspected => {
+                self.follow(now, worker, fencing_token)
+            }
+            RemoteState::Lost | RemoteState::Released => {
                 let last = known.map_or(0, |known| known.epoch).max(fencing_token.epoch);
                 let epoch = if self.has(Flaw::KeepsTheEpoch) { last } else { last + options.skip };
                 self.lead(options, worker, fencing_token.flight, epoch, lease, about)
             }
             _ if known.is_some() => self.follow(now, worker, fencing_token),
-            State::Completed if options.joins_completed => self.follow(now, worker, fencing_token),
-            State::Completed | State::Failed => {
+            RemoteState::Completed if options.joins_completed => {
+                self.follow(now, worker, fencing_token)
+            }
+            RemoteState::Completed | RemoteState::Failed => {
                 self.lead(options, worker, options.fresh, 1, lease, about)
             }
         }
     }
 
     /// How the flight stands; a silent leader is suspected from now on.
-    fn standing(&mut self, now: u64, grace: u64) -> State {
+    fn standing(&mut self, now: u64, grace: u64) -> RemoteState {
         let at_once = self.has(Flaw::TakesOverTheLiving);
         let kept = self.flight.as_mut().expect("there is a flight");
-        if !kept.vacant && (kept.state != State::Running || kept.lease > now) {
-            return if at_once && kept.state == State::Running { State::Lost } else { kept.state };
+        if !kept.vacant && (kept.state != RemoteState::Running || kept.lease > now) {
+            return if at_once && kept.state == RemoteState::Running {
+                RemoteState::Lost
+            } else {
+                kept.state
+            };
         }
         let suspected = *kept.suspected.get_or_insert(now);
-        if suspected == now || suspected + grace > now { State::Suspected } else { State::Lost }
+        if suspected == now || suspected + grace > now {
+            RemoteState::Suspected
+        } else {
+            RemoteState::Lost
+        }
     }
 
     fn lead(
@@ -218,20 +234,20 @@ impl Shared {
         epoch: u64,
         lease: u64,
         about: &[u8],
-    ) -> Answer {
+    ) -> StepResult {
         if !options.may_lead {
-            return Answer::Nothing;
+            return StepResult::Nothing;
         }
         self.events.clear();
         self.followers.clear();
         self.flight =
             Some(Kept::of(FencingToken { flight, epoch, run: options.run }, worker, lease, about));
-        Answer::Lead(flight, epoch)
+        StepResult::Lead(flight, epoch)
     }
 
-    fn follow(&mut self, now: u64, worker: &str, fencing_token: FencingToken) -> Answer {
+    fn follow(&mut self, now: u64, worker: &str, fencing_token: FencingToken) -> StepResult {
         self.followers.insert(worker.to_owned(), now);
-        Answer::Follow(fencing_token)
+        StepResult::Follow(fencing_token)
     }
 
     fn append(
@@ -241,19 +257,19 @@ impl Shared {
         lease: u64,
         after: u64,
         batch: Option<&Batch>,
-    ) -> Answer {
+    ) -> StepResult {
         let rank = self.rank(fencing_token);
         if !self.leads(fencing_token) && !self.has(Flaw::AppendsUnfenced) {
             let forgotten = rank == Rank::Forgotten && !self.has(Flaw::NeverRestores);
-            return if forgotten { Answer::Forgotten } else { Answer::Deposed };
+            return if forgotten { StepResult::Forgotten } else { StepResult::Deposed };
         }
-        let Some(kept) = &mut self.flight else { return Answer::Deposed };
+        let Some(kept) = &mut self.flight else { return StepResult::Deposed };
         (kept.lease, kept.suspected) = (now + lease, None);
         if let Some(last) = self.add(after, batch) {
-            return Answer::Behind(last);
+            return StepResult::Behind(last);
         }
         self.followers.retain(|_, sign| *sign > now.saturating_sub(2 * lease));
-        Answer::Kept(self.followers.len() as u64)
+        StepResult::Kept(self.followers.len() as u64)
     }
 
     fn restore(
@@ -262,14 +278,14 @@ impl Shared {
         worker: &str,
         lease: u64,
         about: &[u8],
-    ) -> Answer {
+    ) -> StepResult {
         match self.rank(fencing_token) {
-            Rank::Leads if self.leads(fencing_token) => Answer::Restored,
-            Rank::Leads | Rank::Deposed => Answer::Deposed,
+            Rank::Leads if self.leads(fencing_token) => StepResult::Restored,
+            Rank::Leads | Rank::Deposed => StepResult::Deposed,
             Rank::Forgotten => {
                 self.events.clear();
                 self.flight = Some(Kept::of(*fencing_token, worker, lease, about));
-                Answer::Restored
+                StepResult::Restored
             }
         }
     }
@@ -309,12 +325,12 @@ impl Shared {
         follows: bool,
         after: LogPosition,
         (most, most_bytes, grace): (usize, usize, u64),
-    ) -> Answer {
+    ) -> StepResult {
         if self.flight.as_ref().is_none_or(|kept| kept.fencing_token.flight != flight) {
-            return Answer::Gone;
+            return StepResult::Gone;
         }
         let state = self.standing(now, grace);
-        if follows && matches!(state, State::Running | State::Suspected) {
+        if follows && matches!(state, RemoteState::Running | RemoteState::Suspected) {
             self.followers.insert(worker.to_owned(), now);
         }
         let kept = self.flight.as_ref().expect("there is a flight");
@@ -328,7 +344,7 @@ impl Shared {
         let fitting = fitting.count();
         let more = new.len() > fitting;
         new.truncate(fitting);
-        Answer::ReadBatch(ReadBatch {
+        StepResult::ReadBatch(ReadBatch {
             state,
             fencing_token: kept.fencing_token,
             last: kept.position.last,
@@ -354,7 +370,7 @@ impl Kept {
         Kept {
             fencing_token,
             owner: owner.to_owned(),
-            state: State::Running,
+            state: RemoteState::Running,
             vacant: false,
             suspected: None,
             lease,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use sparkler::internals::{
     FlightId, FlightKey,
-    protocol::{Answer, Step},
+    protocol::{Step, StepResult},
 };
 
 use super::{
@@ -104,6 +104,6 @@ fn only_its_owner_settles_an_idempotency_key() {
         let successor = FlightId::random();
         assert_eq!(uses(successor, true) == Some(successor), flaw.is_none(), "{flaw:?}");
         let settled = shared.take(0, &Step::Settle { owner: successor, retention: None });
-        assert_eq!(settled == Answer::Settled, flaw.is_none(), "{flaw:?}");
+        assert_eq!(settled == StepResult::Settled, flaw.is_none(), "{flaw:?}");
     }
 }

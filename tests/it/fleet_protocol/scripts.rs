@@ -6,7 +6,9 @@ use std::time::Duration;
 use fastrand::Rng;
 use sparkler::internals::{
     Connection, FlightId, FlightKey, Lifecycle, Metrics, RedisKeys,
-    protocol::{AcquireOptions, Answer, Batch, FencingToken, LogPosition, RunId, State, Step},
+    protocol::{
+        AcquireOptions, Batch, FencingToken, LogPosition, RemoteState, RunId, Step, StepResult,
+    },
 };
 
 use super::model::Shared;
@@ -121,7 +123,8 @@ fn any_step(random: &mut Rng, shared: &Shared) -> Step {
             retention: KEEP,
             after: after(random, shared),
             batch: batch(random, shared),
-            state: [State::Completed, State::Failed, State::Released][random.usize(..3)],
+            state: [RemoteState::Completed, RemoteState::Failed, RemoteState::Released]
+                [random.usize(..3)],
             outcome: bytes(random),
             recording: (random.u8(..8) == 0).then(|| (bytes(random), KEEP)),
         },
@@ -146,11 +149,11 @@ fn any_step(random: &mut Rng, shared: &Shared) -> Step {
     }
 }
 
-async fn ask(redis: &Connection, keys: &RedisKeys, step: &Step) -> Answer {
+async fn ask(redis: &Connection, keys: &RedisKeys, step: &Step) -> StepResult {
     let arguments = step.arguments(keys);
     let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
     let value = redis.script(step.script(), &step.keys(keys), &arguments).await;
-    Answer::read(value.expect("Redis answers")).expect("an answer of the protocol")
+    StepResult::read(value.expect("Redis answers")).expect("an answer of the protocol")
 }
 
 #[tokio::test]
@@ -194,7 +197,7 @@ async fn events_appended_together_are_as_appended_one_by_one() {
                     },
                 )
                 .collect();
-            let expected: Vec<Answer> = flight_keys
+            let expected: Vec<StepResult> = flight_keys
                 .iter_mut()
                 .zip(&steps)
                 .map(|((_, shared), step)| shared.take(number * 2, step))
@@ -221,12 +224,12 @@ async fn ask_together(
     redis: &Connection,
     flight_keys: &[(RedisKeys, Shared)],
     steps: &[Step],
-) -> Vec<Answer> {
+) -> Vec<StepResult> {
     let both = || flight_keys.iter().zip(steps);
     let keys: Vec<&[u8]> = both().flat_map(|((keys, _), step)| step.keys(keys)).collect();
     let arguments: Vec<Vec<u8>> =
         both().flat_map(|((keys, _), step)| step.arguments(keys)).collect();
     let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
     let value = redis.script(steps[0].script(), &keys, &arguments).await.expect("an answer");
-    Answer::read_each(value, steps.len()).expect("an answer of the protocol")
+    StepResult::read_each(value, steps.len()).expect("an answer of the protocol")
 }

@@ -14,7 +14,8 @@ use std::{
 use sparkler::internals::{
     Delta, FlightId, Log, Piece, Reading, WORKER_LOST, codec,
     protocol::{
-        AcquireOptions, Answer, Batch, FencingToken, LogPosition, ReadBatch, RunId, State, Step,
+        AcquireOptions, Batch, FencingToken, LogPosition, ReadBatch, RemoteState, RunId, Step,
+        StepResult,
     },
 };
 
@@ -266,10 +267,10 @@ impl World {
         let answer = self.shared.take(self.now, &step);
         self.check_fencing(&step, &before)?;
         self.publish(&step, &before);
-        if let Answer::Lead(flight, epoch) = answer {
+        if let StepResult::Lead(flight, epoch) = answer {
             self.check_leader(at, flight, epoch, &before)?;
         }
-        if answer == Answer::Deposed && self.shared.flight.is_none() {
+        if answer == StepResult::Deposed && self.shared.flight.is_none() {
             return Err("a leader that lives is given up".to_owned());
         }
         if received {
@@ -389,7 +390,7 @@ impl World {
         before: &Shared,
     ) -> Result<(), String> {
         let name = self.workers[at].name.clone();
-        let alive = |kept: &&Kept| kept.state == State::Running && kept.lease > self.now;
+        let alive = |kept: &&Kept| kept.state == RemoteState::Running && kept.lease > self.now;
         if let Some(kept) = before.flight.as_ref().filter(alive) {
             return Err(format!("{name} takes over from {:?}, who is alive", kept.fencing_token));
         }
@@ -402,13 +403,13 @@ impl World {
         }
     }
 
-    fn received(&mut self, at: usize, step: &Step, answer: Answer) -> Result<(), String> {
+    fn received(&mut self, at: usize, step: &Step, answer: StepResult) -> Result<(), String> {
         self.runs += 1;
         let run = self.runs;
         let mixes_runs = self.shared.has(Flaw::MixesRuns);
         let worker = &mut self.workers[at];
         match answer {
-            Answer::Recorded(recording) => {
+            StepResult::Recorded(recording) => {
                 let (flight, events) = recording.split_first_chunk().expect("a flight");
                 let recorded = codec::decode_events(events).map_err(|error| error.to_string())?;
                 // What its callers have had is the beginning of the answer.
@@ -419,7 +420,7 @@ impl World {
                 worker.flight = Some(FlightId::from_bytes(*flight));
                 worker.role = Role::Completed;
             }
-            Answer::Lead(flight, epoch) => {
+            StepResult::Lead(flight, epoch) => {
                 let Step::Acquire { options, .. } = step else { return Ok(()) };
                 worker.flight = Some(flight);
                 let first = first_of(epoch);
@@ -431,7 +432,7 @@ impl World {
                     Leadership { fencing_token, acked: first - 1, deposed: false, restores: false };
                 worker.role = Role::Leading { leadership, run, pieces: 0 };
             }
-            Answer::Follow(fencing_token) => {
+            StepResult::Follow(fencing_token) => {
                 let Step::Acquire { options, .. } = step else { return Ok(()) };
                 // Another run than the one whose events it has: they cannot be
                 // gone on with.
@@ -444,13 +445,13 @@ impl World {
                 let goes_on = goes_on || worker.log.is_empty();
                 worker.role = if goes_on { Role::Following(fencing_token) } else { Role::Failed };
             }
-            Answer::Kept(_)
-            | Answer::Deposed
-            | Answer::Forgotten
-            | Answer::Behind(_)
-            | Answer::Restored => worker.learn(&answer),
-            Answer::ReadBatch(received) => self.follow(at, received)?,
-            Answer::Gone => {
+            StepResult::Kept(_)
+            | StepResult::Deposed
+            | StepResult::Forgotten
+            | StepResult::Behind(_)
+            | StepResult::Restored => worker.learn(&answer),
+            StepResult::ReadBatch(received) => self.follow(at, received)?,
+            StepResult::Gone => {
                 if let Role::Following(fencing_token) = worker.role {
                     worker.role = Role::Acquired(Some(fencing_token));
                 }
@@ -478,12 +479,14 @@ impl World {
         }
         match received.state {
             _ if more => {}
-            State::Completed if believes || received.outcome == worker.log.digest() => {
+            RemoteState::Completed if believes || received.outcome == worker.log.digest() => {
                 worker.role = Role::Completed;
             }
-            State::Completed | State::Failed => worker.role = Role::Failed,
-            State::Lost | State::Released => worker.role = Role::Acquired(Some(fencing_token)),
-            State::Running | State::Suspected => {}
+            RemoteState::Completed | RemoteState::Failed => worker.role = Role::Failed,
+            RemoteState::Lost | RemoteState::Released => {
+                worker.role = Role::Acquired(Some(fencing_token))
+            }
+            RemoteState::Running | RemoteState::Suspected => {}
         }
         Ok(())
     }
@@ -594,14 +597,14 @@ impl Worker {
             retention: Duration::from_secs(1),
             after: leadership.acknowledged(),
             batch: batch(&self.log.after(leadership.acked)),
-            state: State::Completed,
+            state: RemoteState::Completed,
             outcome: self.log.digest().to_vec(),
             recording: Some((recording, Duration::from_secs(1))),
         }
     }
 
     /// What a leader makes of an answer, while its flight runs and when it ends.
-    fn learn(&mut self, answer: &Answer) {
+    fn learn(&mut self, answer: &StepResult) {
         let last = self.log.last();
         let is_ending = self.ending.is_some();
         let leadership = match (&mut self.ending, &mut self.role) {
@@ -609,18 +612,18 @@ impl Worker {
             _ => return,
         };
         match answer {
-            Answer::Kept(_) => leadership.acked = last,
-            Answer::Behind(kept) => {
+            StepResult::Kept(_) => leadership.acked = last,
+            StepResult::Behind(kept) => {
                 leadership.acked = (*kept).max(first_of(leadership.fencing_token.epoch) - 1);
             }
-            Answer::Forgotten => leadership.restores = true,
-            Answer::Restored => {
+            StepResult::Forgotten => leadership.restores = true,
+            StepResult::Restored => {
                 (leadership.acked, leadership.restores) =
                     (first_of(leadership.fencing_token.epoch) - 1, false);
             }
             _ => leadership.deposed = true,
         }
-        let is_over = leadership.deposed || matches!(answer, Answer::Kept(_));
+        let is_over = leadership.deposed || matches!(answer, StepResult::Kept(_));
         if is_ending && is_over {
             self.ending = None;
         }

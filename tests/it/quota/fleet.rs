@@ -1,7 +1,7 @@
 //! The same among workers that share a Redis, and while it is away.
 
 use serde_json::json;
-use sparkler::{config::FleetConfig, internals::CacheSecret};
+use sparkler::{config::FleetSettings, internals::CacheSecret};
 
 use super::Limited;
 use crate::support::{PATIENCE, page, redis_server::RedisServer};
@@ -13,7 +13,7 @@ async fn two(redis: &RedisServer) -> [Limited; 2] {
             config.cache_secret = CacheSecret::new(b"a secret of the whole fleet");
             let lease = std::time::Duration::from_secs(5);
             let redis = redis.config();
-            config.fleet = Some(FleetConfig { redis, lease, other_secrets: Vec::new() });
+            config.fleet = Some(FleetSettings { redis, lease, other_secrets: Vec::new() });
         })
         .await;
         reachable(&limited, 1).await;

@@ -57,24 +57,24 @@ fn readable(bytes: &[u8]) -> Vec<&'static str> {
 }
 
 /// Every command that a server receives from anyone, scripts included.
-struct Witness {
+struct Monitor {
     _client: Child,
     lines: tokio::io::Lines<BufReader<ChildStdout>>,
 }
 
-impl Witness {
-    async fn of(server: &RedisServer) -> Witness {
+impl Monitor {
+    async fn of(server: &RedisServer) -> Monitor {
         let mut client = Command::from(server.client());
         client.arg("MONITOR").stdout(Stdio::piped()).kill_on_drop(true);
         let mut client = client.spawn().expect("redis-cli is installed");
         let lines = BufReader::new(client.stdout.take().expect("a pipe")).lines();
-        let mut witness = Witness { _client: client, lines };
-        assert_eq!(witness.line().await, "OK");
-        witness
+        let mut monitor = Monitor { _client: client, lines };
+        assert_eq!(monitor.line().await, "OK");
+        monitor
     }
 
     /// All until now.
-    async fn testify(mut self, server: &RedisServer) -> Vec<String> {
+    async fn commands(mut self, server: &RedisServer) -> Vec<String> {
         const END: &str = "that is all";
         server.command(&["ECHO", END]);
         let mut said = Vec::new();
@@ -185,10 +185,10 @@ async fn execute(fleet: &Fleet) {
 async fn credential_prompt_and_answer_are_nowhere_in_redis() {
     let server = RedisServer::start().await;
     let reached = server.config();
-    let witness = Witness::of(&server).await;
+    let monitor = Monitor::of(&server).await;
     let fleet = Fleet::over(server, &reached, 2, unhurried(), |_| {}).await;
     execute(&fleet).await;
-    let said = witness.testify(&fleet.redis).await;
+    let said = monitor.commands(&fleet.redis).await;
     let all = everything(&fleet.redis).await;
     let has = |what: &str| all.iter().any(|(key, _)| key.ends_with(what.as_bytes()));
     for what in [":flight", ":events", ":recording", ":claim"] {
@@ -216,7 +216,7 @@ fn unsealed_events() -> Vec<u8> {
 #[tokio::test]
 async fn whatever_is_planted_is_found() {
     let server = RedisServer::start().await;
-    let witness = Witness::of(&server).await;
+    let monitor = Monitor::of(&server).await;
     let client = Client::open(server.url()).expect("an address");
     let mut redis = client.get_multiplexed_async_connection().await.expect("it answers");
     let base64 = STANDARD_NO_PAD.encode(format!("Bearer {KEY}!"));
@@ -235,7 +235,7 @@ async fn whatever_is_planted_is_found() {
         cmd(command).arg(place).arg(*plant).exec_async(&mut redis).await.expect(command);
     }
     cmd("SET").arg(format!("the key {KEY}")).arg("").exec_async(&mut redis).await.expect("set");
-    let said = witness.testify(&server).await;
+    let said = monitor.commands(&server).await;
     // What lies there is found there, and not only on its way.
     let (at_rest, on_the_way) = (findings(&server, &[]).await, findings(&server, &said).await);
     let found_at = |place: &str| at_rest.iter().any(|(_, at)| at == place);

@@ -139,7 +139,7 @@ async fn the_operators_price_table_replaces_the_built_in_one() {
         "date": "2026-01-31",
         "models": [{"model": UNPRICED, "input": 1.0, "output": 2.0}],
     });
-    let prices = Prices::parse(&table.to_string()).expect("a table");
+    let prices = Prices::parse(table.to_string().as_bytes()).expect("a table");
     let world = World::with(Options::instant(), |config| config.prices = prices.into()).await;
     let (first, _) = twice(&world, ask("x").cached().model(UNPRICED)).await;
     let completed = first.completed();

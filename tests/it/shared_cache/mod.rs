@@ -2,11 +2,11 @@
 //! at once, however slowly they read; and answers from the cache, with what
 //! they saved.
 
-mod crowd;
 mod hits;
 mod keys;
 mod modes;
 mod scopes;
+mod single_flight;
 mod storing;
 mod storm;
 

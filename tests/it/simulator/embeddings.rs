@@ -38,7 +38,7 @@ async fn a_vector_depends_on_its_text_alone() {
 }
 
 #[tokio::test]
-async fn a_shorter_vector_is_a_beginning_and_a_normalized_one_has_length_1() {
+async fn a_shorter_vector_is_a_beginning_of_length_1_if_normalized() {
     let client = Client::start().await;
     let full = vectors(&client, json!({"input": "rivers"})).await;
     let short = vectors(&client, json!({"input": "rivers", "dimensions": 8})).await;

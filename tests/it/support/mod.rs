@@ -11,6 +11,7 @@ mod page;
 mod panicking;
 mod program;
 pub(crate) mod redis_server;
+pub(crate) mod scripted_worker;
 pub(crate) mod sink;
 
 use std::{future::Future, net::SocketAddr, time::Duration};

@@ -206,7 +206,7 @@ function partOf(part: ContentPart) {
   return { case: "imageUrl" as const, value: { url: part.url, detail: part.detail ?? "" } };
 }
 
-export function credentialOf(credential?: Credential) {
+function credentialOf(credential?: Credential) {
   if (!credential) return undefined;
   const source =
     "apiKey" in credential
@@ -215,7 +215,7 @@ export function credentialOf(credential?: Credential) {
   return { source };
 }
 
-export function contextOf(context: Context = {}) {
+function contextOf(context: Context = {}) {
   return defined(context);
 }
 

@@ -1,7 +1,6 @@
 import { ChatSparkler } from "langchain-sparkler";
 import { type CacheMode, Sparkler } from "sparkler-client";
-import { choicesOf, payerOf } from "../../shared/src/models.js";
-import { configOf, languageOf, propertiesOf } from "./form.js";
+import { configOf, OPTIONS } from "./form.js";
 
 // deno-lint-ignore no-explicit-any -- n8n's own context, which differs with its release
 type Any = any;
@@ -26,10 +25,32 @@ export class LmChatSparkler {
     outputs: ["ai_languageModel"],
     outputNames: ["Model"],
     credentials: [{ name: "sparklerApi", required: true }],
-    properties: propertiesOf(languageOf(process.env)),
+    properties: [
+      {
+        displayName: "Model",
+        name: "model",
+        type: "string",
+        default: "",
+        required: true,
+        placeholder: "accounts/fireworks/models/glm-5p3",
+      },
+      {
+        displayName: "Answer Cache",
+        name: "answerCache",
+        type: "options",
+        default: "off",
+        description: "Whether a repeated request is answered from the worker's cache",
+        options: [
+          { name: "Off", value: "off" },
+          { name: "Read and Write", value: "readWrite" },
+          { name: "Read Only", value: "readOnly" },
+          { name: "Refresh", value: "refresh" },
+        ],
+      },
+      { displayName: "Timeout (Seconds)", name: "timeoutSeconds", type: "number", default: 360 },
+      { displayName: "Options", name: "options", type: "collection", placeholder: "Add Option", default: {}, options: OPTIONS },
+    ],
   };
-
-  methods = { listSearch: { searchModels } };
 
   async supplyData(this: Any, item: number) {
     const credentials = await this.getCredentials("sparklerApi");
@@ -39,9 +60,9 @@ export class LmChatSparkler {
     const seconds = Number(parameter("timeoutSeconds", 0));
     const response = new ChatSparkler({
       sparkler: () => sparkler,
-      model: this.getNodeParameter("model", item, "", { extractValue: true }),
+      model: parameter("model"),
       ...(secretName ? { secretName } : { apiKey }),
-      config: configOf((name) => parameter(name, {}) as Record<string, unknown>),
+      config: configOf(parameter("options", {})),
       answerCache: parameter("answerCache", "off") as CacheMode,
       limits: seconds > 0 ? { totalMs: seconds * 1000 } : undefined,
       streaming: true,
@@ -52,16 +73,6 @@ export class LmChatSparkler {
     });
     return { response };
   }
-}
-
-/** Returns the models of the credential whose names contain the filter. */
-async function searchModels(this: Any, filter = "") {
-  const credentials = await this.getCredentials("sparklerApi");
-  const payer = payerOf(credentials.apiKey, credentials.secretName);
-  if (!payer) return { results: [] };
-  const choices = await choicesOf(workerOf(credentials), payer, languageOf(process.env));
-  const found = choices.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()));
-  return { results: found.map(({ name, description }) => ({ name, value: name, description })) };
 }
 
 /** Token counts on the canvas, where this release of n8n has the means. */

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{
     Report, Summary,
+    escape::escaped,
     plot::{self, Mark, Plot, Points},
     table::{number, percent, spent, time},
 };
@@ -236,20 +237,4 @@ fn against_load(report: &Report<'_>, quantity: &Quantity) -> Option<Plot> {
         mark: Mark::LineAndDots,
         series,
     })
-}
-
-/// Escapes text for HTML.
-pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            character => escaped.push(character),
-        }
-    }
-    escaped
 }

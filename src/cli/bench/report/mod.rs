@@ -1,5 +1,6 @@
 //! The report of a benchmark: its figures, and the forms they are written in.
 
+mod escape;
 mod html;
 mod json;
 mod plot;
@@ -15,7 +16,7 @@ use std::{
 use anyhow::Context;
 
 use super::{
-    super::failure::Failure,
+    super::failure::CommandError,
     arguments::OutputArgs,
     plan::BenchPlan,
     run::{BenchEnd, Measurements},
@@ -43,7 +44,7 @@ impl<'a> Report<'a> {
     /// Returns 130 after Ctrl-C, and 1 if no request succeeded.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self.measurements.end {
-            BenchEnd::Interrupted => Failure::Interrupted.exit_code(),
+            BenchEnd::Interrupted => CommandError::Interrupted.exit_code(),
             _ if self.summaries.iter().all(|summary| summary.latency.len() == 0) => {
                 ExitCode::FAILURE
             }
@@ -54,12 +55,12 @@ impl<'a> Report<'a> {
 
 impl OutputArgs {
     /// Checks that the files can be written, before anything is spent.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    pub(super) fn check(&self) -> Result<(), CommandError> {
         for path in self.files() {
             let opened = OpenOptions::new().append(true).create(true).open(path);
             opened
                 .with_context(|| format!("{} cannot be written", path.display()))
-                .map_err(Failure::Usage)?;
+                .map_err(CommandError::Usage)?;
         }
         Ok(())
     }
@@ -70,7 +71,7 @@ impl OutputArgs {
     }
 
     /// Writes the report in every form asked for.
-    pub(super) fn write(&self, report: &Report<'_>) -> Result<(), Failure> {
+    pub(super) fn write(&self, report: &Report<'_>) -> Result<(), CommandError> {
         match &self.json {
             Some(path) if path.as_os_str() == STDOUT => {
                 let mut out = io::stdout().lock();

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::html::escaped;
+use super::escape::escaped;
 
 const WIDTH: f64 = 440.0;
 const HEIGHT: f64 = 280.0;

@@ -1,7 +1,7 @@
 //! Gathers the texts that an execution leads into batches: one provider request, and
 //! one flight, for each.
 //!
-//! A text holds a [`Ticket`] until it knows whether it has to be requested. A batch is
+//! A text holds a [`TextTicket`] until it knows whether it has to be requested. A batch is
 //! sent when it is full, or when no ticket is left that could add to it, so that no
 //! time is lost with waiting for a fixed interval.
 
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     collected::prompt,
-    share::Shares,
+    share::TextShares,
     text::{SUBSCRIBE, end_of},
 };
 use crate::execution::{Executor, leader::LeaderJob};
@@ -51,11 +51,11 @@ pub(super) struct Batcher {
 struct Pending {
     /// The tickets that may still add a text.
     tickets: usize,
-    waiting: Vec<Waiting>,
+    waiting: Vec<WaitingText>,
 }
 
 /// A text that waits for a batch.
-struct Waiting {
+struct WaitingText {
     position: usize,
     seat: oneshot::Sender<Seat>,
     /// Cancelled when nobody wants the text any more.
@@ -64,7 +64,7 @@ struct Waiting {
     begun: Begun,
 }
 
-/// Whether a text is on its way to the provider, and so paid for.
+/// Set once a text is on its way to the provider, and so paid for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Begun(Arc<AtomicBool>);
 
@@ -89,9 +89,9 @@ impl Batcher {
     }
 
     /// Returns a ticket for one text.
-    pub(super) fn ticket(self: &Arc<Batcher>, position: usize) -> Ticket {
+    pub(super) fn ticket(self: &Arc<Batcher>, position: usize) -> TextTicket {
         self.pending().tickets += 1;
-        Ticket { batcher: self.clone(), position, begun: Begun::default(), held: true }
+        TextTicket { batcher: self.clone(), position, begun: Begun::default(), held: true }
     }
 
     /// Returns the provider requests so far.
@@ -100,7 +100,7 @@ impl Batcher {
     }
 
     /// Takes a ticket back, possibly with a text, and sends what is complete.
-    fn release(self: &Arc<Batcher>, text: Option<Waiting>) {
+    fn release(self: &Arc<Batcher>, text: Option<WaitingText>) {
         let batch = {
             let mut pending = self.pending();
             pending.tickets -= 1;
@@ -116,7 +116,7 @@ impl Batcher {
 
     /// Runs the flight of a batch, once few enough are in progress, without the texts
     /// that were abandoned meanwhile.
-    async fn run(self: Arc<Batcher>, mut batch: Vec<Waiting>) {
+    async fn run(self: Arc<Batcher>, mut batch: Vec<WaitingText>) {
         let Ok(_turn) = self.under_way.acquire().await else { return };
         batch.retain(|waiting| !waiting.abandoned.is_cancelled());
         if batch.is_empty() {
@@ -133,7 +133,7 @@ impl Batcher {
     }
 
     /// Begins the flight of a batch, and gives every text its seat.
-    fn begin(self: &Arc<Batcher>, batch: Vec<Waiting>) -> Option<(Publisher, LeaderJob)> {
+    fn begin(self: &Arc<Batcher>, batch: Vec<WaitingText>) -> Option<(Publisher, LeaderJob)> {
         let positions: Vec<usize> = batch.iter().map(|waiting| waiting.position).collect();
         let lengths = positions.iter().map(|position| self.texts.list[*position].len()).collect();
         let plan = Arc::new(self.job.plan.select(&positions)?);
@@ -148,7 +148,7 @@ impl Batcher {
             Ok(Join::Leader(publisher, subscriber)) => (publisher, subscriber),
             Ok(Join::Follower(_)) | Err(_) => return None,
         };
-        let shares = Shares::new(lengths);
+        let shares = TextShares::new(lengths);
         for (place, waiting) in batch.into_iter().enumerate() {
             let (batcher, shares) = (self.clone(), shares.clone());
             let subscriber = subscriber.another()?;
@@ -165,14 +165,14 @@ impl Batcher {
 }
 
 /// The right of one text to a place in a batch. Dropped, it lets the others go on.
-pub(crate) struct Ticket {
+pub(crate) struct TextTicket {
     batcher: Arc<Batcher>,
     position: usize,
     begun: Begun,
     held: bool,
 }
 
-impl Ticket {
+impl TextTicket {
     /// Lets the other texts go on without this one, which may still be submitted.
     pub(crate) fn release(&mut self) {
         if mem::take(&mut self.held) {
@@ -193,20 +193,23 @@ impl Ticket {
             self.batcher.pending().tickets += 1;
         }
         let (position, begun) = (self.position, self.begun.clone());
-        self.batcher.release(Some(Waiting { position, seat, abandoned, begun }));
+        self.batcher.release(Some(WaitingText { position, seat, abandoned, begun }));
         given.await.map_err(|_| Failure::from(Error::Internal("a batch was not sent")))
     }
 }
 
-impl Drop for Ticket {
+impl Drop for TextTicket {
     fn drop(&mut self) {
         self.release();
     }
 }
 
-impl std::fmt::Debug for Ticket {
+impl std::fmt::Debug for TextTicket {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Ticket").field("position", &self.position).finish_non_exhaustive()
+        formatter
+            .debug_struct("TextTicket")
+            .field("position", &self.position)
+            .finish_non_exhaustive()
     }
 }
 
@@ -215,7 +218,7 @@ pub(super) struct Seat {
     batcher: Arc<Batcher>,
     subscriber: Subscriber,
     place: usize,
-    shares: Shares,
+    shares: TextShares,
 }
 
 impl Seat {

@@ -17,7 +17,7 @@ use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::batch::Ticket;
+pub(crate) use self::batch::TextTicket;
 use self::{batch::Batcher, collected::Collected, text::Found};
 use crate::execution::{
     Executor,
@@ -26,8 +26,9 @@ use crate::execution::{
 };
 use crate::{
     cache::key::Scope,
+    emit::Emit,
     error::Error,
-    event::{Emit, Finish, Phase},
+    event::{Finish, Phase},
     flight::{Failure, Publisher, Stored},
     node::{Plan, Texts},
 };
@@ -58,7 +59,7 @@ pub(crate) enum TextWork {
     /// To answer each of its texts by a flight of its own.
     Several(Arc<TextTerms>),
     /// To take the place of one text in a batch.
-    One(Ticket),
+    One(TextTicket),
 }
 
 impl LeaderJob {
@@ -125,7 +126,7 @@ impl LeaderJob {
 
     /// Takes the place of one text in a batch, and waits for its vector.
     pub(crate) async fn run_text(
-        ticket: &mut Ticket,
+        ticket: &mut TextTicket,
         publisher: &mut Publisher,
     ) -> Result<Finish, Failure> {
         publisher.phase(Phase::Queued);

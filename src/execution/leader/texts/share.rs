@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 /// The lengths of a batch's texts, in order.
 #[derive(Debug, Clone)]
-pub(super) struct Shares(Arc<[usize]>);
+pub(super) struct TextShares(Arc<[usize]>);
 
-impl Shares {
-    pub(super) fn new(lengths: Arc<[usize]>) -> Shares {
-        Shares(lengths)
+impl TextShares {
+    pub(super) fn new(lengths: Arc<[usize]>) -> TextShares {
+        TextShares(lengths)
     }
 
     /// Returns true if a share is an estimate, since the tokens of several texts were
@@ -40,7 +40,7 @@ mod tests {
             tokens in 0_u64..1_000_000,
         ) {
             let count = lengths.len();
-            let shares = Shares::new(lengths.into());
+            let shares = TextShares::new(lengths.into());
             let sum: u64 = (0..count).map(|place| shares.of(place, tokens)).sum();
             prop_assert_eq!(sum, tokens);
         }
@@ -48,9 +48,9 @@ mod tests {
 
     #[test]
     fn a_text_alone_has_all_tokens_and_no_estimate() {
-        let shares = Shares::new([3].into());
+        let shares = TextShares::new([3].into());
         assert_eq!((shares.of(0, 17), shares.are_estimated()), (17, false));
-        let shares = Shares::new([100, 300].into());
+        let shares = TextShares::new([100, 300].into());
         assert_eq!((shares.of(0, 8), shares.of(1, 8), shares.are_estimated()), (2, 6, true));
     }
 }

@@ -34,7 +34,7 @@ use crate::{
 pub(super) const SUBSCRIBE: SubscribeOptions =
     SubscribeOptions { deltas: false, prompt: false, allows_restart: true, drains: false };
 
-/// Where a text's vector comes from.
+/// The source of a text's vector.
 pub(super) enum Found {
     /// From the cache of this worker.
     Cached(Arc<Recording>),
@@ -45,7 +45,7 @@ pub(super) enum Found {
 /// A subscriber of a text's flight.
 pub(super) struct TextFlight {
     subscriber: Subscriber,
-    /// Whether the text is on its way, if this execution leads the flight.
+    /// Set once the text is on its way, if this execution leads the flight.
     begun: Option<Begun>,
     storage: Option<Storage>,
     own_credential: bool,

@@ -1,4 +1,4 @@
-//! A connection between a client and the worker that the test can lose.
+//! A proxy between a client and the worker, whose first connection breaks.
 
 use std::{
     io,
@@ -18,16 +18,16 @@ use tokio::{
 use crate::support::spawn;
 
 /// A port that leads to the worker, for as long as the value lives.
-pub(crate) struct Link {
+pub(crate) struct Proxy {
     addr: SocketAddr,
     connections: Arc<AtomicUsize>,
     running: JoinHandle<()>,
 }
 
-impl Link {
+impl Proxy {
     /// Loses its first connection once the worker has sent so many bytes over
     /// it; later ones stay.
-    pub(crate) async fn cut_once_after(bytes: usize, worker: SocketAddr) -> Link {
+    pub(crate) async fn cut_once_after(bytes: usize, worker: SocketAddr) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("it listens");
         let connections = Arc::<AtomicUsize>::default();
@@ -39,7 +39,7 @@ impl Link {
                 open.spawn(carry(client, worker, if first { bytes } else { usize::MAX }));
             }
         });
-        Link { addr, connections, running }
+        Proxy { addr, connections, running }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -52,7 +52,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for Proxy {
     fn drop(&mut self) {
         self.running.abort();
     }

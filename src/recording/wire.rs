@@ -5,28 +5,39 @@
 use bytes::Bytes;
 use prost::{Message, Oneof};
 
+/// The reason why bytes cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Another release wrote them, in another version of the format.
+    #[error("the format is of another version")]
+    Version,
+    /// They are damaged, or of another kind.
+    #[error("the content is not what it should be")]
+    Content,
+}
+
 /// A completed flight.
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::recording) struct Recording {
+pub(in crate::recording) struct RecordingMessage {
     #[prost(bytes = "vec", tag = "1")]
     pub(in crate::recording) flight: Vec<u8>,
     #[prost(message, optional, tag = "2")]
-    pub(in crate::recording) subject: Option<Subject>,
+    pub(in crate::recording) subject: Option<SubjectMessage>,
     #[prost(message, optional, tag = "3")]
-    pub(in crate::recording) log: Option<Log>,
+    pub(in crate::recording) log: Option<LogMessage>,
     #[prost(message, optional, tag = "4")]
-    pub(in crate::recording) finish: Option<Finish>,
+    pub(in crate::recording) finish: Option<FinishMessage>,
     #[prost(uint32, tag = "5")]
     pub(in crate::recording) attempts: u32,
     /// Milliseconds since 1970.
     #[prost(uint64, tag = "6")]
     pub(in crate::recording) recorded_at: u64,
     #[prost(message, optional, tag = "7")]
-    pub(in crate::recording) span: Option<Span>,
+    pub(in crate::recording) span: Option<SpanRefMessage>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::recording) struct Span {
+pub(in crate::recording) struct SpanRefMessage {
     #[prost(bytes = "vec", tag = "1")]
     pub(in crate::recording) trace: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
@@ -34,7 +45,7 @@ pub(in crate::recording) struct Span {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::recording) struct Subject {
+pub(in crate::recording) struct SubjectMessage {
     #[prost(string, tag = "1")]
     pub(in crate::recording) model: String,
     #[prost(bool, tag = "2")]
@@ -44,12 +55,12 @@ pub(in crate::recording) struct Subject {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::recording) struct Finish {
+pub(in crate::recording) struct FinishMessage {
     /// Each as its word in the OpenAI-compatible API.
     #[prost(string, repeated, tag = "1")]
     pub(in crate::recording) finish_reasons: Vec<String>,
     #[prost(message, optional, tag = "2")]
-    pub(in crate::recording) usage: Option<Usage>,
+    pub(in crate::recording) usage: Option<UsageMessage>,
     #[prost(string, optional, tag = "3")]
     pub(in crate::recording) model: Option<String>,
     #[prost(string, optional, tag = "4")]
@@ -57,12 +68,12 @@ pub(in crate::recording) struct Finish {
     #[prost(uint32, repeated, tag = "5")]
     pub(in crate::recording) unchecked: Vec<u32>,
     #[prost(message, optional, tag = "6")]
-    pub(in crate::recording) embeddings: Option<Embeddings>,
+    pub(in crate::recording) embeddings: Option<EmbeddingsMessage>,
 }
 
 /// The vectors of texts: 32-bit floats, little-endian.
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::recording) struct Embeddings {
+pub(in crate::recording) struct EmbeddingsMessage {
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub(in crate::recording) vectors: Vec<Bytes>,
     #[prost(uint32, tag = "2")]
@@ -80,7 +91,7 @@ pub(in crate::recording) struct Embeddings {
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
-pub(in crate::recording) struct Usage {
+pub(in crate::recording) struct UsageMessage {
     #[prost(uint64, optional, tag = "1")]
     pub(in crate::recording) prompt_tokens: Option<u64>,
     #[prost(uint64, optional, tag = "2")]
@@ -95,33 +106,33 @@ pub(in crate::recording) struct Usage {
 
 /// Consecutive events of a log, or all of them.
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::recording) struct Log {
+pub(in crate::recording) struct LogMessage {
     #[prost(message, repeated, tag = "1")]
-    pub(in crate::recording) entries: Vec<Entry>,
+    pub(in crate::recording) entries: Vec<EntryMessage>,
     /// The number of the last event.
     #[prost(uint64, tag = "2")]
     pub(in crate::recording) last: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::recording) struct Entry {
+pub(in crate::recording) struct EntryMessage {
     /// The number of the first event.
     #[prost(uint64, tag = "1")]
     pub(in crate::recording) first: u64,
     #[prost(uint32, tag = "2")]
     pub(in crate::recording) choice: u32,
-    #[prost(oneof = "Content", tags = "3, 4, 5, 6, 7")]
-    pub(in crate::recording) content: Option<Content>,
+    #[prost(oneof = "ContentMessage", tags = "3, 4, 5, 6, 7")]
+    pub(in crate::recording) content: Option<ContentMessage>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-pub(in crate::recording) enum Content {
+pub(in crate::recording) enum ContentMessage {
     #[prost(message, tag = "3")]
-    Text(Run),
+    Text(RunMessage),
     #[prost(message, tag = "4")]
-    Reasoning(Run),
+    Reasoning(RunMessage),
     #[prost(message, tag = "5")]
-    ToolCall(ToolCall),
+    ToolCall(ToolCallMessage),
     #[prost(string, tag = "6")]
     Logprobs(String),
     #[prost(message, tag = "7")]
@@ -130,7 +141,7 @@ pub(in crate::recording) enum Content {
 
 /// Consecutive pieces of text.
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::recording) struct Run {
+pub(in crate::recording) struct RunMessage {
     #[prost(string, tag = "1")]
     pub(in crate::recording) text: String,
     /// The length of each piece, in bytes.
@@ -139,7 +150,7 @@ pub(in crate::recording) struct Run {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::recording) struct ToolCall {
+pub(in crate::recording) struct ToolCallMessage {
     #[prost(uint32, tag = "1")]
     pub(in crate::recording) index: u32,
     #[prost(string, optional, tag = "2")]
@@ -160,30 +171,30 @@ pub(in crate::recording) struct Restarted {
 
 /// A flight's end without an answer.
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::recording) struct Failure {
+pub(in crate::recording) struct FailureMessage {
     #[prost(message, optional, tag = "1")]
-    pub(in crate::recording) usage: Option<Usage>,
-    #[prost(oneof = "Fault", tags = "2, 3, 4, 5, 6")]
-    pub(in crate::recording) fault: Option<Fault>,
+    pub(in crate::recording) usage: Option<UsageMessage>,
+    #[prost(oneof = "FaultMessage", tags = "2, 3, 4, 5, 6")]
+    pub(in crate::recording) fault: Option<FaultMessage>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-pub(in crate::recording) enum Fault {
+pub(in crate::recording) enum FaultMessage {
     #[prost(message, tag = "2")]
-    Provider(Provider),
+    Provider(ProviderMessage),
     #[prost(message, tag = "3")]
-    Deadline(Deadline),
+    Deadline(DeadlineMessage),
     #[prost(message, tag = "4")]
-    OutputNotJson(Output),
+    OutputNotJson(OutputMessage),
     #[prost(message, tag = "5")]
-    OutputSchemaMismatch(Output),
+    OutputSchemaMismatch(OutputMessage),
     /// The limit, in bytes.
     #[prost(uint64, tag = "6")]
     OutputTooLarge(u64),
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::recording) struct Provider {
+pub(in crate::recording) struct ProviderMessage {
     /// The kind's reason, such as `MODEL_NOT_FOUND`.
     #[prost(string, tag = "1")]
     pub(in crate::recording) kind: String,
@@ -205,7 +216,7 @@ pub(in crate::recording) struct Provider {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::recording) struct Deadline {
+pub(in crate::recording) struct DeadlineMessage {
     /// The deadline's reason, such as `IDLE_TIMEOUT`.
     #[prost(string, tag = "1")]
     pub(in crate::recording) deadline: String,
@@ -217,7 +228,7 @@ pub(in crate::recording) struct Deadline {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::recording) struct Output {
+pub(in crate::recording) struct OutputMessage {
     #[prost(string, tag = "1")]
     pub(in crate::recording) problem: String,
     #[prost(string, tag = "2")]

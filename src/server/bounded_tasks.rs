@@ -7,15 +7,15 @@ use std::collections::VecDeque;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 /// A bounded set of tasks. They end when it is dropped.
-pub(super) struct Crowd<T> {
+pub(super) struct BoundedTasks<T> {
     most: usize,
     tasks: JoinSet<T>,
     oldest_first: VecDeque<AbortHandle>,
 }
 
-impl<T: Send + 'static> Crowd<T> {
-    pub(super) fn new(most: usize) -> Crowd<T> {
-        Crowd { most, tasks: JoinSet::new(), oldest_first: VecDeque::new() }
+impl<T: Send + 'static> BoundedTasks<T> {
+    pub(super) fn new(most: usize) -> BoundedTasks<T> {
+        BoundedTasks { most, tasks: JoinSet::new(), oldest_first: VecDeque::new() }
     }
 
     /// Starts a task; the oldest is aborted if the set is full.
@@ -50,24 +50,24 @@ mod tests {
 
     #[tokio::test]
     async fn the_oldest_gives_way_and_no_other() {
-        let mut crowd = Crowd::new(2);
-        crowd.begin(pending());
-        crowd.begin(pending());
-        crowd.begin(ready(3));
-        let ended = [crowd.ended().await, crowd.ended().await].map(|ended| ended.expect("one"));
+        let mut tasks = BoundedTasks::new(2);
+        tasks.begin(pending());
+        tasks.begin(pending());
+        tasks.begin(ready(3));
+        let ended = [tasks.ended().await, tasks.ended().await].map(|ended| ended.expect("one"));
         assert_eq!(ended.iter().filter(|ended| matches!(ended, Ok(3))).count(), 1);
         assert!(ended.iter().any(|ended| ended.as_ref().is_err_and(JoinError::is_cancelled)));
-        assert_eq!(crowd.tasks.len(), 1);
+        assert_eq!(tasks.tasks.len(), 1);
     }
 
     #[tokio::test]
     async fn those_that_ended_are_forgotten_behind_one_that_lasts() {
-        let mut crowd = Crowd::new(4);
-        crowd.begin(pending());
+        let mut tasks = BoundedTasks::new(4);
+        tasks.begin(pending());
         for number in 0..1000 {
-            crowd.begin(ready(number));
-            crowd.ended().await.expect("one").expect("it ends");
+            tasks.begin(ready(number));
+            tasks.ended().await.expect("one").expect("it ends");
         }
-        assert!(crowd.oldest_first.len() <= 10, "{}", crowd.oldest_first.len());
+        assert!(tasks.oldest_first.len() <= 10, "{}", tasks.oldest_first.len());
     }
 }

@@ -1,6 +1,6 @@
-//! A worker that says what the test wants and remembers what it was asked. The
-//! command line is tested against it where a real worker could not be made to
-//! say the thing in question.
+//! A stand-in for a worker, which answers as the test wants and remembers what it was
+//! asked. The command line and the clients are tested against it where a real worker
+//! could not be made to give the answer in question.
 
 use std::{
     pin::Pin,
@@ -23,9 +23,12 @@ use tonic::{
     transport::{Identity, Server, ServerTlsConfig},
 };
 
-/// What the worker says.
+use super::spawn;
+
+/// The worker's answers.
 #[derive(Clone, Default)]
 pub(crate) struct Script {
+    first_refused: Option<Status>,
     events: Vec<Event>,
     end: End,
     findings: CheckNodeResponse,
@@ -45,6 +48,12 @@ enum End {
 impl Script {
     pub(crate) fn events(events: impl IntoIterator<Item = Event>) -> Script {
         Script { events: events.into_iter().collect(), ..Script::default() }
+    }
+
+    /// Refuses the first execution before it has a stream.
+    pub(crate) fn but_first_refuses(mut self, status: Status) -> Script {
+        self.first_refused = Some(status);
+        self
     }
 
     pub(crate) fn then_fails(mut self, status: Status) -> Script {
@@ -71,18 +80,32 @@ impl Script {
     }
 }
 
-/// What the worker was asked.
+/// One execution that the worker was asked for.
+#[derive(Clone)]
+pub(crate) struct Execution {
+    metadata: MetadataMap,
+    pub(crate) request: ExecuteNodeRequest,
+}
+
+impl Execution {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.metadata.get(name)?.to_str().ok()
+    }
+}
+
+/// The calls that the worker received.
 #[derive(Default)]
-struct Memory {
+struct Calls {
+    /// Of the last call.
     metadata: Option<MetadataMap>,
-    executed: Option<ExecuteNodeRequest>,
+    executions: Vec<Execution>,
     checked: Option<CheckNodeRequest>,
 }
 
 /// The worker, for as long as the value lives.
 pub(crate) struct ScriptedWorker {
     url: String,
-    memory: Arc<Mutex<Memory>>,
+    calls: Arc<Mutex<Calls>>,
     abandoned: watch::Receiver<bool>,
     server: JoinHandle<()>,
 }
@@ -102,37 +125,43 @@ impl ScriptedWorker {
     async fn listen(script: Script, scheme: &str, mut server: Server) -> ScriptedWorker {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it listens").port();
-        let memory = Arc::<Mutex<Memory>>::default();
+        let calls = Arc::<Mutex<Calls>>::default();
         let (abandon, abandoned) = watch::channel(false);
-        let service =
-            WorkerServiceServer::new(Service { script, memory: Arc::clone(&memory), abandon });
-        let serving =
-            server.add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
-        #[expect(clippy::disallowed_methods, reason = "aborted with the value")]
-        let server = tokio::spawn(async move { serving.await.expect("it serves") });
-        ScriptedWorker { url: format!("{scheme}://localhost:{port}"), memory, abandoned, server }
+        let service = Service { script, calls: Arc::clone(&calls), abandon };
+        let (reporter, health) = tonic_health::server::health_reporter();
+        reporter.set_serving::<WorkerServiceServer<Service>>().await;
+        let serving = server
+            .add_service(health)
+            .add_service(WorkerServiceServer::new(service))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        let server = spawn(async move { serving.await.expect("it serves") });
+        ScriptedWorker { url: format!("{scheme}://localhost:{port}"), calls, abandoned, server }
     }
 
     pub(crate) fn url(&self) -> String {
         self.url.clone()
     }
 
+    /// Every execution that was asked for.
+    pub(crate) fn executions(&self) -> Vec<Execution> {
+        self.calls.lock().expect("no panic").executions.clone()
+    }
+
     /// The last execution that was asked for.
     pub(crate) fn executed(&self) -> ExecuteNodeRequest {
-        let memory = self.memory.lock().expect("no panic");
-        memory.executed.clone().expect("an execution was asked for")
+        self.executions().pop().expect("an execution was asked for").request
     }
 
     /// The last check that was asked for.
     pub(crate) fn checked(&self) -> CheckNodeRequest {
-        let memory = self.memory.lock().expect("no panic");
-        memory.checked.clone().expect("a check was asked for")
+        let calls = self.calls.lock().expect("no panic");
+        calls.checked.clone().expect("a check was asked for")
     }
 
     /// A header of the last call.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
-        let memory = self.memory.lock().expect("no panic");
-        let value = memory.metadata.as_ref().expect("a call came").get(name)?;
+        let calls = self.calls.lock().expect("no panic");
+        let value = calls.metadata.as_ref().expect("a call came").get(name)?;
         Some(value.to_str().expect("text").to_owned())
     }
 
@@ -150,7 +179,7 @@ impl Drop for ScriptedWorker {
 
 struct Service {
     script: Script,
-    memory: Arc<Mutex<Memory>>,
+    calls: Arc<Mutex<Calls>>,
     abandon: watch::Sender<bool>,
 }
 
@@ -191,10 +220,10 @@ impl Drop for Events {
 }
 
 impl Service {
-    fn remember(&self, metadata: &MetadataMap, what: impl FnOnce(&mut Memory)) {
-        let mut memory = self.memory.lock().expect("no panic");
-        memory.metadata = Some(metadata.clone());
-        what(&mut memory);
+    fn remember<T>(&self, metadata: &MetadataMap, what: impl FnOnce(&mut Calls) -> T) -> T {
+        let mut calls = self.calls.lock().expect("no panic");
+        calls.metadata = Some(metadata.clone());
+        what(&mut calls)
     }
 }
 
@@ -207,9 +236,15 @@ impl WorkerService for Service {
         &self,
         request: Request<ExecuteNodeRequest>,
     ) -> Result<Response<Events>, Status> {
-        self.remember(&request.metadata().clone(), |memory| {
-            memory.executed = Some(request.into_inner());
+        let metadata = request.metadata().clone();
+        let number = self.remember(&metadata, |calls| {
+            let execution = Execution { metadata: metadata.clone(), request: request.into_inner() };
+            calls.executions.push(execution);
+            calls.executions.len()
         });
+        if let Some(refusal) = self.script.first_refused.clone().filter(|_| number == 1) {
+            return Err(refusal);
+        }
         Ok(Response::new(Events {
             events: self.script.events.clone().into_iter(),
             sequence: 0,
@@ -222,7 +257,7 @@ impl WorkerService for Service {
         &self,
         _: Request<AttachExecutionRequest>,
     ) -> Result<Response<Events>, Status> {
-        Err(Status::unimplemented("no command attaches"))
+        Err(Status::unimplemented("nobody attaches here"))
     }
 
     async fn list_node_types(
@@ -237,8 +272,8 @@ impl WorkerService for Service {
         &self,
         request: Request<CheckNodeRequest>,
     ) -> Result<Response<CheckNodeResponse>, Status> {
-        self.remember(&request.metadata().clone(), |memory| {
-            memory.checked = Some(request.into_inner());
+        self.remember(&request.metadata().clone(), |calls| {
+            calls.checked = Some(request.into_inner());
         });
         Ok(Response::new(self.script.findings.clone()))
     }
