@@ -375,7 +375,7 @@ fn is_watched(publisher: &mut Publisher) -> bool {
 }
 
 #[tokio::test]
-async fn a_flight_is_watched_by_whoever_wants_its_events_at_once() {
+async fn a_flight_is_watched_if_a_subscriber_wants_its_events_now() {
     let flights = flights();
     let quiet = SubscribeOptions { deltas: false, prompt: false, ..OPTIONS };
     let (mut publisher, _leader) = lead(&flights, keys(1), quiet);
