@@ -214,7 +214,7 @@ mod tests {
     fn redis_is_refused_without_the_operators_secret_and_says_why() {
         let (_, problems) = read(&["--redis-url=redis://a"], false, None);
         assert!(problems.contains("--cache-secret-file"), "{problems}");
-        assert!(problems.contains("reads no answers"), "{problems}");
+        assert!(problems.contains("reveals no answers"), "{problems}");
     }
 
     #[test]
