@@ -149,7 +149,8 @@ impl<'de> Visitor<'de> for VectorVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<Vector, A::Error> {
         let mut bytes = Vec::new();
-        while let Some(number) = numbers.next_element::<f32>()? {
+        while let Some(number) = numbers.next_element::<f64>()? {
+            let number = number as f32;
             if !number.is_finite() {
                 return Err(de::Error::custom("not a finite 32-bit float"));
             }

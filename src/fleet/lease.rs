@@ -195,7 +195,7 @@ impl Lease {
                 return Ok(true);
             }
             StepResult::Behind(last) => {
-                self.acked = last.max(first_of(self.fencing_token.epoch) - 1)
+                self.acked = last.max(first_of(self.fencing_token.epoch) - 1);
             }
             StepResult::Forgotten => self.restore().await?,
             _ => self.depose(),

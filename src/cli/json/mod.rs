@@ -277,6 +277,7 @@ mod tests {
                 match field.r#type() {
                     Type::Message => unseen.push(field.type_name().to_owned()),
                     Type::String
+                    | Type::Bytes
                     | Type::Bool
                     | Type::Uint32
                     | Type::Uint64

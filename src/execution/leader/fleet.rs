@@ -48,7 +48,7 @@ impl LeaderJob {
         role: &mut FleetRole,
     ) -> Result<LeaderOutcome, Failure> {
         let (Some(fleet_request), Some(fleet)) = (self.fleet_request, &executor.fleet) else {
-            return self.work(executor, publisher).await.map(LeaderOutcome::Ran);
+            return self.work(executor, publisher).await.map(LeaderOutcome::ran);
         };
         let own = fleet_request.flight_key.unwrap_or_else(|| FlightKey::unshared(publisher.id()));
         if fleet_request.only_reads {
@@ -180,7 +180,7 @@ impl LeaderJob {
         let FleetRole::Leading(lease) = role else { unreachable!("it was just put there") };
         tokio::select! {
             biased;
-            finish = self.work(executor, publisher) => finish.map(LeaderOutcome::Ran),
+            finish = self.work(executor, publisher) => finish.map(LeaderOutcome::ran),
             never = replicate(lease, &log_reader, &executor.metrics) => match never {},
         }
     }
@@ -205,7 +205,7 @@ impl LeaderJob {
             }
             publisher.restart_at(publisher.last() + 1, WORKER_LOST);
         }
-        self.work(executor, publisher).await.map(LeaderOutcome::Ran)
+        self.work(executor, publisher).await.map(LeaderOutcome::ran)
     }
 }
 

@@ -79,7 +79,7 @@ pub(crate) struct LeaderJob {
 #[derive(Debug)]
 pub(crate) enum LeaderOutcome {
     /// The node ran here.
-    Ran(Finish),
+    Ran(Box<Finish>),
     /// It ran on another worker; holds the relayed end.
     Relayed(Box<Recording>),
     /// It ran in another flight of this worker.
@@ -89,6 +89,11 @@ pub(crate) enum LeaderOutcome {
 }
 
 impl LeaderOutcome {
+    /// Returns the outcome of a run with this finish.
+    pub(crate) fn ran(finish: Finish) -> LeaderOutcome {
+        LeaderOutcome::Ran(Box::new(finish))
+    }
+
     /// Returns the label on the flight's span.
     fn source(&self) -> &'static str {
         match self {
@@ -145,7 +150,7 @@ impl LeaderJob {
         };
         let outcome = match outcome {
             Ok(LeaderOutcome::Ran(finish)) => {
-                self.checked(&mut publisher, finish).await.map(LeaderOutcome::Ran)
+                self.checked(&mut publisher, *finish).await.map(LeaderOutcome::ran)
             }
             outcome => outcome,
         };
@@ -160,7 +165,7 @@ impl LeaderJob {
                 if self.texts.is_none() {
                     executor.notice_model(&self.plan.model, &self.credential, self.fingerprint);
                 }
-                self.complete(executor, publisher, role, finish).await;
+                self.complete(executor, publisher, role, *finish).await;
             }
             Ok(LeaderOutcome::Relayed(end)) => {
                 let recording = publisher.record_relayed(*end);

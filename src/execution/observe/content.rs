@@ -50,9 +50,13 @@ struct SpanFunction {
     arguments: String,
 }
 
-/// Returns the conversation of a request; `request` is a complete JSON object.
+/// Returns the conversation of a request, if it has one; `request` is a complete JSON
+/// object.
 pub(crate) fn input(request: &[u8], bytes: usize, key: &ApiKey) -> Option<SpanContent> {
     let sent: SentConversation = serde_json::from_slice(request).ok()?;
+    if sent.prompt.is_none() && sent.messages.is_empty() {
+        return None;
+    }
     let mut room = ByteBudget { bytes, cut: false, key };
     let mut messages = Vec::new();
     if let Some(prompt) = &sent.prompt {

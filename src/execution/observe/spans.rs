@@ -138,12 +138,16 @@ impl FlightSpans {
             return;
         };
         call.span.record(|span| {
-            let reasons = finish.finish_reasons.iter();
-            span.set_words(otel::FINISH_REASONS, reasons.map(|reason| reason.as_str()));
+            if !finish.finish_reasons.is_empty() {
+                let reasons = finish.finish_reasons.iter();
+                span.set_words(otel::FINISH_REASONS, reasons.map(|reason| reason.as_str()));
+            }
             span.set_some(otel::RESPONSE_ID, finish.provider_request_id.clone());
             span.set_some(otel::RESPONSE_MODEL, finish.model.clone());
             usage(finish.usage.as_ref(), span);
-            if let Some(bytes) = self.content_bytes {
+            if let Some(bytes) = self.content_bytes
+                && !finish.finish_reasons.is_empty()
+            {
                 let content = content::output(&choices(), &finish.finish_reasons, bytes, key);
                 span.set(otel::OUTPUT_MESSAGES, content.text);
                 cut(content.cut, sparkler::OUTPUT_CUT, span);

@@ -15,7 +15,7 @@ fn request(node_type: &str, fields: Value, input: Input, output: &OutputFormat) 
     let mut fields = config(fields);
     fields.insert("modelName".to_owned(), json!("m"));
     let mut problems = Problems::default();
-    let values = Values::read(&form, fields, &mut problems);
+    let values = Values::read(form, fields, &mut problems);
     problems.into_result().expect("right");
     let endpoint = match (&input, node_type) {
         (Input::Prompt(_), "fireworks") => Endpoint::Completions,

@@ -46,6 +46,25 @@ async fn a_conversation_comes_from_a_file_or_from_stdin() {
 }
 
 #[tokio::test]
+async fn texts_come_from_a_list_or_from_lines() {
+    let worker = ScriptedWorker::start(hello()).await;
+    for (content, expected) in [
+        (r#"["one", "two\nlines"]"#, ["one", "two\nlines"]),
+        ("one\n\nanother\n", ["one", "another"]),
+    ] {
+        let list = file(content);
+        let run = Program::calling(&worker, &["execute", "--texts", path(&list)]).run().await;
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let request = worker.executed();
+        assert_eq!(request.node_type, "fireworksEmbeddings");
+        let Some(Input::Texts(texts)) = request.input else {
+            panic!("no texts came");
+        };
+        assert_eq!(texts.texts, expected);
+    }
+}
+
+#[tokio::test]
 async fn the_credential_comes_from_its_flag_or_the_environment() {
     let worker = ScriptedWorker::start(hello()).await;
     let key = file("fw_file\n");

@@ -6,7 +6,7 @@ use fireworks_simulator::{Fault, Refusal, Rule};
 use serde_json::json;
 
 use super::{CHAT, EXECUTE, traced, traced_with, tree};
-use crate::support::{KEY, MODEL, ask};
+use crate::support::{KEY, MODEL, ask, embed};
 
 #[tokio::test]
 async fn a_miss_is_a_call_a_look_up_a_flight_and_a_request() {
@@ -176,4 +176,33 @@ async fn nothing_of_a_key_or_a_prompt_is_exported() {
     for secret in [KEY, PROMPT] {
         assert!(!sink.has(secret), "{secret} is in what was exported");
     }
+}
+
+#[tokio::test]
+async fn texts_are_requested_below_the_flight_of_their_call() {
+    const EMBED: &str = "embeddings accounts/simulator/models/embedding";
+    let (world, sink) = traced_with(Vec::new(), |config| {
+        config.telemetry.content_bytes = Some(1 << 16);
+    })
+    .await;
+    let caller = world.caller().await;
+    let asked = || embed(["a", "b"]).set("dimensions", json!(8)).cached();
+    caller.answer(asked()).await;
+    let spans = sink.wait_for(1, EXECUTE).await;
+    let lines = [EXECUTE, "  flight", "    flight", &format!("      {EMBED}")];
+    assert_eq!(tree(&spans, spans.one(EXECUTE)), lines);
+    let provider = spans.one(EMBED);
+    for (key, value) in [
+        ("gen_ai.operation.name", "embeddings"),
+        ("gen_ai.embeddings.dimension.count", "8"),
+        ("gen_ai.request.stream", ""),
+        ("gen_ai.response.finish_reasons", ""),
+        ("gen_ai.input.messages", ""),
+        ("gen_ai.usage.input_tokens", "2"),
+    ] {
+        assert_eq!(provider.get(key), value, "{key}");
+    }
+    caller.answer(asked()).await;
+    let spans = sink.wait_for(2, EXECUTE).await;
+    assert_eq!(spans.named(EMBED).len(), 1, "a hit requests nothing");
 }
