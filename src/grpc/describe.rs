@@ -4,14 +4,14 @@ use prost_types::{ListValue, Struct, Value as ProtoValue, value::Kind};
 use serde_json::Value;
 
 use crate::proto::{
-    CheckNodeResponse, CredentialField, FieldViolation, Finding, NodeField, NodeType, Text,
-    finding::Verdict,
+    CheckNodeResponse, CredentialField, FieldGroup, FieldViolation, Finding, NodeField, NodeType,
+    Text, finding::Verdict,
 };
 use crate::{
     error::Violation,
     execution::{Findings, Question},
     fireworks::{self, Conclusion},
-    node::{self, Field, Form, InputKind, LocalizedText},
+    node::{self, Field, Form, Group, InputKind, LocalizedText},
 };
 
 impl From<&Form> for NodeType {
@@ -25,6 +25,7 @@ impl From<&Form> for NodeType {
             fields: form.fields().iter().copied().map(NodeField::from).collect(),
             config_schema: form.config_schema().to_owned(),
             credential_fields: declaration.credential_fields.iter().map(credential_field).collect(),
+            groups: form.groups().map(FieldGroup::from).collect(),
             inputs: form.inputs().iter().map(|kind| InputKind::as_str(*kind).to_owned()).collect(),
         }
     }
@@ -45,7 +46,14 @@ impl From<&Field> for NodeField {
             maximum,
             options: field.shape.options().iter().map(|option| (*option).to_owned()).collect(),
             advanced: field.advanced,
+            group: field.group.as_str().to_owned(),
         }
+    }
+}
+
+impl From<Group> for FieldGroup {
+    fn from(group: Group) -> FieldGroup {
+        FieldGroup { name: group.as_str().to_owned(), label: text(group.label()) }
     }
 }
 

@@ -6,7 +6,10 @@
 
 use serde_json::Value;
 
-use super::shape::{MAX_INTEGER, Shape};
+use super::{
+    group::Group,
+    shape::{MAX_INTEGER, Shape},
+};
 
 /// A text in the languages of the forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +99,8 @@ pub struct Field {
     pub required: bool,
     /// True if it belongs under "additional parameters".
     pub advanced: bool,
+    /// The group it is drawn in.
+    pub group: Group,
     /// Its effect on the answer.
     pub class: Class,
     /// The value that means the same as leaving it out; never sent.
@@ -103,8 +108,8 @@ pub struct Field {
 }
 
 impl Field {
-    /// Creates a field of this shape: optional, advanced, not sent and deciding
-    /// the answer, until changed.
+    /// Creates a field of this shape: optional, advanced, beside the model, not sent
+    /// and deciding the answer, until changed.
     pub const fn new(name: &'static str, shape: Shape, label: LocalizedText) -> Field {
         Field {
             name,
@@ -116,6 +121,7 @@ impl Field {
             default: None,
             required: false,
             advanced: true,
+            group: Group::Model,
             class: Class::Text,
             neutral: None,
         }
@@ -184,6 +190,11 @@ impl Field {
     pub const fn basic(self) -> Field {
         let advanced = false;
         Field { advanced, ..self }
+    }
+
+    /// Sets its group.
+    pub const fn group(self, group: Group) -> Field {
+        Field { group, ..self }
     }
 
     /// Sets its class.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Declaration,
     field::{Class, Field, words},
+    group::Group,
     input::InputKind,
     shape::{Shape, TextRule},
 };
@@ -27,7 +28,7 @@ pub struct CredentialField {
 }
 
 /// The fields that every node has and that the worker itself reads.
-static COMMON: &[Field] = &[
+static COMMON: &[Field] = &Group::Worker.of([
     Field::new(
         "credential",
         Shape::text(256, &NAME),
@@ -47,7 +48,7 @@ static COMMON: &[Field] = &[
         .class(Class::Route)
         .or(super::Literal::Boolean(false))
         .basic(),
-];
+]);
 
 static NAME: TextRule = TextRule {
     pattern: "^[!-~]+$",
@@ -102,6 +103,12 @@ impl Form {
     /// Returns its fields in the order of the form: the advanced ones last.
     pub fn fields(&self) -> &[&'static Field] {
         &self.fields
+    }
+
+    /// Iterates over the groups of its fields, in the order of the form.
+    pub fn groups(&self) -> impl Iterator<Item = Group> {
+        let has = |group: &Group| self.fields.iter().any(|field| field.group == *group);
+        Group::ALL.into_iter().filter(has)
     }
 
     /// Returns the JSON Schema (2020-12) of a configuration: everything it

@@ -16,6 +16,7 @@ mod field;
 mod fireworks;
 mod form;
 mod form_text;
+mod group;
 mod input;
 mod message;
 mod model_name;
@@ -39,6 +40,7 @@ use futures_util::future::BoxFuture;
 pub use self::{
     field::{Class, Field, Literal, LocalizedText, words},
     form::{CredentialField, Form},
+    group::Group,
     input::{Input, InputKind, Message, Part, ToolCall},
     problems::{Path, Problems},
     registry::{Checked, Registered, Registry},

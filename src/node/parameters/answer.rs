@@ -2,6 +2,7 @@
 
 use crate::node::{
     field::{Class, Field, Literal, words},
+    group::Group,
     shape::{Member, Shape},
 };
 
@@ -23,7 +24,7 @@ const RESPONSE_FORMAT: Shape = Shape::Object(&[
 ]);
 
 /// The answer's form and accompanying data.
-pub(in crate::node) static ANSWER: &[Field] = &[
+pub(in crate::node) static ANSWER: &[Field] = &Group::Answer.of([
     Field::integer("n", 1, 128, words("Answers", "답변 수"))
         .help(
             "How many answers are generated, and paid for.",
@@ -105,4 +106,4 @@ pub(in crate::node) static ANSWER: &[Field] = &[
     .sent_as("perf_metrics_in_response")
     .class(Class::Envelope)
     .neutral(Literal::Boolean(false)),
-];
+]);

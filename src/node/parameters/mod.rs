@@ -19,6 +19,7 @@ pub(super) use self::{
 use super::{
     field::{Field, words},
     form::CredentialField,
+    group::Group,
     model_name::MODEL_NAME_RULE,
     shape::Shape,
 };
@@ -50,4 +51,5 @@ pub(super) const TEMPERATURE: Field =
             "0은 가장 예측 가능하고 2는 가장 다양합니다. 0이어도 같은 답이 보장되지는 않습니다.",
         )
         .sent_as("temperature")
+        .group(Group::Sampling)
         .basic();

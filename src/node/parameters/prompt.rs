@@ -2,6 +2,7 @@
 
 use crate::node::{
     field::{Field, Literal, words},
+    group::Group,
     input::{IMAGE_URL, MOST_IMAGES},
     shape::{Shape, TextRule},
 };
@@ -16,7 +17,7 @@ fn is_image_data(text: &str) -> bool {
 const IMAGE: Shape = Shape::text(usize::MAX, &IMAGE_DATA);
 
 /// For prompts and chats.
-pub(in crate::node) static PROMPT: &[Field] = &[
+pub(in crate::node) static PROMPT: &[Field] = &Group::Prompt.of([
     Field::new(
         "contextLengthExceededBehavior",
         Shape::Keyword(&["truncate", "error"]),
@@ -28,10 +29,10 @@ pub(in crate::node) static PROMPT: &[Field] = &[
     )
     .sent_as("context_length_exceeded_behavior")
     .neutral(Literal::Keyword("truncate")),
-];
+]);
 
 /// For chats only.
-pub(in crate::node) static CHAT_PROMPT: &[Field] = &[
+pub(in crate::node) static CHAT_PROMPT: &[Field] = &Group::Prompt.of([
     Field::count("promptTruncateLen", words("Truncate prompt to", "프롬프트 절단 길이"))
         .help(
             "Drops the oldest turns of a chat beyond this many tokens; system messages stay.",
@@ -44,10 +45,10 @@ pub(in crate::node) static CHAT_PROMPT: &[Field] = &[
             "메시지 속 특수 토큰이 특수 토큰으로 작동하지 않게 합니다. 지원하지 않는 모델은 거절하며, promptTruncateLen을 끕니다.",
         )
         .sent_as("safe_tokenization"),
-];
+]);
 
 /// For prompts only.
-pub(in crate::node) static IMAGES: &[Field] = &[Field::new(
+pub(in crate::node) static IMAGES: &[Field] = &Group::Prompt.of([Field::new(
     "images",
     Shape::List {
         of: &Shape::OneOf {
@@ -68,4 +69,4 @@ pub(in crate::node) static IMAGES: &[Field] = &[Field::new(
     "data:image/… URLs, one for each <image> in the prompt. In a chat, images are parts of messages.",
     "프롬프트의 <image>마다 하나씩 대응하는 data:image/… URL입니다. 대화에서는 메시지의 일부로 넣습니다.",
 )
-.sent_as("images")];
+.sent_as("images")]);

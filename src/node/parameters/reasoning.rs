@@ -3,6 +3,7 @@
 
 use crate::node::{
     field::{Field, words},
+    group::Group,
     shape::{MAX_INTEGER, Member, Shape},
 };
 
@@ -53,7 +54,7 @@ const SPECULATION: Shape = Shape::OneOf {
 };
 
 /// Reasoning and speculation.
-pub(in crate::node) static REASONING: &[Field] = &[
+pub(in crate::node) static REASONING: &[Field] = &Group::Reasoning.of([
     Field::new("reasoningEffort", EFFORT, words("Reasoning effort", "추론 강도"))
         .help(
             "A word such as none, low, medium, high or max, of which each model takes its own; or the most tokens to think with; or true (medium) or false (none).",
@@ -88,4 +89,4 @@ pub(in crate::node) static REASONING: &[Field] = &[
             "미리 아는 답변의 내용을 텍스트나 토큰 ID로 주어 속도를 높입니다.",
         )
         .sent_as("speculation"),
-];
+]);

@@ -2,13 +2,14 @@
 
 use crate::node::{
     field::{Class, Field, words},
+    group::Group,
     shape::{Shape, TextRule},
 };
 
 static ANY_KEY: TextRule = TextRule { pattern: "", accepts: |_| true, words: "text" };
 
 /// Routing, billing, telemetry.
-pub(in crate::node) static ROUTE: &[Field] = &[
+pub(in crate::node) static ROUTE: &[Field] = &Group::Routing.of([
     Field::new(
         "serviceTier",
         Shape::Keyword(&["auto", "default", "flex", "priority"]),
@@ -59,4 +60,4 @@ pub(in crate::node) static ROUTE: &[Field] = &[
     )
     .sent_as("metadata")
     .class(Class::Route),
-];
+]);

@@ -2,6 +2,7 @@
 
 use crate::node::{
     field::{Field, Literal, words},
+    group::Group,
     shape::{MAX_INTEGER, Shape, TextRule},
 };
 
@@ -17,7 +18,7 @@ fn is_token_id(text: &str) -> bool {
 }
 
 /// Length and sampling.
-pub(in crate::node) static SAMPLING: &[Field] = &[
+pub(in crate::node) static SAMPLING: &[Field] = &Group::Sampling.of([
     Field::count("maxTokens", words("Max tokens", "최대 토큰 수"))
         .help(
             "The longest answer, reasoning included. Left out, Fireworks stops at 2048; what does not fit the model's window is lowered.",
@@ -143,4 +144,4 @@ pub(in crate::node) static SAMPLING: &[Field] = &[
         )
         .sent_as("ignore_eos")
         .neutral(Literal::Boolean(false)),
-];
+]);

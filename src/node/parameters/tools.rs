@@ -2,6 +2,7 @@
 
 use crate::node::{
     field::{Field, Literal, words},
+    group::Group,
     shape::{Member, Shape, TextRule},
 };
 
@@ -48,7 +49,7 @@ const FUNCTION_CALL: Shape = Shape::OneOf {
 };
 
 /// Tools.
-pub(in crate::node) static TOOLS: &[Field] = &[
+pub(in crate::node) static TOOLS: &[Field] = &Group::Tools.of([
     Field::new(
         "tools",
         Shape::List {
@@ -94,4 +95,4 @@ pub(in crate::node) static TOOLS: &[Field] = &[
             "toolChoice의 이전 형식이며 toolChoice로 보냅니다. 둘 중 하나만 지정하세요.",
         )
         .sent_as("function_call"),
-];
+]);

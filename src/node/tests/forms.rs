@@ -7,7 +7,7 @@ fn drawn(form: &Form) -> String {
     for field in form.fields() {
         let (minimum, maximum) = field.shape.bounds();
         drawn.push_str(&format!(
-            "{}{} {:?}: {}{}{}{}{}\n  {} / {}\n  {}\n  {}\n",
+            "{}{} {:?}: {}{}{}{}{} in {}\n  {} / {}\n  {}\n  {}\n",
             field.name,
             if field.required { "*" } else { "" },
             field.spellings().skip(1).collect::<Vec<_>>(),
@@ -16,6 +16,7 @@ fn drawn(form: &Form) -> String {
             maximum.map(|bound| format!(" <= {bound}")).unwrap_or_default(),
             field.default.map(|value| format!(" = {}", value.value())).unwrap_or_default(),
             if field.advanced { " (advanced)" } else { "" },
+            field.group.as_str(),
             field.label.en,
             field.label.ko,
             field.help.en,
@@ -40,6 +41,22 @@ fn the_schemas_are_as_published_and_are_schemas() {
         let schema: Value = serde_json::from_str(form.config_schema()).expect("JSON");
         assert!(jsonschema::draft202012::meta::is_valid(&schema));
         insta::assert_snapshot!(format!("{}_schema", form.name()), format!("{schema:#}"));
+    }
+}
+
+#[test]
+fn every_group_has_both_languages_and_fields_in_one_piece() {
+    for form in REGISTRY.forms() {
+        let groups: Vec<Group> = form.groups().collect();
+        for group in &groups {
+            let LocalizedText { en, ko } = group.label();
+            assert!(!en.is_empty() && ko.contains(|letter: char| ('가'..='힣').contains(&letter)));
+        }
+        let advanced = form.fields().iter().filter(|field| field.advanced);
+        let mut drawn: Vec<Group> = advanced.map(|field| field.group).collect();
+        drawn.dedup();
+        let order: Vec<Group> = groups.into_iter().filter(|group| drawn.contains(group)).collect();
+        assert_eq!(drawn, order, "{}", form.name());
     }
 }
 

@@ -17,7 +17,7 @@ export type {
   Usage,
 } from "./event.js";
 export { VERSION } from "./gen/package.js";
-export type { NodeField, NodeType, Text } from "./node-type.js";
+export type { FieldGroup, NodeField, NodeType, Text } from "./node-type.js";
 export { type ClientReason, type Reason, WORKER_REASONS, type WorkerReason } from "./reason.js";
 export type {
   AttachRequest,

@@ -16,6 +16,14 @@ export interface NodeType {
   configSchema: string;
   credentialFields: { name: string; label: Text; secret: boolean }[];
   inputs: string[];
+  /** The groups of the fields, in the order of the form. */
+  groups: FieldGroup[];
+}
+
+/** Fields about one thing, which a form draws together: in a section or a tab. */
+export interface FieldGroup {
+  name: string;
+  label: Text;
 }
 
 export interface NodeField {
@@ -34,4 +42,6 @@ export interface NodeField {
   options: string[];
   /** Belongs behind "additional parameters". */
   advanced: boolean;
+  /** The name of the field's group. */
+  group: string;
 }
