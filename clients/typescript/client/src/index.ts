@@ -16,6 +16,7 @@ export type {
   ToolCallFragment,
   Usage,
 } from "./event.js";
+export type { Model, ModelPrice, ModelsRequest } from "./model.js";
 export { VERSION } from "./gen/package.js";
 export type { FieldGroup, NodeField, NodeType, Text } from "./node-type.js";
 export { type ClientReason, type Reason, WORKER_REASONS, type WorkerReason } from "./reason.js";

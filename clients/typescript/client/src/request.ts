@@ -206,7 +206,7 @@ function partOf(part: ContentPart) {
   return { case: "imageUrl" as const, value: { url: part.url, detail: part.detail ?? "" } };
 }
 
-function credentialOf(credential?: Credential) {
+export function credentialOf(credential?: Credential) {
   if (!credential) return undefined;
   const source =
     "apiKey" in credential
@@ -215,7 +215,7 @@ function credentialOf(credential?: Credential) {
   return { source };
 }
 
-function contextOf(context: Context = {}) {
+export function contextOf(context: Context = {}) {
   return defined(context);
 }
 

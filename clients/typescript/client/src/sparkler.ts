@@ -4,6 +4,7 @@ import { create, toJson } from "@bufbuild/protobuf";
 import { type CallOptions, callOf, Channel, type ConnectionOptions } from "./channel.js";
 import { SparklerError, type Violation } from "./error.js";
 import * as api from "./gen/sparkler/worker/v1/worker_pb.js";
+import { type Model, modelOf, modelsMessage, type ModelsRequest } from "./model.js";
 import type { NodeType } from "./node-type.js";
 import type { Reason } from "./reason.js";
 import {
@@ -18,7 +19,7 @@ import {
 } from "./request.js";
 import { Run } from "./run.js";
 
-const { executeNode, attachExecution, checkNode, listNodeTypes } = api.WorkerService.method;
+const { executeNode, attachExecution, checkNode, listModels, listNodeTypes } = api.WorkerService.method;
 
 export interface SparklerOptions extends ConnectionOptions {
   /** Values for every call. */
@@ -98,6 +99,19 @@ export class Sparkler {
     const request = create(api.ListNodeTypesRequestSchema);
     const { nodeTypes } = await this.#channel.unary(listNodeTypes, request, options);
     return nodeTypes.map((type) => toJson(api.NodeTypeSchema, type, { alwaysEmitImplicit: true }) as unknown as NodeType);
+  }
+
+  /** The models that a credential can use, by name. Spends no tokens. */
+  async models(request: ModelsRequest = {}, options: CallOptions = {}): Promise<Model[]> {
+    const whole = withDefaults(request, this.#defaults);
+    const models: Model[] = [];
+    let page = "";
+    do {
+      const response = await this.#channel.unary(listModels, modelsMessage(whole, page), options);
+      models.push(...response.models.map(modelOf));
+      page = response.nextPageToken;
+    } while (page);
+    return models;
   }
 
   /** Ends the connection once the calls under way have ended. */

@@ -20,6 +20,7 @@ from ._errors import (
 )
 from ._events import Completed, Delta, Event, Progress, Restarted, Started, ToolCallFragment
 from ._gevent import gevent
+from ._models import Model, ModelPrice
 from ._request import Cache, Context, Limits
 from ._run import AsyncRun, Run
 
@@ -39,6 +40,8 @@ __all__ = [
     "Finding",
     "InvalidRequestError",
     "Limits",
+    "Model",
+    "ModelPrice",
     "NotFoundError",
     "OutputError",
     "Progress",

@@ -12,6 +12,7 @@ from ._check import Finding
 from ._cursor import Cursor
 from ._errors import decode
 from ._gen import worker_pb2 as pb
+from ._models import Model
 from ._request import (
     AttachOptions,
     Cache,
@@ -22,9 +23,11 @@ from ._request import (
     Defaults,
     ExecuteOptions,
     Limits,
+    ModelsOptions,
     attach_request,
     check_request,
     execute_request,
+    models_request,
     refuse_unknown,
 )
 from ._run import AsyncRun, Run
@@ -117,7 +120,6 @@ class Client:
 
     def _unary(self, name: str, request: Any, response: Any, options: CallOptions) -> Any:
         """Begins a call that has one answer."""
-        refuse_unknown(options, CheckOptions)
         method = self._channels.get().unary_unary(
             f"{SERVICE}/{name}", type(request).SerializeToString, response.FromString
         )
@@ -147,10 +149,22 @@ class Sparkler(Client):
 
     def node_types(self, **options: Unpack[CallOptions]) -> list[pb.NodeType]:
         """Lists the node types of the worker, with enough of each to draw its form."""
+        refuse_unknown(options, CallOptions)
         request = pb.ListNodeTypesRequest()
         return list(
             self._call("ListNodeTypes", request, pb.ListNodeTypesResponse, options).node_types
         )
+
+    def models(self, **options: Unpack[ModelsOptions]) -> list[Model]:
+        """Lists the models that a credential can use, by name; spends no tokens."""
+        request = models_request(self._defaults, options)
+        models: list[Model] = []
+        while True:
+            page = self._call("ListModels", request, pb.ListModelsResponse, options)
+            models += [Model.of(model) for model in page.models]
+            if not page.next_page_token:
+                return models
+            request.page_token = page.next_page_token
 
     def close(self) -> None:
         """Ends the connection, and with it every call that is under way."""
@@ -191,9 +205,21 @@ class AsyncSparkler(Client):
 
     async def node_types(self, **options: Unpack[CallOptions]) -> list[pb.NodeType]:
         """Lists the node types of the worker, with enough of each to draw its form."""
+        refuse_unknown(options, CallOptions)
         request = pb.ListNodeTypesRequest()
         answer = await self._call("ListNodeTypes", request, pb.ListNodeTypesResponse, options)
         return list(answer.node_types)
+
+    async def models(self, **options: Unpack[ModelsOptions]) -> list[Model]:
+        """Lists the models that a credential can use, by name; spends no tokens."""
+        request = models_request(self._defaults, options)
+        models: list[Model] = []
+        while True:
+            page = await self._call("ListModels", request, pb.ListModelsResponse, options)
+            models += [Model.of(model) for model in page.models]
+            if not page.next_page_token:
+                return models
+            request.page_token = page.next_page_token
 
     async def close(self) -> None:
         """Ends the running loop's connection, and with it every call that is under way."""

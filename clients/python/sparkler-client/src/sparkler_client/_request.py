@@ -177,6 +177,13 @@ class CheckOptions(NodeOptions, CallOptions, total=False):
     """One check of a node."""
 
 
+class ModelsOptions(Credentials, CallOptions, total=False):
+    """One list of models."""
+
+    page_size: int
+    """The most models of one call; the list has those of all calls."""
+
+
 class AttachOptions(Credentials, CallOptions, total=False):
     """One run to pick up."""
 
@@ -227,6 +234,16 @@ def check_request(defaults: Defaults, options: CheckOptions) -> pb.CheckNodeRequ
         config=_config(defaults, options),
         credential=defaults.credential(options.get("api_key"), options.get("secret_name")),
         context=over(defaults.context, options.get("context")).message(),
+    )
+
+
+def models_request(defaults: Defaults, options: ModelsOptions) -> pb.ListModelsRequest:
+    """Returns the request of the first page of models."""
+    refuse_unknown(options, ModelsOptions)
+    return pb.ListModelsRequest(
+        credential=defaults.credential(options.get("api_key"), options.get("secret_name")),
+        context=over(defaults.context, options.get("context")).message(),
+        page_size=options.get("page_size", 0),
     )
 
 
