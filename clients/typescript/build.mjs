@@ -1,6 +1,6 @@
 // Shared by the packages' own build.mjs.
 import { execFileSync } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 
 const bin = new URL("node_modules/.bin/", import.meta.url).pathname;
 
@@ -8,6 +8,14 @@ const bin = new URL("node_modules/.bin/", import.meta.url).pathname;
 export function run(folder, program, ...args) {
   const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
   execFileSync(bin + program, args, { cwd: folder, stdio: "inherit", env });
+}
+
+/** Makes what the forms are made of: the worker's node types, as it prints them. */
+export function nodeTypes() {
+  const root = new URL("./", import.meta.url).pathname;
+  const worker = process.env.SPARKLER_BINARY ?? `${root}../../target/debug/sparkler`;
+  mkdirSync(`${root}shared/src/gen`, { recursive: true });
+  writeFileSync(`${root}shared/src/gen/nodes.json`, execFileSync(worker, ["nodes", "--json"]));
 }
 
 /** Makes dist: ES modules and CommonJS, each with its own types. */

@@ -105,7 +105,7 @@ async function workflowOf(apiKey, parameters = {}) {
       type: "CUSTOM.lmChatSparkler",
       typeVersion: 1,
       position: [200, 200],
-      parameters: { model: MODEL, ...parameters },
+      parameters: { model: { __rl: true, mode: "list", value: MODEL }, ...parameters },
       credentials: { sparklerApi: { id, name: `worker ${apiKey}` } },
     },
   ];
@@ -128,7 +128,7 @@ const ended = (id) =>
   }, 60_000);
 
 test("a chain answers, and its execution is in the worker's line", async () => {
-  const workflow = await workflowOf("fw_n8n", { options: { temperature: 0, maxTokens: 40 } });
+  const workflow = await workflowOf("fw_n8n", { sampling: { temperature: 0, maxTokens: 40 } });
   const id = await run(workflow);
   const { status, data } = await ended(id);
   assert.equal(status, "success", data);

@@ -1,20 +1,17 @@
 // Makes dist/, which is laid over flowise-components/dist, and replace/, for the
 // stock nodes' place. All but what Flowise has to share is inside the bundle.
-import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
-import { run } from "../build.mjs";
+import { nodeTypes, run } from "../build.mjs";
 
 const here = new URL("./", import.meta.url).pathname;
-const worker = process.env.SPARKLER_BINARY ?? new URL("../../../target/debug/sparkler", import.meta.url).pathname;
 const common = { bundle: true, platform: "node", format: "cjs", target: "node18", logLevel: "warning" };
 // Flowise checks `instanceof`: LangChain and Zod must be its own. Older releases
 // of Zod have no `zod/v3`, and it is only those that the bundle asks for it.
 const shared = { external: ["@langchain/*", "@grpc/grpc-js", "zod"], alias: { "zod/v3": "zod" } };
 
-for (const folder of ["dist", "replace", "src/gen"]) rmSync(here + folder, { recursive: true, force: true });
-mkdirSync(`${here}src/gen`);
-writeFileSync(`${here}src/gen/nodes.json`, execFileSync(worker, ["nodes", "--json"]));
+for (const folder of ["dist", "replace"]) rmSync(here + folder, { recursive: true, force: true });
+nodeTypes();
 run(here, "tsc", "-p", ".");
 
 const node = `${here}dist/nodes/chatmodels/ChatSparkler`;

@@ -1,16 +1,13 @@
 // Makes dist/. n8n's rules want a package without dependencies: all but LangChain,
 // which is n8n's own, is inside.
-import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, rmSync } from "node:fs";
 import { build } from "esbuild";
-import { run } from "../build.mjs";
+import { nodeTypes, run } from "../build.mjs";
 
 const here = new URL("./", import.meta.url).pathname;
-const worker = process.env.SPARKLER_BINARY ?? new URL("../../../target/debug/sparkler", import.meta.url).pathname;
 
-for (const folder of ["dist", "src/gen"]) rmSync(here + folder, { recursive: true, force: true });
-mkdirSync(`${here}src/gen`);
-writeFileSync(`${here}src/gen/nodes.json`, execFileSync(worker, ["nodes", "--json"]));
+rmSync(`${here}dist`, { recursive: true, force: true });
+nodeTypes();
 run(here, "tsc", "-p", ".");
 await build({
   bundle: true,

@@ -1,8 +1,6 @@
 // The node's form, made of what the worker says of its fields.
-import type { NodeField, NodeType } from "sparkler-client";
-import nodes from "./gen/nodes.json";
-
-export type Language = "en" | "ko";
+import type { NodeField, Text } from "sparkler-client";
+import { FIELDS, GROUPS, type Language } from "../../shared/src/fields.js";
 
 /** An input as Flowise's canvas draws it. */
 export interface Input {
@@ -15,26 +13,13 @@ export interface Input {
   optional?: boolean;
   additionalParams?: boolean;
   placeholder?: string;
+  loadMethod?: string;
+  /** A button that loads the options again, for another credential. */
+  refresh?: boolean;
   options?: { label: string; name: string }[];
+  /** Other inputs, with the values for which this one is drawn. */
+  show?: Record<string, string[]>;
 }
-
-/** Fields that Flowise or the model fills in, or for which the node has inputs of its own. */
-const ELSEWHERE = new Set([
-  "cache",
-  "credential",
-  "echo",
-  "echoLast",
-  "functionCall",
-  "functions",
-  "n",
-  "responseFormat",
-  "toolChoice",
-  "tools",
-  // Nothing of these reaches a flow.
-  "perfMetricsInResponse",
-  "rawOutput",
-  "returnTokenIds",
-]);
 
 const TYPES: Record<string, string> = {
   boolean: "boolean",
@@ -44,31 +29,55 @@ const TYPES: Record<string, string> = {
   number: "number",
 };
 
-const { fields } = (nodes as unknown as { nodeTypes: NodeType[] }).nodeTypes.find(({ name }) => name === "chatFireworks")!;
-const shown = fields.filter(({ name }) => !ELSEWHERE.has(name));
+/** The group of the inputs that are for the worker. */
+const WORKER = "worker";
+/** The input that chooses the groups which are drawn behind "Additional Parameters". */
+const CHOSEN = "parameterGroups";
 
 /** The operator chooses: Flowise's canvas has no language. */
 export function languageOf(env: Record<string, string | undefined>): Language {
   return env.SPARKLER_FORM_LANGUAGE === "ko" ? "ko" : "en";
 }
 
+/** Returns the inputs: the basic ones, then the groups of the others with the input that chooses among them. */
 export function formOf(language: Language): Input[] {
-  const own = OWN.map(({ label, description, options, ...input }) => ({
-    ...input,
-    label: label[language],
-    description: description?.[language],
-    options: options?.map(({ name, label }) => ({ name, label: label[language] })),
-  }));
-  const given = shown.map((field) => inputOf(field, language));
-  // Behind "Additional Parameters" those of the worker come before the provider's.
-  return [...given.filter(isFirst), ...own, ...given.filter((input) => !isFirst(input))];
+  const basic = FIELDS.filter(({ advanced }) => !advanced).map((field) => inputOf(field, language));
+  const [model, ...others] = basic.map((input) => (input.name === "modelName" ? offered(input) : input));
+  const sections = [WORKER, ...GROUPS.map(({ name }) => name).filter((name) => name !== WORKER)];
+  const grouped = sections.map((name) => [name, sectionOf(name, language)] as const).filter(([, inputs]) => inputs.length);
+  return [
+    model!,
+    localized(OTHER_MODEL, language),
+    ...others,
+    localized(IMAGE_UPLOADS, language),
+    chooserOf(grouped.map(([name]) => name), language),
+    ...grouped.flatMap(([, inputs]) => inputs),
+  ];
 }
 
-function isFirst({ additionalParams }: Input): boolean {
-  return !additionalParams;
+/** Returns the inputs of a group, drawn while it is chosen. */
+function sectionOf(group: string, language: Language): Input[] {
+  const fields = FIELDS.filter((field) => field.advanced && field.group === group);
+  const own = group === WORKER ? OF_THE_WORKER.map((input) => localized(input, language)) : [];
+  const inputs = [...own, ...fields.map((field) => inputOf(field, language))];
+  return inputs.map((input) => ({ ...input, additionalParams: true, show: { [CHOSEN]: [group] } }));
 }
 
-function inputOf({ name, label, help, type, required, defaultValue, options, advanced }: NodeField, language: Language): Input {
+function chooserOf(groups: string[], language: Language): Input {
+  const label = (name: string) => GROUPS.find((group) => group.name === name)?.label[language] ?? name;
+  return {
+    ...localized(GROUP_CHOOSER, language),
+    default: JSON.stringify([WORKER]),
+    options: groups.map((name) => ({ name, label: label(name) })),
+  };
+}
+
+/** The model's field with the models of the credential to choose from. */
+function offered(input: Input): Input {
+  return { ...input, type: "asyncOptions", loadMethod: "listModels", refresh: true };
+}
+
+function inputOf({ name, label, help, type, required, defaultValue, options }: NodeField, language: Language): Input {
   return {
     name,
     label: label[language],
@@ -78,45 +87,67 @@ function inputOf({ name, label, help, type, required, defaultValue, options, adv
     default: defaultValue,
     step: type === "number" ? 0.1 : type === "integer" ? 1 : undefined,
     optional: !required,
-    additionalParams: advanced || undefined,
-    placeholder: name === "modelName" ? "accounts/fireworks/models/glm-5p3" : undefined,
     options: options?.length ? options.map((option) => ({ label: option, name: option })) : undefined,
   };
 }
 
-/** The form's values as the worker's config: what is empty is left to it. */
-export function configOf(inputs: Record<string, unknown>): Record<string, unknown> {
-  const config: Record<string, unknown> = {};
-  for (const { name, type } of shown) {
-    const value = inputs[name];
-    if (value === undefined || value === null || value === "" || name === "streaming") continue;
-    config[name] = valueOf(type, value);
-  }
-  return config;
+type Localized = Omit<Input, "label" | "description" | "options"> & {
+  label: Text;
+  description: Text;
+  options?: { name: string; label: Text }[];
+};
+
+function localized({ label, description, options, ...input }: Localized, language: Language): Input {
+  return {
+    ...input,
+    label: label[language],
+    description: description[language],
+    options: options?.map((option) => ({ name: option.name, label: option.label[language] })),
+  };
 }
 
-/** Flows store what was typed. The worker reads numbers and booleans out of text, and says what is wrong. */
-function valueOf(type: string, value: unknown): unknown {
-  if (typeof value !== "string") return value;
-  const text = value.trim();
-  if (type === "json" || /^[[{]/.test(text)) {
-    try {
-      return JSON.parse(text);
-    } catch {
-      return value;
-    }
-  }
-  if (type.endsWith("[]")) return text.split(",").map((part) => part.trim());
-  return value;
-}
+const GROUP_CHOOSER: Localized = {
+  name: CHOSEN,
+  type: "multiOptions",
+  optional: true,
+  additionalParams: true,
+  label: { en: "Parameter groups", ko: "매개변수 그룹" },
+  description: {
+    en: "The groups of parameters that this form shows. The values of a group that is left out are dropped.",
+    ko: "이 양식에 표시할 매개변수 그룹입니다. 선택을 해제한 그룹의 값은 지워집니다.",
+  },
+};
 
-const OWN = [
+const OTHER_MODEL: Localized = {
+  name: "customModelName",
+  type: "string",
+  optional: true,
+  placeholder: "accounts/my-team/deployments/1a2b3c",
+  label: { en: "Other model", ko: "다른 모델" },
+  description: {
+    en: "The full name of a model that is not in the list, such as a deployment of one's own; used in place of Model.",
+    ko: "목록에 없는 모델의 전체 이름입니다(예: 자체 배포). 모델 대신 사용합니다.",
+  },
+};
+
+const IMAGE_UPLOADS: Localized = {
+  name: "allowImageUploads",
+  type: "boolean",
+  default: false,
+  optional: true,
+  label: { en: "Allow image uploads", ko: "이미지 업로드 허용" },
+  description: {
+    en: "Sends images of the chat to the model, which must be one that sees.",
+    ko: "채팅의 이미지를 모델로 보냅니다. 이미지를 지원하는 모델이어야 합니다.",
+  },
+};
+
+const OF_THE_WORKER: Localized[] = [
   {
     name: "answerCache",
     type: "options",
     default: "off",
     optional: true,
-    additionalParams: true,
     label: { en: "Answer cache", ko: "답변 캐시" },
     description: {
       en: "Answers a repeated request from the worker's cache; equal requests at the same time become one call.",
@@ -134,7 +165,6 @@ const OWN = [
     type: "number",
     step: 1,
     optional: true,
-    additionalParams: true,
     label: { en: "Cache minutes", ko: "캐시 유지 시간(분)" },
     description: {
       en: "How long a stored answer lives; the worker's limit is never exceeded.",
@@ -146,19 +176,7 @@ const OWN = [
     type: "number",
     step: 1,
     optional: true,
-    additionalParams: true,
     label: { en: "Timeout (seconds)", ko: "제한 시간(초)" },
     description: { en: "The longest that a whole call may take.", ko: "호출 전체에 허용되는 최대 시간입니다." },
-  },
-  {
-    name: "allowImageUploads",
-    type: "boolean",
-    default: false,
-    optional: true,
-    label: { en: "Allow image uploads", ko: "이미지 업로드 허용" },
-    description: {
-      en: "Sends images of the chat to the model, which must be one that sees.",
-      ko: "채팅의 이미지를 모델로 보냅니다. 이미지를 지원하는 모델이어야 합니다.",
-    },
   },
 ];

@@ -2,7 +2,9 @@ import { readFileSync } from "node:fs";
 import { ChatSparkler, SparklerLLM } from "langchain-sparkler";
 import { type CacheMode, type CachePolicy, type Context, Sparkler } from "sparkler-client";
 import { type Any, helpers, type RunOptions, stopSignal } from "./flowise.js";
-import { configOf, formOf, type Input, languageOf } from "./form.js";
+import { configOf } from "../../shared/src/fields.js";
+import { choicesOf, payerOf } from "../../shared/src/models.js";
+import { formOf, type Input, languageOf } from "./form.js";
 
 interface NodeData {
   id?: string;
@@ -31,6 +33,8 @@ class ChatSparklerNode {
     { label: "Cache", name: "cache", type: "BaseCache", optional: true },
     ...formOf(languageOf(process.env)),
   ];
+
+  loadMethods = { listModels };
 
   async init(node: NodeData, _: string, options: RunOptions) {
     const { inputs = {} } = node;
@@ -62,15 +66,44 @@ class StockCompletionNode {
   baseClasses = [this.type, ...helpers.getBaseClasses(SparklerLLM)];
   credential = new ChatSparklerNode().credential;
   inputs = new ChatSparklerNode().inputs;
+  loadMethods = { listModels };
 
   async init(node: NodeData, _: string, options: RunOptions) {
     return new SparklerLLM(await fieldsOf(node, options));
   }
 }
 
+/** An option of an input, as the canvas draws it. */
+interface Option {
+  label: string;
+  name: string;
+  description?: string;
+}
+
+/** Returns the models of the node's credential, with the one that the flow has; or what is wrong. */
+async function listModels(node: NodeData, options: RunOptions): Promise<Option[]> {
+  const { inputs = {} } = node;
+  const stored = String(inputs.modelName ?? "");
+  const offered = await offeredBy(node, options).catch((error) => [{ label: String(error?.message ?? error), name: "" }]);
+  if (!stored || offered.some(({ name }) => name === stored)) return offered;
+  return [...offered, { label: stored, name: stored }];
+}
+
+async function offeredBy(node: NodeData, options: RunOptions): Promise<Option[]> {
+  const secrets = await secretsOf(node, options);
+  const payer = payerOf(secrets.fireworksApiKey, secrets.sparklerSecretName);
+  if (!payer) return [];
+  const choices = await choicesOf(workerOf(secrets.sparklerUrl, secrets.sparklerToken), payer, languageOf(process.env));
+  return choices.map(({ name, description }) => ({ label: name, name, description }));
+}
+
+function secretsOf(node: NodeData, options: RunOptions) {
+  return helpers.getCredentialData(node.credential ?? "", options);
+}
+
 async function fieldsOf(node: NodeData, options: RunOptions) {
   const { inputs = {} } = node;
-  const secrets = await helpers.getCredentialData(node.credential ?? "", options);
+  const secrets = await secretsOf(node, options);
   const sparkler = workerOf(secrets.sparklerUrl, secrets.sparklerToken);
   // Now, not at the call: a stopped run is no longer in the pool.
   const signal = stopSignal(options);
@@ -78,7 +111,7 @@ async function fieldsOf(node: NodeData, options: RunOptions) {
   const seconds = Number(inputs.timeoutSeconds) || undefined;
   return {
     sparkler: () => sparkler,
-    model: modelName ?? "",
+    model: inputs.customModelName || modelName || "",
     ...credentialOf(secrets),
     config,
     cache: inputs.cache || undefined,

@@ -58,10 +58,55 @@ test("the form has the worker's fields, in English and in Korean", () => {
   assert.equal(field(english, "streaming").type, "boolean");
   assert.deepEqual(field(english, "serviceTier").options.map(({ name }) => name), ["auto", "default", "flex", "priority"]);
   assert.equal(field(english, "tools"), undefined);
+  assert.deepEqual(field(korean, "answerCache").options.map(({ label }) => label), ["끔", "읽기와 쓰기", "읽기만", "새로 고침"]);
   for (const { label, description, name } of korean.inputs.slice(1)) {
     assert.ok(label && description, name);
   }
   assert.ok(english.baseClasses.includes("BaseChatModel"));
+});
+
+test("what is behind Additional Parameters is in groups, of which a flow chooses", () => {
+  const { inputs } = nodeOf();
+  const chooser = inputs.find(({ name }) => name === "parameterGroups");
+  const groups = chooser.options.map(({ name }) => name);
+  assert.deepEqual(groups, ["worker", "sampling", "answer", "reasoning", "tools", "prompt", "routing"]);
+  assert.deepEqual(JSON.parse(chooser.default), ["worker"]);
+  const hidden = inputs.filter(({ additionalParams, name }) => additionalParams && name !== "parameterGroups");
+  // In the order of the groups, so that a Flowise that draws all of them draws each in one piece.
+  const drawn = hidden.map(({ show }) => groups.indexOf(show.parameterGroups[0]));
+  assert.deepEqual(drawn, drawn.toSorted((one, other) => one - other));
+  assert.deepEqual(new Set(drawn), new Set(groups.keys()));
+  const groupOf = (name) => inputs.find((input) => input.name === name).show?.parameterGroups;
+  assert.deepEqual([groupOf("topP"), groupOf("answerCache"), groupOf("modelName")], [["sampling"], ["worker"], undefined]);
+});
+
+test("the models of the credential are offered, and the one that the flow has", async () => {
+  const node = nodeOf();
+  const { type, loadMethod, refresh } = node.inputs.find(({ name }) => name === "modelName");
+  assert.deepEqual([type, refresh], ["asyncOptions", true]);
+  const offered = await node.loadMethods[loadMethod](data({ modelName: "accounts/my-team/deployments/1" }), {});
+  const find = (name) => offered.find((option) => option.name === name);
+  assert.match(find("accounts/fireworks/models/glm-5p3").description, /^1,048,576 tokens · tools · .*\$.* per million tokens$/);
+  assert.match(find("accounts/simulator/models/ending").description, /ends on \d{4}-\d\d-\d\d, then accounts/);
+  assert.equal(offered.at(-1).name, "accounts/my-team/deployments/1");
+  process.env.SPARKLER_FORM_LANGUAGE = "ko";
+  const [korean] = await node.loadMethods[loadMethod](data({ modelName: "" }), {});
+  delete process.env.SPARKLER_FORM_LANGUAGE;
+  assert.match(korean.description, /토큰/);
+});
+
+test("without a list of models the form says why", async () => {
+  const list = (secrets) => nodeOf().loadMethods.listModels(data({ modelName: "" }, secrets), {});
+  assert.deepEqual(await list({}), [], "nobody pays yet");
+  const [{ label, name }] = await list({ fireworksApiKey: "fw_unknown" });
+  assert.match(label, /^CREDENTIAL_REJECTED: /);
+  assert.equal(name, "");
+});
+
+test("a model that is not in the list can be named", async () => {
+  const model = await nodeOf().init(data({ modelName: "", customModelName: SEEING }), "", {});
+  await model.invoke("Hi");
+  assert.equal((await sent()).model, SEEING);
 });
 
 test("what was typed into the form reaches the provider as what it means", async () => {

@@ -1,6 +1,7 @@
 import { ChatSparkler } from "langchain-sparkler";
 import { type CacheMode, Sparkler } from "sparkler-client";
-import { configOf, OPTIONS } from "./form.js";
+import { choicesOf, payerOf } from "../../shared/src/models.js";
+import { configOf, languageOf, propertiesOf } from "./form.js";
 
 // deno-lint-ignore no-explicit-any -- n8n's own context, which differs with its release
 type Any = any;
@@ -25,32 +26,10 @@ export class LmChatSparkler {
     outputs: ["ai_languageModel"],
     outputNames: ["Model"],
     credentials: [{ name: "sparklerApi", required: true }],
-    properties: [
-      {
-        displayName: "Model",
-        name: "model",
-        type: "string",
-        default: "",
-        required: true,
-        placeholder: "accounts/fireworks/models/glm-5p3",
-      },
-      {
-        displayName: "Answer Cache",
-        name: "answerCache",
-        type: "options",
-        default: "off",
-        description: "Whether a repeated request is answered from the worker's cache",
-        options: [
-          { name: "Off", value: "off" },
-          { name: "Read and Write", value: "readWrite" },
-          { name: "Read Only", value: "readOnly" },
-          { name: "Refresh", value: "refresh" },
-        ],
-      },
-      { displayName: "Timeout (Seconds)", name: "timeoutSeconds", type: "number", default: 360 },
-      { displayName: "Options", name: "options", type: "collection", placeholder: "Add Option", default: {}, options: OPTIONS },
-    ],
+    properties: propertiesOf(languageOf(process.env)),
   };
+
+  methods = { listSearch: { searchModels } };
 
   async supplyData(this: Any, item: number) {
     const credentials = await this.getCredentials("sparklerApi");
@@ -60,9 +39,9 @@ export class LmChatSparkler {
     const seconds = Number(parameter("timeoutSeconds", 0));
     const response = new ChatSparkler({
       sparkler: () => sparkler,
-      model: parameter("model"),
+      model: this.getNodeParameter("model", item, "", { extractValue: true }),
       ...(secretName ? { secretName } : { apiKey }),
-      config: configOf(parameter("options", {})),
+      config: configOf((name) => parameter(name, {}) as Record<string, unknown>),
       answerCache: parameter("answerCache", "off") as CacheMode,
       limits: seconds > 0 ? { totalMs: seconds * 1000 } : undefined,
       streaming: true,
@@ -73,6 +52,16 @@ export class LmChatSparkler {
     });
     return { response };
   }
+}
+
+/** Returns the models of the credential whose names contain the filter. */
+async function searchModels(this: Any, filter = "") {
+  const credentials = await this.getCredentials("sparklerApi");
+  const payer = payerOf(credentials.apiKey, credentials.secretName);
+  if (!payer) return { results: [] };
+  const choices = await choicesOf(workerOf(credentials), payer, languageOf(process.env));
+  const found = choices.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()));
+  return { results: found.map(({ name, description }) => ({ name, value: name, description })) };
 }
 
 /** Token counts on the canvas, where this release of n8n has the means. */

@@ -32,11 +32,11 @@ const modelOf = async (...context) => (await new LmChatSparkler().supplyData.cal
 const sent = async () => (await world.provider.report()).requests.at(-1).body;
 
 test("the options reach the provider as what they mean", async () => {
-  const options = { temperature: 0, maxTokens: 30, stop: "END, STOP", logitBias: '{"7": 1}' };
-  const { content } = await (await modelOf({ options })).invoke("Say hello");
+  const sampling = { temperature: 0, maxTokens: 30, stop: "END, STOP", logitBias: '{"7": 1}' };
+  const { content } = await (await modelOf({ sampling, routing: { user: "u-1" } })).invoke("Say hello");
   assert.match(content, /Say hello/);
-  const { temperature, max_tokens, stop, logit_bias } = await sent();
-  assert.deepEqual([temperature, max_tokens, stop, logit_bias], [0, 30, ["END", "STOP"], { 7: 1 }]);
+  const { temperature, max_tokens, stop, logit_bias, user } = await sent();
+  assert.deepEqual([temperature, max_tokens, stop, logit_bias, user], [0, 30, ["END", "STOP"], { 7: 1 }, "u-1"]);
 });
 
 test("workflow, execution and node are in the worker's line", async () => {
@@ -66,13 +66,35 @@ test("a failure is reported by its reason", async () => {
   await assert.rejects((await modelOf({}, { secrets: { apiKey: "fw_unknown" } })).invoke("Hi"), /^SparklerError: CREDENTIAL_REJECTED/);
 });
 
-test("each property has what n8n asks for", () => {
-  const { properties } = new LmChatSparkler().description;
-  const { options } = properties.find(({ name }) => name === "options");
-  assert.ok(options.length > 20);
-  for (const { displayName, name, type, default: value, description } of [...options, ...new SparklerApi().properties]) {
+test("the models of the credential can be searched", async () => {
+  const { methods, description } = new LmChatSparkler();
+  const { type, modes } = description.properties.find(({ name }) => name === "model");
+  assert.deepEqual([type, modes.map(({ name }) => name)], ["resourceLocator", ["list", "id"]]);
+  const search = methods.listSearch[modes[0].typeOptions.searchListMethod];
+  const { results } = await search.call(contextOf(), "GLM-5P3");
+  assert.deepEqual(results.map(({ value }) => value), results.map(({ name }) => name));
+  assert.ok(results.every(({ value }) => value.includes("glm-5p3")));
+  assert.match(results.find(({ value }) => value.endsWith("/glm-5p3")).description, /1,048,576 tokens/);
+  assert.ok((await search.call(contextOf())).results.length > results.length);
+  await assert.rejects(search.call(contextOf({}, { secrets: { apiKey: "fw_unknown" } })), /CREDENTIAL_REJECTED/);
+  assert.deepEqual(await search.call(contextOf({}, { secrets: { apiKey: "" } })), { results: [] });
+});
+
+test("each property has what n8n asks for, in English and in Korean", () => {
+  const english = new LmChatSparkler().description.properties;
+  process.env.SPARKLER_FORM_LANGUAGE = "ko";
+  const korean = new LmChatSparkler().description.properties;
+  delete process.env.SPARKLER_FORM_LANGUAGE;
+  const collections = english.filter(({ type }) => type === "collection");
+  assert.deepEqual(collections.map(({ name }) => name), ["sampling", "answer", "reasoning", "tools", "prompt", "routing"]);
+  assert.deepEqual(korean.map(({ name }) => name), english.map(({ name }) => name));
+  const options = (properties) => properties.flatMap(({ options = [], type }) => (type === "collection" ? options : []));
+  assert.ok(options(english).length > 20);
+  const all = [...options(english), ...options(korean), ...new SparklerApi().properties];
+  for (const { displayName, name, type, default: value, description } of all) {
     assert.ok(displayName && name && type && description && value !== undefined, name);
   }
+  assert.ok(korean.every(({ displayName }) => /[가-힣]/.test(displayName)));
   const hidden = new SparklerApi().properties.filter(({ typeOptions }) => typeOptions?.password);
   assert.deepEqual(hidden.map(({ name }) => name), ["token", "apiKey"]);
 });
