@@ -86,6 +86,13 @@ async function session(base) {
   };
 }
 
+/** Someone without a session, who may ask public flows. */
+export function visitor({ base }) {
+  const headers = { "content-type": "application/json" };
+  const call = (method, path, body) => fetch(`${base}/api/v1${path}`, { method, headers, body: JSON.stringify(body) });
+  return { call };
+}
+
 /** One turn of a flow; `events` and `text` where it is streamed. */
 export async function ask({ call }, flow, question, { streaming = false, chatId = randomUUID(), signal, headers, uploads } = {}) {
   const begun = performance.now();

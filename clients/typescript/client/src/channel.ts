@@ -20,6 +20,9 @@ export interface ConnectionOptions {
   key?: string | Buffer;
 }
 
+/** Runs a function within a context that follows asynchronous calls, as `AsyncResource.runInAsyncScope` does. */
+export type AsyncScope = <T>(begin: () => T) => T;
+
 export interface CallOptions {
   /** Cancels the call. */
   signal?: AbortSignal;
@@ -27,7 +30,11 @@ export interface CallOptions {
   timeoutMs?: number;
   /** The W3C trace that the call belongs to. */
   traceparent?: string;
+  /** Where the call begins, for tracing that instruments gRPC; by default where it is read. */
+  asyncScope?: AsyncScope;
 }
+
+const here: AsyncScope = (begin) => begin();
 
 interface Method<I extends DescMessage, O extends DescMessage> {
   parent: { typeName: string };
@@ -73,11 +80,13 @@ export class Channel {
     call: Call,
   ): grpc.ClientReadableStream<MessageShape<O>> {
     const { path, serialize, deserialize } = wireOf(method);
-    const { deadline, signal } = call;
+    const { deadline, signal, asyncScope = here } = call;
     // Not begun and then cancelled: that may already have cost something.
     if (signal?.aborted) throw SparklerError.cancelled("the call was cancelled", signal.reason);
     const metadata = this.#metadata(call);
-    const stream = this.#client.makeServerStreamRequest(path, serialize, deserialize, request, metadata, { deadline });
+    const stream = asyncScope(() =>
+      this.#client.makeServerStreamRequest(path, serialize, deserialize, request, metadata, { deadline }),
+    );
     // The iterator gets it too; without a listener it would end the process.
     stream.on("error", () => {});
     return follows(signal, stream);
@@ -90,14 +99,14 @@ export class Channel {
   ): Promise<MessageShape<O>> {
     const { path, serialize, deserialize } = wireOf(method);
     const call = callOf({ ...options, timeoutMs: options.timeoutMs ?? 30_000 });
-    const { deadline } = call;
+    const { deadline, asyncScope = here } = call;
     return new Promise((resolve, reject) => {
       const done = (error: grpc.ServiceError | null, response?: MessageShape<O>) =>
         response ? resolve(response) : reject(SparklerError.from(error, { ...call, url: this.url }));
       const metadata = this.#metadata(call);
       follows(
         call.signal,
-        this.#client.makeUnaryRequest(path, serialize, deserialize, request, metadata, { deadline }, done),
+        asyncScope(() => this.#client.makeUnaryRequest(path, serialize, deserialize, request, metadata, { deadline }, done)),
       );
     });
   }

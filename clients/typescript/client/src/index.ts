@@ -1,4 +1,4 @@
-export type { CallOptions, ConnectionOptions } from "./channel.js";
+export type { AsyncScope, CallOptions, ConnectionOptions } from "./channel.js";
 export { SparklerError, type Spent, type Violation } from "./error.js";
 export type {
   Answer,

@@ -36,6 +36,20 @@ export interface RunOptions {
   evaluationRunId?: string;
   iterationContext?: { index: number };
   abortController?: AbortController;
+  /** Where the run's events go, with its clients. */
+  sseStreamer?: Any;
+}
+
+/** Returns the server of this process, as npm's package or the monorepo's images have it. */
+export function server(): Any {
+  const module = "utils/getRunningExpressApp";
+  return firstOf([`flowise/dist/${module}`, `./${module}`].map((path) => () => require.main.require(path).getRunningExpressApp()));
+}
+
+/** Returns the queue of this process, which is a worker of it. */
+function queue(): Any {
+  const paths = ["flowise/dist/queue/QueueManager", "../dist/queue/QueueManager"];
+  return firstOf(paths.map((path) => () => require.main.require(path).QueueManager.getInstance().getQueue("prediction")));
 }
 
 /**
@@ -45,17 +59,9 @@ export interface RunOptions {
  */
 export function stopSignal({ abortController, chatflowid, chatId }: RunOptions): AbortSignal | undefined {
   if (abortController) return abortController.signal;
-  const { main } = require;
-  const pools: (() => Any)[] = [
-    () => main.require("flowise/dist/utils/getRunningExpressApp").getRunningExpressApp().abortControllerPool,
-    () => main.require("flowise/dist/queue/QueueManager").QueueManager.getInstance().getQueue("prediction").abortControllerPool,
-    // As the monorepo's images have the server.
-    () => main.require("./utils/getRunningExpressApp").getRunningExpressApp().abortControllerPool,
-    () => main.require("../dist/queue/QueueManager").QueueManager.getInstance().getQueue("prediction").abortControllerPool,
-  ];
-  for (const pool of pools) {
+  for (const holder of [server, queue]) {
     try {
-      const signal = pool()?.get(`${chatflowid}_${chatId}`)?.signal;
+      const signal = holder().abortControllerPool?.get(`${chatflowid}_${chatId}`)?.signal;
       if (signal) return signal;
     } catch {
       // Another release, or another kind of process.

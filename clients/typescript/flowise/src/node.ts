@@ -5,6 +5,7 @@ import { type Any, helpers, type RunOptions, stopSignal } from "./flowise.js";
 import { configOf } from "../../shared/src/fields.js";
 import { choicesOf, payerOf } from "../../shared/src/models.js";
 import { formOf, type Input, languageOf } from "./form.js";
+import { asyncScopeOf } from "./trace.js";
 
 interface NodeData {
   id?: string;
@@ -120,6 +121,7 @@ async function fieldsOf(node: NodeData, options: RunOptions) {
     limits: seconds ? { totalMs: seconds * 1000 } : undefined,
     context: contextOf(node, options),
     signal: () => signal,
+    asyncScope: asyncScopeOf(options),
   };
 }
 

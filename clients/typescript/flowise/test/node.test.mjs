@@ -1,6 +1,8 @@
 // The node in a folder that is laid out as Flowise's; tests/flowise has Flowise itself.
 import assert from "node:assert/strict";
+import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 import { execFileSync } from "node:child_process";
+import { EventEmitter } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -65,7 +67,7 @@ test("the form has the worker's fields, in English and in Korean", () => {
   assert.ok(english.baseClasses.includes("BaseChatModel"));
 });
 
-test("what is behind Additional Parameters is in groups, of which a flow chooses", () => {
+test("additional parameters are in groups, which a flow chooses", () => {
   const { inputs } = nodeOf();
   const chooser = inputs.find(({ name }) => name === "parameterGroups");
   const groups = chooser.options.map(({ name }) => name);
@@ -80,7 +82,7 @@ test("what is behind Additional Parameters is in groups, of which a flow chooses
   assert.deepEqual([groupOf("topP"), groupOf("answerCache"), groupOf("modelName")], [["sampling"], ["worker"], undefined]);
 });
 
-test("the models of the credential are offered, and the one that the flow has", async () => {
+test("the credential's models are offered, and the flow's own", async () => {
   const node = nodeOf();
   const { type, loadMethod, refresh } = node.inputs.find(({ name }) => name === "modelName");
   assert.deepEqual([type, refresh], ["asyncOptions", true]);
@@ -165,6 +167,23 @@ test("a credential may name another worker, which is not shown the operator's to
   process.env.SPARKLER_WORKER = world.url;
   delete process.env.SPARKLER_WORKER_TOKEN_FILE;
   assert.ok((await model.invoke("Hi")).content);
+});
+
+test("a run that streams begins where its request did", async () => {
+  const traces = new AsyncLocalStorage();
+  const response = new EventEmitter();
+  const seen = [];
+  // As OpenTelemetry binds the listeners of a response.
+  const request = traces.run("of the request", () => new AsyncResource("request"));
+  const once = response.once.bind(response);
+  response.once = (event, listener) => once(event, () => request.runInAsyncScope(listener));
+  const sseStreamer = { clients: new Map([["chat-1", { response }]]) };
+  const model = await nodeOf().init(data(), "", { chatId: "chat-1", sseStreamer });
+  const scope = model.given().asyncScope;
+  scope(() => seen.push(traces.getStore()));
+  assert.deepEqual([...seen, traces.getStore()], ["of the request", undefined]);
+  assert.ok((await model.invoke("Hi")).content);
+  assert.equal((await nodeOf().init(data(), "", { chatId: "another", sseStreamer })).given().asyncScope, undefined);
 });
 
 test("without a worker the message says what to set", async () => {

@@ -1,5 +1,5 @@
 // What both models are made with, and what it means for a call.
-import { type CacheMode, type CachePolicy, type CallOptions, type Context, type Credential, type Limits, Sparkler } from "sparkler-client";
+import { type AsyncScope, type CacheMode, type CachePolicy, type CallOptions, type Context, type Credential, type Limits, Sparkler } from "sparkler-client";
 import { either, traceparent } from "./signals.js";
 
 export interface ModelInput {
@@ -25,6 +25,8 @@ export interface ModelInput {
   limits?: Omit<Limits, "allowRestart">;
   /** The W3C trace of a call; by default OpenTelemetry's active span. */
   traceparent?: () => string | undefined;
+  /** Where a call begins, for orchestrators that lose a trace; by default where it is made. */
+  asyncScope?: AsyncScope;
   /** A signal for every call, beside each call's own. */
   signal?: () => AbortSignal | undefined;
 }
@@ -36,8 +38,10 @@ export function configOf({ temperature, maxTokens, topP, config }: ModelInput): 
 }
 
 export function callOf(given: ModelInput, options: { signal?: AbortSignal; timeout?: number }): CallOptions {
+  const { asyncScope } = given;
   const signal = either(options.signal, given.signal?.());
-  return { signal, timeoutMs: options.timeout, traceparent: given.traceparent?.() ?? traceparent() };
+  const trace = given.traceparent?.() ?? (asyncScope ? asyncScope(traceparent) : traceparent());
+  return { signal, timeoutMs: options.timeout, traceparent: trace, asyncScope };
 }
 
 export function credentialOf({ apiKey, secretName }: ModelInput): Credential | undefined {
