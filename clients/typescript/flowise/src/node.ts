@@ -40,8 +40,7 @@ class ChatSparklerNode {
   async init(node: NodeData, _: string, options: RunOptions) {
     const { inputs = {} } = node;
     const model = new ChatSparkler(await fieldsOf(node, options));
-    const images = { allowImageUploads: isOn(inputs.allowImageUploads, false) };
-    return Object.assign(model, { multiModalOption: { image: images } });
+    return Object.assign(model, seeing(isOn(inputs.allowImageUploads, false)));
   }
 }
 
@@ -72,6 +71,12 @@ class StockCompletionNode {
   async init(node: NodeData, _: string, options: RunOptions) {
     return new SparklerLLM(await fieldsOf(node, options));
   }
+}
+
+/** What Flowise asks of a model that may see. Releases before 3 switch to another model for images; this one stays. */
+function seeing(allowImageUploads: boolean) {
+  const stays = () => {};
+  return { multiModalOption: { image: { allowImageUploads } }, setVisionModel: stays, revertToOriginalModel: stays };
 }
 
 /** An option of an input, as the canvas draws it. */
