@@ -21,7 +21,7 @@ mod subscriber;
 mod tests;
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -115,8 +115,9 @@ pub(crate) struct Flight {
     state: Mutex<State>,
     /// Notified whenever `state` has something new for subscribers.
     changes: Changes,
-    /// Notified when the flight has ended, for subscribers that want nothing else.
-    ended: Changes,
+    /// The same for subscribers without deltas: notified at the first output that one of
+    /// them has not seen, and at the end.
+    quiet_changes: Changes,
     /// Notified when the last subscriber leaves a flight that drains.
     left_alone: Notify,
     /// Cancelled when nobody needs the flight any more. Created on first use: a
@@ -151,6 +152,8 @@ struct State {
     unwatched: Option<Waker>,
     /// The instants of the first and of the latest output here.
     output: Option<(Instant, Instant)>,
+    /// True if a subscriber without deltas waits for its first output.
+    expects_output: bool,
     /// The number of subscribers so far, including those that have left.
     audience: u64,
     /// Current subscribers that have received deltas and do not allow a restart.
@@ -257,6 +260,7 @@ impl Flight {
                 watchers: 0,
                 unwatched: None,
                 output: None,
+                expects_output: false,
                 audience: 0,
                 restart_intolerant: 0,
                 attachable: true,
@@ -266,7 +270,7 @@ impl Flight {
                 replayed_for: Vec::new(),
             }),
             changes: Changes::default(),
-            ended: Changes::default(),
+            quiet_changes: Changes::default(),
             left_alone: Notify::new(),
             abandoned: OnceLock::new(),
         })
@@ -343,6 +347,14 @@ impl Flight {
     /// Stops the flight, with or without subscribers.
     fn abandon(&self) {
         self.abandoned().cancel();
+    }
+
+    /// Notifies the subscribers of output.
+    fn notify_output(&self) {
+        self.changes.notify();
+        if mem::take(&mut self.state().expects_output) {
+            self.quiet_changes.notify();
+        }
     }
 
     fn abandoned(&self) -> &CancellationToken {

@@ -205,7 +205,7 @@ impl Publisher {
                 log.restart(attempt, reason);
             }
         }
-        self.flight.changes.notify();
+        self.flight.notify_output();
     }
 
     /// Voids all output, and numbers further events from `number` or the next free one.
@@ -220,7 +220,7 @@ impl Publisher {
                 log.restart_at(number.max(log.last() + 1), attempt, reason);
             }
         }
-        self.flight.changes.notify();
+        self.flight.notify_output();
     }
 
     /// Publishes events of another worker under the numbers they have there.
@@ -237,7 +237,7 @@ impl Publisher {
                 FlightLog::Recorded(_) => Ok(()),
             }
         };
-        self.flight.changes.notify();
+        self.flight.notify_output();
         followed
     }
 
@@ -308,7 +308,7 @@ impl Publisher {
         self.completed = true;
         self.flight.state().outcome = Some(outcome);
         self.flight.changes.notify();
-        self.flight.ended.notify();
+        self.flight.quiet_changes.notify();
         self.flights.remove(&self.flight);
     }
 
@@ -352,7 +352,7 @@ impl Emit for Publisher {
 
     fn flush(&mut self) {
         if self.show() {
-            self.flight.changes.notify();
+            self.flight.notify_output();
         }
     }
 

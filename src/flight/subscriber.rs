@@ -42,6 +42,8 @@ pub struct Subscriber {
     options: SubscribeOptions,
     /// True if it has received output, which a restart would void.
     had_deltas: bool,
+    /// True if it has seen output, with or without receiving it.
+    saw_output: bool,
     /// True if it is counted in the flight's `restart_intolerant`.
     restart_intolerant: bool,
 }
@@ -87,6 +89,7 @@ impl Subscriber {
             cursor: after,
             options,
             had_deltas: false,
+            saw_output: false,
             restart_intolerant: false,
         };
         if after > 0 {
@@ -218,11 +221,12 @@ impl Subscriber {
     }
 
     /// Resolves when [`recv`](Subscriber::recv) may return something new: without deltas
-    /// that is only the outcome. Cancel safe: it consumes nothing.
+    /// that is the outcome, and at the first output, which begins the idle deadline. Cancel
+    /// safe: it consumes nothing.
     pub async fn changed(&self) {
         if !self.has_changed() {
-            let Flight { changes, ended, .. } = &*self.flight;
-            let changes = if self.options.deltas { changes } else { ended };
+            let Flight { changes, quiet_changes, .. } = &*self.flight;
+            let changes = if self.options.deltas { changes } else { quiet_changes };
             changes.wait_for(|| self.has_changed().then_some(())).await;
         }
     }
@@ -237,9 +241,13 @@ impl Subscriber {
     }
 
     fn has_changed(&self) -> bool {
-        let state = self.flight.state();
-        let has_delta = self.options.deltas && state.log.log().last() > self.cursor;
-        state.outcome.is_some() || has_delta
+        let mut state = self.flight.state();
+        let has_output = state.log.log().last() > self.cursor;
+        if state.outcome.is_some() || (has_output && (self.options.deltas || !self.saw_output)) {
+            return true;
+        }
+        state.expects_output |= !self.options.deltas && !self.saw_output;
+        false
     }
 
     /// Returns the next events and, if there are none, the flight's outcome. Skips what
@@ -249,6 +257,7 @@ impl Subscriber {
         let state = self.flight.state();
         let log = state.log.log();
         if !self.options.deltas {
+            self.saw_output |= log.last() > self.cursor;
             self.cursor = self.cursor.max(log.last());
             return (None, state.outcome.clone());
         }

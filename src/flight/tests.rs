@@ -391,13 +391,22 @@ async fn a_flight_is_watched_if_a_subscriber_wants_its_events_now() {
 }
 
 #[tokio::test]
-async fn without_deltas_only_the_end_wakes() {
+async fn without_deltas_only_the_first_output_and_the_end_wake() {
     let flights = flights();
     let quiet = SubscribeOptions { deltas: false, prompt: false, ..OPTIONS };
-    let (mut publisher, subscriber) = lead(&flights, keys(1), quiet);
+    let (mut publisher, mut subscriber) = lead(&flights, keys(1), quiet);
+    let (first, ()) = tokio::join!(
+        async {
+            subscriber.changed().await;
+            subscriber.recv().expect("no error")
+        },
+        async { publish(&mut publisher, "a") }
+    );
+    assert!(first.is_none(), "it receives no delta");
     let changed = subscriber.changed();
     tokio::pin!(changed);
-    publish(&mut publisher, "a");
+    assert!(futures_util::poll!(&mut changed).is_pending());
+    publish(&mut publisher, "b");
     assert!(futures_util::poll!(&mut changed).is_pending());
     assert!(subscriber.has_output());
     complete(publisher);
