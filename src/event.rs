@@ -240,3 +240,10 @@ pub struct Usage {
     /// Answer tokens spent on reasoning.
     pub reasoning_tokens: Option<u64>,
 }
+
+impl Usage {
+    /// Returns the usage of a prompt of this many tokens.
+    pub(crate) fn of_prompt(tokens: u64) -> Usage {
+        Usage { prompt_tokens: Some(tokens), total_tokens: Some(tokens), ..Usage::default() }
+    }
+}

@@ -121,6 +121,7 @@ impl<T: Send + Sync + 'static> FileWatcher<T> {
         is_asked: bool,
     ) -> Result<Look<T>, String> {
         let (files, parse) = (self.files.clone(), self.parse);
+        #[expect(clippy::disallowed_methods, reason = "one at a time, and reads have a time limit")]
         let look = tokio::task::spawn_blocking(move || {
             let contents = read_all(&files)?;
             let digest = digest(&contents);

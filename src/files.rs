@@ -56,7 +56,12 @@ fn read_within(place: &Path, path: &Path, most: u64, limit: Duration) -> io::Res
     let (send, receive) = mpsc::sync_channel(1);
     let is_done = Arc::new(AtomicBool::new(false));
     let (at, from, done) = (place.to_owned(), path.to_owned(), is_done.clone());
-    thread::Builder::new().name("file".to_owned()).spawn(move || {
+    let reader = thread::Builder::new().name("file".to_owned());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one per file: a read that hangs cannot be stopped"
+    )]
+    reader.spawn(move || {
         let read = read_bounded(&from, most);
         let mut overdue = overdue();
         done.store(true, Ordering::Relaxed);

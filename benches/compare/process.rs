@@ -36,8 +36,8 @@ pub(crate) fn raise_open_files() -> anyhow::Result<u64> {
 
 /// A loopback address that was free a moment ago.
 pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
-    let subscriber = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(subscriber.local_addr()?)
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?)
 }
 
 /// A running process, killed when dropped.

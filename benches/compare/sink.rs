@@ -33,12 +33,12 @@ const TAKEN: &[u8] = &[0; 5];
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let subscriber = TcpListener::bind(options.address).await?;
+        let listener = TcpListener::bind(options.address).await?;
         let reported = Arc::new(AtomicUsize::new(0));
         // The worker has one connection; before it, somebody looks whether this
         // listens.
         loop {
-            let (socket, _) = subscriber.accept().await?;
+            let (socket, _) = listener.accept().await?;
             let reported = reported.clone();
             let answer = service_fn(move |request| take(request, reported.clone()));
             let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())

@@ -37,10 +37,10 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let rendered = Arc::new(Rendered::new(options.answer));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let subscriber = TcpListener::bind(options.address).await?;
+        let listener = TcpListener::bind(options.address).await?;
         let connections = TaskTracker::new();
         loop {
-            let (stream, _) = subscriber.accept().await?;
+            let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             connections.spawn(serve(stream, Arc::clone(&rendered)));
         }

@@ -105,7 +105,7 @@ impl From<anyhow::Error> for CommandError {
     }
 }
 
-/// For output errors only: errors from reading files are [`Failure::Usage`].
+/// For output errors only: errors from reading files are [`CommandError::Usage`].
 impl From<io::Error> for CommandError {
     fn from(problem: io::Error) -> CommandError {
         match problem.kind() {

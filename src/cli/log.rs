@@ -100,6 +100,7 @@ impl Drop for LogGuard {
     fn drop(&mut self) {
         let guard = self.guard.take();
         let (done, ended) = mpsc::sync_channel(1);
+        #[expect(clippy::disallowed_methods, reason = "waited for, up to the limit")]
         thread::spawn(move || {
             drop(guard);
             // The receiver has gone once the limit has passed.

@@ -170,6 +170,20 @@ impl Error {
     /// carries even less.
     pub const MAX_TEXT_BYTES: usize = 2 * 1024;
 
+    /// Returns the error of a flight that another credential pays for, without what
+    /// concerns that credential alone.
+    pub fn for_another_credential(self) -> Error {
+        match self {
+            Error::Provider(provider) if provider.kind.is_about_the_credential() => {
+                Error::from(ProviderError {
+                    message: Some("the execution that was joined was refused".to_owned()),
+                    ..ProviderError::interrupted(provider.phase)
+                })
+            }
+            error => error,
+        }
+    }
+
     /// Returns the reason in one word: the `reason` of `ErrorInfo`, the metric
     /// label and the log field.
     pub fn reason(&self) -> &'static str {

@@ -7,7 +7,7 @@
 //! Reading is lenient by one rule: `null`, `""`, `[]` and `{}` are absent, a
 //! field of an unexpected shape invalidates only itself, and the last
 //! non-absent value of a repeated field counts. The shape matters only where
-//! output could be lost ([`Few::is_odd`], [`Shape::Odd`], [`Content::Odd`]);
+//! output could be lost ([`Few::is_odd`], [`ObjectShape::Odd`], [`MessageContent::Odd`]);
 //! `answer` ends the attempt there.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
@@ -26,9 +26,9 @@ pub(super) trait FieldValue {
     fn is_absent(&self) -> bool;
 }
 
-/// Defines an object of the API: its fields by name, each a [`Member`]. Other
+/// Defines an object of the API: its fields by name, each a [`FieldValue`]. Other
 /// fields are skipped, absent values overwrite nothing, and anything that is
-/// not an object becomes a [`Shape`].
+/// not an object becomes an [`ObjectShape`].
 macro_rules! object {
     ($(#[$doc:meta])* struct $name:ident { $($(#[$note:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -110,7 +110,7 @@ object! {
         /// The text of the model's refusal.
         refusal: Raw<'a>,
         tool_calls: Few<ObjectShape<ToolCallPiece<'a>>>,
-        /// The legacy form of a single tool call: a [`Function`].
+        /// The legacy form of a single tool call: a [`FunctionPiece`].
         function_call: Raw<'a>,
     }
 }
@@ -121,7 +121,7 @@ object! {
         /// Sent in practice, although the official schema lacks it.
         index: Raw<'a>,
         id: Raw<'a>,
-        /// A [`Function`].
+        /// A [`FunctionPiece`].
         function: Raw<'a>,
     }
 }

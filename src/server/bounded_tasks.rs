@@ -19,6 +19,7 @@ impl<T: Send + 'static> BoundedTasks<T> {
     }
 
     /// Starts a task; the oldest is aborted if the set is full.
+    #[expect(clippy::disallowed_methods, reason = "aborted with the set")]
     pub(super) fn begin(&mut self, task: impl Future<Output = T> + Send + 'static) {
         while self.oldest_first.front().is_some_and(AbortHandle::is_finished) {
             self.oldest_first.pop_front();

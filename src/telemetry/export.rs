@@ -101,6 +101,10 @@ fn client(collector: &Collector) -> anyhow::Result<reqwest::blocking::Client> {
         pem.extend_from_slice(identity.key.expose_secret().as_bytes());
         builder = builder.identity(reqwest::Identity::from_pem(&pem)?);
     }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "joined at once: the client must not be built in a runtime"
+    )]
     let building = thread::spawn(move || builder.build());
     let built = building.join().map_err(|_| anyhow!("the HTTP client's set-up panicked"))?;
     built.context("the collector's HTTP client cannot be set up")

@@ -87,6 +87,7 @@ impl Pipeline {
         }
         // On blocking threads, since the shutdown waits for the exporters' threads.
         let (spans, metrics) = self.endings();
+        #[expect(clippy::disallowed_methods, reason = "both have the flush limit")]
         let ending = async { tokio::join!(spawn_blocking(spans), spawn_blocking(metrics)) };
         if timeout(self.flush_limit, ending).await.is_err() {
             tracing::warn!("the collector did not take the last of the telemetry in time");
@@ -110,6 +111,7 @@ impl Drop for Pipeline {
             return;
         };
         let (spans, metrics) = self.endings();
+        #[expect(clippy::disallowed_methods, reason = "it ends within twice the flush limit")]
         thread::spawn(move || {
             spans();
             metrics();

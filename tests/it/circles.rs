@@ -15,19 +15,9 @@ const STANDING: &[(&str, &[&str], &str)] = &[
         "a flight is made in the registry, and its publisher takes it out at the end",
     ),
     (
-        "src/execution",
-        &["leader", "session"],
-        "a text of a batch is received as by a session, whose answer is stored by the leader",
-    ),
-    (
         "src/execution/leader",
         &["job", "texts"],
         "the job of a batch has a job for each flight of a text",
-    ),
-    (
-        "src/execution/leader/texts",
-        &["batch", "collected", "text"],
-        "a text joins a batch, which collects the answers of texts",
     ),
 ];
 

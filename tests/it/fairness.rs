@@ -86,6 +86,7 @@ fn apart<T: Send + 'static>(
     work: impl AsyncFnOnce() -> T + Send + 'static,
 ) -> oneshot::Receiver<T> {
     let (sender, result) = oneshot::channel();
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test's process")]
     thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let _ = sender.send(runtime.expect("a runtime").block_on(work()));

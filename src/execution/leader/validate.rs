@@ -96,6 +96,7 @@ impl Executor {
             self.count_refusal(&error);
             return Err(error);
         };
+        #[expect(clippy::disallowed_methods, reason = "a few at a time per tenant, and each ends")]
         let compiling = spawn_blocking(move || {
             let _slot = slot;
             Schema::parse(&text)
@@ -113,6 +114,7 @@ pub(crate) async fn inspect(
 ) -> Result<Verdict, Error> {
     let slot = CHECKERS.slot(tenant).await;
     let output = output.clone();
+    #[expect(clippy::disallowed_methods, reason = "a few at a time per tenant, and each ends")]
     let checking = spawn_blocking(move || {
         let _slot = slot;
         output.check(&text)

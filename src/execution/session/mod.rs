@@ -21,7 +21,7 @@ use crate::execution::{
 use crate::{
     admission::Permit,
     cache::key::short,
-    error::{Deadline, Error, ProviderError},
+    error::{Deadline, Error},
     event::{Finish, TextSources, Usage},
     flight::{Failure, FlightOutcome, FlightSource, Received, Stored, Subscriber},
     lifecycle::Stage,
@@ -370,7 +370,7 @@ impl Session {
     /// concern, and does not mean that its own would be refused.
     fn for_caller(&self, error: Error) -> Error {
         let is_of_another = self.status() == CacheStatus::Joined && !self.found.own_credential;
-        if is_of_another { of_another(error) } else { error }
+        if is_of_another { error.for_another_credential() } else { error }
     }
 
     /// Returns the connect time; it belongs to the execution that caused the
@@ -446,20 +446,6 @@ impl Drop for Session {
 fn paid_for_texts(finish: &Finish) -> Option<Usage> {
     let paid = finish.embeddings.as_ref()?.paid_tokens?;
     Some(Usage { prompt_tokens: Some(paid), ..Usage::default() })
-}
-
-/// Returns the error of a joined flight that another credential pays for, without what
-/// concerns that credential alone.
-pub(crate) fn of_another(error: Error) -> Error {
-    match error {
-        Error::Provider(provider) if provider.kind.is_about_the_credential() => {
-            Error::from(ProviderError {
-                message: Some("the execution that was joined was refused".to_owned()),
-                ..ProviderError::interrupted(provider.phase)
-            })
-        }
-        error => error,
-    }
 }
 
 fn answered_by(recording: &Recording) -> String {

@@ -36,6 +36,7 @@ impl Proxy {
             let mut open = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let first = count.fetch_add(1, Ordering::Relaxed) == 0;
+                #[expect(clippy::disallowed_methods, reason = "aborted with the set")]
                 open.spawn(carry(client, worker, if first { bytes } else { usize::MAX }));
             }
         });

@@ -69,7 +69,8 @@ async fn run(caller: &Caller, plan: &Plan, oracle: &[Vec<u8>]) -> Result<(), Tes
         Some(leaves) => timeout(Duration::from_millis(leaves), answering).await.ok(),
         None => Some(answering.await),
     };
-    let Some(Ok(completed)) = received.map(|received| received.end) else { return Ok(()) };
+    let Some(received) = received else { return Ok(()) };
+    let Ok(completed) = received.end else { return Ok(()) };
     let expected: Vec<_> = plan.names.iter().map(|name| oracle[*name].clone()).collect();
     prop_assert_eq!(vectors(&completed), expected);
     prop_assert_eq!(sources(&completed).iter().sum::<u32>() as usize, plan.names.len());

@@ -484,7 +484,7 @@ impl World {
             }
             RemoteState::Completed | RemoteState::Failed => worker.role = Role::Failed,
             RemoteState::Lost | RemoteState::Released => {
-                worker.role = Role::Acquired(Some(fencing_token))
+                worker.role = Role::Acquired(Some(fencing_token));
             }
             RemoteState::Running | RemoteState::Suspected => {}
         }

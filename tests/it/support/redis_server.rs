@@ -97,6 +97,7 @@ impl Setup {
             .expect("redis-server is installed: run tests/setup");
         let log = child.stdout.take().expect("a pipe");
         let (started, ready) = oneshot::channel();
+        #[expect(clippy::disallowed_methods, reason = "it ends with the server's log")]
         thread::spawn(move || follow(log, started));
         (child, ready)
     }

@@ -46,6 +46,7 @@ pub(crate) async fn serve(
             Some(_ended) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
+                    #[expect(clippy::disallowed_methods, reason = "aborted with the set")]
                     connections.spawn(speak(stream, service.clone(), Arc::clone(&world)));
                 }
                 Err(problem) if is_of_one_connection(&problem) => {}

@@ -17,9 +17,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    collected::prompt,
+    end::{SUBSCRIBE, end_of},
     share::TextShares,
-    text::{SUBSCRIBE, end_of},
 };
 use crate::execution::{Executor, leader::LeaderJob};
 use crate::{
@@ -268,7 +267,7 @@ impl Seat {
     fn share(&self, usage: Usage) -> Usage {
         match usage.prompt_tokens {
             Some(tokens) if self.shares.are_estimated() => {
-                prompt(self.shares.of(self.place, tokens))
+                Usage::of_prompt(self.shares.of(self.place, tokens))
             }
             _ => usage,
         }

@@ -142,7 +142,7 @@ impl Collected {
             (Some(lost), Some(paid)) => Some(lost.saturating_add(paid)),
             (lost, paid) => lost.or(paid),
         };
-        Failure { error, usage: tokens.map(prompt) }
+        Failure { error, usage: tokens.map(Usage::of_prompt) }
     }
 
     /// Returns the finish of the execution, with a vector for each text.
@@ -160,18 +160,13 @@ impl Collected {
             return Err(self.failed(Error::OutputTooLarge { limit_bytes: self.limit_bytes }));
         }
         Ok(Finish {
-            usage: self.tokens.map(prompt),
+            usage: self.tokens.map(Usage::of_prompt),
             model: self.model,
             provider_request_id: self.provider_request_id,
             embeddings: Some(embeddings),
             ..Finish::default()
         })
     }
-}
-
-/// Returns the usage of a prompt of this many tokens.
-pub(super) fn prompt(tokens: u64) -> Usage {
-    Usage { prompt_tokens: Some(tokens), total_tokens: Some(tokens), ..Usage::default() }
 }
 
 fn tokens(recording: &Recording) -> Option<u64> {

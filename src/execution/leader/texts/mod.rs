@@ -8,6 +8,7 @@
 
 mod batch;
 mod collected;
+mod end;
 mod share;
 mod text;
 

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     TextTerms, TextWork,
     batch::{Batcher, Begun},
+    end::{SUBSCRIBE, end_of},
 };
 use crate::execution::{
     Executor,
@@ -14,25 +15,17 @@ use crate::execution::{
     observe::spans::FlightSpans,
     request::CacheMode,
     response::CacheStatus,
-    session::of_another,
 };
 use crate::{
     cache::Hit,
     error::Error,
     fleet::FlightKey,
-    flight::{
-        Failure, FlightOutcome, FlightSource, Join, JoinRequest, Received, Stored,
-        SubscribeOptions, Subscriber,
-    },
+    flight::{Failure, FlightSource, Join, JoinRequest, Stored, Subscriber},
     metrics::{LookupResult, Tier},
     node::Plan,
     recording::Recording,
     telemetry::Span,
 };
-
-/// Subscribers of a text want its vector alone, and nothing runs for nobody.
-pub(super) const SUBSCRIBE: SubscribeOptions =
-    SubscribeOptions { deltas: false, prompt: false, allows_restart: true, drains: false };
 
 /// The source of a text's vector.
 pub(super) enum Found {
@@ -157,7 +150,7 @@ impl TextFlight {
                 Ok(AnsweredText { recording, status, stored, storage: self.storage })
             }
             Err(failure) if status == CacheStatus::Joined && !self.own_credential => {
-                Err(Failure { error: of_another(failure.error), usage: None })
+                Err(Failure { error: failure.error.for_another_credential(), usage: None })
             }
             Err(failure) if status == CacheStatus::Joined => {
                 Err(Failure { usage: None, ..failure })
@@ -184,24 +177,6 @@ impl TextFlight {
                 CacheStatus::Miss
             }
             FlightSource::Local | FlightSource::LocalUnchecked => CacheStatus::Joined,
-        }
-    }
-}
-
-/// Waits for the end of a flight, and returns its recording. Cancel safe.
-pub(super) async fn end_of(
-    subscriber: &mut Subscriber,
-) -> Result<(Arc<Recording>, Stored), Failure> {
-    loop {
-        match subscriber.recv()? {
-            Some(Received::Ended(FlightOutcome::Failed(failure))) => return Err(failure),
-            Some(Received::Ended(FlightOutcome::Completed(stored))) => {
-                let without = Error::Internal("a flight completed without a recording");
-                let recording = subscriber.recording().ok_or(Failure::from(without))?;
-                return Ok((recording, stored));
-            }
-            Some(Received::Delta(..) | Received::Restarted { .. }) => {}
-            None => subscriber.changed().await,
         }
     }
 }
