@@ -4,6 +4,7 @@
 use std::{
     io::{self, Write},
     net::SocketAddr,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -102,6 +103,15 @@ pub(super) struct SimulateArgs {
     #[arg(long, env = "SPARKLER_SIMULATE_UNSTREAMED_MAX_TOKENS", value_name = "COUNT")]
     unstreamed_max_tokens: Option<u32>,
 
+    /// The replicas of each model, each with a prompt cache of its own; a request that
+    /// names no session reaches any of them [default: 1]
+    #[arg(long, env = "SPARKLER_SIMULATE_REPLICAS", value_name = "COUNT")]
+    replicas: Option<NonZeroUsize>,
+
+    /// The most blocks of 16 tokens in the prompt cache of a replica [default: 65536]
+    #[arg(long, env = "SPARKLER_SIMULATE_REPLICA_BLOCKS", value_name = "COUNT")]
+    replica_blocks: Option<usize>,
+
     /// A fault, or a rule with faults, as JSON; may be repeated.
     #[arg(long, env = "SPARKLER_SIMULATE_FAULT", value_name = "JSON")]
     fault: Vec<Rule>,
@@ -155,6 +165,8 @@ impl SimulateArgs {
                 .unstreamed_max_tokens
                 .unwrap_or(defaults.unstreamed_max_tokens),
             rules: self.fault,
+            replicas: self.replicas.map_or(defaults.replicas, NonZeroUsize::get),
+            replica_blocks: self.replica_blocks.unwrap_or(defaults.replica_blocks),
             ..defaults
         })
     }

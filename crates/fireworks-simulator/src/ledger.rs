@@ -10,6 +10,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
+    answer::{price::Price, replicas::Visit},
     endpoint::Endpoint,
     report::{Abort, Report, Seen, Times},
 };
@@ -74,6 +75,7 @@ impl Ledger {
             deltas: 0,
             ended: false,
             timer: Timer::new(now),
+            price: None,
         }
     }
 
@@ -123,6 +125,20 @@ pub(crate) struct Call {
     deltas: u64,
     ended: bool,
     timer: Timer,
+    /// The price of the answer's tokens, once the call is accepted.
+    price: Option<Price>,
+}
+
+/// The facts of an accepted call.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    /// Covers everything that can change the answer.
+    pub(crate) hash: blake3::Hash,
+    pub(crate) prompt_tokens: u32,
+    pub(crate) stream: bool,
+    /// The replica that serves it, and what is cached there.
+    pub(crate) visit: Visit,
+    pub(crate) price: Price,
 }
 
 /// The times of one answer.
@@ -174,6 +190,23 @@ impl Timer {
     }
 }
 
+impl Accepted {
+    fn add_to(&self, report: &mut Report) {
+        let Visit { replica, cached, by_oracle } = self.visit;
+        let (prompt, cached) = (u64::from(self.prompt_tokens), u64::from(cached));
+        report.oracle_cached_tokens += u64::from(by_oracle);
+        report.prompt_tokens += prompt;
+        report.cached_tokens += cached;
+        report.streams += u64::from(self.stream);
+        report.billed_dollars += self.price.prompt(self.prompt_tokens, self.visit.cached);
+        *report.by_status.entry(200).or_default() += 1;
+        let replica = report.by_replica.entry(replica).or_default();
+        replica.calls += 1;
+        replica.prompt_tokens += prompt;
+        replica.cached_tokens += cached;
+    }
+}
+
 impl Call {
     /// Times the answer, as one of this model.
     pub(crate) fn time(&mut self, model: &str) {
@@ -194,14 +227,12 @@ impl Call {
         });
     }
 
-    pub(crate) fn accepted(&self, hash: blake3::Hash, prompt: u32, cached: u32, stream: bool) {
-        let distinct = note(&self.ledger.hashes, [hash]);
+    pub(crate) fn accepted(&mut self, accepted: Accepted) {
+        self.price = Some(accepted.price);
+        let distinct = note(&self.ledger.hashes, [accepted.hash]);
         self.update(|report| {
             report.distinct_requests = distinct;
-            report.prompt_tokens += u64::from(prompt);
-            report.cached_tokens += u64::from(cached);
-            report.streams += u64::from(stream);
-            *report.by_status.entry(200).or_default() += 1;
+            accepted.add_to(report);
         });
     }
 
@@ -226,9 +257,11 @@ impl Call {
             return;
         }
         self.deltas += u64::from(deltas);
+        let price = self.price;
         self.update(|report| {
             report.deltas += u64::from(deltas);
             report.completion_tokens += u64::from(tokens);
+            report.billed_dollars += price.map_or(0.0, |price| price.answer(tokens));
         });
     }
 

@@ -28,7 +28,10 @@ use std::{fmt, io, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 
 pub use crate::{
-    answer::model::{Availability, Model, Reasoning, Retirement},
+    answer::{
+        model::{Availability, Model, Reasoning, Retirement},
+        price::Price,
+    },
     endpoint::Endpoint,
     gate::{
         body_form::BodyForm,
@@ -37,7 +40,7 @@ pub use crate::{
     },
     handle::{Handle, NotReached},
     options::{Options, Pace},
-    report::{Abort, Report, Seen, Times},
+    report::{Abort, Replica, Report, Seen, Times},
     script::{
         dialect::{Dialect, ErrorShape, ForeignError},
         fault::{Fault, ScriptedToolCall},

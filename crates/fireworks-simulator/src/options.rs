@@ -30,6 +30,10 @@ pub struct Options {
     pub kept_requests: usize,
     /// Maximum concurrent HTTP/2 streams of one connection.
     pub http2_streams: u32,
+    /// The replicas that serve each model, each with a prompt cache of its own.
+    pub replicas: usize,
+    /// Maximum blocks of 16 tokens in the prompt cache of a replica.
+    pub replica_blocks: usize,
 }
 
 impl Options {
@@ -58,6 +62,8 @@ impl Default for Options {
             rules: Vec::new(),
             kept_requests: 64,
             http2_streams: 1000,
+            replicas: 1,
+            replica_blocks: 65_536,
         }
     }
 }

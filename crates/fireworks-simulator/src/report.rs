@@ -49,6 +49,12 @@ pub struct Report {
     pub prompt_tokens: u64,
     /// Prompt tokens found in the prompt cache.
     pub cached_tokens: u64,
+    /// Prompt tokens that one replica with the memory of all would have had cached.
+    pub oracle_cached_tokens: u64,
+    /// The work of each replica that served a call.
+    pub by_replica: BTreeMap<usize, Replica>,
+    /// US dollars for the tokens of prompts and answers, at the models' prices.
+    pub billed_dollars: f64,
     /// Tokens generated; those generated before a client left are billed.
     pub completion_tokens: u64,
     /// Requests that differ in something that can change the answer. Counts up
@@ -78,6 +84,17 @@ pub struct Times {
     pub tokens_per_second: f64,
     /// Milliseconds from the request to the end.
     pub latency_ms: f64,
+}
+
+/// The work of one replica.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Replica {
+    /// Accepted calls.
+    pub calls: u64,
+    /// Their prompt tokens.
+    pub prompt_tokens: u64,
+    /// Those found in the replica's prompt cache.
+    pub cached_tokens: u64,
 }
 
 /// A call whose client left.

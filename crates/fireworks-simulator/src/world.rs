@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::{
     answer::{
         model::{Availability, Model},
-        prefix_cache::PrefixCache,
+        replicas::Replicas,
     },
     gate::refusal::Refusal,
     ledger::Ledger,
@@ -27,7 +27,7 @@ pub(crate) struct World {
     pub(crate) options: Options,
     pub(crate) ledger: Ledger,
     pub(crate) script: Script,
-    pub(crate) prefix_cache: PrefixCache,
+    pub(crate) replicas: Replicas,
     /// The day, from 0 at the start: models end by it.
     day: AtomicI64,
     /// Models that are scaling up: the time of the first call, and the number
@@ -42,7 +42,7 @@ impl World {
         World {
             ledger: Ledger::new(options.kept_requests),
             script,
-            prefix_cache: PrefixCache::default(),
+            replicas: Replicas::new(&options),
             day: AtomicI64::default(),
             waking: Mutex::default(),
             options,
@@ -53,7 +53,7 @@ impl World {
         self.ledger.reset();
         self.script.clear();
         self.script.arm(self.options.rules.iter().cloned());
-        self.prefix_cache.clear();
+        self.replicas.clear();
         self.set_day(0);
         self.waking.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

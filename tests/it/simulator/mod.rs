@@ -10,3 +10,4 @@ mod embeddings;
 mod envelope;
 mod faults;
 mod refusals;
+mod replicas;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::answer::price::Price;
+
 /// A model and its peculiarities.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
@@ -28,6 +30,8 @@ pub struct Model {
     pub availability: Availability,
     /// The end of the model, if it has one.
     pub retirement: Option<Retirement>,
+    /// The price of its tokens.
+    pub price: Price,
 }
 
 /// The end of a model. Days count from the simulator's start, which is day 0.
@@ -84,6 +88,7 @@ impl Model {
             unprompted_usage: true,
             availability: Availability::Ready,
             retirement: None,
+            price: Price::PLAIN,
         }
     }
 
@@ -106,6 +111,14 @@ impl Model {
     /// Returns true if it is not served any more on that day.
     pub(crate) fn has_ended(&self, day: i64) -> bool {
         self.retirement.as_ref().is_some_and(|retirement| retirement.ends <= day)
+    }
+
+    /// Sets the price in US dollars per million tokens of input, cached input and
+    /// output.
+    #[must_use]
+    pub fn price(mut self, input: f64, cached_input: f64, output: f64) -> Model {
+        self.price = Price { input, cached_input, output };
+        self
     }
 
     /// Sets the context length.
@@ -159,29 +172,52 @@ impl Model {
         let long = 1_048_576;
         vec![
             fireworks("models/kimi-k3")
+                .price(3.0, 0.3, 15.0)
                 .context_length(long)
                 .reasoning(Field)
                 .efforts(&["low", "high", "max"])
                 .images()
                 .no_usage_unless_asked(),
             fireworks("routers/kimi-k3-fast")
+                .price(4.5, 0.45, 22.5)
                 .context_length(long)
                 .images()
                 .reasoning(Field)
                 .no_usage_unless_asked(),
-            fireworks("models/glm-5p3").context_length(long).reasoning(Field),
-            fireworks("routers/glm-5p3-fast").context_length(long).reasoning(Field),
-            fireworks("models/glm-5p3-flash").context_length(long).images(),
-            fireworks("models/deepseek-v4p1-flash").context_length(long).reasoning(Field).images(),
+            fireworks("models/glm-5p3").price(1.4, 0.26, 4.4).context_length(long).reasoning(Field),
+            fireworks("routers/glm-5p3-fast")
+                .price(2.1, 0.39, 6.6)
+                .context_length(long)
+                .reasoning(Field),
+            fireworks("models/glm-5p3-flash").price(0.15, 0.03, 0.5).context_length(long).images(),
+            fireworks("models/deepseek-v4p1-flash")
+                .price(0.3, 0.006, 1.2)
+                .context_length(long)
+                .reasoning(Field)
+                .images(),
             fireworks("models/minimax-m3")
+                .price(0.3, 0.06, 1.2)
                 .context_length(512_000)
                 .images()
                 .reasoning(Field)
                 .no_usage_unless_asked(),
-            fireworks("models/qwen3p8-max").context_length(262_144).reasoning(Field).images(),
-            fireworks("models/kimi-k2p5").context_length(262_144).reasoning(ThinkTags),
-            fireworks("models/gpt-oss-20b").reasoning(Field).efforts(&["low", "medium", "high"]),
-            fireworks("models/qwen3-embedding-8b").context_length(40_960).embeddings(4096),
+            fireworks("models/qwen3p8-max")
+                .price(2.0, 0.25, 6.0)
+                .context_length(262_144)
+                .reasoning(Field)
+                .images(),
+            fireworks("models/kimi-k2p5")
+                .price(0.6, 0.1, 3.0)
+                .context_length(262_144)
+                .reasoning(ThinkTags),
+            fireworks("models/gpt-oss-20b")
+                .price(0.07, 0.035, 0.3)
+                .reasoning(Field)
+                .efforts(&["low", "medium", "high"]),
+            fireworks("models/qwen3-embedding-8b")
+                .price(0.1, 0.1, 0.0)
+                .context_length(40_960)
+                .embeddings(4096),
             own("models/plain"),
             own("models/embedding").context_length(512).embeddings(64),
             own("models/reasoning").reasoning(Field),

@@ -22,8 +22,7 @@ impl Usage {
         let thoughts = parts().filter(|part| matches!(part, Part::Reasoning(_)));
         Usage {
             prompt,
-            // The last token is always computed: its logits start the answer.
-            cached: cached.min(prompt.saturating_sub(1)),
+            cached,
             completion: parts().map(Part::cost).sum(),
             reasoning: thoughts.map(Part::cost).sum(),
         }

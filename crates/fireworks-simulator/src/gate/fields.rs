@@ -109,7 +109,7 @@ static SHARED: &[Field] = &[
     envelope("perf_metrics_in_response", Bool),
     routing("prediction", Either(&[Text, Object(PREDICTION)])),
     routing("speculation", Either(&[Text, List(&Integer(0, MOST))])),
-    routing("service_tier", Word(&["auto", "default", "flex", "priority"])),
+    routing("service_tier", Word(&["auto", "default", "flex", "priority", "spot"])),
     routing("user", Text),
     routing("prompt_cache_key", Text),
     routing("prompt_cache_isolation_key", Text),

@@ -11,15 +11,17 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
-    answer::generation::Generation,
+    answer::{
+        generation::Generation,
+        replicas::{Route, Visit},
+    },
     endpoint::Endpoint,
     gate::{self, Arrival, refusal::Refusal},
     http::{catalogue, connection::HangUp, control, headers},
-    ledger::Call,
+    ledger::{Accepted, Call},
     playback::{self, performance::Performance, unstreamed},
     script::effects::Effects,
     world::World,
@@ -82,8 +84,15 @@ async fn generate(world: &World, endpoint: Endpoint, request: Request) -> Respon
         Ok(generation) => generation,
         Err(refusal) => return refuse(refusal, call, &arrival.request_id),
     };
-    let cached = visit_cache(world, &arrival, &generation);
-    call.accepted(generation.hash, generation.prompt_tokens, cached, generation.stream);
+    let visit = visit_replica(world, &arrival, &generation);
+    let cached = visit.cached;
+    call.accepted(Accepted {
+        hash: generation.hash,
+        prompt_tokens: generation.prompt_tokens,
+        visit,
+        stream: generation.stream,
+        price: generation.model.price,
+    });
     let request_id = arrival.request_id;
     Performance { world, generation, effects, request_id, cached, started }.respond(call).await
 }
@@ -157,14 +166,18 @@ pub(crate) fn refuse(refusal: Refusal, mut call: Call, request_id: &str) -> Resp
     refusal.into_response(request_id)
 }
 
-/// Counts cached prompt tokens. Prompt caches are per account, isolation key and model.
-fn visit_cache(world: &World, arrival: &Arrival, generation: &Generation) -> u32 {
-    let account = arrival.key().unwrap_or_default();
-    let header = arrival.headers.get("x-prompt-cache-isolation-key");
-    let isolation = generation.body.get("prompt_cache_isolation_key").and_then(Value::as_str);
-    let isolation = isolation.or(header.and_then(|value| value.to_str().ok())).unwrap_or_default();
-    let scope = format!("{account}\n{isolation}\n{}\n", generation.model.name);
-    generation.prompts.iter().map(|prompt| world.prefix_cache.visit(&scope, prompt)).sum()
+/// Takes the call to its replica. The last token is always computed: its logits start
+/// the answer.
+fn visit_replica(world: &World, arrival: &Arrival, generation: &Generation) -> Visit {
+    let route = Route {
+        account: arrival.key().unwrap_or_default(),
+        model: &generation.model.name,
+        headers: &arrival.headers,
+        body: &generation.body,
+    };
+    let visit = world.replicas.visit(&route, &generation.prompts);
+    let most = generation.prompt_tokens.saturating_sub(1);
+    Visit { cached: visit.cached.min(most), by_oracle: visit.by_oracle.min(most), ..visit }
 }
 
 /// Returns the reply's id, which is also its `x-request-id`: a prefix and 32
