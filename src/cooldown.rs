@@ -223,7 +223,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn cooldowns() -> Cooldowns {
-        Cooldowns::new(SECOND * 5, false, Metrics::new(|provider| provider))
+        Cooldowns::new(SECOND * 5, false, Metrics::default())
     }
 
     fn failure(kind: ProviderErrorKind, retry_after: Option<Duration>) -> Error {

@@ -106,6 +106,8 @@ pub struct Finish {
     pub unchecked: Vec<u32>,
     /// The vectors, if texts were embedded.
     pub embeddings: Option<Embeddings>,
+    /// The service tier that served the request, if the provider says so.
+    pub service_tier: Option<String>,
 }
 
 /// The vectors of texts. Their tokens are the usage's.
@@ -245,5 +247,12 @@ impl Usage {
     /// Returns the usage of a prompt of this many tokens.
     pub(crate) fn of_prompt(tokens: u64) -> Usage {
         Usage { prompt_tokens: Some(tokens), total_tokens: Some(tokens), ..Usage::default() }
+    }
+
+    /// Returns the share of the prompt that came from the provider's own prompt cache,
+    /// from 0 to 1.
+    pub fn cached_share(&self) -> Option<f64> {
+        let prompt = self.prompt_tokens.filter(|prompt| *prompt > 0)?;
+        Some(self.cached_tokens?.min(prompt) as f64 / prompt as f64)
     }
 }

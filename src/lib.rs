@@ -105,13 +105,13 @@ pub mod internals {
         error::{Deadline, Error, Limit, ProviderError, ProviderErrorKind, Violation},
         event::{Delta, Finish, Phase, Piece, Usage},
         execution::{
-            Executor,
+            Executor, PrefixAffinity,
             request::{
                 CacheMode, CachePolicy, CredentialSource, ExecuteRequest, Limits, ScopeKind,
             },
             response::ResponseEvent,
         },
-        fireworks::{Attempt, Client, ClientConfig, Interrupted, Protocol, parts},
+        fireworks::{Affinity, Attempt, Client, ClientConfig, Interrupted, Protocol, parts},
         fleet::{FlightKey, RedisKeys, protocol},
         flight::{
             FlightOutcome, Flights, FlightsConfig, Join, JoinRequest, Publisher, Received, Stored,
@@ -126,7 +126,7 @@ pub mod internals {
         recording::{FlightId, Key, Log, Reading, Subject, WORKER_LOST, codec},
         redis::{Address, Connection, Credential, RedisConfig, Script},
         seal::{Sealer, SealingKey},
-        telemetry::{Collector, OtlpProtocol as CollectorProtocol, Queue},
+        telemetry::{Collector, Conventions, OtlpProtocol as CollectorProtocol, Queue},
         tls::{Tls, TlsFiles},
     };
 }

@@ -57,6 +57,41 @@ pub struct KeyParts<'a> {
     pub salt: &'a str,
 }
 
+/// A name that separates the provider's prompt caches.
+#[derive(Debug, Clone, Copy)]
+pub enum PromptCacheName<'a> {
+    /// A session of a tenant.
+    Session {
+        /// The tenant; empty if it is unknown.
+        tenant: &'a str,
+        /// The session.
+        session: &'a str,
+    },
+    /// A flow's run of a tenant.
+    Run {
+        /// The tenant; empty if it is unknown.
+        tenant: &'a str,
+        /// The run.
+        run: &'a str,
+    },
+    /// A tenant.
+    Tenant(&'a str),
+}
+
+/// Hashes the parts of a prompt one after the other. Clones go on from the same part.
+#[derive(Clone)]
+pub(crate) struct PromptHasher(blake3::Hasher);
+
+impl PromptHasher {
+    /// Adds a part; returns the hash of all parts so far.
+    pub(crate) fn and(&mut self, part: &[u8]) -> u64 {
+        self.0.update(&(part.len() as u64).to_le_bytes());
+        self.0.update(part);
+        let [a, b, c, d, e, f, g, h, ..] = *self.0.finalize().as_bytes();
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
 impl CacheSecret {
     /// Minimum length of a secret: a shorter one could be guessed.
     pub const MIN_BYTES: usize = 16;
@@ -101,6 +136,37 @@ impl CacheSecret {
     pub fn idempotency_key(&self, scope: &Scope, idempotency_key: &str) -> Key {
         let (scope_kind, scope) = scope.parts();
         self.hash(b"idempotency", &[scope_kind, scope, idempotency_key.as_bytes()])
+    }
+
+    /// Returns the name under which the provider sees a session, run or tenant: 32
+    /// hexadecimal digits of a keyed hash.
+    pub fn prompt_cache_name(&self, name: PromptCacheName<'_>) -> String {
+        hex(&self.prompt_cache_hash(name)[..16])
+    }
+
+    /// Returns the key of the prompt that a node last sent to a model in a session.
+    pub(crate) fn session_key(&self, name: PromptCacheName<'_>, node: &str, model: &str) -> Key {
+        let session = self.prompt_cache_hash(name);
+        self.hash(b"last prompt", &[&session, node.as_bytes(), model.as_bytes()])
+    }
+
+    /// Returns a hasher for the parts of prompts.
+    pub(crate) fn prompt_hasher(&self) -> PromptHasher {
+        let mut hasher = PromptHasher(blake3::Hasher::new_keyed(&self.0));
+        hasher.and(b"prompt");
+        hasher
+    }
+
+    fn prompt_cache_hash(&self, name: PromptCacheName<'_>) -> Key {
+        match name {
+            PromptCacheName::Session { tenant, session } => {
+                self.hash(b"prompt session", &[tenant.as_bytes(), session.as_bytes()])
+            }
+            PromptCacheName::Run { tenant, run } => {
+                self.hash(b"prompt run", &[tenant.as_bytes(), run.as_bytes()])
+            }
+            PromptCacheName::Tenant(tenant) => self.hash(b"prompt tenant", &[tenant.as_bytes()]),
+        }
     }
 
     /// Returns a sealer for values stored outside the worker; it also opens values sealed
@@ -166,8 +232,12 @@ impl Scope {
 /// Returns the first 16 hexadecimal digits of a key: enough to compare executions, too
 /// few to look anything up.
 pub(crate) fn short(key: &Key) -> String {
+    hex(&key[..8])
+}
+
+fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
-    key[..8].iter().fold(String::with_capacity(16), |mut text, byte| {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
@@ -224,6 +294,24 @@ mod tests {
         keys.push(secret.idempotency_key(&Scope::Shared, "0"));
         let distinct: std::collections::HashSet<Key> = keys.iter().copied().collect();
         assert_eq!(distinct.len(), keys.len());
+    }
+
+    #[test]
+    fn prompt_cache_names_are_apart_and_say_nothing() {
+        let secret = CacheSecret::new(b"secret of the tests");
+        let names = [
+            PromptCacheName::Session { tenant: "a", session: "b" },
+            PromptCacheName::Session { tenant: "", session: "ab" },
+            PromptCacheName::Session { tenant: "b", session: "b" },
+            PromptCacheName::Run { tenant: "a", run: "b" },
+            PromptCacheName::Tenant("a"),
+        ];
+        let hashes = |secret: &CacheSecret| names.map(|name| secret.prompt_cache_name(name));
+        let distinct: std::collections::HashSet<String> =
+            hashes(&secret).into_iter().chain(hashes(&CacheSecret::random())).collect();
+        assert_eq!(distinct.len(), 2 * names.len());
+        assert_eq!(hashes(&secret), hashes(&CacheSecret::new(b"secret of the tests")));
+        assert!(distinct.iter().all(|name| name.len() == 32));
     }
 
     #[test]

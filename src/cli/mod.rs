@@ -1,7 +1,8 @@
 //! The command line: parsing, dispatch, exit codes. One file per command.
 //!
 //! `execute`, `check`, `nodes`, `models` and `demo` are ordinary clients: they use a worker
-//! only through its gRPC API. `bench` also calls the provider without one.
+//! only through its gRPC API. `bench` also calls the provider without one, and `prices`
+//! calls nothing.
 
 mod bench;
 mod check;
@@ -17,6 +18,7 @@ mod messages;
 mod models;
 mod node;
 mod nodes;
+mod prices;
 mod serve;
 #[cfg(feature = "simulator")]
 mod simulate;
@@ -42,8 +44,8 @@ use typed::Typed;
 /// Executes Fireworks.ai nodes for visual-flow orchestrators.
 ///
 /// `sparkler serve` is the worker; `execute`, `check`, `nodes` and `models` call one;
-/// `bench` measures one, or the provider itself; `simulate` stands in for Fireworks;
-/// `demo` shows all of it without a key.
+/// `bench` measures one, or the provider itself; `prices` prints what tokens cost;
+/// `simulate` stands in for Fireworks; `demo` shows all of it without a key.
 #[derive(Debug, Parser)]
 #[command(name = "sparkler", version, about, long_about, after_help = EXAMPLES)]
 struct Program {
@@ -72,6 +74,9 @@ enum Command {
     /// List the models that a credential can use, with prices and ends.
     #[command(after_help = models::EXAMPLES)]
     Models(models::ModelsArgs),
+    /// Print the prices of tokens, or what differs in another table.
+    #[command(after_help = prices::EXAMPLES)]
+    Prices(prices::PricesArgs),
     /// Run a local stand-in for Fireworks, faults included.
     #[cfg(feature = "simulator")]
     #[command(after_help = simulate::EXAMPLES)]
@@ -135,6 +140,7 @@ impl Command {
             Command::Bench(args) => caller()?.block_on(args.run()),
             Command::Nodes(args) => caller()?.block_on(args.run()),
             Command::Models(args) => caller()?.block_on(args.run()),
+            Command::Prices(args) => args.run(),
             #[cfg(feature = "simulator")]
             Command::Simulate(args) => runtime(cores())?.block_on(args.run()),
             #[cfg(feature = "simulator")]

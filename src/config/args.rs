@@ -10,6 +10,7 @@ use super::{
     AdmissionArgs, FleetArgs, IngressArgs, MemoryArgs, TelemetryArgs,
     duration::{duration, duration_or_none},
 };
+use crate::execution::PrefixAffinity;
 
 /// The arguments of `sparkler serve`, unvalidated. Sizes are in bytes or take
 /// `KiB`, `MiB`, `GiB`; durations are written as `500ms`, `30s`, `10m`.
@@ -63,6 +64,17 @@ pub struct ServeArgs {
     /// streams before the next is opened.
     #[arg(long, env = "SPARKLER_FIREWORKS_CONNECTIONS", default_value_t = 64, value_name = "N")]
     pub fireworks_connections: usize,
+
+    /// Name conversations and tenants to the provider's prompt caches, as keyed hashes in
+    /// headers: `auto` if the provider is Fireworks itself.
+    #[arg(
+        long,
+        env = "SPARKLER_PREFIX_AFFINITY",
+        value_enum,
+        default_value_t = PrefixAffinityArg::Auto,
+        value_name = "WHEN"
+    )]
+    pub prefix_affinity: PrefixAffinityArg,
 
     /// A JSON file of prices that replaces the built-in table; followed as it changes.
     #[arg(long, env = "SPARKLER_PRICES", value_name = "FILE")]
@@ -287,6 +299,27 @@ pub enum ProtocolArg {
     Http1,
     /// HTTP/2 only, even without TLS.
     Http2,
+}
+
+/// Whether conversations are named to the provider's prompt caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PrefixAffinityArg {
+    /// If the provider is Fireworks itself.
+    Auto,
+    /// To any provider.
+    On,
+    /// Never.
+    Off,
+}
+
+impl From<PrefixAffinityArg> for PrefixAffinity {
+    fn from(argument: PrefixAffinityArg) -> PrefixAffinity {
+        match argument {
+            PrefixAffinityArg::Auto => PrefixAffinity::Auto,
+            PrefixAffinityArg::On => PrefixAffinity::On,
+            PrefixAffinityArg::Off => PrefixAffinity::Off,
+        }
+    }
 }
 
 /// The formats of the log.

@@ -24,7 +24,7 @@ use url::Url;
 
 pub use self::{
     admission::AdmissionArgs,
-    args::{LogFormat, ProtocolArg, ServeArgs},
+    args::{LogFormat, PrefixAffinityArg, ProtocolArg, ServeArgs},
     duration::{duration, duration_or_none},
     fleet::{FleetArgs, FleetSettings},
     ingress::{ConnectionAge, IngressArgs, IngressConfig},
@@ -292,6 +292,7 @@ fn execution(args: ServeArgs, worker_id: String, shares: Shares) -> Settings {
         trust_tenant: args.trust_tenant,
         allow_shared_scope: args.allow_shared_cache,
         max_input_bytes: shares.max_input as usize,
+        prefix_affinity: args.prefix_affinity.into(),
     }
 }
 

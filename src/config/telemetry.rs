@@ -14,7 +14,7 @@ use super::{ConfigProblems, bytes::bytes};
 use crate::{
     files,
     telemetry::{
-        ClientIdentity, Collector, OtlpProtocol, Queue, Sampling, TelemetrySettings,
+        ClientIdentity, Collector, Conventions, OtlpProtocol, Queue, Sampling, TelemetrySettings,
         names::otel::{SERVICE_INSTANCE, SERVICE_NAME},
     },
 };
@@ -78,6 +78,9 @@ pub(super) fn settings(
     };
     settings.sampling.remote_ratio =
         problems.take(share(args.remote_sample_ratio, "--remote-sample-ratio")).unwrap_or(1.0);
+    // The metrics page has these names too, whether or not anything is exported.
+    let opted_in = read.word("OTEL_SEMCONV_STABILITY_OPT_IN").unwrap_or_default();
+    settings.conventions = Conventions::opted_in(&opted_in);
     let mut ignored = Ignored::default();
     let disabled = ignored.or(read.boolean("OTEL_SDK_DISABLED"), false);
     if !disabled {

@@ -9,12 +9,14 @@ use crate::execution::{
     Executor,
     observe::log::MAX_TEXT_BYTES,
     observe::spans::{self, PROVIDER},
-    request::Check,
+    request::{Check, CredentialSource},
 };
 use crate::{
+    callers::Caller,
     credentials::ApiKey,
     error::{Error, Violation, shorten},
     fireworks::{Conclusion, ModelRecord, Probe, ProbeVerdict},
+    node::Checked,
     telemetry::{
         self, Kind, Span,
         names::{otel, span, sparkler},
@@ -30,6 +32,8 @@ pub struct Findings {
     pub credential: ProbeVerdict,
     /// Access of the credential to the model.
     pub model: ProbeVerdict,
+    /// True if the provider is not known to take the service tier.
+    pub odd_tier: bool,
 }
 
 /// The subject of a finding.
@@ -69,15 +73,29 @@ impl Executor {
             Ok(checked) => checked,
             Err(violations) => return Ok(Findings::unasked(violations, "the config is not valid")),
         };
-        if check.credential.is_none() && checked.secret_name.is_none() {
+        let findings =
+            self.check_credential(check.credential, check.deadline, &checked, &check.caller);
+        let findings = findings.await?;
+        Ok(Findings { odd_tier: !checked.tier.is_known(), ..findings })
+    }
+
+    /// Checks what the credential can do with the model of a valid node.
+    async fn check_credential(
+        &self,
+        credential: Option<CredentialSource>,
+        deadline: Option<Duration>,
+        checked: &Checked,
+        caller: &Caller,
+    ) -> Result<Findings, Error> {
+        if credential.is_none() && checked.secret_name.is_none() {
             return Ok(Findings::unasked(Vec::new(), "no credential was given"));
         }
         let configured = checked.secret_name.as_deref();
-        match self.credential(check.credential, configured, &check.caller.secrets) {
+        match self.credential(credential, configured, &caller.secrets) {
             Ok(credential) => {
                 // A little before the caller's deadline, so that the findings known
                 // by then still arrive.
-                let deadline = check.deadline.map(|deadline| deadline.mul_f64(0.9));
+                let deadline = deadline.map(|deadline| deadline.mul_f64(0.9));
                 let limit = deadline.unwrap_or(PROBE_LIMIT).min(PROBE_LIMIT);
                 Ok(self.probe(&checked.model, &credential, limit).await)
             }
@@ -100,7 +118,7 @@ impl Executor {
         }
         let left = limit.saturating_sub(began.elapsed());
         let model = self.with_end(findings.model, model, credential, left).await;
-        Findings { violations: Vec::new(), credential: findings.credential, model }
+        Findings { violations: Vec::new(), credential: findings.credential, model, odd_tier: false }
     }
 
     /// Adds what the provider's record says about the end of the model. Without an
@@ -176,6 +194,6 @@ impl Findings {
             basis: format!("the provider was not asked: {why}"),
             reason: None,
         };
-        Findings { violations, credential: unknown(), model: unknown() }
+        Findings { violations, credential: unknown(), model: unknown(), odd_tier: false }
     }
 }

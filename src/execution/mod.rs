@@ -4,11 +4,13 @@
 //! Knows nothing of protobuf: `grpc` converts on both sides. Depends on nodes, the
 //! cache and flights.
 
+mod affinity;
 mod attach;
 mod check;
 mod leader;
 mod models;
 mod observe;
+mod prefixes;
 mod prepare;
 mod queue;
 pub(crate) mod request;
@@ -21,10 +23,12 @@ use std::{fmt, iter, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+pub use self::affinity::PrefixAffinity;
 pub(crate) use self::{
     check::{Findings, Question},
     models::{Lifetimes, ModelDirectory, ModelPage, Notices},
     observe::call::CallRecord,
+    prefixes::{Prefixes, PromptPrefix},
     queue::{QueueEvent, Queued},
     session::Session,
     settings::{Deadlines, Settings},
@@ -83,6 +87,8 @@ pub struct Executor {
     pub quotas: Quotas,
     /// Recent refusals of the provider.
     pub cooldowns: Cooldowns,
+    /// The prompts that sessions sent last.
+    pub prefixes: Prefixes,
     /// The provider's statements about models.
     pub models: ModelDirectory,
     /// Warnings to the operator about models in use.
@@ -323,7 +329,8 @@ impl Executor {
             return Ok((subscriber, prepared.found(prepared.led_status())));
         }
         self.metrics.joined(Role::Leader);
-        let found = prepared.found(prepared.led_status());
+        let prefix = prepared.follow(&self.prefixes, self.cache_secret.prompt_hasher());
+        let found = Lookup { prefix, ..prepared.found(prepared.led_status()) };
         let span = record.span().child(telemetry::Kind::Internal, names::span::FLIGHT);
         if let Some(name) = span.name() {
             publisher.traced_as(name);

@@ -4,19 +4,22 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::execution::{
-    Executor, Settings, invalid,
+    Executor, Settings,
+    affinity::Conversation,
+    invalid,
     leader::{FleetRequest, LeaderJob, Storage, TextTerms, TextWork},
     observe::spans::FlightSpans,
+    prefixes::{Prefixes, PromptPrefix},
     request::{CacheMode, CachePolicy, CredentialSource, ExecuteRequest, Limits},
     response::CacheStatus,
     session::Lookup,
 };
 use crate::{
     admission::{Permit, saturated_for_a_moment},
-    cache::key::{Fingerprint, KeyParts, Scope},
+    cache::key::{Fingerprint, KeyParts, PromptHasher, Scope},
     credentials::ApiKey,
     error::{Error, Limit},
-    fireworks::RetryPolicy,
+    fireworks::{Affinity, RetryPolicy},
     fleet::FlightKey,
     flight::{Idempotency, JoinRequest, SubscribeOptions},
     node::Plan,
@@ -35,6 +38,9 @@ pub(super) struct PreparedExecution {
     output: OutputFormat,
     connect: Duration,
     retry: RetryPolicy,
+    affinity: Affinity,
+    /// The session of the prompt, if it is followed.
+    session: Option<Key>,
     /// Identifies the credential.
     pub(super) fingerprint: Fingerprint,
     /// Set if only executions with this credential share the answer.
@@ -69,6 +75,14 @@ impl Executor {
             }
         };
         let configured = plan.secret_name.as_deref();
+        let tenant = self.tenant(request.caller.tenant.as_deref(), &request.context.tenant);
+        let conversation = Conversation::of(&request.context, tenant);
+        let affinity = self.affinity(conversation, tenant, plan.routing);
+        let followed = conversation.filter(|_| self.follows_prefixes());
+        let session = followed.map(|conversation| {
+            let (name, node) = (conversation.cache_name(), &request.context.node_id);
+            self.cache_secret.session_key(name, node, &plan.model)
+        });
         let credential =
             self.credential(request.credential, configured, &request.caller.secrets)?;
         let fingerprint = self.cache_secret.fingerprint(&credential);
@@ -91,6 +105,8 @@ impl Executor {
         let shared = storage.map(|storage| storage.key);
         let shared = shared.filter(|_| mode != CacheMode::OnlyIfCached);
         Ok(PreparedExecution {
+            affinity,
+            session,
             credential,
             fingerprint,
             own_credential,
@@ -243,8 +259,14 @@ impl PreparedExecution {
             stores_texts: self.texts.as_ref().is_some_and(|_| self.mode != CacheMode::Off),
             own_credential: self.own_credential,
             is_new: true,
+            prefix: None,
             status,
         }
+    }
+
+    /// Compares the prompt with that of its session's last call, which it replaces.
+    pub(super) fn follow(&self, prefixes: &Prefixes, hasher: PromptHasher) -> Option<PromptPrefix> {
+        prefixes.follow(self.session?, hasher, &self.plan.prompt)
     }
 
     /// Returns the cache status of an execution that leads.
@@ -272,6 +294,7 @@ impl PreparedExecution {
             storage: self.storage,
             connect: self.connect,
             retry: self.retry,
+            affinity: self.affinity,
             fleet_request: self.fleet_request,
             owner: None,
             permit,
@@ -280,7 +303,7 @@ impl PreparedExecution {
 }
 
 fn subject(plan: &Plan, output: &OutputFormat) -> Arc<Subject> {
-    Arc::new(Subject { model: plan.model.clone(), tier: plan.tier, json: output.is_json() })
+    Arc::new(Subject { model: plan.model.clone(), tier: plan.tier.clone(), json: output.is_json() })
 }
 
 fn default_mode(node_caches: bool) -> CacheMode {

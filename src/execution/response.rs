@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::execution::prefixes::PromptPrefix;
 use crate::{
     error::Error,
     event::{Embeddings, FinishReason, Phase, ToolCallFragment, Usage},
     flight::Stored,
-    price::Nanodollars,
+    price::{Nanodollars, Tier},
     recording::{FlightId, MergedDelta},
 };
 
@@ -80,6 +81,10 @@ pub struct Completed {
     pub provider_request_id: Option<String>,
     /// The model that answered.
     pub model: String,
+    /// The prompt beside that of the session's last call.
+    pub prefix: Option<PromptPrefix>,
+    /// The service tier that served the request, if the provider says so.
+    pub service_tier: Option<String>,
 }
 
 /// One answer.
@@ -129,6 +134,10 @@ pub struct Cost {
     pub original: Nanodollars,
     /// The date of the price list.
     pub price_date: Arc<str>,
+    /// The tier whose rate it is by.
+    pub tier: Tier,
+    /// True if the tier that was asked for has no rate.
+    pub is_fallback: bool,
 }
 
 /// Durations as one subscriber observed them.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::execution::request::Limits;
+use crate::execution::{affinity::PrefixAffinity, request::Limits};
 
 /// The operator's bounds and defaults.
 #[derive(Debug, Clone)]
@@ -31,6 +31,9 @@ pub struct Settings {
     pub allow_shared_scope: bool,
     /// Maximum size of a whole request, in bytes.
     pub max_input_bytes: usize,
+    /// Whether requests name their conversation and tenant to the provider's prompt
+    /// caches.
+    pub prefix_affinity: PrefixAffinity,
 }
 
 /// The four deadlines of an execution.
@@ -96,6 +99,7 @@ impl Default for Settings {
             trust_tenant: false,
             allow_shared_scope: false,
             max_input_bytes: 16 << 20,
+            prefix_affinity: PrefixAffinity::default(),
         }
     }
 }

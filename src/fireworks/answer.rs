@@ -45,6 +45,8 @@ pub struct Answer {
     pub model: Option<String>,
     /// The provider's id of the answer.
     pub id: Option<String>,
+    /// The service tier that answers, if the provider says so.
+    pub service_tier: Option<String>,
 }
 
 /// The progress of one choice.
@@ -103,6 +105,7 @@ impl Answer {
             usage: None,
             model: None,
             id: None,
+            service_tier: None,
         }
     }
 
@@ -186,6 +189,7 @@ impl Answer {
         let only_text = chunk.only_text();
         keep_first(&mut self.id, chunk.id);
         keep_first(&mut self.model, chunk.model);
+        keep_first(&mut self.service_tier, chunk.service_tier);
         for (place, choice) in chunk.choices.into_iter().enumerate() {
             match choice {
                 ObjectShape::Absent => {}

@@ -70,6 +70,8 @@ object! {
     struct Chunk {
         id: Raw<'a>,
         model: Raw<'a>,
+        /// The tier that served, where a provider says so.
+        service_tier: Raw<'a>,
         choices: Few<ObjectShape<ChoicePiece<'a>>>,
         /// Read separately, by [`usage`].
         usage: Raw<'a>,

@@ -92,6 +92,7 @@ impl<'a> Exchange<'a> {
             provider_request_id: self.provider_request_id(answer),
             unchecked: Vec::new(),
             embeddings: None,
+            service_tier: self.presentable_word(&answer.service_tier),
         })
     }
 
@@ -152,6 +153,7 @@ impl<'a> Exchange<'a> {
     ) -> (HeaderMap, url::Url, bytes::Bytes) {
         let mut headers = json_headers(self.attempt.credential.authorization());
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        self.attempt.affinity.add_to(&mut headers);
         (headers, self.client.urls.of(endpoint).clone(), body.clone())
     }
 

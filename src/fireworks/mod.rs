@@ -10,6 +10,7 @@
 //! | file | purpose |
 //! |---|---|
 //! | `exchange` | one attempt, from request to finish |
+//! | `affinity` | the headers of a conversation |
 //! | `connections`, `sending` | choosing a connection; noticing when the request is on it |
 //! | `head` | a response's headers |
 //! | `stream` → `sse` → `answer` | network reads → events → deltas |
@@ -28,6 +29,7 @@ use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use url::Url;
 
+mod affinity;
 mod answer;
 mod api;
 mod calls;
@@ -51,6 +53,7 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
+pub use self::affinity::Affinity;
 pub(crate) use self::{
     connections::proxy,
     models::{EndDate, ModelRecord},
@@ -169,6 +172,8 @@ pub struct Attempt<'a> {
     /// The connect deadline. It does not run while the request waits on an
     /// established connection.
     pub connect: Duration,
+    /// The names of the conversation to the provider's prompt caches.
+    pub affinity: &'a Affinity,
 }
 
 /// An attempt that failed.

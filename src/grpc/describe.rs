@@ -12,6 +12,7 @@ use crate::{
     execution::{Findings, Question},
     fireworks::{self, Conclusion},
     node::{self, Field, Form, Group, InputKind, LocalizedText},
+    price::Tier,
 };
 
 impl From<&Form> for NodeType {
@@ -61,7 +62,7 @@ impl From<Findings> for CheckNodeResponse {
     fn from(findings: Findings) -> CheckNodeResponse {
         let config = match findings.violations {
             violations if violations.is_empty() => Finding {
-                basis: "every field was checked against the node's form".to_owned(),
+                basis: checked(findings.odd_tier),
                 ..finding(Question::Config, Verdict::Yes)
             },
             violations => Finding {
@@ -75,6 +76,19 @@ impl From<Findings> for CheckNodeResponse {
         let model = answered(Question::Model, findings.model);
         CheckNodeResponse { findings: vec![config, credential, model] }
     }
+}
+
+/// Returns what the answer to a valid configuration rests on, with a warning of a service
+/// tier that the provider is not known to take.
+fn checked(odd_tier: bool) -> String {
+    let basis = "every field was checked against the node's form";
+    if !odd_tier {
+        return basis.to_owned();
+    }
+    let known = Tier::KNOWN.join(", ");
+    format!(
+        "{basis}; serviceTier is none of {known}: it is sent as it is, and the provider may refuse it"
+    )
 }
 
 impl From<Violation> for FieldViolation {

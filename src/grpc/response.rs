@@ -6,12 +6,15 @@ use bytes::Bytes;
 
 use crate::proto::{
     CacheOutcome, CacheStatus, Choice, Completed, Cost, Delta, Embeddings, ExecuteNodeResponse,
-    Progress, Restarted, Started, StoreStatus, Timing, ToolCall, ToolCallFragment, Usage,
-    execute_node_response::Event, progress,
+    Progress, PromptPrefix, Restarted, Started, StoreStatus, Timing, ToolCall, ToolCallFragment,
+    Usage, execute_node_response::Event, progress,
 };
 use crate::{
     event::{self, Phase},
-    execution::response::{self, Output, ResponseEvent},
+    execution::{
+        self,
+        response::{self, Output, ResponseEvent},
+    },
     flight::Stored,
     output::json_of,
     recording::MergedDelta,
@@ -93,6 +96,8 @@ impl From<response::Completed> for Completed {
             cache: Some(completed.cache.into()),
             provider_request_id: completed.provider_request_id.unwrap_or_default(),
             model: completed.model,
+            service_tier: completed.service_tier.unwrap_or_default(),
+            prompt_prefix: completed.prefix.map(PromptPrefix::from),
         }
     }
 }
@@ -130,6 +135,7 @@ impl From<event::Embeddings> for Embeddings {
 
 impl From<event::Usage> for Usage {
     fn from(usage: event::Usage) -> Usage {
+        let cached_share = usage.cached_share();
         let event::Usage {
             prompt_tokens,
             completion_tokens,
@@ -137,7 +143,22 @@ impl From<event::Usage> for Usage {
             cached_tokens,
             reasoning_tokens,
         } = usage;
-        Usage { prompt_tokens, completion_tokens, total_tokens, cached_tokens, reasoning_tokens }
+        Usage {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens,
+            cached_tokens,
+            reasoning_tokens,
+            cached_share,
+        }
+    }
+}
+
+impl From<execution::PromptPrefix> for PromptPrefix {
+    fn from(prefix: execution::PromptPrefix) -> PromptPrefix {
+        let execution::PromptPrefix { previous_messages, first_changed_message, tools_changed } =
+            prefix;
+        PromptPrefix { previous_messages, first_changed_message, tools_changed }
     }
 }
 
@@ -148,6 +169,8 @@ impl From<response::Cost> for Cost {
             original_nanodollars: cost.original,
             saved_nanodollars: cost.original - cost.spent,
             price_date: cost.price_date.to_string(),
+            tier: cost.tier.as_str().to_owned(),
+            tier_unpriced: cost.is_fallback,
         }
     }
 }

@@ -50,6 +50,7 @@ pub use self::{
     table::TABLE,
 };
 use self::{models::Models, table::Instruments};
+use crate::telemetry::Conventions;
 
 /// The worker's metrics. Clones share their state.
 #[derive(Clone)]
@@ -58,6 +59,8 @@ pub struct Metrics(Arc<MetricsState>);
 struct MetricsState {
     instruments: Instruments,
     models: Models,
+    /// The names for generative AI.
+    conventions: Conventions,
     provider: SdkMeterProvider,
     registry: Registry,
 }
@@ -72,7 +75,10 @@ impl Metrics {
 
     /// Creates metrics without values. `complete` adds the resource and further
     /// readers to the provider.
-    pub fn new(complete: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder) -> Metrics {
+    pub fn new(
+        conventions: Conventions,
+        complete: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder,
+    ) -> Metrics {
         let registry = Registry::new();
         let page = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -87,6 +93,7 @@ impl Metrics {
         let metrics = Metrics(Arc::new(MetricsState {
             instruments: Instruments::new(&provider.meter_with_scope(scope)),
             models: Models::new(),
+            conventions,
             provider,
             registry,
         }));
@@ -110,6 +117,14 @@ impl Metrics {
         &self.0.provider
     }
 
+    /// Returns those of two instruments whose names are used: by the released
+    /// conventions, and by the latest.
+    fn named<'a, T>(&self, released: &'a T, latest: &'a T) -> impl Iterator<Item = &'a T> {
+        let conventions = self.0.conventions;
+        let used = [(conventions.released(), released), (conventions.latest(), latest)];
+        used.into_iter().filter(|(is_used, _)| *is_used).map(|(_, instrument)| instrument)
+    }
+
     fn instruments(&self) -> &Instruments {
         &self.0.instruments
     }
@@ -118,7 +133,7 @@ impl Metrics {
 impl Default for Metrics {
     /// Creates metrics that only the page exports.
     fn default() -> Metrics {
-        Metrics::new(|builder| builder)
+        Metrics::new(Conventions::default(), |builder| builder)
     }
 }
 

@@ -34,6 +34,8 @@ const FIRST_TOKEN_SECONDS: &[f64] = &[
 const SUBSCRIBERS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0];
 const REDIS_SECONDS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+/// Shares from 0 to 1, finer towards the end.
+const SHARES: &[f64] = &[0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99];
 const NO_BUCKETS: &[f64] = &[];
 
 /// Defines the table and the instruments, with a field for each row. A row's doc
@@ -93,6 +95,48 @@ instruments! {
     model_chunk: Histogram<f64> = "gen_ai.client.operation.time_per_output_chunk" ["s"]
         by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL] in CHUNK_SECONDS;
 
+    /// By the latest conventions: time of a provider request, to the end of its stream.
+    inference_duration: Histogram<f64> = "gen_ai.client.inference.duration" ["s"]
+        by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL, otel::ERROR_TYPE] in MODEL_SECONDS;
+
+    /// By the latest conventions: time from a provider request to its first piece of
+    /// output.
+    inference_first_chunk: Histogram<f64> = "gen_ai.client.inference.time_to_first_chunk" ["s"]
+        by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL] in MODEL_SECONDS;
+
+    /// By the latest conventions: time between two network reads that brought output.
+    inference_chunk: Histogram<f64> = "gen_ai.client.inference.time_per_output_chunk" ["s"]
+        by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL] in CHUNK_SECONDS;
+
+    /// By the latest conventions: tokens of the prompt of a provider request.
+    inference_prompt: Histogram<u64> = "gen_ai.client.inference.operation.input_tokens" ["{token}"]
+        by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL] in TOKENS;
+
+    /// By the latest conventions: tokens of the answer of a provider request.
+    inference_answer: Histogram<u64> = "gen_ai.client.inference.operation.output_tokens" ["{token}"]
+        by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL] in TOKENS;
+
+    /// By the latest conventions: tokens of prompts, cached ones included.
+    inference_input: Counter<u64> = "gen_ai.client.inference.usage.input_tokens" ["{token}"]
+        by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL, otel::TOKEN_MODALITY] in NO_BUCKETS;
+
+    /// By the latest conventions: tokens of answers, reasoning included.
+    inference_output: Counter<u64> = "gen_ai.client.inference.usage.output_tokens" ["{token}"]
+        by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL, otel::TOKEN_MODALITY] in NO_BUCKETS;
+
+    /// By the latest conventions: tokens of prompts that came from the provider's own
+    /// prompt cache.
+    inference_cache_read: Counter<u64> = "gen_ai.client.inference.usage.cache_read.input_tokens" ["{token}"]
+        by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL, otel::TOKEN_MODALITY] in NO_BUCKETS;
+
+    /// By the latest conventions: tokens of answers spent on reasoning.
+    inference_reasoning: Counter<u64> = "gen_ai.client.inference.usage.reasoning.output_tokens" ["{token}"]
+        by [otel::OPERATION, otel::PROVIDER, otel::REQUEST_MODEL, otel::TOKEN_MODALITY] in NO_BUCKETS;
+
+    /// Share of a prompt that came from the provider's own prompt cache, from 0 to 1.
+    model_cached_share: Histogram<f64> = "sparkler.model.cached_share" [""]
+        by [otel::REQUEST_MODEL] in SHARES;
+
     /// Calls of ExecuteNode that have ended, refused ones included, and those of
     /// AttachExecution as node type _ATTACHED; the reason is OK for a success.
     executions: Counter<u64> = "sparkler.executions" ["{execution}"]
@@ -148,10 +192,10 @@ instruments! {
     model_end: Gauge<u64> = "sparkler.model.end_of_life" ["s"]
         by [otel::REQUEST_MODEL] in NO_BUCKETS;
 
-    /// Provider requests of unknown cost, because the model has no price in the table
-    /// for its tier.
+    /// Provider requests without a price of their own in the table: of unknown cost if
+    /// the model has none, at the standard rate if its tier has none.
     model_unpriced: Counter<u64> = "sparkler.model.unpriced" ["{attempt}"]
-        by [otel::REQUEST_MODEL] in NO_BUCKETS;
+        by [otel::REQUEST_MODEL, sparkler::PRICE_MISSING] in NO_BUCKETS;
 
     /// Provider requests; the reason is OK for a success.
     upstream_attempts: Counter<u64> = "sparkler.upstream.attempts" ["{attempt}"]

@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Records every kind of event once.
 fn recorded() -> Metrics {
-    let metrics = Metrics::default();
+    let metrics = Metrics::new(Conventions::Both, |builder| builder);
     metrics.rpc_ended("sparkler.worker.v1.WorkerService/ExecuteNode", "OK", SECOND);
     let usage = Usage {
         prompt_tokens: Some(10),
@@ -55,7 +55,7 @@ fn recorded() -> Metrics {
     metrics.redis_refused("full");
     metrics.redis_reachable(true);
     metrics.model_ends("m", 1_900_000_000);
-    metrics.model_unpriced("m");
+    metrics.model_unpriced("m", "tier");
     metrics.watch_drain(|| 1);
     metrics.executions_cut(1);
     metrics.watch_dropped(Signal::Traces, || 6);
@@ -182,6 +182,54 @@ fn names_of_models_are_bounded_on_the_page() {
     let series = page.lines().filter(|line| line.starts_with(name)).count();
     // Plus `_OTHER`, for success and failure.
     assert_eq!(series, Models::MOST + 2, "{page}");
+}
+
+/// The metrics for generative AI on the page after a call.
+fn gen_ai_names(conventions: Conventions) -> BTreeSet<String> {
+    let metrics = Metrics::new(conventions, |builder| builder);
+    let usage = Usage {
+        prompt_tokens: Some(10),
+        completion_tokens: Some(20),
+        cached_tokens: Some(4),
+        ..Usage::default()
+    };
+    let mut call = metrics.call_began(Operation::Chat, "m");
+    call.brought_output();
+    call.brought_output();
+    call.succeeded("m", Some(&usage));
+    let page = metrics.page();
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE gen_ai_client_"));
+    types.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn names_are_released_ones_latest_ones_or_both() {
+    let released = gen_ai_names(Conventions::Released);
+    assert_eq!(
+        released.iter().map(String::as_str).collect::<Vec<_>>(),
+        [
+            "operation_duration_seconds",
+            "operation_time_per_output_chunk_seconds",
+            "operation_time_to_first_chunk_seconds",
+            "token_usage",
+        ]
+    );
+    let latest = gen_ai_names(Conventions::Latest);
+    assert_eq!(
+        latest.iter().map(String::as_str).collect::<Vec<_>>(),
+        [
+            "inference_duration_seconds",
+            "inference_operation_input_tokens",
+            "inference_operation_output_tokens",
+            "inference_time_per_output_chunk_seconds",
+            "inference_time_to_first_chunk_seconds",
+            "inference_usage_cache_read_input_tokens_total",
+            "inference_usage_input_tokens_total",
+            "inference_usage_output_tokens_total",
+            "inference_usage_reasoning_output_tokens_total",
+        ]
+    );
+    assert_eq!(gen_ai_names(Conventions::Both), &released | &latest);
 }
 
 #[test]

@@ -47,9 +47,13 @@ impl Metrics {
         self.instruments().model_end.record(end, &attributes);
     }
 
-    /// Counts a provider request whose cost is unknown for want of a price.
-    pub fn model_unpriced(&self, model: &str) {
-        let attributes = [KeyValue::new(otel::REQUEST_MODEL, self.0.models.name_of_real(model))];
+    /// Counts a provider request without a price of its own; `missing` says whether the
+    /// model or its tier has none.
+    pub fn model_unpriced(&self, model: &str, missing: &'static str) {
+        let attributes = [
+            KeyValue::new(otel::REQUEST_MODEL, self.0.models.name_of_real(model)),
+            KeyValue::new(sparkler::PRICE_MISSING, missing),
+        ];
         self.instruments().model_unpriced.add(1, &attributes);
     }
 
@@ -68,11 +72,16 @@ impl ProviderRequest {
     pub fn brought_output(&mut self) {
         let now = Instant::now();
         let instruments = self.metrics.instruments();
-        let (histogram, since) = match self.last_output.replace(now) {
-            None => (&instruments.model_first_chunk, self.began),
-            Some(last) => (&instruments.model_chunk, last),
+        let (released, latest, since) = match self.last_output.replace(now) {
+            None => {
+                (&instruments.model_first_chunk, &instruments.inference_first_chunk, self.began)
+            }
+            Some(last) => (&instruments.model_chunk, &instruments.inference_chunk, last),
         };
-        histogram.record(now.duration_since(since).as_secs_f64(), &self.attributes());
+        let seconds = now.duration_since(since).as_secs_f64();
+        for histogram in self.metrics.named(released, latest) {
+            histogram.record(seconds, &self.attributes());
+        }
     }
 
     /// Records a success, which proves that the model is real.
@@ -96,25 +105,60 @@ impl ProviderRequest {
         let instruments = self.metrics.instruments();
         instruments.upstream_attempts.add(1, &[KeyValue::new(sparkler::REASON, reason)]);
         self.record_duration(reason, self.began.elapsed());
-        let (input, output) =
-            usage.map_or((None, None), |usage| (usage.prompt_tokens, usage.completion_tokens));
-        for (kind, count) in [("input", input), ("output", output)] {
+        if let Some(share) = usage.and_then(Usage::cached_share) {
+            let model = KeyValue::new(otel::REQUEST_MODEL, self.model.clone());
+            instruments.model_cached_share.record(share, &[model]);
+        }
+        let Some(usage) = usage else { return };
+        let conventions = self.metrics.0.conventions;
+        if conventions.released() {
+            self.record_tokens(usage);
+        }
+        if conventions.latest() {
+            self.record_inference_tokens(usage);
+        }
+    }
+
+    fn record_tokens(&self, usage: &Usage) {
+        let tokens = &self.metrics.instruments().model_tokens;
+        for (kind, count) in [("input", usage.prompt_tokens), ("output", usage.completion_tokens)] {
             let Some(count) = count else { continue };
             let [operation, provider, model] = self.attributes();
             let kind = KeyValue::new(otel::TOKEN_TYPE, kind);
-            instruments.model_tokens.record(count, &[operation, provider, model, kind]);
+            tokens.record(count, &[operation, provider, model, kind]);
+        }
+    }
+
+    /// Records tokens by the latest conventions: as sums, and by request.
+    fn record_inference_tokens(&self, usage: &Usage) {
+        let instruments = self.metrics.instruments();
+        let [operation, provider, model] = self.attributes();
+        let attributes = [operation, provider, model, KeyValue::new(otel::TOKEN_MODALITY, "text")];
+        for (counter, count) in [
+            (&instruments.inference_input, usage.prompt_tokens),
+            (&instruments.inference_output, usage.completion_tokens),
+            (&instruments.inference_cache_read, usage.cached_tokens),
+            (&instruments.inference_reasoning, usage.reasoning_tokens),
+        ] {
+            counter.add(count.unwrap_or(0), &attributes);
+        }
+        for (histogram, count) in [
+            (&instruments.inference_prompt, usage.prompt_tokens),
+            (&instruments.inference_answer, usage.completion_tokens),
+        ] {
+            if let Some(count) = count {
+                histogram.record(count, &attributes[..3]);
+            }
         }
     }
 
     fn record_duration(&self, reason: &'static str, took: Duration) {
-        let duration = &self.metrics.instruments().model_duration;
-        let seconds = took.as_secs_f64();
-        let [operation, provider, model] = self.attributes();
-        if reason == ExecutionEnd::OK {
-            duration.record(seconds, &[operation, provider, model]);
-        } else {
-            let error = KeyValue::new(otel::ERROR_TYPE, reason);
-            duration.record(seconds, &[operation, provider, model, error]);
+        let instruments = self.metrics.instruments();
+        let error = (reason != ExecutionEnd::OK).then(|| KeyValue::new(otel::ERROR_TYPE, reason));
+        let attributes: Vec<KeyValue> = self.attributes().into_iter().chain(error).collect();
+        let (released, latest) = (&instruments.model_duration, &instruments.inference_duration);
+        for duration in self.metrics.named(released, latest) {
+            duration.record(took.as_secs_f64(), &attributes);
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
     fireworks::{Attempt, Client, Endpoint, Interrupted, Request},
     node::field::Class,
     output::OutputFormat,
+    price::Tier,
 };
 
 static OWN: &[Field] = &[
@@ -78,6 +79,10 @@ impl Node for ChatFireworks {
 
     fn model(settings: &NodeSettings) -> &str {
         &settings.model
+    }
+
+    fn tier(settings: &NodeSettings) -> Tier {
+        settings.tier.clone()
     }
 
     fn prepare(

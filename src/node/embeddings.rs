@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Declaration, Field, Input, InputKind, Literal, Node, NodeRequest, Prepared, Problems, Shape,
-    Texts, Values,
+    Declaration, Field, Input, InputKind, Literal, Node, NodeRequest, Prepared, Problems,
+    SentPrompt, Shape, Texts, Values,
     field::Class,
     model_name, parameters,
     provider::Provider,
@@ -18,6 +18,7 @@ use crate::{
     event::Finish,
     fireworks::{Attempt, Client, EmbeddingRequest, Interrupted},
     output::OutputFormat,
+    price::Tier,
 };
 
 /// The texts of a request, unless the node says otherwise.
@@ -134,6 +135,10 @@ impl Node for FireworksEmbeddings {
         &config.settings.model
     }
 
+    fn tier(config: &EmbeddingsConfig) -> Tier {
+        config.settings.tier.clone()
+    }
+
     fn prepare(
         &self,
         config: EmbeddingsConfig,
@@ -146,7 +151,8 @@ impl Node for FireworksEmbeddings {
         let texts = texts.into_iter().map(Arc::from).collect();
         let config = Arc::new(config);
         let is_alias = model_name::is_alias(&config.settings.model);
-        let tier = config.settings.tier;
+        let tier = config.settings.tier.clone();
+        let routing = config.settings.routing();
         let (canonical, call) = EmbeddingCall::new(config, texts);
         Prepared {
             base_url: Arc::clone(&self.0.base_url),
@@ -155,6 +161,8 @@ impl Node for FireworksEmbeddings {
             deltas: false,
             is_alias,
             tier,
+            routing,
+            prompt: SentPrompt::default(),
             call,
         }
     }

@@ -10,6 +10,7 @@ use crate::{
     event::Finish,
     fireworks::{Attempt, Client, Endpoint, Interrupted, Request},
     output::OutputFormat,
+    price::Tier,
 };
 
 static OWN: &[Field] = &[parameters::MODEL_NAME, parameters::TEMPERATURE];
@@ -88,6 +89,10 @@ impl Node for Fireworks {
 
     fn model(settings: &NodeSettings) -> &str {
         &settings.model
+    }
+
+    fn tier(settings: &NodeSettings) -> Tier {
+        settings.tier.clone()
     }
 
     fn prepare(

@@ -5,10 +5,12 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::input::{Message, Part, ToolCall};
 
-/// The `messages` of a request.
-pub(super) struct Messages<'a>(pub(super) &'a [Message]);
+/// Returns the `messages` of a request.
+pub(super) fn wire(messages: &[Message]) -> impl Iterator<Item = impl Serialize> {
+    messages.iter().map(Wire)
+}
 
-/// The `messages` of a request that has only a prompt.
+/// The only message of a request that has a prompt.
 pub(super) struct UserMessage<'a>(pub(super) &'a str);
 
 struct Wire<'a, T>(&'a T);
@@ -30,12 +32,6 @@ struct Function<'a> {
     arguments: &'a str,
 }
 
-impl Serialize for Messages<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(Wire))
-    }
-}
-
 impl Serialize for UserMessage<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -43,8 +39,7 @@ impl Serialize for UserMessage<'_> {
             role: &'static str,
             content: &'a str,
         }
-        let user = User { role: "user", content: self.0 };
-        serializer.collect_seq([user])
+        User { role: "user", content: self.0 }.serialize(serializer)
     }
 }
 

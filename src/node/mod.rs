@@ -22,6 +22,7 @@ mod message;
 mod model_name;
 mod parameters;
 mod problems;
+mod prompt;
 mod provider;
 mod reading;
 mod registry;
@@ -43,6 +44,7 @@ pub use self::{
     group::Group,
     input::{Input, InputKind, Message, Part, ToolCall},
     problems::{Path, Problems},
+    prompt::SentPrompt,
     registry::{Checked, Registered, Registry},
     shape::{MAX_INTEGER, Member, Shape, TextRule},
     values::Values,
@@ -76,6 +78,11 @@ pub trait Node: Send + Sync + 'static {
 
     /// Returns the model that a configuration names, as the provider names it.
     fn model(config: &Self::Config) -> &str;
+
+    /// Returns the service tier that a configuration asks for.
+    fn tier(_config: &Self::Config) -> Tier {
+        Tier::Standard
+    }
 
     /// Prepares a call. Called only if there are no problems.
     fn prepare(
@@ -168,8 +175,21 @@ pub struct Prepared<Call> {
     pub is_alias: bool,
     /// The price tier.
     pub tier: Tier,
+    /// The names that the fields give to the provider's prompt caches.
+    pub routing: Routing,
+    /// The prompt in the bytes that are sent.
+    pub prompt: SentPrompt,
     /// The call.
     pub call: Call,
+}
+
+/// The names that a node's own fields give to the provider's prompt caches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// True if a field names the conversation or its user.
+    pub names_session: bool,
+    /// True if a field names the party whose entries are kept apart.
+    pub names_isolation: bool,
 }
 
 /// Everything that decides an answer: executions with equal identities request
@@ -221,6 +241,10 @@ pub struct Plan {
     pub is_alias: bool,
     /// The price tier.
     pub tier: Tier,
+    /// The names that the fields give to the provider's prompt caches.
+    pub routing: Routing,
+    /// The prompt in the bytes that are sent.
+    pub prompt: SentPrompt,
     /// The texts, if each is answered by itself.
     pub texts: Option<Texts>,
     run: Box<dyn ErasedCall>,
@@ -249,7 +273,9 @@ impl Plan {
             deltas: self.deltas,
             secret_name: None,
             is_alias: self.is_alias,
-            tier: self.tier,
+            tier: self.tier.clone(),
+            routing: self.routing,
+            prompt: SentPrompt::default(),
             texts: None,
             run,
         })

@@ -37,7 +37,8 @@ impl Provider {
     ) -> Prepared<Request> {
         let written = request::write(settings, endpoint, input, output);
         Prepared {
-            tier: settings.tier,
+            tier: settings.tier.clone(),
+            routing: settings.routing(),
             base_url: Arc::clone(&self.base_url),
             endpoint: match endpoint {
                 Endpoint::ChatCompletions => "chat/completions",
@@ -45,6 +46,7 @@ impl Provider {
                 Endpoint::Embeddings => "embeddings",
             },
             canonical: written.canonical,
+            prompt: written.prompt,
             deltas: settings.streaming,
             is_alias: model_name::is_alias(&settings.model),
             call: written.request,

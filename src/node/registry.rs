@@ -20,6 +20,7 @@ use crate::{
     event::Finish,
     fireworks::{Attempt, Client, Interrupted},
     output::OutputFormat,
+    price::Tier,
 };
 
 /// The node types of a worker.
@@ -108,6 +109,8 @@ pub struct Checked {
     pub model: String,
     /// The mounted secret that it names.
     pub secret_name: Option<String>,
+    /// The service tier.
+    pub tier: Tier,
 }
 
 /// An object-safe [`Node`].
@@ -190,6 +193,8 @@ impl<N: Node> ErasedNode for TypedNode<N> {
             is_alias: prepared.is_alias,
             tier: prepared.tier,
             texts: N::texts(&prepared.call),
+            routing: prepared.routing,
+            prompt: prepared.prompt,
             run: Box::new(Bound { node: Arc::clone(&self.node), call: prepared.call }),
         })
     }
@@ -199,7 +204,7 @@ impl<N: Node> ErasedNode for TypedNode<N> {
         let mut values = self.read(config, asked)?;
         let secret_name = values.take_text("credential");
         let config = N::configure(values);
-        Ok(Checked { model: N::model(&config).to_owned(), secret_name })
+        Ok(Checked { model: N::model(&config).to_owned(), secret_name, tier: N::tier(&config) })
     }
 }
 

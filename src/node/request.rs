@@ -16,9 +16,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
+    Routing,
     field::Field,
     input::{Input, Message, Part},
-    message::{Messages, UserMessage},
+    message::{self, UserMessage},
+    prompt::SentPrompt,
     values::Values,
 };
 use crate::{
@@ -62,13 +64,20 @@ impl NodeSettings {
             parameters,
         }
     }
+
+    /// Returns the names that the fields give to the provider's prompt caches.
+    pub(super) fn routing(&self) -> Routing {
+        let has = |name| self.parameters.iter().any(|(field, _)| field.name == name);
+        Routing {
+            names_session: has("promptCacheKey") || has("user"),
+            names_isolation: has("promptCacheIsolationKey"),
+        }
+    }
 }
 
 fn tier(parameters: &[(&'static Field, Value)]) -> Tier {
-    let is_priority = |(field, value): &(&Field, Value)| {
-        field.name == "serviceTier" && value.as_str() == Some("priority")
-    };
-    if parameters.iter().any(is_priority) { Tier::Priority } else { Tier::Standard }
+    let field = parameters.iter().find(|(field, _)| field.name == "serviceTier");
+    Tier::named(field.and_then(|(_, value)| value.as_str()).unwrap_or_default())
 }
 
 /// A request, and the head of it that decides the answer.
@@ -76,6 +85,7 @@ fn tier(parameters: &[(&'static Field, Value)]) -> Tier {
 pub(super) struct Written {
     pub(super) request: Request,
     pub(super) canonical: Bytes,
+    pub(super) prompt: SentPrompt,
 }
 
 /// Writes the request. A prompt to the chat endpoint is one user message.
@@ -91,9 +101,9 @@ pub(super) fn write(
     body.output_format(output);
     body.member("model", &settings.model);
     match (endpoint, input) {
-        (Endpoint::Completions, Input::Prompt(prompt)) => body.member("prompt", prompt),
-        (_, Input::Prompt(prompt)) => body.member("messages", &UserMessage(prompt)),
-        (_, Input::Chat(messages)) => body.member("messages", &Messages(messages)),
+        (Endpoint::Completions, Input::Prompt(prompt)) => body.prompt(prompt),
+        (_, Input::Prompt(prompt)) => body.messages([UserMessage(prompt)]),
+        (_, Input::Chat(messages)) => body.messages(message::wire(messages)),
         // Of no node that generates.
         (_, Input::Texts(_)) => {}
     }
@@ -102,11 +112,12 @@ pub(super) fn write(
     body.parameters(settings, false);
     body.raw(r#","stream":true,"stream_options":{"include_usage":true}}"#);
 
-    let Body { json, tools } = body;
+    let Body { json, tools, messages } = body;
     let body = Bytes::from(json);
     let canonical = body.slice(..head);
     Written {
-        canonical: tools.map_or(canonical.clone(), |tools| sorted_at(&canonical, tools)),
+        canonical: tools.clone().map_or(canonical.clone(), |tools| sorted_at(&canonical, tools)),
+        prompt: SentPrompt::new(body.clone(), tools, messages),
         request: Request { endpoint, body, choices: settings.choices, logprobs: settings.logprobs },
     }
 }
@@ -142,11 +153,13 @@ struct Body {
     json: Vec<u8>,
     /// The position of the value of `tools`.
     tools: Option<Range<usize>>,
+    /// The position of each message, or of the prompt.
+    messages: Vec<Range<usize>>,
 }
 
 impl Body {
     fn new(capacity: usize) -> Body {
-        Body { json: Vec::with_capacity(capacity), tools: None }
+        Body { json: Vec::with_capacity(capacity), tools: None, messages: Vec::new() }
     }
 
     fn raw(&mut self, json: &str) {
@@ -164,6 +177,29 @@ impl Body {
     fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
         self.name(name);
         self.value(value);
+    }
+
+    fn prompt(&mut self, prompt: &str) {
+        self.name("prompt");
+        self.message(&prompt);
+    }
+
+    fn messages<T: Serialize>(&mut self, messages: impl IntoIterator<Item = T>) {
+        self.name("messages");
+        self.json.push(b'[');
+        for (index, message) in messages.into_iter().enumerate() {
+            if index > 0 {
+                self.json.push(b',');
+            }
+            self.message(&message);
+        }
+        self.json.push(b']');
+    }
+
+    fn message<T: Serialize>(&mut self, message: &T) {
+        let start = self.json.len();
+        self.value(message);
+        self.messages.push(start..self.json.len());
     }
 
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) {

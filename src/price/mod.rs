@@ -5,12 +5,16 @@
 //! fleet's sums are exact.
 
 mod list;
+mod tier;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use serde::Deserialize;
 
-pub use self::list::PriceList;
+pub use self::{list::PriceList, tier::Tier};
 use crate::event::Usage;
 
 /// Whole nano-dollars: 1,000,000,000 is one US dollar.
@@ -23,11 +27,11 @@ pub struct Prices {
     models: HashMap<String, Price>,
 }
 
-/// Nano-dollars per million tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The rates of a model: the standard one, and those of other tiers by their word.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Price {
     standard: Rate,
-    priority: Option<Rate>,
+    tiers: BTreeMap<String, Rate>,
 }
 
 /// The rate of one tier, in nano-dollars per million tokens.
@@ -41,14 +45,14 @@ pub struct Rate {
     pub output: u64,
 }
 
-/// The price tier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Tier {
-    /// The standard price.
-    #[default]
-    Standard,
-    /// The price if `serviceTier` is `priority`.
-    Priority,
+/// A cost, and the tier whose rate it is by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Priced {
+    /// The cost.
+    pub cost: Nanodollars,
+    /// True if the tier that was asked for has no rate in the table: the cost is by the
+    /// standard one.
+    pub is_fallback: bool,
 }
 
 /// The file: US dollars per million tokens.
@@ -68,6 +72,16 @@ struct Row {
     output: f64,
     priority_input: Option<f64>,
     priority_output: Option<f64>,
+    #[serde(default)]
+    tiers: BTreeMap<String, TierRow>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TierRow {
+    input: f64,
+    cached_input: Option<f64>,
+    output: f64,
 }
 
 impl Prices {
@@ -78,8 +92,9 @@ impl Prices {
 
     /// Parses a table from JSON text, in the form of the built-in one: `date`
     /// (`YYYY-MM-DD`) and `models`, each with `model`, `input`, `output` and
-    /// optionally `cached_input`, `priority_input`, `priority_output` in US
-    /// dollars per million tokens. The error says what is wrong with it.
+    /// optionally `cached_input`, `priority_input` and `priority_output` in US
+    /// dollars per million tokens, and `tiers` with the rates of further service tiers
+    /// by their word. The error says what is wrong with it.
     pub fn parse(json: &[u8]) -> Result<Prices, String> {
         let table: PriceTable = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         if !is_date(&table.date) {
@@ -105,23 +120,24 @@ impl Prices {
         self.models.keys().map(String::as_str)
     }
 
-    /// Returns the rates of a model with the tiers they are for; none if its price is
-    /// unknown.
-    pub fn rates(&self, model: &str) -> Vec<(&'static str, Rate)> {
+    /// Returns the rates of a model with the tiers they are for, the standard one first;
+    /// none if its price is unknown.
+    pub fn rates(&self, model: &str) -> Vec<(&str, Rate)> {
         let Some(price) = self.models.get(model) else { return Vec::new() };
-        let priority = price.priority.map(|rate| ("priority", rate));
-        [Some(("default", price.standard)), priority].into_iter().flatten().collect()
+        let tiers = price.tiers.iter().map(|(tier, rate)| (tier.as_str(), *rate));
+        std::iter::once(("default", price.standard)).chain(tiers).collect()
     }
 
     /// Returns the cost of an execution; `None` if the model's price or the
-    /// token counts are unknown.
-    pub fn cost(&self, model: &str, tier: Tier, usage: &Usage) -> Option<Nanodollars> {
+    /// token counts are unknown. A tier without a rate costs the standard one.
+    pub fn cost(&self, model: &str, tier: &Tier, usage: &Usage) -> Option<Priced> {
         let price = self.models.get(model)?;
-        let rate = match tier {
-            Tier::Standard => price.standard,
-            Tier::Priority => price.priority?,
+        let named = match tier {
+            Tier::Standard => Some(price.standard),
+            Tier::Named(word) => price.tiers.get(&**word).copied(),
         };
-        rate.cost(usage)
+        let cost = named.unwrap_or(price.standard).cost(usage)?;
+        Some(Priced { cost, is_fallback: named.is_none() })
     }
 }
 
@@ -158,16 +174,32 @@ impl TryFrom<&Row> for Price {
                 .map_or(Ok(input), |cached| money("cached_input", cached))?,
             output: money("output", row.output)?,
         };
-        let priority = match (row.priority_input, row.priority_output) {
-            (Some(input), Some(output)) => Some(Rate {
-                input: money("priority_input", input)?,
-                cached_input: standard.cached_input,
-                output: money("priority_output", output)?,
-            }),
-            (None, None) => None,
+        let mut tiers = BTreeMap::new();
+        match (row.priority_input, row.priority_output) {
+            (Some(input), Some(output)) => {
+                let priority = Rate {
+                    input: money("priority_input", input)?,
+                    cached_input: standard.cached_input,
+                    output: money("priority_output", output)?,
+                };
+                tiers.insert(Tier::PRIORITY.to_owned(), priority);
+            }
+            (None, None) => {}
             _ => return Err(format!("{:?} has one priority price of two", row.model)),
-        };
-        Ok(Price { standard, priority })
+        }
+        for (word, tier) in &row.tiers {
+            let named = |part: &str| format!("{part} of the tier {word:?}");
+            let cached = tier.cached_input.map(|cached| money(&named("cached_input"), cached));
+            let rate = Rate {
+                input: money(&named("input"), tier.input)?,
+                cached_input: cached.unwrap_or(Ok(standard.cached_input))?,
+                output: money(&named("output"), tier.output)?,
+            };
+            if Tier::named(word) == Tier::Standard || tiers.insert(word.clone(), rate).is_some() {
+                return Err(format!("{:?} has two prices for the tier {word:?}", row.model));
+            }
+        }
+        Ok(Price { standard, tiers })
     }
 }
 
@@ -204,31 +236,53 @@ mod tests {
     #[test]
     fn tokens_are_charged_by_kind() {
         // 3, 0.30 and 15 dollars per million.
-        let cost = Prices::built_in().cost(KIMI, Tier::Standard, &usage(1000, 400, 100));
-        assert_eq!(cost, Some(600 * 3_000 + 400 * 300 + 100 * 15_000));
+        let priced = Prices::built_in().cost(KIMI, &Tier::Standard, &usage(1000, 400, 100));
+        let cost = 600 * 3_000 + 400 * 300 + 100 * 15_000;
+        assert_eq!(priced, Some(Priced { cost, is_fallback: false }));
     }
 
     #[test]
-    fn priority_is_dearer_and_absent_where_it_is_not_listed() {
+    fn a_tier_without_a_rate_costs_the_standard_one() {
         let prices = Prices::built_in();
-        let cost = |model, tier| prices.cost(model, tier, &usage(10, 0, 10));
-        assert!(cost(KIMI, Tier::Priority) > cost(KIMI, Tier::Standard));
-        assert_eq!(cost("accounts/fireworks/models/glm-4p7", Tier::Priority), None);
+        let priced = |model, tier: &str| {
+            prices.cost(model, &Tier::named(tier), &usage(10, 0, 10)).expect("a price")
+        };
+        assert!(priced(KIMI, "priority").cost > priced(KIMI, "default").cost);
+        let glm = "accounts/fireworks/models/glm-4p7";
+        for (model, tier) in [(glm, "priority"), (KIMI, "flex")] {
+            let standard = priced(model, "default");
+            assert_eq!(priced(model, tier), Priced { is_fallback: true, ..standard });
+        }
+    }
+
+    #[test]
+    fn a_table_may_name_any_tier() {
+        let table = r#"{"date":"2026-11-22","models":[{"model":"m","input":2,"cached_input":0.2,
+            "output":4,"tiers":{"flex":{"input":1,"output":2},
+            "spot":{"input":0.5,"cached_input":0.1,"output":1}}}]}"#;
+        let prices = Prices::parse(table.as_bytes()).expect("well-formed");
+        let cost = |tier: &str| {
+            prices.cost("m", &Tier::named(tier), &usage(2, 1, 1)).expect("a price").cost
+        };
+        assert_eq!(cost("auto"), 2_000 + 200 + 4_000);
+        assert_eq!(cost("flex"), 1_000 + 200 + 2_000);
+        assert_eq!(cost("spot"), 500 + 100 + 1_000);
+        assert_eq!(prices.rates("m").len(), 3);
     }
 
     #[test]
     fn embeddings_cost_their_prompt_alone() {
         let prompt = Usage { prompt_tokens: Some(1000), ..Usage::default() };
         let model = "accounts/fireworks/models/qwen3-embedding-8b";
-        let cost = Prices::built_in().cost(model, Tier::Standard, &prompt);
-        assert_eq!(cost, Some(1000 * 100));
+        let priced = Prices::built_in().cost(model, &Tier::Standard, &prompt);
+        assert_eq!(priced.map(|priced| priced.cost), Some(1000 * 100));
     }
 
     #[test]
     fn what_is_unknown_has_no_cost() {
         let prices = Prices::built_in();
-        assert_eq!(prices.cost("accounts/me/models/mine", Tier::Standard, &usage(1, 0, 1)), None);
-        assert_eq!(prices.cost(KIMI, Tier::Standard, &Usage::default()), None);
+        assert_eq!(prices.cost("accounts/me/models/mine", &Tier::Standard, &usage(1, 0, 1)), None);
+        assert_eq!(prices.cost(KIMI, &Tier::Standard, &Usage::default()), None);
     }
 
     #[test]
@@ -240,6 +294,14 @@ mod tests {
             (
                 r#"{"date":"2026-11-22","models":[{"model":"m","input":1,"output":1,"priority_input":1}]}"#,
                 "one priority price",
+            ),
+            (
+                r#"{"date":"2026-11-22","models":[{"model":"m","input":1,"output":1,"tiers":{"flex":{"input":-1,"output":1}}}]}"#,
+                "input of the tier \"flex\"",
+            ),
+            (
+                r#"{"date":"2026-11-22","models":[{"model":"m","input":1,"output":1,"tiers":{"default":{"input":1,"output":1}}}]}"#,
+                "two prices",
             ),
         ] {
             let problem = Prices::parse(json.as_bytes()).expect_err(json);

@@ -48,10 +48,14 @@ pub(in crate::recording) struct SpanRefMessage {
 pub(in crate::recording) struct SubjectMessage {
     #[prost(string, tag = "1")]
     pub(in crate::recording) model: String,
+    /// For workers that do not read `tier`.
     #[prost(bool, tag = "2")]
     pub(in crate::recording) priority: bool,
     #[prost(bool, tag = "3")]
     pub(in crate::recording) json: bool,
+    /// The provider's word, or `default`; absent from older workers.
+    #[prost(string, optional, tag = "4")]
+    pub(in crate::recording) tier: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -69,6 +73,8 @@ pub(in crate::recording) struct FinishMessage {
     pub(in crate::recording) unchecked: Vec<u32>,
     #[prost(message, optional, tag = "6")]
     pub(in crate::recording) embeddings: Option<EmbeddingsMessage>,
+    #[prost(string, optional, tag = "7")]
+    pub(in crate::recording) service_tier: Option<String>,
 }
 
 /// The vectors of texts: 32-bit floats, little-endian.

@@ -57,7 +57,7 @@ use crate::{
     cache::Memory,
     config::{Config, ConnectionAge, IngressConfig},
     cooldown::Cooldowns,
-    execution::{Executor, Lifetimes, ModelDirectory, Notices, response::CacheStatus},
+    execution::{Executor, Lifetimes, ModelDirectory, Notices, Prefixes, response::CacheStatus},
     fireworks::Client,
     flight::Flights,
     grpc::Service,
@@ -286,7 +286,7 @@ impl Server {
 pub fn executor(config: &Config) -> anyhow::Result<Executor> {
     let client = Client::new(config.fireworks.clone())?;
     let mut pipeline = Pipeline::start(&config.telemetry)?;
-    let metrics = Metrics::new(|meters| pipeline.complete(meters));
+    let metrics = Metrics::new(config.telemetry.conventions, |meters| pipeline.complete(meters));
     let telemetry = Telemetry::new(pipeline, metrics.provider().clone(), &config.telemetry);
     let lifecycle = Lifecycle::new();
     let redis = config
@@ -310,6 +310,7 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
             redis.map(|redis| Shared { redis, naming_key: config.cache_secret.naming_key() }),
         ),
         cooldowns,
+        prefixes: Prefixes::new(),
         models: ModelDirectory::new(Lifetimes {
             answers: config.models_for,
             failures: config.refusals_for,

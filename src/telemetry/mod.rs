@@ -7,6 +7,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `names` | names of spans, events and attributes, each written once |
+//! | `conventions` | whose names metrics carry |
 //! | `span` | an open span; one that is not recorded costs next to nothing |
 //! | `current` | the span of the current work |
 //! | `incoming` | the parent of a call's span, from the call's headers |
@@ -15,6 +16,7 @@
 //! | `settings` | the operator's settings |
 //! | `limiter` | limits log lines when a fault repeats |
 
+mod conventions;
 mod current;
 mod export;
 mod gate;
@@ -38,7 +40,10 @@ use opentelemetry_sdk::{
     trace::{SdkTracer, SdkTracerProvider},
 };
 
-pub use self::settings::{Collector, OtlpProtocol, Queue};
+pub use self::{
+    conventions::Conventions,
+    settings::{Collector, OtlpProtocol, Queue},
+};
 pub(crate) use self::{
     current::current,
     limiter::Limiter,

@@ -67,6 +67,8 @@ pub(crate) mod otel {
     pub(crate) const PROVIDER: &str = "gen_ai.provider.name";
     /// `input` or `output`; only on metrics.
     pub(crate) const TOKEN_TYPE: &str = "gen_ai.token.type";
+    /// `text`; only on metrics by the latest conventions.
+    pub(crate) const TOKEN_MODALITY: &str = "gen_ai.token.modality";
     /// The requested model.
     pub(crate) const REQUEST_MODEL: &str = "gen_ai.request.model";
     /// The dimensions of a vector, where the request sets them.
@@ -172,12 +174,20 @@ pub(crate) mod sparkler {
     pub(crate) const ATTEMPTS: &str = "sparkler.attempts";
     /// The number of this provider request, from 1.
     pub(crate) const ATTEMPT: &str = "sparkler.attempt";
+    /// The messages of the session's last prompt.
+    pub(crate) const PREVIOUS_MESSAGES: &str = "sparkler.prompt.previous_messages";
+    /// The first message, from 0, that differs from the session's last prompt.
+    pub(crate) const FIRST_CHANGED_MESSAGE: &str = "sparkler.prompt.first_changed_message";
+    /// True if the tools differ from those of the session's last prompt.
+    pub(crate) const TOOLS_CHANGED: &str = "sparkler.prompt.tools_changed";
     /// The delay before a retry, in seconds.
     pub(crate) const WAIT: &str = "sparkler.wait";
     /// Seconds from the call's arrival to the first output.
     pub(crate) const TIME_TO_FIRST_TOKEN: &str = "sparkler.time_to_first_token";
     /// The cost of this execution, in US dollars.
     pub(crate) const COST_SPENT: &str = "sparkler.cost.spent";
+    /// The cost of a provider request, in US dollars; on its span alone.
+    pub(crate) const COST_OF_CALL: &str = "sparkler.cost.call";
     /// The cost that sharing or the cache saved, in US dollars.
     pub(crate) const COST_SAVED: &str = "sparkler.cost.saved";
     /// The result of checking the credential: `yes`, `no` or `unknown`.
@@ -200,6 +210,11 @@ pub(crate) mod sparkler {
     pub(crate) const TOKEN_PAID: &str = "sparkler.token.paid";
     /// `spent` or `saved`.
     pub(crate) const COST_KIND: &str = "sparkler.cost.kind";
+    /// The thing without a price: `model` or `tier`.
+    pub(crate) const PRICE_MISSING: &str = "sparkler.price.missing";
+    /// The service tier that a provider request asks for, if it is not the standard one;
+    /// `unknown` for a word that Fireworks is not known to take.
+    pub(crate) const SERVICE_TIER: &str = "sparkler.service_tier";
     /// The limit that was reached.
     pub(crate) const ADMISSION_LIMIT: &str = "sparkler.admission.limit.kind";
     /// The reason that a socket did not become a connection of a caller.

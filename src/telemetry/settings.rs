@@ -6,6 +6,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use super::conventions::Conventions;
+
 /// The operator's telemetry settings.
 #[derive(Debug, Clone)]
 pub struct TelemetrySettings {
@@ -28,6 +30,8 @@ pub struct TelemetrySettings {
     pub content_bytes: Option<usize>,
     /// The time that shutdown may wait for the last spans.
     pub flush_limit: Duration,
+    /// The names of metrics for generative AI.
+    pub conventions: Conventions,
 }
 
 /// An OTLP collector.
@@ -102,6 +106,7 @@ impl Default for TelemetrySettings {
             baggage: Vec::new(),
             content_bytes: None,
             flush_limit: Duration::from_secs(5),
+            conventions: Conventions::default(),
         }
     }
 }

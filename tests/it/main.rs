@@ -5,6 +5,7 @@
 
 mod abuse;
 mod admission;
+mod affinity;
 mod attach;
 mod bad_input;
 mod broken_node;
@@ -43,5 +44,6 @@ mod simulator;
 mod source;
 mod support;
 mod telemetry_page;
+mod tiers;
 mod upstream_faults;
 mod walkthrough;

@@ -87,6 +87,17 @@ Traces and metrics are exported by OTLP if the standard variables name a collect
 of the admin port. None of it contains credentials; prompts and answers are included
 only if the operator opts in (`--telemetry-content`).
 
+The conventions for generative AI are in motion. `OTEL_SEMCONV_STABILITY_OPT_IN` chooses
+the names of metrics: without it those of release 1.42, with `gen_ai_latest_experimental`
+those of the development text that replaces it, with `gen_ai_latest_experimental/dup` both.
+Spans need no choice: where the texts name an attribute differently, no released name is
+in use here.
+
+An orchestrator may record a span of its own for the same model call;
+[llm-spans.md](llm-spans.md) says how to count it once. The metrics page has no exemplars:
+neither the OpenTelemetry SDK for Rust nor its Prometheus exporter keeps any. A log line
+has the trace's id, and leads from a figure to a trace.
+
 An execution that missed the cache, as Arize Phoenix shows it
 (`tests/phoenix/run --picture` takes the picture):
 

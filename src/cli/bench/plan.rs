@@ -5,7 +5,7 @@ use prost_types::Struct;
 use serde_json::{Map, Value};
 
 use super::{
-    super::{failure::CommandError, node},
+    super::{failure::CommandError, node, prices},
     BenchArgs,
     arguments::Via,
     load::Load,
@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     event::Usage,
-    files,
     node::Registry,
     price::{Nanodollars, Prices, Tier},
 };
@@ -93,7 +92,7 @@ impl BenchPlan {
                 cache: args.cache,
             },
             max_tokens: args.max_tokens,
-            prices: prices(args)?,
+            prices: prices::read("--prices", args.money.prices.as_deref())?,
         };
         let (prompts, loads) = (prompts(args)?, loads(args));
         for model in &args.model {
@@ -135,7 +134,11 @@ impl BenchPlan {
         };
         Ok(Scenario {
             via,
-            dearest: self.prices.cost(&planned.model, planned.tier, &usage),
+            dearest: self
+                .prices
+                .cost(&planned.model, &planned.tier, &usage)
+                .filter(|priced| !priced.is_fallback)
+                .map(|priced| priced.cost),
             model: planned.model,
             tier: planned.tier,
             prompt: prompt.clone(),
@@ -208,14 +211,4 @@ fn loads(args: &BenchArgs) -> Vec<Load> {
     } else {
         args.schedule.rate.iter().copied().map(Load::Rate).collect()
     }
-}
-
-fn prices(args: &BenchArgs) -> anyhow::Result<Prices> {
-    let Some(path) = &args.money.prices else {
-        return Ok(Prices::built_in());
-    };
-    let text = files::read_text(path)
-        .with_context(|| format!("--prices {} cannot be read", path.display()))?;
-    Prices::parse(text.as_bytes())
-        .map_err(|problem| anyhow!("--prices {}: {problem}", path.display()))
 }

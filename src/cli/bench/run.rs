@@ -252,6 +252,6 @@ fn cost(plan: &BenchPlan, scenario: &Scenario, measured: &Measured) -> Option<i6
         return (measured.unaccounted == 0).then_some(0);
     }
     let usage = measured.usage.as_ref();
-    let priced = usage.and_then(|usage| plan.prices.cost(&scenario.model, scenario.tier, usage));
-    priced.max(measured.reported_cost)
+    let priced = usage.and_then(|usage| plan.prices.cost(&scenario.model, &scenario.tier, usage));
+    priced.map(|priced| priced.cost).max(measured.reported_cost)
 }

@@ -16,7 +16,7 @@ use crate::{
     credentials::ApiKey,
     error::{Deadline, Error, Fault, ProviderErrorKind},
     event::{Phase, Usage},
-    fireworks::{Attempt, RetryPolicy},
+    fireworks::{Affinity, Attempt, RetryPolicy},
     node::{Input, Plan, Registry},
     output::OutputFormat,
     proto::{
@@ -115,7 +115,11 @@ impl Direct {
         policy.max_attempts = max_attempts;
         loop {
             measured.attempts += 1;
-            let attempt = Attempt { credential: &self.credential, connect: CONNECT_LIMIT };
+            let attempt = Attempt {
+                credential: &self.credential,
+                connect: CONNECT_LIMIT,
+                affinity: &Affinity::default(),
+            };
             let interrupted = match plan.run(attempt, &mut measured.watch).await {
                 Ok(finish) => {
                     measured.usage = finish.usage;

@@ -56,8 +56,11 @@ fn texts(embeddings: &Embeddings) -> String {
 fn tokens(usage: &Usage) -> Vec<String> {
     let mut figures = Vec::new();
     if let Some(prompt) = usage.prompt_tokens {
-        figures.push(match usage.cached_tokens {
-            Some(cached) if cached > 0 => format!("{prompt} tokens in ({cached} cached)"),
+        figures.push(match (usage.cached_tokens, usage.cached_share) {
+            (Some(cached), Some(share)) if cached > 0 => {
+                format!("{prompt} tokens in ({cached} cached, {:.0} %)", share * 100.0)
+            }
+            (Some(cached), None) if cached > 0 => format!("{prompt} tokens in ({cached} cached)"),
             _ => format!("{prompt} tokens in"),
         });
     }
@@ -131,6 +134,7 @@ mod tests {
                 completion_tokens: Some(34),
                 cached_tokens: Some(8),
                 reasoning_tokens: Some(20),
+                cached_share: Some(8.0 / 12.0),
                 ..Usage::default()
             }),
             cost: Some(Cost { saved_nanodollars: 21_000, ..Cost::default() }),
@@ -149,7 +153,7 @@ mod tests {
         };
         assert_eq!(
             printed(&completed),
-            "12 tokens in (8 cached) · 34 out (20 reasoning) · $0.00 spent · $0.000021 saved · \
+            "12 tokens in (8 cached, 67 %) · 34 out (20 reasoning) · $0.00 spent · $0.000021 saved · \
              first token 1.00s · total 1m 30s · cache hit, 3.00s old · 0 attempts · m\n"
         );
     }

@@ -31,7 +31,7 @@ use crate::{
     emit::Emit,
     error::{Deadline, Error},
     event::{Finish, Phase},
-    fireworks::{Attempt, Interrupted, RetryPolicy},
+    fireworks::{Affinity, Attempt, Interrupted, RetryPolicy},
     flight::{Failure, FlightOutcome, Publisher, Stored},
     lifecycle::Stage,
     node::Plan,
@@ -66,6 +66,8 @@ pub(crate) struct LeaderJob {
     pub(crate) connect: Duration,
     /// The retry policy.
     pub(crate) retry: RetryPolicy,
+    /// The names of the conversation to the provider's prompt caches.
+    pub(crate) affinity: Affinity,
     /// The spans of the flight.
     pub(crate) spans: FlightSpans,
     /// The terms in the fleet, if others may share the flight.
@@ -120,6 +122,7 @@ impl LeaderJob {
             permit: self.permit.clone(),
             connect: self.connect,
             retry: self.retry.clone(),
+            affinity: self.affinity.clone(),
             spans: self.spans.of(&Span::default()),
             fleet_request: None,
             owner: None,
@@ -263,24 +266,28 @@ impl LeaderJob {
         loop {
             self.cool_down(&executor.cooldowns, began, publisher).await?;
             let attempt = publisher.begin_attempt();
-            let call = Attempt { credential: &self.credential, connect: self.connect };
+            let call = Attempt {
+                credential: &self.credential,
+                connect: self.connect,
+                affinity: &self.affinity,
+            };
             self.spans.call(&self.plan, &self.credential, attempt);
             let mut metrics =
                 UpstreamMetrics::begin(executor, &self.plan, self.permit.tenant(), publisher);
             let ended =
                 self.plan.run(call, &mut SpanEmit::new(&mut metrics, &mut self.spans)).await;
-            metrics.ended(&ended);
+            let cost = metrics.ended(&ended);
             let mut interrupted = match ended {
                 Ok(finish) => {
                     let choices = || publisher.joined(finish.finish_reasons.len());
-                    self.spans.answered(&finish, &self.credential, choices);
+                    self.spans.answered(&finish, &self.credential, cost, choices);
                     return Ok(finish);
                 }
                 Err(interrupted) => interrupted,
             };
             interrupted.error =
                 executor.missing(&self.plan.model, &self.credential, interrupted.error).await;
-            self.spans.interrupted(&interrupted);
+            self.spans.interrupted(&interrupted, cost);
             executor.cooldowns.learn(
                 self.fingerprint.as_bytes(),
                 &self.plan.model,

@@ -11,7 +11,7 @@ use std::{
 
 pub(crate) use self::{
     directory::{Lifetimes, ModelDirectory},
-    notices::Notices,
+    notices::{Missing, Notices},
 };
 use crate::{
     cooldown::Advice,

@@ -19,6 +19,7 @@ use crate::{
     event::Usage,
     execution::{Executor, observe::log::MAX_TEXT_BYTES},
     fireworks::{EndDate, ModelRecord},
+    price::Tier,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -101,21 +102,24 @@ impl Executor {
         }
     }
 
-    /// Counts a provider request that cannot be priced, and warns of its model once a
-    /// day.
-    pub(crate) fn notice_unpriced(&self, model: &str, usage: &Usage) {
+    /// Counts a provider request without a price of its own, and warns of its model or
+    /// tier once a day.
+    pub(crate) fn notice_unpriced(
+        &self,
+        model: &str,
+        tier: &Tier,
+        missing: Missing,
+        usage: &Usage,
+    ) {
         // Without counts there is no cost either, whatever the price.
         if usage.prompt_tokens.is_none() || usage.completion_tokens.is_none() {
             return;
         }
-        self.metrics.model_unpriced(model);
-        if self.notices.unpriced.entry(Arc::from(model)).or_insert(()).is_fresh() {
-            tracing::warn!(
-                model = &*shorten(model, MAX_TEXT_BYTES),
-                price_date = &**self.prices.current().date(),
-                "a model in use has no price: its cost is unknown and counts against no quota of \
-                 dollars; add it to the file of --prices"
-            );
+        self.metrics.model_unpriced(model, missing.as_str());
+        let tier = missing.tier(tier);
+        let subject = format!("{model}\n{tier}");
+        if self.notices.unpriced.entry(Arc::from(subject)).or_insert(()).is_fresh() {
+            missing.warn(model, tier, self.prices.current().date());
         }
     }
 
@@ -130,6 +134,51 @@ impl Executor {
         match tokio::time::timeout(REASON_LIMIT, record).await {
             Ok(Ok(Some(record))) => explained(*error, record).into(),
             Ok(Ok(None) | Err(_)) | Err(_) => (*error).into(),
+        }
+    }
+}
+
+/// What the price table lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Any price of the model.
+    Model,
+    /// The rate of the tier that was asked for.
+    Tier,
+}
+
+impl Missing {
+    fn as_str(self) -> &'static str {
+        match self {
+            Missing::Model => "model",
+            Missing::Tier => "tier",
+        }
+    }
+
+    /// Returns the tier to name, if it is what is missing.
+    fn tier(self, tier: &Tier) -> &'static str {
+        match self {
+            Missing::Model => "",
+            Missing::Tier => tier.label(),
+        }
+    }
+
+    fn warn(self, model: &str, service_tier: &str, price_date: &str) {
+        let model = &*shorten(model, MAX_TEXT_BYTES);
+        match self {
+            Missing::Model => tracing::warn!(
+                model,
+                price_date,
+                "a model in use has no price: its cost is unknown and counts against no quota of \
+                 dollars; add it to the file of --prices"
+            ),
+            Missing::Tier => tracing::warn!(
+                model,
+                service_tier,
+                price_date,
+                "a service tier in use has no price for this model: its cost is estimated by the \
+                 standard rate; add it to the file of --prices"
+            ),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::execution::{
     observe::log::{LogEntry, MAX_TEXT_BYTES},
     observe::metrics::CallMetrics,
     observe::spans::FlightSpans,
+    prefixes::PromptPrefix,
     request::Context,
     response::{CacheStatus, Completed, Cost, Failed, Timing},
 };
@@ -107,6 +108,7 @@ impl CallRecord {
             span.set_text(sparkler::CACHE_KEY, &completed.cache.key_fingerprint);
             span.set_some(sparkler::CACHE_AGE, completed.cache.age.map(|age| age.as_secs_f64()));
             span.set_some(sparkler::CACHE_STORED, completed.cache.stored.map(stored));
+            prompt_prefix(span, completed.prefix);
             end(span, flight_role, &completed.timing, completed.cost.as_ref(), completed.attempts);
         });
         self.info.link(flight_role);
@@ -161,6 +163,16 @@ fn end(
     if let Some(cost) = cost {
         span.set(sparkler::COST_SPENT, dollars(cost.spent));
         span.set(sparkler::COST_SAVED, dollars(cost.original - cost.spent));
+    }
+}
+
+/// Sets where the prompt departs from that of the session's last call.
+fn prompt_prefix(span: &mut Recorder<'_>, prefix: Option<PromptPrefix>) {
+    let Some(prefix) = prefix else { return };
+    span.set(sparkler::PREVIOUS_MESSAGES, i64::from(prefix.previous_messages));
+    span.set_some(sparkler::FIRST_CHANGED_MESSAGE, prefix.first_changed_message.map(i64::from));
+    if prefix.tools_changed {
+        span.set(sparkler::TOOLS_CHANGED, true);
     }
 }
 

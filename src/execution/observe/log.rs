@@ -11,6 +11,7 @@ use tracing::Level;
 
 use crate::execution::{
     observe::info::{CallInfo, FlightRole, dollars},
+    prefixes::PromptPrefix,
     response::{Completed, Cost, Failed, Timing},
 };
 use crate::{
@@ -36,6 +37,7 @@ pub(crate) struct LogEntry<'a> {
     cost: Option<&'a Cost>,
     attempts: u32,
     http_status: Option<u16>,
+    prefix: Option<PromptPrefix>,
 }
 
 impl<'a> LogEntry<'a> {
@@ -50,6 +52,7 @@ impl<'a> LogEntry<'a> {
             cost: completed.cost.as_ref(),
             attempts: completed.attempts,
             http_status: None,
+            prefix: completed.prefix,
         }
     }
 
@@ -68,6 +71,7 @@ impl<'a> LogEntry<'a> {
             cost: failed.cost.as_ref(),
             attempts: failed.attempts,
             http_status: http_status(&failed.error),
+            prefix: None,
         }
     }
 
@@ -121,6 +125,11 @@ impl<'a> LogEntry<'a> {
                     input_tokens = self.usage.prompt_tokens,
                     output_tokens = self.usage.completion_tokens,
                     cached_tokens = self.usage.cached_tokens,
+                    cached_share = self.usage.cached_share(),
+                    first_changed_message =
+                        self.prefix.and_then(|prefix| prefix.first_changed_message),
+                    tools_changed =
+                        self.prefix.map(|prefix| prefix.tools_changed).filter(|changed| *changed),
                     cost_spent_usd = self.cost.map(|cost| dollars(cost.spent)),
                     cost_saved_usd = self.cost.map(|cost| dollars(cost.original - cost.spent)),
                     attempts = self.attempts,

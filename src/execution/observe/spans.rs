@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::content;
+use super::{content, info::dollars};
 use crate::{
     credentials::ApiKey,
     emit::Emit,
@@ -22,6 +22,7 @@ use crate::{
     fireworks::Interrupted,
     flight::Failure,
     node::Plan,
+    price::{Nanodollars, Tier},
     recording::Joined,
     telemetry::{
         Kind, Recorder, Span,
@@ -88,6 +89,9 @@ impl FlightSpans {
             span.set(otel::PROVIDER, PROVIDER);
             span.set(otel::REQUEST_MODEL, plan.model.clone());
             span.set(sparkler::ATTEMPT, i64::from(attempt));
+            if plan.tier != Tier::Standard {
+                span.set(sparkler::SERVICE_TIER, plan.tier.label());
+            }
             span.set_text(otel::CONVERSATION, &self.conversation);
             if let Ok(url) = Url::parse(&plan.identity.base_url) {
                 server(&url, span);
@@ -132,6 +136,7 @@ impl FlightSpans {
         &mut self,
         finish: &Finish,
         key: &ApiKey,
+        cost: Option<Nanodollars>,
         choices: impl FnOnce() -> Vec<Joined>,
     ) {
         let Some(call) = self.call.take() else {
@@ -145,6 +150,7 @@ impl FlightSpans {
             span.set_some(otel::RESPONSE_ID, finish.provider_request_id.clone());
             span.set_some(otel::RESPONSE_MODEL, finish.model.clone());
             usage(finish.usage.as_ref(), span);
+            span.set_some(sparkler::COST_OF_CALL, cost.map(dollars));
             if let Some(bytes) = self.content_bytes
                 && !finish.finish_reasons.is_empty()
             {
@@ -157,7 +163,10 @@ impl FlightSpans {
     }
 
     /// Ends the span of a failed provider request.
-    pub(crate) fn interrupted(&mut self, interrupted: &Interrupted) {
+    pub(crate) fn interrupted(&mut self, interrupted: &Interrupted, cost: Option<Nanodollars>) {
+        if let Some(call) = &self.call {
+            call.span.record(|span| span.set_some(sparkler::COST_OF_CALL, cost.map(dollars)));
+        }
         self.broken(&interrupted.error, interrupted.usage.as_ref());
     }
 

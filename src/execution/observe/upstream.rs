@@ -3,7 +3,7 @@
 
 use std::task::{Context, Poll};
 
-use crate::execution::Executor;
+use crate::execution::{Executor, models::Missing};
 use crate::{
     emit::Emit,
     error::Error,
@@ -12,6 +12,7 @@ use crate::{
     flight::Publisher,
     metrics::{Operation, ProviderRequest, Spending},
     node::Plan,
+    price::Nanodollars,
     quota::Spend,
 };
 
@@ -49,31 +50,38 @@ impl<'a> UpstreamMetrics<'a> {
     }
 
     /// Records the end of the request. Its usage was paid for, whatever the result.
-    pub(crate) fn ended(mut self, result: &Result<Finish, Interrupted>) {
-        let Some(call) = self.call.take() else { return };
+    /// Returns its cost, if that is known.
+    pub(crate) fn ended(mut self, result: &Result<Finish, Interrupted>) -> Option<Nanodollars> {
+        let call = self.call.take()?;
         match result {
             Ok(finish) => {
-                self.record_usage(finish.usage.as_ref());
                 call.succeeded(&self.plan.model, finish.usage.as_ref());
+                self.record_usage(finish.usage.as_ref())
             }
             Err(Interrupted { error, usage }) => {
-                self.record_usage(usage.as_ref());
                 call.failed(error.reason(), usage.as_ref());
+                self.record_usage(usage.as_ref())
             }
         }
     }
 
-    fn record_usage(&self, usage: Option<&Usage>) {
-        let (UpstreamMetrics { executor, plan, .. }, Some(usage)) = (self, usage) else { return };
+    fn record_usage(&self, usage: Option<&Usage>) -> Option<Nanodollars> {
+        let UpstreamMetrics { executor, plan, .. } = self;
+        let usage = usage?;
         executor.metrics.tokens(Spending::Spent, usage);
-        let cost = executor.prices.current().cost(&plan.model, plan.tier, usage);
-        match cost {
-            Some(cost) => executor.metrics.cost(Spending::Spent, cost),
-            None => executor.notice_unpriced(&plan.model, usage),
+        let priced = executor.prices.current().cost(&plan.model, &plan.tier, usage);
+        if let Some(priced) = priced {
+            executor.metrics.cost(Spending::Spent, priced.cost);
         }
+        if priced.is_none_or(|priced| priced.is_fallback) {
+            let missing = if priced.is_none() { Missing::Model } else { Missing::Tier };
+            executor.notice_unpriced(&plan.model, &plan.tier, missing, usage);
+        }
+        let cost = priced.map(|priced| priced.cost);
         let tokens =
             usage.prompt_tokens.unwrap_or(0).saturating_add(usage.completion_tokens.unwrap_or(0));
         executor.quotas.record(self.tenant, Spend { tokens, money: cost.unwrap_or(0) });
+        cost
     }
 }
 

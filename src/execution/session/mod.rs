@@ -12,6 +12,7 @@ use crate::execution::{
     Executor,
     leader::Storage,
     observe::{call::CallRecord, info::FlightRole},
+    prefixes::PromptPrefix,
     response::{
         CacheOutcome, CacheStatus, Choice, Completed, Cost, Failed, Output, ResponseEvent, Started,
     },
@@ -25,6 +26,7 @@ use crate::{
     event::{Finish, TextSources, Usage},
     flight::{Failure, FlightOutcome, FlightSource, Received, Stored, Subscriber},
     lifecycle::Stage,
+    price::Tier,
     recording::{Joined, Recording, Subject},
 };
 
@@ -73,6 +75,8 @@ pub(crate) struct Lookup {
     /// Set if this call started the execution. A resumed execution keeps the status
     /// it was given when it started.
     pub(crate) is_new: bool,
+    /// The prompt beside that of the session's last call, if this execution sends one.
+    pub(crate) prefix: Option<PromptPrefix>,
 }
 
 impl Lookup {
@@ -85,6 +89,7 @@ impl Lookup {
             stores_texts: false,
             own_credential: true,
             is_new: false,
+            prefix: None,
         }
     }
 }
@@ -250,6 +255,12 @@ impl Session {
         }
     }
 
+    /// Returns the prompt beside that of the session's last call, if this execution sent
+    /// one.
+    fn prefix(&self) -> Option<PromptPrefix> {
+        self.found.prefix.filter(|_| self.status().pays())
+    }
+
     /// Returns the age of a hit.
     fn age(&self) -> Option<Duration> {
         match self.subscriber.source() {
@@ -319,6 +330,8 @@ impl Session {
             cache: self.cache_outcome(&recording, stored),
             provider_request_id: recording.finish.provider_request_id.clone(),
             model: answered_by(&recording),
+            prefix: self.prefix(),
+            service_tier: recording.finish.service_tier.clone(),
         };
         let flight_role = self.flight_role();
         self.record.completed(&flight_role, &completed);
@@ -381,14 +394,17 @@ impl Session {
 
     fn cost(&self, subject: &Subject, usage: Option<&Usage>, finish: &Finish) -> Option<Cost> {
         let prices = self.executor.prices.current();
-        let cost = |usage: &Usage| prices.cost(&subject.model, subject.tier, usage);
+        let cost = |usage: &Usage| prices.cost(&subject.model, &subject.tier, usage);
         let original = cost(usage?)?;
         let spent = match paid_for_texts(finish) {
             _ if !self.status().pays() => 0,
-            Some(paid) => cost(&paid)?,
-            None => original,
+            Some(paid) => cost(&paid)?.cost,
+            None => original.cost,
         };
-        Some(Cost { spent, original, price_date: prices.date().clone() })
+        let is_fallback = original.is_fallback;
+        let tier = if is_fallback { Tier::Standard } else { subject.tier.clone() };
+        let price_date = prices.date().clone();
+        Some(Cost { spent, original: original.cost, price_date, tier, is_fallback })
     }
 
     /// Returns the tokens that this execution did not pay for.

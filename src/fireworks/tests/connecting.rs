@@ -6,7 +6,7 @@ use std::{collections::HashSet, time::Duration};
 use tokio::net::TcpListener;
 
 use super::{
-    super::{Attempt, Client, ClientConfig, Protocol},
+    super::{Affinity, Attempt, Client, ClientConfig, Protocol},
     generate, key,
     notes::{Note, Notes},
     provider::{ResponseScript, ScriptStep, TestProvider, in_background},
@@ -55,7 +55,11 @@ async fn mute_host() -> (TcpListener, Client) {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_takes_too_long_meets_its_deadline() {
     let (_listener, client) = mute_host().await;
-    let attempt = Attempt { credential: &key(), connect: Duration::from_secs(3) };
+    let attempt = Attempt {
+        credential: &key(),
+        connect: Duration::from_secs(3),
+        affinity: &Affinity::default(),
+    };
     let mut notes = Notes::default();
     let result = client.generate(&request(), attempt, &mut notes).await;
     assert_eq!(

@@ -21,7 +21,7 @@ data: {"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":"lo \"w\u00f6r
 
 data: {"id":"chatcmpl-1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}
 
-data: {"id":"chatcmpl-1","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":2}}}
+data: {"id":"chatcmpl-1","service_tier":"flex","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":2}}}
 
 data: [DONE]
 
@@ -45,6 +45,7 @@ async fn a_chat_stream_is_emitted_as_it_comes_with_its_usage() {
     );
     assert_eq!(finish.model.as_deref(), Some("accounts/fireworks/models/m"));
     assert_eq!(finish.provider_request_id.as_deref(), Some("req-1"));
+    assert_eq!(finish.service_tier.as_deref(), Some("flex"), "as far as the provider says it");
     assert_eq!(
         notes.all(),
         [

@@ -8,7 +8,7 @@ use self::{
     notes::Notes,
     provider::{ResponseScript, TestProvider},
 };
-use super::{Attempt, Client, Endpoint, Interrupted, Request};
+use super::{Affinity, Attempt, Client, Endpoint, Interrupted, Request};
 use crate::{
     credentials::ApiKey,
     error::{Error, ProviderError},
@@ -47,7 +47,11 @@ async fn generate(
     request: &Request,
     notes: &mut Notes,
 ) -> Result<Finish, Interrupted> {
-    let attempt = Attempt { credential: &key(), connect: Duration::from_secs(5) };
+    let attempt = Attempt {
+        credential: &key(),
+        connect: Duration::from_secs(5),
+        affinity: &Affinity::default(),
+    };
     client.generate(request, attempt, notes).await
 }
 

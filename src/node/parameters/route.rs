@@ -8,16 +8,28 @@ use crate::node::{
 
 static ANY_KEY: TextRule = TextRule { pattern: "", accepts: |_| true, words: "text" };
 
+/// Any word, since the provider's set grows.
+static TIER_WORD: TextRule = TextRule {
+    pattern: "^[a-z][a-z0-9_-]*$",
+    accepts: is_tier_word,
+    words: "a word of lower-case letters, digits, _ or -, such as priority",
+};
+
+fn is_tier_word(text: &str) -> bool {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(allowed)
+}
+
 /// Routing, billing, telemetry.
 pub(in crate::node) static ROUTE: &[Field] = &Group::Routing.of([
     Field::new(
         "serviceTier",
-        Shape::Keyword(&["auto", "default", "flex", "priority"]),
+        Shape::text(32, &TIER_WORD),
         words("Service tier", "서비스 등급"),
     )
     .help(
-        "priority is served first and costs about 1.2 to 1.5 times as much; the others change nothing.",
-        "priority는 먼저 처리되고 비용이 약 1.2~1.5배입니다. 나머지는 차이가 없습니다.",
+        "auto, default, flex (slower and cheaper), priority (served first, about 1.2 to 1.5 times the price), spot, or another word of Fireworks.",
+        "auto, default, flex(느리고 저렴함), priority(먼저 처리되며 비용이 약 1.2~1.5배), spot, 또는 Fireworks의 다른 단어입니다.",
     )
     .sent_as("service_tier")
     .class(Class::Route),

@@ -8,6 +8,7 @@ use crate::{
     credentials::ApiKey,
     error::{Error, Violation},
     event::{Delta, FinishReason, Phase, Piece},
+    fireworks::Affinity,
     price::Tier,
 };
 
@@ -57,6 +58,8 @@ impl Node for Echo {
             canonical: format!("{} {prompt}", config.times).into(),
             deltas: true,
             is_alias: false,
+            routing: Routing::default(),
+            prompt: SentPrompt::default(),
             call: (0..config.times).map(|_| prompt.clone()).collect(),
         }
     }
@@ -104,7 +107,11 @@ async fn another_node_runs_beside_those_of_fireworks() {
     let plan = echo_plan(json!({"times": "3", "cache": true}), prompt()).expect("right");
     assert!(plan.cache);
     let key = ApiKey::new("unused".to_owned()).expect("a key");
-    let attempt = Attempt { credential: &key, connect: Duration::from_secs(1) };
+    let attempt = Attempt {
+        credential: &key,
+        connect: Duration::from_secs(1),
+        affinity: &Affinity::default(),
+    };
     let mut collected = EmittedText::default();
     let finish = plan.run(attempt, &mut collected).await.expect("an answer");
     assert_eq!(collected.0, "Say hello.Say hello.Say hello.");

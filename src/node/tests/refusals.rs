@@ -91,8 +91,8 @@ fn a_wrong_value_is_reported_in_words_that_help() {
             "config.reasoningEffort must be a whole number, at least 1, not 0",
         ),
         (
-            json!({"serviceTier": "gold"}),
-            "config.serviceTier must be one of auto, default, flex, priority, not this word",
+            json!({"serviceTier": "Gold Plus"}),
+            "config.serviceTier must be a word of lower-case letters, digits, _ or -, such as priority",
         ),
         (
             json!({"logitBias": {"12": 101}}),

@@ -72,7 +72,7 @@ pub(super) fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("contextLengthExceededBehavior", vec![json!("error")]),
         ("promptTruncateLen", vec![json!(100)]),
         ("safeTokenization", vec![json!(true), json!(false)]),
-        ("serviceTier", vec![json!("priority"), json!("default")]),
+        ("serviceTier", vec![json!("priority"), json!("default"), json!("any-word_2")]),
         ("user", vec![json!("u")]),
         ("promptCacheKey", vec![json!("k")]),
         ("promptCacheIsolationKey", vec![json!("k")]),

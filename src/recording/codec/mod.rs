@@ -59,7 +59,8 @@ pub fn encode_recording(recording: &Recording) -> Vec<u8> {
         flight: recording.flight.as_bytes().to_vec(),
         subject: Some(wire::SubjectMessage {
             model: recording.subject.model.clone(),
-            priority: recording.subject.tier == Tier::Priority,
+            priority: recording.subject.tier.as_str() == Tier::PRIORITY,
+            tier: Some(recording.subject.tier.as_str().to_owned()),
             json: recording.subject.json,
         }),
         log: Some(recording.log.to_wire()),
@@ -81,7 +82,8 @@ pub fn decode_recording(bytes: &[u8]) -> Result<Recording, Unreadable> {
         read(ValueKind::Recording, bytes).or_else(|_| read(ValueKind::Embeddings, bytes))?;
     let flight: [u8; 16] = message.flight.try_into().map_err(|_| Unreadable::Content)?;
     let subject = message.subject.ok_or(Unreadable::Content)?;
-    let tier = if subject.priority { Tier::Priority } else { Tier::Standard };
+    let older = if subject.priority { Tier::PRIORITY } else { "" };
+    let tier = Tier::named(subject.tier.as_deref().unwrap_or(older));
     let recorded_at = UNIX_EPOCH.checked_add(Duration::from_millis(message.recorded_at));
     Ok(Recording {
         flight: FlightId::from_bytes(flight),
@@ -142,8 +144,15 @@ fn read<M: Message + Default>(kind: ValueKind, bytes: &[u8]) -> Result<M, Unread
 
 impl From<&Finish> for wire::FinishMessage {
     fn from(finish: &Finish) -> wire::FinishMessage {
-        let Finish { finish_reasons, usage, model, provider_request_id, unchecked, embeddings } =
-            finish;
+        let Finish {
+            finish_reasons,
+            usage,
+            model,
+            provider_request_id,
+            unchecked,
+            embeddings,
+            service_tier,
+        } = finish;
         wire::FinishMessage {
             finish_reasons: finish_reasons
                 .iter()
@@ -154,6 +163,7 @@ impl From<&Finish> for wire::FinishMessage {
             provider_request_id: provider_request_id.clone(),
             unchecked: unchecked.clone(),
             embeddings: embeddings.as_ref().map(wire::EmbeddingsMessage::from),
+            service_tier: service_tier.clone(),
         }
     }
 }
@@ -196,6 +206,7 @@ fn finish(finish: wire::FinishMessage) -> Result<Finish, Unreadable> {
         provider_request_id: finish.provider_request_id,
         unchecked: finish.unchecked,
         embeddings: finish.embeddings.map(Embeddings::from),
+        service_tier: finish.service_tier,
     })
 }
 

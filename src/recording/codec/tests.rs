@@ -77,7 +77,7 @@ fn recorded(log: &Log) -> Vec<(u64, Reading)> {
 fn recording(log: Log) -> Recording {
     Recording {
         flight: FlightId::random(),
-        subject: Arc::new(Subject { model: "m".to_owned(), tier: Tier::Priority, json: true }),
+        subject: Arc::new(Subject { model: "m".to_owned(), tier: Tier::named("flex"), json: true }),
         log,
         finish: Finish {
             finish_reasons: vec![FinishReason::Stop, FinishReason::ToolCalls],
@@ -86,6 +86,7 @@ fn recording(log: Log) -> Recording {
             provider_request_id: Some("id".to_owned()),
             unchecked: vec![1],
             embeddings: None,
+            service_tier: Some("flex".to_owned()),
         },
         attempts: 2,
         recorded_at: UNIX_EPOCH + Duration::from_millis(1_790_000_000_123),

@@ -20,6 +20,7 @@ help_is!(the_help_of_check, "check", "--help");
 help_is!(the_help_of_bench, "bench", "--help");
 help_is!(the_help_of_nodes, "nodes", "--help");
 help_is!(the_help_of_models, "models", "--help");
+help_is!(the_help_of_prices, "prices", "--help");
 help_is!(the_help_of_simulate, "simulate", "--help");
 help_is!(the_help_of_demo, "demo", "--help");
 

@@ -13,6 +13,7 @@ mod help;
 mod in_process;
 mod models;
 mod nodes;
+mod prices;
 mod program;
 mod request;
 mod starting;

@@ -64,6 +64,9 @@ async fn a_miss_is_a_call_a_look_up_a_flight_and_a_request() {
         assert_eq!(provider.get(key), value, "{key}");
     }
     assert!(provider.attributes.contains_key("gen_ai.response.time_to_first_chunk"));
+    let cost = completed.cost.expect("a price").spent_nanodollars as f64 / 1e9;
+    let of_call: f64 = provider.get("sparkler.cost.call").parse().expect("dollars");
+    assert!((of_call - cost).abs() < 1e-12, "{of_call} is not {cost}");
     for key in ["gen_ai.input.messages", "gen_ai.output.messages"] {
         assert_eq!(provider.get(key), "", "content is exported only if the operator opts in");
     }

@@ -80,6 +80,16 @@ fn tokens(completed: &Completed) -> u64 {
 }
 
 #[tokio::test]
+async fn a_tier_without_a_price_counts_at_the_standard_rate() {
+    let limits = json!({"tenants": {"acme": {"dollars_per_day": 1e-6}}});
+    let limited = Limited::start(limits).await;
+    let asked = ask("First").tenant("acme").set("serviceTier", json!("flex"));
+    let cost = limited.world.caller().await.answer(asked).await.cost.expect("a cost");
+    assert!(cost.tier_unpriced && cost.spent_nanodollars > 1000, "{cost:?}");
+    assert_eq!(limited.refusal("acme").await.reason, "QUOTA_EXHAUSTED");
+}
+
+#[tokio::test]
 async fn a_tenant_that_spent_its_tokens_is_refused_others_go_on() {
     let limited = Limited::start(json!({"tenants": {"acme": {"tokens_per_day": 1}}})).await;
     limited.answer("First", "acme").await;

@@ -115,8 +115,23 @@ impl Ask {
     }
 
     pub(crate) fn tenant(mut self, tenant: &str) -> Ask {
-        let context = self.0.context.get_or_insert_with(ExecutionContext::default);
-        context.tenant = tenant.to_owned();
+        self.context().tenant = tenant.to_owned();
+        self
+    }
+
+    pub(crate) fn session(mut self, session: &str) -> Ask {
+        self.context().session_id = session.to_owned();
+        self
+    }
+
+    pub(crate) fn run(mut self, run: &str) -> Ask {
+        self.context().run_id = run.to_owned();
+        self
+    }
+
+    /// The node within the flow.
+    pub(crate) fn flow_node(mut self, node: &str) -> Ask {
+        self.context().node_id = node.to_owned();
         self
     }
 
@@ -185,6 +200,10 @@ impl Ask {
     pub(crate) fn check(self) -> CheckNodeRequest {
         let ExecuteNodeRequest { node_type, config, credential, .. } = self.0;
         CheckNodeRequest { node_type, config, credential, context: None }
+    }
+
+    fn context(&mut self) -> &mut ExecutionContext {
+        self.0.context.get_or_insert_with(ExecutionContext::default)
     }
 
     fn policy(&mut self) -> &mut CachePolicy {

@@ -2,7 +2,10 @@
 
 use sparkler::{
     internals::{Attempt, Delta, Emit, Finish, Interrupted, OutputFormat, Piece, Tier},
-    node::{Declaration, Field, Input, InputKind, Node, Prepared, Shape, Values, words},
+    node::{
+        Declaration, Field, Input, InputKind, Node, Prepared, Routing, SentPrompt, Shape, Values,
+        words,
+    },
 };
 
 use super::{Ask, ask};
@@ -65,6 +68,8 @@ impl Node for Panicking {
             deltas: true,
             is_alias: false,
             tier: Tier::Standard,
+            routing: Routing::default(),
+            prompt: SentPrompt::default(),
             call: moment,
         }
     }
