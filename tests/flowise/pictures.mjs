@@ -7,7 +7,12 @@ import { startFlowise, USER } from "./flowise.mjs";
 import { conversation, kitOf, llmNode } from "./flows.mjs";
 
 const OUT = new URL("../../docs/integrations/", import.meta.url).pathname;
-const MODEL = { modelName: "accounts/fireworks/models/glm-5p3", temperature: "0.2", answerCache: "readWrite" };
+const MODEL = {
+  modelName: "accounts/fireworks/models/glm-5p3",
+  temperature: "0.2",
+  answerCache: "readWrite",
+  parameterGroups: '["worker","sampling"]',
+};
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function pictures(language, take) {

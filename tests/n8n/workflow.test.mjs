@@ -85,10 +85,15 @@ async function session(rest) {
   return call;
 }
 
+async function credentialOf(apiKey) {
+  const data = { url: world.url, apiKey, token: "", secretName: "", ca: "" };
+  const { id, name } = await n8n.call("POST", "/credentials", { name: `worker ${apiKey}`, type: "sparklerApi", data });
+  return { id, name };
+}
+
 /** A chain of one question, with the model as its sub-node. */
 async function workflowOf(apiKey, parameters = {}) {
-  const data = { url: world.url, apiKey, token: "", secretName: "", ca: "" };
-  const { id } = await n8n.call("POST", "/credentials", { name: `worker ${apiKey}`, type: "sparklerApi", data });
+  const credential = await credentialOf(apiKey);
   const nodes = [
     { id: "1", name: "Start", type: "n8n-nodes-base.manualTrigger", typeVersion: 1, position: [0, 0], parameters: {} },
     {
@@ -106,7 +111,7 @@ async function workflowOf(apiKey, parameters = {}) {
       typeVersion: 1,
       position: [200, 200],
       parameters: { model: { __rl: true, mode: "list", value: MODEL }, ...parameters },
-      credentials: { sparklerApi: { id, name: `worker ${apiKey}` } },
+      credentials: { sparklerApi: credential },
     },
   ];
   const connections = {
@@ -158,4 +163,17 @@ test("a refused key is reported by its reason", async () => {
   const { status, data } = await ended(await run(await workflowOf("fw_unknown")));
   assert.equal(status, "error");
   assert.match(data, /CREDENTIAL_REJECTED/);
+});
+
+test("the canvas offers the models of the credential", async () => {
+  const { results } = await n8n.call("POST", "/dynamic-node-parameters/resource-locator-results", {
+    nodeTypeAndVersion: { name: "CUSTOM.lmChatSparkler", version: 1 },
+    path: "parameters.model",
+    methodName: "searchModels",
+    filter: "glm-5p3",
+    currentNodeParameters: {},
+    credentials: { sparklerApi: await credentialOf("fw_n8n") },
+  });
+  const { description } = results.find(({ value }) => value === MODEL);
+  assert.match(description, /1,048,576 tokens/);
 });
