@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Declaration, Field, Input, InputKind, Literal, Node, NodeRequest, Prepared, Problems,
+    Declaration, Field, Group, Input, InputKind, Literal, Node, NodeRequest, Prepared, Problems,
     SentPrompt, Shape, Texts, Values,
     field::Class,
     model_name, parameters,
@@ -24,8 +24,9 @@ use crate::{
 /// The texts of a request, unless the node says otherwise.
 const USUAL_BATCH: i64 = 256;
 
-static OWN: &[Field] = &[
-    parameters::MODEL_NAME,
+static MODEL: &[Field] = &Group::Model.of([parameters::MODEL_NAME]);
+
+static VECTOR: &[Field] = &Group::Answer.of([
     Field::integer("dimensions", 1, 65_536, words("Dimensions", "차원 수"))
         .help(
             "The length of a vector, for models that can shorten theirs; otherwise the model's own.",
@@ -40,20 +41,27 @@ static OWN: &[Field] = &[
         )
         .sent_as("normalize")
         .neutral(Literal::Boolean(false)),
-    Field::new("promptTemplate", Shape::TEXT, words("Prompt template", "프롬프트 템플릿"))
-        .help(
-            "A template that Fireworks puts each text into, such as an instruction for queries.",
-            "Fireworks가 각 텍스트를 넣는 템플릿입니다. 예: 검색어용 지시문.",
-        )
-        .sent_as("prompt_template"),
-    Field::integer("batchSize", 1, 2048, words("Batch size", "배치 크기"))
+]);
+
+static PROMPT: &[Field] = &Group::Prompt.of([Field::new(
+    "promptTemplate",
+    Shape::TEXT,
+    words("Prompt template", "프롬프트 템플릿"),
+)
+.help(
+    "A template that Fireworks puts each text into, such as an instruction for queries.",
+    "Fireworks가 각 텍스트를 넣는 템플릿입니다. 예: 검색어용 지시문.",
+)
+.sent_as("prompt_template")]);
+
+static BATCH: &[Field] =
+    &Group::Routing.of([Field::integer("batchSize", 1, 2048, words("Batch size", "배치 크기"))
         .help(
             "How many texts one request to Fireworks carries at most. Changes no vector.",
             "Fireworks 요청 하나에 담는 텍스트의 최대 수입니다. 벡터에는 영향이 없습니다.",
         )
         .class(Class::Route)
-        .or(Literal::Integer(USUAL_BATCH)),
-];
+        .or(Literal::Integer(USUAL_BATCH))]);
 
 /// The `fireworksEmbeddings` node.
 #[derive(Debug)]
@@ -105,7 +113,7 @@ impl Node for FireworksEmbeddings {
         ),
         inputs: &[InputKind::Texts],
         credential_fields: parameters::CREDENTIAL,
-        fields: &[OWN],
+        fields: &[MODEL, VECTOR, PROMPT, BATCH],
         not_fields: &[
             ("input", "the request's texts carry it"),
             ("texts", "the request's texts carry them"),
