@@ -301,7 +301,7 @@ pub enum ProtocolArg {
     Http2,
 }
 
-/// Whether conversations are named to the provider's prompt caches.
+/// The providers to whose prompt caches conversations are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PrefixAffinityArg {
     /// If the provider is Fireworks itself.

@@ -13,7 +13,7 @@ use crate::{
     node::Routing,
 };
 
-/// Whether requests carry the names.
+/// The providers whose requests carry the names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PrefixAffinity {
     /// If the provider is Fireworks itself.

@@ -40,7 +40,7 @@ impl Prefixes {
     const MOST_HASHES: u64 = 1 << 20;
     /// Maximum messages of a prompt that are followed.
     const MOST_MESSAGES: usize = 4096;
-    /// What a session takes besides its messages, in hashes.
+    /// The size of a session besides its messages, in hashes.
     const SESSION_HASHES: u32 = 16;
     /// The time after a session's last call for which its prompt is kept.
     const KEPT: Duration = Duration::from_secs(15 * 60);

@@ -31,8 +31,7 @@ pub struct Settings {
     pub allow_shared_scope: bool,
     /// Maximum size of a whole request, in bytes.
     pub max_input_bytes: usize,
-    /// Whether requests name their conversation and tenant to the provider's prompt
-    /// caches.
+    /// The providers to whose prompt caches requests name their conversation and tenant.
     pub prefix_affinity: PrefixAffinity,
 }
 

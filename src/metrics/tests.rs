@@ -184,7 +184,7 @@ fn names_of_models_are_bounded_on_the_page() {
     assert_eq!(series, Models::MOST + 2, "{page}");
 }
 
-/// The metrics for generative AI on the page after a call.
+/// Returns the metrics for generative AI on the page after a call.
 fn gen_ai_names(conventions: Conventions) -> BTreeSet<String> {
     let metrics = Metrics::new(conventions, |builder| builder);
     let usage = Usage {

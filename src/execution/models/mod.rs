@@ -11,7 +11,7 @@ use std::{
 
 pub(crate) use self::{
     directory::{Lifetimes, ModelDirectory},
-    notices::{Missing, Notices},
+    notices::Notices,
 };
 use crate::{
     cooldown::Advice,

@@ -102,19 +102,20 @@ impl Executor {
         }
     }
 
-    /// Counts a provider request without a price of its own, and warns of its model or
-    /// tier once a day.
+    /// Counts a provider request without a price of its own, and warns of its model, or
+    /// of its tier if the cost is estimated by the standard rate, once a day.
     pub(crate) fn notice_unpriced(
         &self,
         model: &str,
         tier: &Tier,
-        missing: Missing,
+        is_estimated: bool,
         usage: &Usage,
     ) {
         // Without counts there is no cost either, whatever the price.
         if usage.prompt_tokens.is_none() || usage.completion_tokens.is_none() {
             return;
         }
+        let missing = if is_estimated { MissingPrice::Tier } else { MissingPrice::Model };
         self.metrics.model_unpriced(model, missing.as_str());
         let tier = missing.tier(tier);
         let subject = format!("{model}\n{tier}");
@@ -138,41 +139,41 @@ impl Executor {
     }
 }
 
-/// What the price table lacks.
+/// The thing that the price table lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Missing {
+enum MissingPrice {
     /// Any price of the model.
     Model,
     /// The rate of the tier that was asked for.
     Tier,
 }
 
-impl Missing {
+impl MissingPrice {
     fn as_str(self) -> &'static str {
         match self {
-            Missing::Model => "model",
-            Missing::Tier => "tier",
+            MissingPrice::Model => "model",
+            MissingPrice::Tier => "tier",
         }
     }
 
     /// Returns the tier to name, if it is what is missing.
     fn tier(self, tier: &Tier) -> &'static str {
         match self {
-            Missing::Model => "",
-            Missing::Tier => tier.label(),
+            MissingPrice::Model => "",
+            MissingPrice::Tier => tier.label(),
         }
     }
 
     fn warn(self, model: &str, service_tier: &str, price_date: &str) {
         let model = &*shorten(model, MAX_TEXT_BYTES);
         match self {
-            Missing::Model => tracing::warn!(
+            MissingPrice::Model => tracing::warn!(
                 model,
                 price_date,
                 "a model in use has no price: its cost is unknown and counts against no quota of \
                  dollars; add it to the file of --prices"
             ),
-            Missing::Tier => tracing::warn!(
+            MissingPrice::Tier => tracing::warn!(
                 model,
                 service_tier,
                 price_date,

@@ -3,7 +3,7 @@
 
 use std::task::{Context, Poll};
 
-use crate::execution::{Executor, models::Missing};
+use crate::execution::Executor;
 use crate::{
     emit::Emit,
     error::Error,
@@ -74,8 +74,7 @@ impl<'a> UpstreamMetrics<'a> {
             executor.metrics.cost(Spending::Spent, priced.cost);
         }
         if priced.is_none_or(|priced| priced.is_fallback) {
-            let missing = if priced.is_none() { Missing::Model } else { Missing::Tier };
-            executor.notice_unpriced(&plan.model, &plan.tier, missing, usage);
+            executor.notice_unpriced(&plan.model, &plan.tier, priced.is_some(), usage);
         }
         let cost = priced.map(|priced| priced.cost);
         let tokens =

@@ -12,7 +12,7 @@ use crate::{
     support::{Ask, Caller, ask},
 };
 
-/// What the worker says of a prompt beside the last one.
+/// Returns what the worker says of a prompt beside the last one.
 async fn prefix(caller: &Caller, ask: Ask) -> Option<PromptPrefix> {
     caller.answer(ask).await.prompt_prefix
 }
