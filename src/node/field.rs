@@ -2,23 +2,15 @@
 //! form and in the JSON Schema, its part in the cache key and its wire form all
 //! follow from the declaration.
 //!
-//! Declarations only; `form` reads a configuration against them.
+//! Declarations only; `values` reads a configuration against them.
 
 use serde_json::Value;
 
+pub use super::localized_text::{LocalizedText, words};
 use super::{
     group::Group,
     shape::{MAX_INTEGER, Shape},
 };
-
-/// A text in the languages of the forms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LocalizedText {
-    /// English.
-    pub en: &'static str,
-    /// Korean.
-    pub ko: &'static str,
-}
 
 /// The effect of a field on the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,7 +209,14 @@ impl Field {
     }
 }
 
-/// Creates a text in English and Korean, for declarations.
-pub const fn words(en: &'static str, ko: &'static str) -> LocalizedText {
-    LocalizedText { en, ko }
+impl Group {
+    /// Puts these fields into the group.
+    pub const fn of<const N: usize>(self, mut fields: [Field; N]) -> [Field; N] {
+        let mut index = 0;
+        while index < N {
+            fields[index].group = self;
+            index += 1;
+        }
+        fields
+    }
 }

@@ -1,6 +1,6 @@
 //! The groups of a form: fields about one thing, which a form draws together.
 
-use super::field::{Field, LocalizedText, words};
+use super::localized_text::{LocalizedText, words};
 
 /// A group of fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Group {
     Prompt,
     /// Routing and billing at the provider.
     Routing,
-    /// What the worker itself reads.
+    /// The settings that the worker itself reads.
     Worker,
 }
 
@@ -62,15 +62,5 @@ impl Group {
             Group::Routing => words("Routing and billing", "라우팅과 과금"),
             Group::Worker => words("Worker", "워커"),
         }
-    }
-
-    /// Puts these fields into the group.
-    pub const fn of<const N: usize>(self, mut fields: [Field; N]) -> [Field; N] {
-        let mut index = 0;
-        while index < N {
-            fields[index].group = self;
-            index += 1;
-        }
-        fields
     }
 }

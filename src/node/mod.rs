@@ -18,6 +18,7 @@ mod form;
 mod form_text;
 mod group;
 mod input;
+mod localized_text;
 mod message;
 mod model_name;
 mod parameters;

@@ -62,7 +62,7 @@ pub enum ErrorShape {
 impl Dialect {
     /// Rewrites the tool calls of a choice, if the dialect is about them.
     pub(crate) fn rewrite_calls(self, choice: &mut Choice) {
-        let spell: fn(&Call) -> Vec<Value> = match self {
+        let spell: fn(&SpelledCall) -> Vec<Value> = match self {
             Dialect::CallsInOneDelta | Dialect::CallPerDelta => |call| vec![call.json(None)],
             Dialect::CallsAtOneIndex => |call| vec![call.json(Some(0))],
             Dialect::LateCallNames => |call| vec![call.nameless(), call.json(Some(call.index))],
@@ -86,14 +86,14 @@ impl Dialect {
 }
 
 /// A tool call put together from its deltas.
-struct Call {
+struct SpelledCall {
     index: u32,
     id: String,
     name: String,
     tokens: Vec<String>,
 }
 
-impl Call {
+impl SpelledCall {
     fn json(&self, index: Option<u32>) -> Value {
         let function = json!({"name": self.name, "arguments": self.tokens.concat()});
         let mut call = json!({"id": self.id, "type": "function", "function": function});
@@ -110,12 +110,12 @@ impl Call {
 }
 
 /// Removes the tool calls from the parts.
-fn take_calls(parts: &mut Vec<Part>) -> Vec<Call> {
-    let mut calls: Vec<Call> = Vec::new();
+fn take_calls(parts: &mut Vec<Part>) -> Vec<SpelledCall> {
+    let mut calls: Vec<SpelledCall> = Vec::new();
     for part in std::mem::take(parts) {
         match part {
             Part::Call { call: index, id, name } => {
-                calls.push(Call { index, id, name, tokens: Vec::new() });
+                calls.push(SpelledCall { index, id, name, tokens: Vec::new() });
             }
             Part::Arguments { call: of, tokens } => {
                 let call = calls.iter_mut().find(|call| call.index == of);
