@@ -51,7 +51,7 @@ async fn a_thousand_conversations_keep_their_prefixes() {
     converse(&world).await;
     let (share, oracle) = shares(&world);
     println!("cached share {share:.4}, of an oracle {oracle:.4}");
-    assert!(oracle > 0.3, "{oracle}");
+    assert!(oracle > 0.2, "{oracle}");
     assert!(share >= 0.95 * oracle, "{share} of the prompts were cached, {oracle} by an oracle");
     let calls = world.simulator.report().by_replica;
     let spread: Vec<u64> = calls.values().map(|replica| replica.calls).collect();

@@ -188,7 +188,8 @@ async fn an_unknown_node_type_names_those_there_are() {
         let failure = world.caller().await.failure(ask("x").node(name)).await;
         assert_eq!(failure.code, Code::Unimplemented);
         assert_eq!(failure.reason, "UNKNOWN_NODE_TYPE");
-        assert_eq!(failure.metadata["known_node_types"], "chatFireworks,fireworks");
+        let known = "chatFireworks,fireworks,fireworksEmbeddings";
+        assert_eq!(failure.metadata["known_node_types"], known);
         assert!(failure.message.contains("chatFireworks"), "{}", failure.message);
     }
 }
