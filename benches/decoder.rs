@@ -4,50 +4,23 @@
 //!
 //! `cargo bench --bench decoder`; the time per element is the time per token.
 
+#[path = "fixtures/tokens.rs"]
+mod tokens;
+
 use std::{borrow::Cow, hint::black_box};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sparkler::internals::{
-    Delta, Emit, Error, Phase, Piece,
+    Delta, Emit, Piece,
     parts::{Answer, Decoder, EventTooLong},
 };
 
+use crate::tokens::{Counting, MAX_EVENT_BYTES};
+
 const TOKENS: u64 = 1000;
-const MAX_EVENT_BYTES: usize = 1 << 20;
 
 /// Decodes a body that comes in reads of this size.
 type Way = fn(&[u8], usize) -> usize;
-
-/// Counts, as a receiver that keeps everything would have to look at it all.
-#[derive(Default)]
-struct Counting {
-    bytes: usize,
-}
-
-impl Emit for Counting {
-    fn phase(&mut self, _: Phase) {}
-
-    fn delta(&mut self, delta: Delta<'_>) -> Result<(), Error> {
-        if let Piece::Text(text) | Piece::Reasoning(text) = delta.piece {
-            self.bytes += black_box(text).len();
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) {}
-}
-
-/// A stream as the provider sends it, one token an event, the choices in turn.
-fn stream(text: &str, choices: u64) -> Vec<u8> {
-    let event = |index: u64| {
-        format!(
-            "data: {{\"id\":\"chatcmpl-0123456789abcdef0123456789abcdef\",\"object\":\"chat.completion.chunk\",\
-         \"created\":1763800000,\"model\":\"accounts/fireworks/models/glm-5p3\",\"choices\":[{{\"index\":{index},\
-         \"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":null}}],\"usage\":null}}\n\n"
-        )
-    };
-    (0..TOKENS).map(|token| event(token % choices)).collect::<String>().into_bytes()
-}
 
 fn decode(body: &[u8], read_bytes: usize) -> usize {
     let mut decoder = Decoder::new(MAX_EVENT_BYTES);
@@ -94,6 +67,7 @@ fn naive(body: &[u8], read_bytes: usize) -> usize {
 }
 
 fn benchmark(criterion: &mut Criterion) {
+    let stream = |text, choices| tokens::stream(TOKENS, text, choices);
     let mut group = criterion.benchmark_group("per_token");
     group.throughput(Throughput::Elements(TOKENS));
     let ways: [(&str, Way); 3] =
