@@ -105,7 +105,7 @@ test("a node is checked before it runs", async () => {
 
 test("the node types are there to draw forms from", async () => {
   const types = await sparkler.nodeTypes();
-  assert.deepEqual(types.map(({ name }) => name), ["chatFireworks", "fireworks"]);
+  assert.deepEqual(types.map(({ name }) => name), ["chatFireworks", "fireworks", "fireworksEmbeddings"]);
   const temperature = types[0].fields.find(({ name }) => name === "temperature");
   assert.equal(temperature.defaultValue, 0.9);
   assert.equal(temperature.maximum, 2);

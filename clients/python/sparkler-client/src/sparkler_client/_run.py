@@ -124,6 +124,6 @@ class AsyncRun(Reading):
 
 
 def _task_is_cancelled() -> bool:
-    """Distinguishes the reader's own cancellation from that of its run; Python 3.10 does not say."""
+    """Tells the reader's own cancellation from that of its run; Python 3.10 does not."""
     cancelling = getattr(asyncio.current_task(), "cancelling", int)
     return bool(cancelling())
