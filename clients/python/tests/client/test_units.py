@@ -145,5 +145,5 @@ def test_a_misspelt_option_is_refused() -> None:
 @pytest.mark.parametrize("asked", [{}, {"prompt": "a", "messages": []}])
 def test_a_request_has_one_input(asked) -> None:
     options = {"messages": asked["messages"]} if "messages" in asked else {}
-    with pytest.raises(ValueError, match="a prompt or messages"):
+    with pytest.raises(ValueError, match="one of a prompt, messages and texts"):
         execute_request(Defaults(), asked.get("prompt"), options)
