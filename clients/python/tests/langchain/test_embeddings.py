@@ -19,7 +19,9 @@ MODEL = "accounts/simulator/models/embedding"
 PARAMS = {"model": MODEL, "api_key": "fw_test"}
 
 
-class TestUnit(EmbeddingsUnitTests):
+class Subject:
+    """The model that the public tests are about."""
+
     @property
     def embeddings_class(self) -> type[SparklerEmbeddings]:
         return SparklerEmbeddings
@@ -28,6 +30,8 @@ class TestUnit(EmbeddingsUnitTests):
     def embedding_model_params(self) -> dict[str, object]:
         return PARAMS
 
+
+class TestUnit(Subject, EmbeddingsUnitTests):
     @property
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
         return (
@@ -37,18 +41,10 @@ class TestUnit(EmbeddingsUnitTests):
         )
 
 
-class TestIntegration(EmbeddingsIntegrationTests):
+class TestIntegration(Subject, EmbeddingsIntegrationTests):
     @pytest.fixture(autouse=True)
     def at_worker(self, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SPARKLER_WORKER", worker.url)
-
-    @property
-    def embeddings_class(self) -> type[SparklerEmbeddings]:
-        return SparklerEmbeddings
-
-    @property
-    def embedding_model_params(self) -> dict[str, object]:
-        return PARAMS
 
 
 def documents(*texts: str) -> list[Document]:

@@ -49,7 +49,9 @@ PNG = base64.b64decode(
 )
 
 
-class TestUnit(ChatModelUnitTests):
+class Subject:
+    """The model that the public tests are about."""
+
     @property
     def chat_model_class(self) -> type[ChatSparkler]:
         return ChatSparkler
@@ -58,6 +60,8 @@ class TestUnit(ChatModelUnitTests):
     def chat_model_params(self) -> dict[str, object]:
         return {"model": MODEL, "api_key": "fw_test"}
 
+
+class TestUnit(Subject, ChatModelUnitTests):
     @property
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
         return (
@@ -67,7 +71,7 @@ class TestUnit(ChatModelUnitTests):
         )
 
 
-class TestIntegration(ChatModelIntegrationTests):
+class TestIntegration(Subject, ChatModelIntegrationTests):
     @pytest.fixture(autouse=True)
     def sense(
         self, request: pytest.FixtureRequest, worker: Worker, simulator: Simulator, monkeypatch
@@ -78,14 +82,6 @@ class TestIntegration(ChatModelIntegrationTests):
         if name == "test_image_inputs":  # which fetches a picture from the web
             got = httpx.Response(200, content=PNG, request=httpx.Request("GET", "https://x.test"))
             monkeypatch.setattr(httpx, "get", lambda *_, **__: got)
-
-    @property
-    def chat_model_class(self) -> type[ChatSparkler]:
-        return ChatSparkler
-
-    @property
-    def chat_model_params(self) -> dict[str, object]:
-        return {"model": MODEL, "api_key": "fw_test"}
 
     @property
     def supports_image_inputs(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -17,14 +16,14 @@ from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough, ensure_config
 from langchain_core.tools import BaseTool
-from langchain_core.utils import secret_from_env
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
-from sparkler_client import AsyncSparkler, Cache, Context, Limits, Sparkler
+from pydantic import Field
+from sparkler_client import Cache, Context, Limits
 
 from ._messages import conversation
 from ._output import chunk, result
+from ._worker import Mode, WorkerModel
 
 # Keys of a run's metadata that say where in which flow it stands; LangGraph sets the last two.
 CONTEXT = {name: name for name in ("flow_id", "run_id", "node_id", "session_id", "tenant")} | {
@@ -35,11 +34,10 @@ CONTEXT = {name: name for name in ("flow_id", "run_id", "node_id", "session_id",
 # Keyword arguments of LangChain's that no model sees.
 UNSENT = ("stream", "stream_usage", "ls_structured_output_format")
 
-Mode = Literal["off", "read_write", "read_only", "refresh", "only_if_cached"]
 RunManager = CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None
 
 
-class ChatSparkler(BaseChatModel):
+class ChatSparkler(WorkerModel, BaseChatModel):
     """A chat model of Fireworks, executed by a Sparkler worker.
 
         model = ChatSparkler(model="accounts/fireworks/models/glm-5p3")
@@ -49,46 +47,15 @@ class ChatSparkler(BaseChatModel):
     and the other variables of `sparkler_client.Sparkler`.
     """
 
-    model_config = ConfigDict(populate_by_name=True, arbitrary_types_allowed=True)
-
-    model_name: str = Field(alias="model")
-    """The model's full name."""
-    api_key: SecretStr | None = Field(
-        default_factory=secret_from_env("FIREWORKS_API_KEY", default=None)
-    )
-    """The provider's key."""
-    secret_name: str | None = None
-    """The name of a credential mounted in the worker, in place of a key."""
-    worker: str | None = Field(default_factory=lambda: os.environ.get("SPARKLER_WORKER"))
-    """The worker's URL."""
-    worker_token: SecretStr | None = Field(
-        default_factory=secret_from_env("SPARKLER_WORKER_TOKEN", default=None)
-    )
-    """What the worker knows this caller by."""
-    client: Sparkler | None = Field(default=None, exclude=True, repr=False)
-    """A client to use, in place of one of this model's own."""
-    async_client: AsyncSparkler | None = Field(default=None, exclude=True, repr=False)
-    """The same for asyncio."""
-
     temperature: float | None = None
     max_tokens: int | None = None
     stop: list[str] | None = None
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Other fields of the node `chatFireworks`."""
-    timeout: float | None = None
-    """Seconds for a whole answer; `limits` has the finer ones."""
-    max_retries: int | None = None
-    """Further calls of the provider by the worker, where one fails."""
     streaming: bool = False
     stream_usage: bool = True
     worker_cache: Mode | Cache | None = None
     """Whether answers come from, and go to, the worker's cache."""
-    limits: Limits = Limits()
-    context: Context = Context()
-    """Where in which flow this model stands, for the worker's logs and traces."""
-
-    _client: Sparkler | None = PrivateAttr(default=None)
-    _async_client: AsyncSparkler | None = PrivateAttr(default=None)
 
     @property
     def _llm_type(self) -> str:
@@ -262,20 +229,9 @@ class ChatSparkler(BaseChatModel):
             **own,
         }
 
-    def _credential(self) -> dict[str, str]:
-        """A mounted credential that was asked for comes before a key of the environment."""
-        if self.secret_name:
-            return {"secret_name": self.secret_name}
-        return {"api_key": self.api_key.get_secret_value()} if self.api_key else {}
-
     def _limits(self) -> Limits:
         """A token that LangChain was given cannot be taken back: nothing may start again."""
-        limits = replace(self.limits, allow_restart=False)
-        if self.timeout is not None:
-            limits = replace(limits, total=self.timeout)
-        if self.max_retries is not None:
-            limits = replace(limits, max_attempts=self.max_retries + 1)
-        return limits
+        return replace(super()._limits(), allow_restart=False)
 
     def _context(self, run_manager: RunManager) -> Context:
         metadata = ensure_config().get("metadata", {}) | (
@@ -285,20 +241,6 @@ class ChatSparkler(BaseChatModel):
             CONTEXT[name]: str(metadata[name]) for name in metadata.keys() & CONTEXT.keys()
         }
         return replace(self.context, **known)
-
-    def _sync(self) -> Sparkler:
-        if self._client is None:
-            self._client = self.client or Sparkler(self.worker, token=self._token())
-        return self._client
-
-    def _async(self) -> AsyncSparkler:
-        if self._async_client is None:
-            made = self.async_client or AsyncSparkler(self.worker, token=self._token())
-            self._async_client = made
-        return self._async_client
-
-    def _token(self) -> str | None:
-        return self.worker_token.get_secret_value() if self.worker_token else None
 
 
 def _required(schema: Any) -> Any:
