@@ -6,7 +6,7 @@ import { createWriteStream, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { until } from "../../clients/typescript/testing/world.mjs";
+import { stopperOf, until } from "../../clients/typescript/testing/world.mjs";
 
 const APP = process.env.FLOWISE_APP;
 export const USER = { email: "flows@example.com", password: "Passw0rd!of-the-test" };
@@ -48,17 +48,10 @@ function program(args, env, log) {
   const file = createWriteStream(log);
   child.stdout.pipe(file);
   child.stderr.pipe(file);
-  const ended = once(child, "exit");
-  const reap = () => child.kill("SIGKILL");
-  process.on("exit", reap);
+  const stop = stopperOf(child);
   const running = () => {
     if (child.exitCode === null) return true;
     throw new Error(`flowise ${args[0]} ended; see ${log}`);
-  };
-  const stop = async () => {
-    child.kill("SIGKILL");
-    await ended;
-    process.off("exit", reap);
   };
   return { running, stop, pid: child.pid };
 }

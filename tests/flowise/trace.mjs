@@ -1,12 +1,11 @@
 // Takes docs/integrations/flowise-trace.png: a run's trace in Arize Phoenix, from
 // Flowise's request to the provider's stream. Run by tests/flowise/run --trace.
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
-import { startWorld, until } from "../../clients/typescript/testing/world.mjs";
+import { startWorld, stopperOf, until } from "../../clients/typescript/testing/world.mjs";
 import { ask, freePort, startFlowise } from "./flowise.mjs";
 import { kitOf, llmNode } from "./flows.mjs";
 import { traced } from "./telemetry.mjs";
@@ -33,14 +32,9 @@ async function startPhoenix() {
     PHOENIX_DISABLE_AGENT_ASSISTANT: "true",
     PHOENIX_AGENTS_DISABLE_WEB_ACCESS: "true",
   };
-  const child = spawn(`${here}.venv/bin/python`, ["serve.py"], { cwd: here, env, stdio: "ignore" });
-  const ended = once(child, "exit");
-  const reap = () => child.kill("SIGKILL");
-  process.on("exit", reap);
+  const end = stopperOf(spawn(`${here}.venv/bin/python`, ["serve.py"], { cwd: here, env, stdio: "ignore" }));
   const stop = async () => {
-    reap();
-    await ended;
-    process.off("exit", reap);
+    await end();
     rmSync(folder, { recursive: true, force: true });
   };
   const base = `http://127.0.0.1:${port}`;

@@ -1,12 +1,11 @@
 // A workflow whose chat model a worker executes, in a real n8n.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { cpSync, createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { startWorld, until } from "../../clients/typescript/testing/world.mjs";
+import { startWorld, stopperOf, until } from "../../clients/typescript/testing/world.mjs";
 import { freePort } from "../flowise/flowise.mjs";
 
 const OWNER = { email: "flows@example.com", firstName: "A", lastName: "B", password: "Passw0rd-of-the-test" };
@@ -52,13 +51,9 @@ async function startN8n() {
   const file = createWriteStream(log);
   child.stdout.pipe(file);
   child.stderr.pipe(file);
-  const ended = once(child, "exit");
-  const reap = () => child.kill("SIGKILL");
-  process.on("exit", reap);
+  const end = stopperOf(child);
   const stop = async () => {
-    reap();
-    await ended;
-    process.off("exit", reap);
+    await end();
     rmSync(folder, { recursive: true, force: true });
   };
   const rest = `http://127.0.0.1:${port}/rest`;

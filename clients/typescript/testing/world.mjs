@@ -58,19 +58,23 @@ export async function until(question, ms = 10_000) {
   }
 }
 
-function start(args, env = {}) {
-  const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "pipe"], env: { PATH: process.env.PATH, ...env } });
-  const log = [];
-  for (const stream of [child.stdout, child.stderr]) createInterface(stream).on("line", (line) => log.push(line));
+/** Returns a function that stops a server; a test that dies stops it too. */
+export function stopperOf(child) {
   const ended = once(child, "exit");
-  // A test that dies must not leave servers behind.
   const reap = () => child.kill("SIGKILL");
   process.on("exit", reap);
-  const stop = async (signal = "SIGKILL") => {
+  return async (signal = "SIGKILL") => {
     child.kill(signal);
     await ended;
     process.off("exit", reap);
   };
+}
+
+function start(args, env = {}) {
+  const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "pipe"], env: { PATH: process.env.PATH, ...env } });
+  const log = [];
+  for (const stream of [child.stdout, child.stderr]) createInterface(stream).on("line", (line) => log.push(line));
+  const stop = stopperOf(child);
   const find = (pattern) => log.map((line) => pattern.exec(line)?.[1]).find(Boolean);
   const line = (pattern) =>
     until(() => {
