@@ -124,6 +124,6 @@ class AsyncRun(Reading):
 
 
 def _task_is_cancelled() -> bool:
-    """Tells the reader's own cancellation from that of its run; Python 3.10 does not."""
+    """Returns true if the reader itself is cancelled; Python 3.10 cannot say."""
     cancelling = getattr(asyncio.current_task(), "cancelling", int)
     return bool(cancelling())
