@@ -16,6 +16,7 @@ from sparkler_client import (
     Completed,
     Context,
     Delta,
+    PromptPrefix,
     Run,
     RunCancelledError,
     Sparkler,
@@ -71,10 +72,28 @@ def test_an_answer_says_what_it_took(client: Sparkler, simulator: Simulator) -> 
     assert answer.usage.completion_tokens
     assert answer.cost
     assert answer.cost.spent > 0
+    assert (answer.cost.tier, answer.cost.tier_unpriced) == ("default", False)
     assert answer.timing.total
     assert answer.timing.queue is None
     assert (answer.attempts, answer.cache.status) == (1, "disabled")
     assert answer.model == MODEL
+
+
+def test_an_answer_names_the_message_that_changed(simulator: Simulator) -> None:
+    with (
+        Worker(simulator, "--prefix-affinity", "on") as worker,
+        Sparkler(worker.url, model=MODEL, api_key="fw_python") as client,
+    ):
+
+        def prefix(*contents: str) -> PromptPrefix | None:
+            messages = [{"role": "user", "content": content} for content in contents]
+            run = client.execute(messages=messages, context=Context(session_id="prefix"))
+            return run.answer().prompt_prefix
+
+        assert prefix("Hello", "there") is None
+        assert prefix("Hello", "again", "there") == PromptPrefix(2, 1, tools_changed=False)
+        longer = PromptPrefix(3, None, tools_changed=False)
+        assert prefix("Hello", "again", "there", "friend") == longer
 
 
 async def test_an_answer_comes_async(async_client: AsyncSparkler, simulator: Simulator) -> None:

@@ -71,6 +71,8 @@ export interface Usage {
   cachedTokens?: number;
   /** Of the answer, reasoning. */
   reasoningTokens?: number;
+  /** The share of the prompt that was read from the provider's own prompt cache, 0 to 1. */
+  cachedShare?: number;
 }
 
 /** US dollars. */
@@ -80,6 +82,10 @@ export interface Cost {
   originalUsd: number;
   savedUsd: number;
   priceDate: string;
+  /** The service tier whose rate the cost is by. */
+  tier: string;
+  /** True where the price table has no rate for the tier: the cost is by the standard rate. */
+  tierUnpriced: boolean;
 }
 
 export interface Timing {
@@ -109,6 +115,10 @@ export interface Choice {
   toolCalls: ToolCall[];
   finishReason: string;
   logprobs?: string;
+  /** True where `jsonText` was taken out of a fenced block; `text` still has the block. */
+  jsonWasFenced: boolean;
+  /** True where `jsonText` was not checked against its schema, which would have taken too long. */
+  jsonUnchecked: boolean;
 }
 
 /** The vectors of texts, in their order, and where they came from. */
@@ -128,6 +138,15 @@ export interface Embeddings {
   tokensEstimated: boolean;
 }
 
+/** A prompt beside the last one of the same session, node and model. */
+export interface PromptPrefix {
+  /** Messages of the last prompt. */
+  previousMessages: number;
+  /** The first message, from 0, that differs; absent where one prompt begins with the other. */
+  firstChangedMessage?: number;
+  toolsChanged: boolean;
+}
+
 /** What a run came to; the first choice's fields are repeated at the top. */
 export interface Answer extends Omit<Choice, "index"> {
   /** `jsonText`, parsed; large numbers are rounded as JavaScript does. */
@@ -144,6 +163,10 @@ export interface Answer extends Omit<Choice, "index"> {
   cache: CacheOutcome;
   model: string;
   providerRequestId: string;
+  /** Where the prompt departs from the session's last one; absent for a first call or a hit. */
+  promptPrefix?: PromptPrefix;
+  /** The tier that served the request; absent where the provider does not say. */
+  serviceTier?: string;
 }
 
 /** Absent for an event that only a newer worker knows. */
@@ -212,16 +235,10 @@ function progressOf({ phase, elapsed }: api.Progress) {
 function answerOf(completed: api.Completed): Answer {
   const { attempts, model, providerRequestId } = completed;
   const choices = completed.choices.map(choiceOf);
-  const first = choices[0] ?? { text: "", reasoning: "", toolCalls: [], finishReason: "" };
-  const { text, reasoning, jsonText, toolCalls, finishReason, logprobs } = first as Choice;
+  const { index, ...first } = choices[0] ?? NO_CHOICE;
   return {
-    text,
-    reasoning,
-    jsonText,
-    json: jsonText === undefined ? undefined : JSON.parse(jsonText),
-    toolCalls,
-    finishReason,
-    logprobs,
+    ...first,
+    json: first.jsonText === undefined ? undefined : JSON.parse(first.jsonText),
     choices,
     embeddings: completed.embeddings && embeddingsOf(completed.embeddings),
     usage: usageOf(completed.usage),
@@ -231,7 +248,24 @@ function answerOf(completed: api.Completed): Answer {
     cache: cacheOf(completed.cache),
     model,
     providerRequestId,
+    promptPrefix: completed.promptPrefix && prefixOf(completed.promptPrefix),
+    serviceTier: completed.serviceTier || undefined,
   };
+}
+
+/** Of an answer that is vectors. */
+const NO_CHOICE: Choice = {
+  index: 0,
+  text: "",
+  reasoning: "",
+  toolCalls: [],
+  finishReason: "",
+  jsonWasFenced: false,
+  jsonUnchecked: false,
+};
+
+function prefixOf({ previousMessages, firstChangedMessage, toolsChanged }: api.PromptPrefix): PromptPrefix {
+  return { previousMessages, firstChangedMessage, toolsChanged };
 }
 
 function embeddingsOf(embeddings: api.Embeddings): Embeddings {
@@ -244,10 +278,11 @@ function embeddingsOf(embeddings: api.Embeddings): Embeddings {
   return { dimensions, vectors, cached, joined, executed, repeated, tokensEstimated };
 }
 
-function choiceOf({ index, text, reasoning, json, toolCalls, finishReason, logprobs }: api.Choice): Choice {
-  const calls = toolCalls.map(({ id, name, arguments: text }) => ({ id, name, arguments: text }));
+function choiceOf(choice: api.Choice): Choice {
+  const { index, text, reasoning, json, finishReason, logprobs, jsonWasFenced, jsonUnchecked } = choice;
+  const toolCalls = choice.toolCalls.map(({ id, name, arguments: text }) => ({ id, name, arguments: text }));
   const optional = { jsonText: json || undefined, logprobs: logprobs || undefined };
-  return { index, text, reasoning, toolCalls: calls, finishReason, ...optional };
+  return { index, text, reasoning, toolCalls, finishReason, jsonWasFenced, jsonUnchecked, ...optional };
 }
 
 function cacheOf(cache?: api.CacheOutcome): CacheOutcome {
@@ -269,6 +304,7 @@ export function usageOf(usage?: api.Usage): Usage {
     totalTokens: count(usage?.totalTokens),
     cachedTokens: count(usage?.cachedTokens),
     reasoningTokens: count(usage?.reasoningTokens),
+    cachedShare: usage?.cachedShare,
   };
 }
 
@@ -279,6 +315,8 @@ export function costOf(cost?: api.Cost): Cost | undefined {
     originalUsd: dollars(cost.originalNanodollars),
     savedUsd: dollars(cost.savedNanodollars),
     priceDate: cost.priceDate,
+    tier: cost.tier,
+    tierUnpriced: cost.tierUnpriced,
   };
 }
 

@@ -9,6 +9,7 @@ export type {
   Delta,
   Embeddings,
   Phase,
+  PromptPrefix,
   RunEvent,
   Started,
   Timing,

@@ -11,7 +11,7 @@ const HELLO = { prompt: "Say hello" };
 
 let world, sparkler;
 before(async () => {
-  world = await startWorld();
+  world = await startWorld({ flags: ["--prefix-affinity", "on"] });
   sparkler = client();
 });
 afterEach(() => world.provider.reset());
@@ -49,6 +49,19 @@ test("an answer has numbers for tokens and dollars for money", async () => {
   assert.ok(cost.spentUsd > 0 && cost.spentUsd < 0.01, `${cost.spentUsd}`);
   assert.deepEqual([cache.status, cache.stored, attempts], ["disabled", false, 1]);
   assert.ok(timing.totalMs >= timing.firstTokenMs);
+  assert.deepEqual([cost.tier, cost.tierUnpriced], ["default", false]);
+});
+
+test("an answer names the message at which its prompt departs from the session's last", async () => {
+  const ask = (...contents) => {
+    const messages = contents.map((content) => ({ role: "user", content }));
+    return sparkler.execute({ messages, context: { sessionId: "prefix" } }).answer();
+  };
+  assert.equal((await ask("Hello", "there")).promptPrefix, undefined);
+  const changed = { previousMessages: 2, firstChangedMessage: 1, toolsChanged: false };
+  assert.deepEqual((await ask("Hello", "again", "there")).promptPrefix, changed);
+  const longer = { previousMessages: 3, firstChangedMessage: undefined, toolsChanged: false };
+  assert.deepEqual((await ask("Hello", "again", "there", "friend")).promptPrefix, longer);
 });
 
 test("text comes as text, and the answer after it", async () => {

@@ -1,7 +1,17 @@
 """Client of Sparkler, the gRPC worker that executes LLM nodes of visual flows."""
 
 from . import api
-from ._answer import Answer, CacheOutcome, Choice, Cost, Embeddings, Timing, ToolCall, Usage
+from ._answer import (
+    Answer,
+    CacheOutcome,
+    Choice,
+    Cost,
+    Embeddings,
+    PromptPrefix,
+    Timing,
+    ToolCall,
+    Usage,
+)
 from ._check import Finding
 from ._client import AsyncSparkler, Sparkler
 from ._errors import (
@@ -45,6 +55,7 @@ __all__ = [
     "NotFoundError",
     "OutputError",
     "Progress",
+    "PromptPrefix",
     "RateLimitError",
     "RefusedError",
     "Restarted",

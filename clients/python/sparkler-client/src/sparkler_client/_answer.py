@@ -40,6 +40,8 @@ class Usage:
     total_tokens: int | None
     cached_tokens: int | None
     reasoning_tokens: int | None
+    cached_share: float | None
+    """The share of the prompt that was read from the provider's own prompt cache, 0 to 1."""
 
     @classmethod
     def of(cls, usage: pb.Usage) -> Usage:
@@ -58,6 +60,10 @@ class Cost:
     saved: float
     price_date: str
     """The date of the price table, `YYYY-MM-DD`."""
+    tier: str
+    """The service tier whose rate the cost is by."""
+    tier_unpriced: bool
+    """True where the table has no rate for the tier: the cost is by the standard rate."""
 
     @classmethod
     def of(cls, cost: pb.Cost | None) -> Cost | None:
@@ -69,6 +75,8 @@ class Cost:
             original=dollars(cost.original_nanodollars),
             saved=dollars(cost.saved_nanodollars),
             price_date=cost.price_date,
+            tier=cost.tier,
+            tier_unpriced=cost.tier_unpriced,
         )
 
 
@@ -100,6 +108,8 @@ class CacheOutcome:
     key_fingerprint: str
     age: float | None
     """Seconds since a hit was stored."""
+    source_execution: str
+    """The id of the flight that produced the answer."""
 
     @classmethod
     def of(cls, cache: pb.CacheOutcome) -> CacheOutcome:
@@ -110,6 +120,7 @@ class CacheOutcome:
             not_stored_reason=cache.not_stored_reason,
             key_fingerprint=cache.key_fingerprint,
             age=seconds(cache, "age"),
+            source_execution=cache.source_execution,
         )
 
 
@@ -124,9 +135,13 @@ class Choice:
     """With a JSON output: the JSON, verbatim and checked by the worker."""
     tool_calls: tuple[ToolCall, ...]
     finish_reason: str
-    """`stop`, `length`, `tool_calls` or `function_call`."""
+    """`stop`, `length`, `tool_calls`, `function_call`, `content_filter` or `refusal`."""
     logprobs: str
     """JSON text, where the node asks for it."""
+    json_was_fenced: bool
+    """True where the JSON was taken out of a fenced block; `text` still has the block."""
+    json_unchecked: bool
+    """True where the JSON was not checked against its schema, which would have taken too long."""
 
     @classmethod
     def of(cls, choice: pb.Choice) -> Choice:
@@ -139,6 +154,8 @@ class Choice:
             tool_calls=tuple(map(ToolCall.of, choice.tool_calls)),
             finish_reason=choice.finish_reason,
             logprobs=choice.logprobs,
+            json_was_fenced=choice.json_was_fenced,
+            json_unchecked=choice.json_unchecked,
         )
 
 
@@ -203,6 +220,25 @@ class Embeddings(Sequence["array[float]"]):
 
 
 @dataclass(frozen=True, slots=True)
+class PromptPrefix:
+    """The prompt beside the session's last one of the same node and model."""
+
+    previous_messages: int
+    """Messages of the last prompt."""
+    first_changed_message: int | None
+    """The first message, from 0, that differs; None where one prompt begins with the other."""
+    tools_changed: bool
+
+    @classmethod
+    def of(cls, prefix: pb.PromptPrefix | None) -> PromptPrefix | None:
+        """Reads the message; a session's first call has none."""
+        if prefix is None:
+            return None
+        changed = optional(prefix, "first_changed_message")
+        return cls(prefix.previous_messages, changed, prefix.tools_changed)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer. Its text, tool calls and JSON are those of the first choice."""
 
@@ -218,6 +254,10 @@ class Answer:
     cache: CacheOutcome
     provider_request_id: str
     model: str
+    prompt_prefix: PromptPrefix | None
+    """Where the prompt departs from the session's last one; None for a first call or a hit."""
+    service_tier: str
+    """The tier that served the request; empty where the provider does not say."""
 
     @classmethod
     def of(cls, completed: pb.Completed) -> Answer:
@@ -232,6 +272,8 @@ class Answer:
             cache=CacheOutcome.of(completed.cache),
             provider_request_id=completed.provider_request_id,
             model=completed.model,
+            prompt_prefix=PromptPrefix.of(optional(completed, "prompt_prefix")),
+            service_tier=completed.service_tier,
         )
 
     @property
@@ -251,7 +293,7 @@ class Answer:
 
     @property
     def finish_reason(self) -> str:
-        """`stop`, `length`, `tool_calls` or `function_call`."""
+        """`stop`, `length`, `tool_calls`, `function_call`, `content_filter` or `refusal`."""
         return self.choices[0].finish_reason
 
     def json(self, **options: Any) -> Any:
