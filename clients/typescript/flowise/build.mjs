@@ -23,11 +23,13 @@ await build({
 });
 cpSync(`${here}sparkler.svg`, `${node}/sparkler.svg`);
 
-/** A stock node's file, in its place: flows that have the node use the worker. */
-function replaces(path, name) {
-  const file = `${here}replace/nodes/${path}`;
+/** A node of the bundle, in the place where Flowise looks for it. */
+function places(path, name) {
+  const file = here + path;
   mkdirSync(file.slice(0, file.lastIndexOf("/")), { recursive: true });
   writeFileSync(file, `module.exports = { nodeClass: require("../../chatmodels/ChatSparkler/ChatSparkler.js").${name} };\n`);
 }
-replaces("chatmodels/ChatFireworks/ChatFireworks.js", "stockChat");
-replaces("llms/Fireworks/Fireworks.js", "stockCompletion");
+places("dist/nodes/embeddings/SparklerEmbeddings/SparklerEmbeddings.js", "embeddings");
+// Stock nodes' files: flows that have them use the worker.
+places("replace/nodes/chatmodels/ChatFireworks/ChatFireworks.js", "stockChat");
+places("replace/nodes/llms/Fireworks/Fireworks.js", "stockCompletion");

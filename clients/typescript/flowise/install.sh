@@ -1,5 +1,5 @@
 #!/bin/sh
-# Lays the node over a Flowise. Restart Flowise afterwards.
+# Lays the nodes over a Flowise. Restart Flowise afterwards.
 #
 #   install.sh                              finds Flowise in the usual places
 #   install.sh /path/to/flowise-components  says where
@@ -36,4 +36,4 @@ fi
 
 cp -R "$here/dist/." "$found/dist/"
 [ -z "$replace" ] || cp -R "$here/replace/." "$found/dist/"
-echo "the Sparkler node is in $found/dist${replace:+, and the stock Fireworks nodes use it}; restart Flowise with SPARKLER_WORKER set"
+echo "the Sparkler nodes are in $found/dist${replace:+, and the stock Fireworks nodes use it}; restart Flowise with SPARKLER_WORKER set"

@@ -9,6 +9,8 @@ const ANY = "127.0.0.1:0";
 /** The key that the simulator takes. */
 export const KEY = "fw_clients";
 export const MODEL = "accounts/simulator/models/plain";
+/** A model that embeds texts. */
+export const EMBEDDING = "accounts/simulator/models/embedding";
 /** A model that takes images. */
 export const SEEING = "accounts/fireworks/models/glm-5p3-flash";
 

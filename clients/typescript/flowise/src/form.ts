@@ -1,6 +1,6 @@
-// The node's form, made of what the worker says of its fields.
+// The nodes' forms, made of what the worker says of its fields.
 import type { NodeField, Text } from "sparkler-client";
-import { FIELDS, GROUPS, type Language } from "../../shared/src/fields.js";
+import { CHAT, EMBEDDINGS, type Language, type NodeForm } from "../../shared/src/fields.js";
 
 /** An input as Flowise's canvas draws it. */
 export interface Input {
@@ -34,37 +34,58 @@ const WORKER = "worker";
 /** The input that chooses the groups which are drawn behind "Additional Parameters". */
 const CHOSEN = "parameterGroups";
 
+/** The input that every node has for who pays. */
+export const CREDENTIAL = {
+  label: "Connect Credential",
+  name: "credential",
+  type: "credential",
+  credentialNames: ["fireworksApi", "sparklerWorker"],
+  optional: true,
+};
+
 /** The operator chooses: Flowise's canvas has no language. */
 export function languageOf(env: Record<string, string | undefined>): Language {
   return env.SPARKLER_FORM_LANGUAGE === "ko" ? "ko" : "en";
 }
 
-/** Returns the inputs: the basic ones, then the groups of the others with the input that chooses among them. */
-export function formOf(language: Language): Input[] {
-  const basic = FIELDS.filter(({ advanced }) => !advanced).map((field) => inputOf(field, language));
-  const [model, ...others] = basic.map((input) => (input.name === "modelName" ? offered(input) : input));
-  const sections = [WORKER, ...GROUPS.map(({ name }) => name).filter((name) => name !== WORKER)];
+/** Returns a chat node's inputs: the basic ones, then the groups of the others with the input that chooses among them. */
+export function chatFormOf(language: Language): Input[] {
+  const sections = [WORKER, ...CHAT.groups.map(({ name }) => name).filter((name) => name !== WORKER)];
   const grouped = sections.map((name) => [name, sectionOf(name, language)] as const).filter(([, inputs]) => inputs.length);
   return [
-    model!,
-    localized(OTHER_MODEL, language),
-    ...others,
+    ...basicOf(CHAT, language),
     localized(IMAGE_UPLOADS, language),
     chooserOf(grouped.map(([name]) => name), language),
     ...grouped.flatMap(([, inputs]) => inputs),
   ];
 }
 
-/** Returns the inputs of a group, drawn while it is chosen. */
+/** Returns the inputs of the node that embeds texts. They are too few for groups. */
+export function embeddingsFormOf(language: Language): Input[] {
+  const advanced = EMBEDDINGS.fields.filter((field) => field.advanced).map((field) => inputOf(field, language));
+  const ofTheWorker = OF_THE_WORKER.map((input) => localized(input, language));
+  const cached = ofTheWorker.map((input) => (input.name === "answerCache" ? { ...input, default: "readWrite" } : input));
+  const additional = [...advanced, ...cached].map((input) => ({ ...input, additionalParams: true }));
+  return [...basicOf(EMBEDDINGS, language), ...additional];
+}
+
+/** Returns the inputs of the fields that are not advanced, with the models of the credential to choose from. */
+function basicOf({ fields }: NodeForm, language: Language): Input[] {
+  const basic = fields.filter(({ advanced }) => !advanced).map((field) => inputOf(field, language));
+  const [model, ...others] = basic.map((input) => (input.name === "modelName" ? offered(input) : input));
+  return [model!, localized(OTHER_MODEL, language), ...others];
+}
+
+/** Returns the inputs of a group of a chat node, drawn while it is chosen. */
 function sectionOf(group: string, language: Language): Input[] {
-  const fields = FIELDS.filter((field) => field.advanced && field.group === group);
+  const fields = CHAT.fields.filter((field) => field.advanced && field.group === group);
   const own = group === WORKER ? OF_THE_WORKER.map((input) => localized(input, language)) : [];
   const inputs = [...own, ...fields.map((field) => inputOf(field, language))];
   return inputs.map((input) => ({ ...input, additionalParams: true, show: { [CHOSEN]: [group] } }));
 }
 
 function chooserOf(groups: string[], language: Language): Input {
-  const label = (name: string) => GROUPS.find((group) => group.name === name)?.label[language] ?? name;
+  const label = (name: string) => CHAT.groups.find((group) => group.name === name)?.label[language] ?? name;
   return {
     ...localized(GROUP_CHOOSER, language),
     default: JSON.stringify([WORKER]),

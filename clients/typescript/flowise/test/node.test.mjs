@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { HumanMessage } from "@langchain/core/messages";
-import { KEY, MODEL, SEEING, startWorld, until } from "../../testing/world.mjs";
+import { EMBEDDING, KEY, MODEL, SEEING, startWorld, until } from "../../testing/world.mjs";
 
 const here = new URL("../", import.meta.url).pathname;
 const require = createRequire(import.meta.url);
@@ -36,6 +36,7 @@ after(async () => {
 const install = (...args) => execFileSync(join(here, "install.sh"), args, { encoding: "utf8", stdio: "pipe" });
 const fresh = (path) => (delete require.cache[require.resolve(path)], require(path));
 const nodeOf = () => new (fresh(join(chat, "ChatSparkler/ChatSparkler.js")).nodeClass)();
+const embeddingsOf = () => new (fresh(join(folder, "dist/nodes/embeddings/SparklerEmbeddings/SparklerEmbeddings.js")).nodeClass)();
 const data = (inputs, secrets = { fireworksApiKey: KEY }) => ({
   id: "chatSparkler_0",
   credential: JSON.stringify(secrets),
@@ -186,6 +187,28 @@ test("a run that streams begins where its request did", async () => {
   assert.deepEqual([...seen, traces.getStore()], ["of the request", undefined]);
   assert.ok((await model.invoke("Hi")).content);
   assert.equal((await nodeOf().init(data(), "", { chatId: "another", sseStreamer })).given().asyncScope, undefined);
+});
+
+test("texts are embedded, each of them paid for once", async () => {
+  const typed = { modelName: EMBEDDING, dimensions: "8", batchSize: "2", answerCache: "readWrite" };
+  const model = await embeddingsOf().init(data(typed), "", { chatflowid: "flow-2", chatId: "chat-2" });
+  const [one, two, three] = await model.embedDocuments(["one", "two", "three"]);
+  assert.deepEqual([one.length, await model.embedQuery("two")], [8, two]);
+  assert.notDeepEqual(one, three);
+  const { requests, texts } = await world.provider.report();
+  // Which texts share a batch is not determined.
+  assert.deepEqual([texts, requests.map(({ body }) => body.input.length).sort()], [3, [1, 2]]);
+  assert.ok(await until(() => world.worker.log.findLast((line) => line.includes("flow-2"))));
+});
+
+test("the form of embeddings offers embedding models, and caches unless that is switched off", async () => {
+  const node = embeddingsOf();
+  assert.deepEqual([node.category, node.name], ["Embeddings", "sparklerEmbeddings"]);
+  const names = ["modelName", "customModelName", "dimensions", "normalize", "promptTemplate", "batchSize"];
+  assert.deepEqual(node.inputs.map(({ name }) => name), [...names, "answerCache", "cacheMinutes", "timeoutSeconds"]);
+  assert.equal(node.inputs.find(({ name }) => name === "answerCache").default, "readWrite");
+  const offered = await node.loadMethods.listModels(data({ modelName: "" }), {});
+  assert.deepEqual([offered.some(({ name }) => name === EMBEDDING), offered.some(({ name }) => name === SEEING)], [true, false]);
 });
 
 test("without a worker the message says what to set", async () => {

@@ -3,7 +3,7 @@ import { after, afterEach, before, test } from "node:test";
 import { inspect } from "node:util";
 import { SparklerEmbeddings } from "langchain-sparkler";
 import { Sparkler } from "sparkler-client";
-import { KEY, startWorld } from "../../testing/world.mjs";
+import { EMBEDDING as MODEL, KEY, startWorld } from "../../testing/world.mjs";
 
 let world, sparkler;
 before(async () => {
@@ -16,7 +16,6 @@ after(async () => {
   await world.stop();
 });
 
-const MODEL = "accounts/simulator/models/embedding";
 const model = (fields = {}) => new SparklerEmbeddings({ sparkler, model: MODEL, apiKey: KEY, ...fields });
 const seen = async () => (await world.provider.report()).texts;
 

@@ -59,7 +59,7 @@ async function searchModels(this: Any, filter = "") {
   const credentials = await this.getCredentials("sparklerApi");
   const payer = payerOf(credentials.apiKey, credentials.secretName);
   if (!payer) return { results: [] };
-  const choices = await choicesOf(workerOf(credentials), payer, languageOf(process.env));
+  const choices = await choicesOf(workerOf(credentials), payer, "chat", languageOf(process.env));
   const found = choices.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()));
   return { results: found.map(({ name, description }) => ({ name, value: name, description })) };
 }

@@ -1,6 +1,6 @@
 // The node's form, made of what the worker says of its fields.
 import type { NodeField, Text } from "sparkler-client";
-import { configOf as configOfValues, FIELDS, GROUPS, type Language } from "../../shared/src/fields.js";
+import { CHAT, configOf as configOfValues, type Language } from "../../shared/src/fields.js";
 
 /** A collection of the canvas: a group of fields, of which each counts once it was added. */
 export interface Collection {
@@ -25,8 +25,8 @@ interface Option {
 /** Fields for which the node has inputs of its own, or that n8n fills in. */
 const ELSEWHERE = new Set(["modelName", "streaming"]);
 
-const shown = FIELDS.filter(({ name }) => !ELSEWHERE.has(name));
-const groups = GROUPS.filter(({ name }) => shown.some(({ group }) => group === name));
+const shown = CHAT.fields.filter(({ name }) => !ELSEWHERE.has(name));
+const groups = CHAT.groups.filter(({ name }) => shown.some(({ group }) => group === name));
 
 /** The operator chooses, or n8n's own language does. */
 export function languageOf({ SPARKLER_FORM_LANGUAGE, N8N_DEFAULT_LOCALE }: Record<string, string | undefined>): Language {
@@ -35,7 +35,7 @@ export function languageOf({ SPARKLER_FORM_LANGUAGE, N8N_DEFAULT_LOCALE }: Recor
 
 /** Returns the node's own properties, and one collection for each group of fields. */
 export function propertiesOf(language: Language) {
-  const { label: model, help } = FIELDS.find(({ name }) => name === "modelName")!;
+  const { label: model, help } = CHAT.fields.find(({ name }) => name === "modelName")!;
   const label = (text: Text) => text[language];
   return [
     {
@@ -122,5 +122,5 @@ function optionOf({ name, label, help, type, defaultValue, minimum, maximum, opt
 
 /** Returns the worker's config, given a function that returns a collection by its name. */
 export function configOf(collection: (name: string) => Record<string, unknown>): Record<string, unknown> {
-  return configOfValues(Object.assign({}, ...groups.map(({ name }) => collection(name))));
+  return configOfValues(CHAT, Object.assign({}, ...groups.map(({ name }) => collection(name))));
 }

@@ -5,8 +5,16 @@ import nodes from "./gen/nodes.json";
 
 export type Language = "en" | "ko";
 
-/** Fields that an orchestrator or the model fills in, or for which the nodes have inputs of their own. */
-const ELSEWHERE = new Set([
+/** A worker's node, as far as forms have it. */
+export interface NodeForm {
+  /** Its fields, in the order of the form. */
+  fields: NodeField[];
+  /** The groups of its fields, in the order of the form; one may have no fields. */
+  groups: FieldGroup[];
+}
+
+/** A chat node, without what an orchestrator or the model fills in, and what Flowise and n8n have inputs of their own for. */
+export const CHAT = nodeForm("chatFireworks", [
   "cache",
   "credential",
   "echo",
@@ -23,18 +31,19 @@ const ELSEWHERE = new Set([
   "returnTokenIds",
 ]);
 
-const node = (nodes as unknown as { nodeTypes: NodeType[] }).nodeTypes.find(({ name }) => name === "chatFireworks")!;
+/** The node that embeds texts. */
+export const EMBEDDINGS = nodeForm("fireworksEmbeddings", ["cache", "credential"]);
 
-/** The fields of a form, in its order. */
-export const FIELDS: NodeField[] = node.fields.filter(({ name }) => !ELSEWHERE.has(name));
-
-/** The groups of a form, in its order; one may have no fields. */
-export const GROUPS: FieldGroup[] = node.groups;
+function nodeForm(name: string, elsewhere: string[]): NodeForm {
+  const { nodeTypes } = nodes as unknown as { nodeTypes: NodeType[] };
+  const { fields, groups } = nodeTypes.find((node) => node.name === name)!;
+  return { fields: fields.filter((field) => !elsewhere.includes(field.name)), groups };
+}
 
 /** Returns a form's values as the worker's config; what is empty is left to the worker. */
-export function configOf(values: Record<string, unknown>): Record<string, unknown> {
+export function configOf({ fields }: NodeForm, values: Record<string, unknown>): Record<string, unknown> {
   const config: Record<string, unknown> = {};
-  for (const { name, type } of FIELDS) {
+  for (const { name, type } of fields) {
     const value = values[name];
     if (value === undefined || value === null || value === "" || name === "streaming") continue;
     config[name] = valueOf(type, value);

@@ -8,10 +8,19 @@ export interface Choice {
   description: string;
 }
 
-/** Returns the models that a chat node can use: all that the provider does not rule out. */
-export async function choicesOf(sparkler: Sparkler, credential: Credential, language: Language): Promise<Choice[]> {
+/** What a node needs a model for. */
+export type Purpose = "chat" | "embeddings";
+
+/** Returns the models that a node can use: all that the provider does not rule out. */
+export async function choicesOf(
+  sparkler: Sparkler,
+  credential: Credential,
+  purpose: Purpose,
+  language: Language,
+): Promise<Choice[]> {
   const models = await sparkler.models({ credential });
-  const usable = models.filter(({ chat, embeddings }) => chat !== false && !(embeddings && !chat));
+  const other = purpose === "chat" ? "embeddings" : "chat";
+  const usable = models.filter((model) => model[purpose] !== false && !(model[other] && !model[purpose]));
   return usable.map((model) => ({ name: model.name, description: stated(model, WORDS[language]) }));
 }
 
