@@ -73,9 +73,7 @@ fn write_all(prices: &Prices, out: &mut impl Write) -> io::Result<()> {
     for model in prices.models().collect::<BTreeSet<_>>() {
         for (tier, rate) in prices.rates(model) {
             let [input, cached, output] = amounts(Some(rate)).map(|amount| Cell::new(&amount));
-            let cells = [Cell::styled(model, HEADING), Cell::new(tier)];
-            let [name, tier] = cells;
-            table.push([name, tier, input, cached, output]);
+            table.push([Cell::styled(model, HEADING), Cell::new(tier), input, cached, output]);
         }
     }
     table.write(0, out)

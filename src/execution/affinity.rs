@@ -8,9 +8,11 @@
 
 use crate::{
     cache::key::PromptCacheName,
+    callers::Caller,
     execution::{Executor, request::Context},
     fireworks::Affinity,
-    node::Routing,
+    node::{Plan, Routing},
+    recording::Key,
 };
 
 /// The providers whose requests carry the names.
@@ -27,25 +29,25 @@ pub enum PrefixAffinity {
 
 /// A conversation, as far as the caller names one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Conversation<'a> {
+struct Conversation<'a> {
     /// The party on whose behalf calls are made; empty if it is unknown.
-    pub(super) tenant: &'a str,
+    tenant: &'a str,
     /// True for a session, false for the run of a flow.
-    pub(super) is_session: bool,
+    is_session: bool,
     /// The name of the session or run.
-    pub(super) name: &'a str,
+    name: &'a str,
 }
 
 impl<'a> Conversation<'a> {
     /// Returns the session of a call, else its flow's run.
-    pub(super) fn of(context: &'a Context, tenant: Option<&'a str>) -> Option<Conversation<'a>> {
+    fn of(context: &'a Context, tenant: Option<&'a str>) -> Option<Conversation<'a>> {
         let is_session = !context.session_id.is_empty();
         let name = if is_session { &context.session_id } else { &context.run_id };
         let tenant = tenant.unwrap_or_default();
         (!name.is_empty()).then_some(Conversation { tenant, is_session, name })
     }
 
-    pub(super) fn cache_name(self) -> PromptCacheName<'a> {
+    fn cache_name(self) -> PromptCacheName<'a> {
         let Conversation { tenant, is_session, name } = self;
         if is_session {
             PromptCacheName::Session { tenant, session: name }
@@ -55,17 +57,42 @@ impl<'a> Conversation<'a> {
     }
 }
 
+/// The names of one execution.
+#[derive(Debug, Default)]
+pub(super) struct PromptCacheNames {
+    /// The names that its requests carry.
+    pub(super) affinity: Affinity,
+    /// The session whose prompts are compared, if it has one.
+    pub(super) session: Option<Key>,
+}
+
 impl Executor {
+    /// Returns the names of an execution; none if this worker does not help the
+    /// provider's prompt caches.
+    pub(super) fn prompt_cache_names(
+        &self,
+        caller: &Caller,
+        context: &Context,
+        plan: &Plan,
+    ) -> PromptCacheNames {
+        if !self.helps_prompt_caches() {
+            return PromptCacheNames::default();
+        }
+        let tenant = self.tenant(caller.tenant.as_deref(), &context.tenant);
+        let conversation = Conversation::of(context, tenant);
+        let session = conversation.map(|conversation| {
+            self.cache_secret.session_key(conversation.cache_name(), &context.node_id, &plan.model)
+        });
+        PromptCacheNames { affinity: self.affinity(conversation, tenant, plan.routing), session }
+    }
+
     /// Returns the names that a request carries. What the node's own fields name wins.
-    pub(super) fn affinity(
+    fn affinity(
         &self,
         conversation: Option<Conversation<'_>>,
         tenant: Option<&str>,
         routing: Routing,
     ) -> Affinity {
-        if !self.follows_prefixes() {
-            return Affinity::default();
-        }
         let hash = |name: PromptCacheName<'_>| self.cache_secret.prompt_cache_name(name);
         let session = conversation.filter(|_| !routing.names_session);
         let tenant = tenant.filter(|_| !routing.names_isolation);
@@ -75,8 +102,7 @@ impl Executor {
         )
     }
 
-    /// Returns true if this worker helps the provider's prompt caches.
-    pub(super) fn follows_prefixes(&self) -> bool {
+    fn helps_prompt_caches(&self) -> bool {
         match self.settings.prefix_affinity {
             PrefixAffinity::On => true,
             PrefixAffinity::Auto => self.fireworks.is_fireworks(),

@@ -34,8 +34,9 @@ pub(crate) use self::{
     settings::{Deadlines, Settings},
 };
 use self::{
+    leader::Storage,
     prepare::PreparedExecution,
-    request::{AttachRequest, ExecuteRequest, Limits},
+    request::{AttachRequest, CacheMode, ExecuteRequest, Limits},
     response::CacheStatus,
     session::clock::Clock,
     session::token::{ExecutionToken, SessionToken, TokenOwner},
@@ -171,12 +172,7 @@ impl Executor {
         let owner = TokenOwner::of(&caller, &context);
         let token = self.opened(&execution_token, &owner, credential.as_ref());
         let token = token.ok_or(Error::ExecutionNotFound)?;
-        let options = SubscribeOptions {
-            deltas: request.deltas,
-            prompt: self.settings.is_prompt(&request.limits),
-            allows_restart: request.limits.allow_restart,
-            drains: request.limits.drain,
-        };
+        let options = self.subscribe_options(request.deltas, &request.limits);
         let subscriber = self
             .flights
             .attach(token.flight, after_sequence, options)
@@ -294,17 +290,22 @@ impl Executor {
 
     /// Returns the answer in memory, if the mode permits reading it.
     fn hit(&self, prepared: &PreparedExecution) -> Option<(Subscriber, Lookup)> {
-        let recorded = self.recorded(prepared);
-        if prepared.storage.is_some() && prepared.mode.reads() {
-            self.metrics.looked_up(Tier::Memory, LookupResult::found(recorded.is_some()));
-        }
-        let Hit { recording, age } = recorded?;
+        let Hit { recording, age } = self.look_in_memory(prepared.storage, prepared.mode)?;
         let subscriber = Flight::replay(recording).subscribe(0, prepared.subscribe_options)?;
         Some((subscriber, Lookup { age: Some(age), ..prepared.found(CacheStatus::Hit) }))
     }
 
-    fn recorded(&self, prepared: &PreparedExecution) -> Option<Hit> {
-        let storage = prepared.storage.filter(|_| prepared.mode.reads())?;
+    /// Looks an answer up in memory if the mode permits reading it, and counts that.
+    fn look_in_memory(&self, storage: Option<Storage>, mode: CacheMode) -> Option<Hit> {
+        let recorded = self.recorded(storage, mode);
+        if storage.is_some() && mode.reads() {
+            self.metrics.looked_up(Tier::Memory, LookupResult::found(recorded.is_some()));
+        }
+        recorded
+    }
+
+    fn recorded(&self, storage: Option<Storage>, mode: CacheMode) -> Option<Hit> {
+        let storage = storage.filter(|_| mode.reads())?;
         self.memory.get(&storage.key)
     }
 
@@ -324,7 +325,7 @@ impl Executor {
                 Join::Leader(publisher, subscriber) => (publisher, subscriber),
             };
         // Another flight may have completed since the look-up.
-        if let Some(Hit { recording, age }) = self.recorded(&prepared) {
+        if let Some(Hit { recording, age }) = self.recorded(prepared.storage, prepared.mode) {
             publisher.complete_with(recording, age);
             return Ok((subscriber, prepared.found(prepared.led_status())));
         }
@@ -365,6 +366,16 @@ impl Executor {
             return None;
         }
         Flight::replay(recording).subscribe(after, options)
+    }
+
+    /// Returns the delivery options of a subscriber.
+    fn subscribe_options(&self, deltas: bool, limits: &Limits) -> SubscribeOptions {
+        SubscribeOptions {
+            deltas,
+            prompt: self.settings.is_prompt(limits),
+            allows_restart: limits.allow_restart,
+            drains: limits.drain,
+        }
     }
 
     fn clock(&self, arrived: Instant, limits: &Limits) -> Clock {

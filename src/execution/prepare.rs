@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::execution::{
     Executor, Settings,
-    affinity::Conversation,
+    affinity::PromptCacheNames,
     invalid,
     leader::{FleetRequest, LeaderJob, Storage, TextTerms, TextWork},
     observe::spans::FlightSpans,
@@ -18,8 +18,8 @@ use crate::{
     admission::{Permit, saturated_for_a_moment},
     cache::key::{Fingerprint, KeyParts, PromptHasher, Scope},
     credentials::ApiKey,
-    error::{Error, Limit},
-    fireworks::{Affinity, RetryPolicy},
+    error::{Error, Limit, Violation},
+    fireworks::RetryPolicy,
     fleet::FlightKey,
     flight::{Idempotency, JoinRequest, SubscribeOptions},
     node::Plan,
@@ -38,9 +38,7 @@ pub(super) struct PreparedExecution {
     output: OutputFormat,
     connect: Duration,
     retry: RetryPolicy,
-    affinity: Affinity,
-    /// The session of the prompt, if it is followed.
-    session: Option<Key>,
+    names: PromptCacheNames,
     /// Identifies the credential.
     pub(super) fingerprint: Fingerprint,
     /// Set if only executions with this credential share the answer.
@@ -66,23 +64,9 @@ impl Executor {
         let scope_of = request.scope_request();
         let ExecuteRequest { node_type, config, input, output, limits, cache, .. } = request;
         let planned = self.registry.find(&node_type)?.plan(config, input, &output);
-        let plan = match (planned, violations) {
-            (Ok(plan), violations) if violations.is_empty() => plan,
-            (Ok(_), violations) => return Err(Error::InvalidNodeConfig(violations)),
-            (Err(mut found), mut violations) => {
-                found.append(&mut violations);
-                return Err(Error::InvalidNodeConfig(found));
-            }
-        };
+        let plan = valid(planned, violations)?;
         let configured = plan.secret_name.as_deref();
-        let tenant = self.tenant(request.caller.tenant.as_deref(), &request.context.tenant);
-        let conversation = Conversation::of(&request.context, tenant);
-        let affinity = self.affinity(conversation, tenant, plan.routing);
-        let followed = conversation.filter(|_| self.follows_prefixes());
-        let session = followed.map(|conversation| {
-            let (name, node) = (conversation.cache_name(), &request.context.node_id);
-            self.cache_secret.session_key(name, node, &plan.model)
-        });
+        let names = self.prompt_cache_names(&request.caller, &request.context, &plan);
         let credential =
             self.credential(request.credential, configured, &request.caller.secrets)?;
         let fingerprint = self.cache_secret.fingerprint(&credential);
@@ -105,8 +89,7 @@ impl Executor {
         let shared = storage.map(|storage| storage.key);
         let shared = shared.filter(|_| mode != CacheMode::OnlyIfCached);
         Ok(PreparedExecution {
-            affinity,
-            session,
+            names,
             credential,
             fingerprint,
             own_credential,
@@ -122,13 +105,11 @@ impl Executor {
                 in_fleet: fleet_request.is_some(),
                 attachable: true,
             },
-            subscribe_options: SubscribeOptions {
-                // Vectors come with the end alone.
-                deltas: request.deltas.unwrap_or(plan.deltas) && texts.is_none(),
-                prompt: self.settings.is_prompt(&limits),
-                allows_restart: limits.allow_restart,
-                drains: limits.drain,
-            },
+            // Vectors come with the end alone.
+            subscribe_options: self.subscribe_options(
+                request.deltas.unwrap_or(plan.deltas) && texts.is_none(),
+                &limits,
+            ),
             connect: self.settings.deadlines(&limits).connect,
             retry: self.retry_policy(
                 &limits,
@@ -166,7 +147,7 @@ impl Executor {
 
     /// Returns the flight's terms in the fleet; `None` if no other worker needs to
     /// find it.
-    fn fleet_request(
+    pub(super) fn fleet_request(
         &self,
         mode: CacheMode,
         storage: Option<Storage>,
@@ -266,7 +247,7 @@ impl PreparedExecution {
 
     /// Compares the prompt with that of its session's last call, which it replaces.
     pub(super) fn follow(&self, prefixes: &Prefixes, hasher: PromptHasher) -> Option<PromptPrefix> {
-        prefixes.follow(self.session?, hasher, &self.plan.prompt)
+        prefixes.follow(self.names.session?, hasher, &self.plan.prompt)
     }
 
     /// Returns the cache status of an execution that leads.
@@ -294,10 +275,25 @@ impl PreparedExecution {
             storage: self.storage,
             connect: self.connect,
             retry: self.retry,
-            affinity: self.affinity,
+            affinity: self.names.affinity,
             fleet_request: self.fleet_request,
             owner: None,
             permit,
+        }
+    }
+}
+
+/// Returns the plan, or every violation of the node's and of the request's own.
+fn valid(
+    planned: Result<Plan, Vec<Violation>>,
+    mut violations: Vec<Violation>,
+) -> Result<Plan, Error> {
+    match planned {
+        Ok(plan) if violations.is_empty() => Ok(plan),
+        Ok(_) => Err(Error::InvalidNodeConfig(violations)),
+        Err(mut found) => {
+            found.append(&mut violations);
+            Err(Error::InvalidNodeConfig(found))
         }
     }
 }

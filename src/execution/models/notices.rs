@@ -17,13 +17,11 @@ use crate::{
     credentials::ApiKey,
     error::{Error, ProviderError, ProviderErrorKind, shorten},
     event::Usage,
-    execution::Executor,
+    execution::{Executor, observe::log::MAX_TEXT_BYTES},
     fireworks::{EndDate, ModelRecord},
     price::Tier,
 };
 
-/// Maximum bytes of a model's name in a warning.
-const MAX_NAME_BYTES: usize = 128;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Maximum models that are remembered as warned of.
 const MAX_MODELS: u64 = 1_000;
@@ -95,7 +93,7 @@ impl Executor {
         self.metrics.model_ends(model, since_1970.as_secs());
         if self.notices.is_new(model, end) {
             tracing::warn!(
-                model = &*shorten(model, MAX_NAME_BYTES),
+                model = &*shorten(model, MAX_TEXT_BYTES),
                 end_of_life = %end,
                 days_left = end.days_left(SystemTime::now()),
                 successor = record.successor.as_deref(),
@@ -167,7 +165,7 @@ impl MissingPrice {
     }
 
     fn warn(self, model: &str, service_tier: &str, price_date: &str) {
-        let model = &*shorten(model, MAX_NAME_BYTES);
+        let model = &*shorten(model, MAX_TEXT_BYTES);
         match self {
             MissingPrice::Model => tracing::warn!(
                 model,

@@ -56,7 +56,7 @@ struct Pending {
 /// A text that waits for a batch.
 struct WaitingText {
     position: usize,
-    seat: oneshot::Sender<Seat>,
+    entry: oneshot::Sender<BatchEntry>,
     /// Cancelled when nobody wants the text any more.
     abandoned: CancellationToken,
     /// Set once the text is on its way to the provider.
@@ -121,7 +121,7 @@ impl Batcher {
         if batch.is_empty() {
             return;
         }
-        // Without a flight the seats are dropped, which fails their texts.
+        // Without a flight the entries are dropped, which fails their texts.
         let Some((publisher, job)) = self.begin(batch) else { return };
         let span = self.span.child(telemetry::Kind::Internal, names::span::FLIGHT);
         if let Some(name) = span.name() {
@@ -131,7 +131,7 @@ impl Batcher {
         span.scope(job.run(self.executor.clone(), publisher)).await;
     }
 
-    /// Begins the flight of a batch, and gives every text its seat.
+    /// Begins the flight of a batch, and gives every text its entry.
     fn begin(self: &Arc<Batcher>, batch: Vec<WaitingText>) -> Option<(Publisher, LeaderJob)> {
         let positions: Vec<usize> = batch.iter().map(|waiting| waiting.position).collect();
         let lengths = positions.iter().map(|position| self.texts.list[*position].len()).collect();
@@ -152,8 +152,8 @@ impl Batcher {
             let (batcher, shares) = (self.clone(), shares.clone());
             let subscriber = subscriber.another()?;
             waiting.begun.0.store(true, Ordering::Release);
-            // A text that has left drops its subscriber with its seat.
-            let _ = waiting.seat.send(Seat { batcher, subscriber, place, shares });
+            // A text that has left drops its subscriber with its entry.
+            let _ = waiting.entry.send(BatchEntry { batcher, subscriber, place, shares });
         }
         Some((publisher, LeaderJob { plan, ..self.job.another() }))
     }
@@ -186,13 +186,16 @@ impl TextTicket {
 
     /// Waits for a batch, and returns the place in it. A text that is abandoned before
     /// then is left out.
-    pub(super) async fn submit(&mut self, abandoned: CancellationToken) -> Result<Seat, Failure> {
-        let (seat, given) = oneshot::channel();
+    pub(super) async fn submit(
+        &mut self,
+        abandoned: CancellationToken,
+    ) -> Result<BatchEntry, Failure> {
+        let (entry, given) = oneshot::channel();
         if !mem::replace(&mut self.held, false) {
             self.batcher.pending().tickets += 1;
         }
         let (position, begun) = (self.position, self.begun.clone());
-        self.batcher.release(Some(WaitingText { position, seat, abandoned, begun }));
+        self.batcher.release(Some(WaitingText { position, entry, abandoned, begun }));
         given.await.map_err(|_| Failure::from(Error::Internal("a batch was not sent")))
     }
 }
@@ -213,14 +216,14 @@ impl std::fmt::Debug for TextTicket {
 }
 
 /// The place of a text in a batch.
-pub(super) struct Seat {
+pub(super) struct BatchEntry {
     batcher: Arc<Batcher>,
     subscriber: Subscriber,
     place: usize,
     shares: TextShares,
 }
 
-impl Seat {
+impl BatchEntry {
     /// Waits for the batch, and returns the finish of its text. Cancel safe: dropped, it
     /// leaves the batch.
     pub(super) async fn answered(mut self, publisher: &mut Publisher) -> Result<Finish, Failure> {

@@ -131,9 +131,9 @@ impl LeaderJob {
         publisher: &mut Publisher,
     ) -> Result<Finish, Failure> {
         publisher.phase(Phase::Queued);
-        let seat = ticket.submit(publisher.abandonment()).await?;
+        let entry = ticket.submit(publisher.abandonment()).await?;
         publisher.phase(Phase::Waiting);
-        seat.answered(publisher).await
+        entry.answered(publisher).await
     }
 }
 

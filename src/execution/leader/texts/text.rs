@@ -11,7 +11,7 @@ use super::{
 };
 use crate::execution::{
     Executor,
-    leader::{FleetRequest, LeaderJob, Storage},
+    leader::{LeaderJob, Storage},
     observe::spans::FlightSpans,
     request::CacheMode,
     response::CacheStatus,
@@ -19,9 +19,7 @@ use crate::execution::{
 use crate::{
     cache::Hit,
     error::Error,
-    fleet::FlightKey,
     flight::{Failure, FlightSource, Join, JoinRequest, Stored, Subscriber},
-    metrics::{LookupResult, Tier},
     node::Plan,
     recording::Recording,
     telemetry::Span,
@@ -65,22 +63,17 @@ impl LeaderJob {
             key: executor.key(plan.identity.node_type, &plan, &terms.scope, &terms.salt),
             ..storage
         });
-        let cached = terms.cached(executor, storage);
-        if storage.is_some() && terms.mode.reads() {
-            executor.metrics.looked_up(Tier::Memory, LookupResult::found(cached.is_some()));
-        }
-        if let Some(Hit { recording, .. }) = cached {
+        if let Some(Hit { recording, .. }) = executor.look_in_memory(storage, terms.mode) {
             return Ok(Found::Cached(recording));
         }
         if terms.mode == CacheMode::OnlyIfCached && executor.fleet.is_none() {
             return Err(Failure::from(Error::NotCached));
         }
-        let fleet_request = terms.fleet_request(executor, storage);
+        let fleet_request = executor.fleet_request(terms.mode, storage, None, false);
+        let shared = storage.filter(|_| terms.mode != CacheMode::OnlyIfCached);
         let request = JoinRequest {
             subject: self.subject.clone(),
-            shared: storage
-                .map(|storage| storage.key)
-                .filter(|_| terms.mode != CacheMode::OnlyIfCached),
+            shared: shared.map(|storage| storage.key),
             idempotency: None,
             in_fleet: fleet_request.is_some(),
             attachable: false,
@@ -96,7 +89,7 @@ impl LeaderJob {
             Join::Leader(publisher, subscriber) => (publisher, subscriber),
         };
         // Another flight may have completed since the look-up.
-        if let Some(Hit { recording, age }) = terms.cached(executor, storage) {
+        if let Some(Hit { recording, age }) = executor.recorded(storage, terms.mode) {
             publisher.complete_with(recording, age);
             return Ok(Found::Flight(flight(subscriber, None)));
         }
@@ -112,23 +105,6 @@ impl LeaderJob {
         };
         executor.lifecycle.spawn(job.run(executor.clone(), publisher));
         Ok(Found::Flight(flight(subscriber, Some(begun))))
-    }
-}
-
-impl TextTerms {
-    fn cached(&self, executor: &Executor, storage: Option<Storage>) -> Option<Hit> {
-        executor.memory.get(&storage.filter(|_| self.mode.reads())?.key)
-    }
-
-    fn fleet_request(&self, executor: &Executor, storage: Option<Storage>) -> Option<FleetRequest> {
-        let Storage { key, .. } = storage.filter(|_| executor.fleet.is_some())?;
-        Some(FleetRequest {
-            flight_key: Some(FlightKey(key)),
-            claim: None,
-            shares: None,
-            may_read: self.mode.reads(),
-            only_reads: self.mode == CacheMode::OnlyIfCached,
-        })
     }
 }
 
