@@ -9,21 +9,20 @@
 #![expect(clippy::print_stdout, reason = "the figures are what it is run for")]
 
 use std::{
-    env, fs,
+    env,
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
     time::Duration,
 };
 
 use fireworks_simulator::{Options, Pace, Simulator};
 use futures_util::future::join_all;
-use tokio::{runtime, sync::oneshot, time::Instant};
+use tokio::{sync::oneshot, time::Instant};
 
-use crate::support::{Caller, Program, ask, page, spawn};
+use crate::support::{Caller, Program, apart, ask, page, percentile, resident_kib, spawn};
 
 /// Calls for each place there is.
 const TIMES: usize = 20;
@@ -79,19 +78,6 @@ impl Load {
     fn greedy_calls(&self) -> usize {
         TIMES * self.places - MODEST.len() * self.modest.callers * self.modest.rounds
     }
-}
-
-/// Runs something on a thread and a runtime of its own.
-fn apart<T: Send + 'static>(
-    work: impl AsyncFnOnce() -> T + Send + 'static,
-) -> oneshot::Receiver<T> {
-    let (sender, result) = oneshot::channel();
-    #[expect(clippy::disallowed_methods, reason = "it ends with the test's process")]
-    thread::spawn(move || {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        let _ = sender.send(runtime.expect("a runtime").block_on(work()));
-    });
-    result
 }
 
 async fn provider(answer: Duration) -> String {
@@ -168,19 +154,6 @@ async fn greedy(worker: SocketAddr, calls: usize, enough: oneshot::Receiver<()>)
     served
 }
 
-/// The most that a process had resident, in MiB.
-fn peak_mib(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a figure");
-    let kib: u64 = peak.split_whitespace().next().expect("a figure").parse().expect("a number");
-    kib / 1024
-}
-
-/// The value that so many of a hundred do not exceed.
-fn percentile(sorted: &[Duration], hundredths: usize) -> Duration {
-    sorted[(sorted.len() * hundredths).div_ceil(100) - 1]
-}
-
 /// Waits until the greedy tenant has all places; or until the worker has looked at
 /// all of its calls, and refused those that it has no room for.
 async fn crowded(admin: SocketAddr, load: &Load) {
@@ -226,7 +199,7 @@ async fn the_modest_hardly_notice_a_greedy_tenant() {
     }
     let greedy = greedy.await.expect("answered in the end");
 
-    let peak = peak_mib(worker.id());
+    let peak = resident_kib(worker.id()).1 / 1024;
     let (alone_99, among_99) = (percentile(&alone, 99), percentile(&among, 99));
     println!(
         "{} places; {calls} calls of the greedy tenant at once, {} answered after {:.1?} with {} \

@@ -6,7 +6,7 @@
 
 #![expect(clippy::print_stderr, reason = "the figures are what it is run for")]
 
-use std::{env, fs, process::Stdio, time::Duration};
+use std::{env, time::Duration};
 
 use fireworks_simulator::Report;
 use futures_util::future::join_all;
@@ -14,14 +14,10 @@ use sparkler::proto::{
     Completed, ExecuteNodeRequest, execute_node_response::Event,
     worker_service_client::WorkerServiceClient,
 };
-use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, BufReader},
-    process::{Child, Command},
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 use tonic::transport::Channel;
 
-use crate::support::{ask, spawn};
+use crate::support::{Process, ask, resident_kib, simulate, spawn};
 
 /// A model that does not think aloud.
 const PLAIN: &str = "accounts/simulator/models/plain";
@@ -57,69 +53,9 @@ impl Load {
     }
 }
 
-/// A process of the program, ended with the value.
-struct Process {
-    child: Child,
-}
-
-impl Process {
-    /// Starts it, and returns the first piece of a line on stdout or stderr
-    /// that `find` finds.
-    async fn start(arguments: &[&str], find: impl Fn(&str) -> Option<String>) -> (Process, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sparkler"));
-        command.args(arguments).env_clear().kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program starts");
-        let stdout = child.stdout.take().expect("it is piped");
-        let stderr = child.stderr.take().expect("it is piped");
-        let found = tokio::select! {
-            found = line(stdout, &find) => found,
-            found = line(stderr, &find) => found,
-        };
-        (Process { child }, found)
-    }
-
-    /// Resident memory in KiB.
-    fn resident_kib(&self) -> u64 {
-        let process = self.child.id().expect("it runs");
-        let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = resident.and_then(|line| line.split_whitespace().next());
-        number.expect("a figure").parse().expect("a number")
-    }
-}
-
-/// Reads until `find` finds something; what follows is read and forgotten.
-async fn line(
-    output: impl AsyncRead + Unpin + Send + 'static,
-    find: &impl Fn(&str) -> Option<String>,
-) -> String {
-    let mut lines = BufReader::new(output).lines();
-    while let Some(line) = lines.next_line().await.expect("it says text") {
-        if let Some(found) = find(&line) {
-            spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return found;
-        }
-    }
-    // This one says nothing; the other may.
-    std::future::pending().await
-}
-
 async fn provider(load: &Load) -> (Process, String) {
-    let arguments = [
-        "simulate",
-        "--listen=127.0.0.1:0",
-        "--first-token",
-        load.first_token,
-        "--tokens-per-second",
-        load.tokens_per_second,
-        "--answer-tokens=20",
-        "--delta-tokens=1",
-    ];
-    Process::start(&arguments, |line| {
-        line.trim().strip_prefix("base URL").map(|url| url.trim().to_owned())
-    })
-    .await
+    let pace = ["--first-token", load.first_token, "--tokens-per-second", load.tokens_per_second];
+    simulate(&[&pace[..], &["--answer-tokens=20", "--delta-tokens=1"]].concat()).await
 }
 
 async fn worker(base_url: &str) -> (Process, String) {
@@ -190,7 +126,7 @@ async fn many_slow_streams_at_once_all_end_whole() {
     // What the first call sets up is not part of what a stream takes.
     let brief = ask("First").model(PLAIN).set("maxTokens", 1.into()).request();
     listen(clients[0].clone(), brief).await;
-    let idle = worker.resident_kib();
+    let idle = resident_kib(worker.id()).0;
 
     let began = Instant::now();
     let streams: Vec<_> = (0..load.streams)
@@ -202,7 +138,7 @@ async fn many_slow_streams_at_once_all_end_whole() {
         while report(&base_url).await.in_flight < load.streams as u64 {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        (began.elapsed(), worker.resident_kib())
+        (began.elapsed(), resident_kib(worker.id()).0)
     };
     let (open_after, busy) = timeout(load.limit, peak).await.expect("all are under way at once");
     let ended = timeout(load.limit, join_all(streams)).await.expect("all end in time");
@@ -215,7 +151,7 @@ async fn many_slow_streams_at_once_all_end_whole() {
          after {:.1?}; worker {idle} KiB idle, {busy} KiB then: {each} KiB a stream; {} KiB after",
         load.streams,
         began.elapsed(),
-        worker.resident_kib(),
+        resident_kib(worker.id()).0,
     );
     assert!(each < MOST_KIB_PER_STREAM, "{each} KiB a stream");
     let report = report(&base_url).await;

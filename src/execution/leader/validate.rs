@@ -1,5 +1,5 @@
-//! Compiles schemas and validates answers off the async threads: a few at a time in
-//! all, and fewer per tenant.
+//! Compiles schemas and validates answers on threads of their own, which executing
+//! threads come before: a few at a time in all, and fewer per tenant.
 //!
 //! The work is bounded before it begins (`output` estimates its cost), so it always
 //! ends and returns its slot. A tenant waits for its own share first, and so holds
@@ -10,13 +10,12 @@
 use std::{
     collections::HashMap,
     sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
-    thread::available_parallelism,
+    thread::{self, available_parallelism},
     time::Duration,
 };
 
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    task::spawn_blocking,
+    sync::{Semaphore, SemaphorePermit, oneshot},
     time::timeout,
 };
 
@@ -30,6 +29,10 @@ use crate::{
 /// Longest time a schema waits for a slot. An answer, which is already paid for,
 /// waits as long as its subscribers do.
 const WAIT: Duration = Duration::from_secs(5);
+/// The niceness of a checker, from 0 to 19: on a processor that both want, an executing
+/// thread of niceness 0 gets nine tenths.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
 /// Number of tenants above which idle ones are forgotten.
 const TENANTS: usize = 1024;
 
@@ -77,6 +80,32 @@ struct ValidationSlot {
     _share: Option<tokio::sync::OwnedSemaphorePermit>,
 }
 
+impl ValidationSlot {
+    /// Runs something on a thread that executing threads come before. The result fails if
+    /// it panics, or if there is no thread for it. Dropped, the work runs on.
+    fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (sender, result) = oneshot::channel();
+        let work = move || {
+            let _slot = self;
+            yield_to_streams();
+            let _ = sender.send(work());
+        };
+        let thread = thread::Builder::new().name("checker".to_owned());
+        #[expect(clippy::disallowed_methods, reason = "a few at a time per tenant, and each ends")]
+        let _ = thread.spawn(work);
+        result
+    }
+}
+
+/// Lowers the priority of this thread. Elsewhere than on Linux, that is the process's.
+fn yield_to_streams() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(NICENESS);
+}
+
 impl Executor {
     /// Compiles the schema of a call. The inner error describes an invalid schema.
     ///
@@ -96,12 +125,8 @@ impl Executor {
             self.count_refusal(&error);
             return Err(error);
         };
-        #[expect(clippy::disallowed_methods, reason = "a few at a time per tenant, and each ends")]
-        let compiling = spawn_blocking(move || {
-            let _slot = slot;
-            Schema::parse(&text)
-        });
-        compiling.await.map_err(|_| Error::Internal("the reading of a schema panicked"))
+        let compiling = slot.run(move || Schema::parse(&text));
+        compiling.await.map_err(|_| Error::Internal("the reading of a schema came to no end"))
     }
 }
 
@@ -114,12 +139,8 @@ pub(crate) async fn inspect(
 ) -> Result<Verdict, Error> {
     let slot = CHECKERS.slot(tenant).await;
     let output = output.clone();
-    #[expect(clippy::disallowed_methods, reason = "a few at a time per tenant, and each ends")]
-    let checking = spawn_blocking(move || {
-        let _slot = slot;
-        output.check(&text)
-    });
-    checking.await.unwrap_or(Err(Error::Internal("the check of an answer panicked")))
+    let checking = slot.run(move || output.check(&text));
+    checking.await.unwrap_or(Err(Error::Internal("the check of an answer came to no end")))
 }
 
 #[cfg(test)]

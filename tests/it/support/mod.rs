@@ -9,6 +9,8 @@ pub(crate) mod frames;
 mod known_caller;
 mod page;
 mod panicking;
+mod party;
+mod process;
 mod program;
 pub(crate) mod redis_server;
 pub(crate) mod scripted_worker;
@@ -32,6 +34,8 @@ pub(crate) use self::{
     known_caller::KnownCaller,
     page::{page, response},
     panicking::{Moment, Panicking, panicking},
+    party::{apart, percentile, resident_kib},
+    process::{Process, simulate},
     program::Program,
 };
 

@@ -1,6 +1,6 @@
 //! The program as a worker, its log collected.
 
-use std::{net::SocketAddr, process::Stdio, time::Duration};
+use std::{env, ffi::OsString, net::SocketAddr, process::Stdio, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -13,6 +13,12 @@ use super::spawn;
 
 /// What runs may take up to the drain limit to end, on a busy machine.
 const STOPPING: Duration = Duration::from_secs(90);
+
+/// The program to measure: the one that `SPARKLER_BINARY` names, such as an optimized one,
+/// else that of this build.
+pub(crate) fn binary() -> OsString {
+    env::var_os("SPARKLER_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_sparkler").into())
+}
 
 /// A `sparkler serve` of its own process.
 pub(crate) struct Program {
@@ -35,7 +41,7 @@ impl Program {
         more: &[&str],
         environment: &[(&str, &str)],
     ) -> Program {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sparkler"))
+        let mut child = Command::new(binary())
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(["--log-format", "json", "--pre-drain-delay", "0s"])
             .args(["--fireworks-base-url", base_url])
