@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     AdmissionArgs, FleetArgs, IngressArgs, MemoryArgs, TelemetryArgs,
-    duration::{duration, duration_or_none},
+    duration::{duration, duration_or_none, gather_window},
 };
 use crate::execution::PrefixAffinity;
 
@@ -75,6 +75,18 @@ pub struct ServeArgs {
         value_name = "WHEN"
     )]
     pub prefix_affinity: PrefixAffinityArg,
+
+    /// The time for which texts to embed wait for those of other calls with the same
+    /// settings, credential and tenant, to share one request to the provider; at most
+    /// 50ms, and 0s gathers none.
+    #[arg(
+        long,
+        env = "SPARKLER_EMBEDDINGS_GATHER_WINDOW",
+        default_value = "0s",
+        value_parser = gather_window,
+        value_name = "DURATION"
+    )]
+    pub embeddings_gather_window: Duration,
 
     /// A JSON file of prices that replaces the built-in table; followed as it changes.
     #[arg(long, env = "SPARKLER_PRICES", value_name = "FILE")]

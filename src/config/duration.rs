@@ -6,6 +6,10 @@ use std::time::Duration;
 /// The longest duration: 365 days.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// The longest wait of a text for those of other calls: longer would cost its caller more
+/// than a request of its own.
+const LONGEST_GATHER_WINDOW: Duration = Duration::from_millis(50);
+
 /// Parses a positive duration such as `500ms`, `90s` or `1m30s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     match duration_or_none(text)? {
@@ -22,6 +26,15 @@ pub fn duration_or_none(text: &str) -> Result<Duration, String> {
         return Err("must be at most 365d".to_owned());
     }
     Ok(duration)
+}
+
+/// Parses the time for which texts of several calls are gathered.
+pub(super) fn gather_window(text: &str) -> Result<Duration, String> {
+    let window = duration_or_none(text)?;
+    if window > LONGEST_GATHER_WINDOW {
+        return Err("must be at most 50ms".to_owned());
+    }
+    Ok(window)
 }
 
 #[cfg(test)]
@@ -41,6 +54,13 @@ mod tests {
             duration_or_none(text).expect_err(text);
         }
         assert_eq!(duration("365d"), Ok(LONGEST));
+    }
+
+    #[test]
+    fn texts_are_gathered_for_fifty_milliseconds_at_most() {
+        assert_eq!(gather_window("0s"), Ok(Duration::ZERO));
+        assert_eq!(gather_window("50ms"), Ok(LONGEST_GATHER_WINDOW));
+        assert_eq!(gather_window("51ms"), Err("must be at most 50ms".to_owned()));
     }
 
     #[test]

@@ -293,6 +293,7 @@ fn execution(args: ServeArgs, worker_id: String, shares: Shares) -> Settings {
         allow_shared_scope: args.allow_shared_cache,
         max_input_bytes: shares.max_input as usize,
         prefix_affinity: args.prefix_affinity.into(),
+        embeddings_gather_window: args.embeddings_gather_window,
     }
 }
 

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 pub use self::affinity::PrefixAffinity;
 pub(crate) use self::{
     check::{Findings, Question},
+    leader::Gatherer,
     models::{Lifetimes, ModelDirectory, ModelPage, Notices},
     observe::call::CallRecord,
     prefixes::{Prefixes, PromptPrefix},
@@ -90,6 +91,8 @@ pub struct Executor {
     pub cooldowns: Cooldowns,
     /// The prompts that sessions sent last.
     pub prefixes: Prefixes,
+    /// Texts to embed that wait for those of other executions.
+    pub gatherer: Gatherer,
     /// The provider's statements about models.
     pub models: ModelDirectory,
     /// Warnings to the operator about models in use.

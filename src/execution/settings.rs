@@ -33,6 +33,9 @@ pub struct Settings {
     pub max_input_bytes: usize,
     /// The providers to whose prompt caches requests name their conversation and tenant.
     pub prefix_affinity: PrefixAffinity,
+    /// Longest time that texts to embed wait for those of other executions; zero gathers
+    /// none.
+    pub embeddings_gather_window: Duration,
 }
 
 /// The four deadlines of an execution.
@@ -99,6 +102,7 @@ impl Default for Settings {
             allow_shared_scope: false,
             max_input_bytes: 16 << 20,
             prefix_affinity: PrefixAffinity::default(),
+            embeddings_gather_window: Duration::ZERO,
         }
     }
 }

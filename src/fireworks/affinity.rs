@@ -22,6 +22,11 @@ impl Affinity {
         Affinity { session: value(session), isolation: value(isolation) }
     }
 
+    /// Returns the names without that of the session, for a request of several sessions.
+    pub fn without_session(&self) -> Affinity {
+        Affinity { session: None, isolation: self.isolation.clone() }
+    }
+
     pub(super) fn add_to(&self, headers: &mut HeaderMap) {
         for (name, value) in [(SESSION, &self.session), (ISOLATION, &self.isolation)] {
             if let Some(value) = value {

@@ -179,9 +179,12 @@ impl Node for FireworksEmbeddings {
         Some(Texts { list: Arc::clone(&call.texts), batch: call.config.batch })
     }
 
-    fn select(&self, call: &EmbeddingCall, positions: &[usize]) -> Option<(Bytes, EmbeddingCall)> {
-        let texts = positions.iter().map(|position| call.texts.get(*position).cloned());
-        Some(EmbeddingCall::new(Arc::clone(&call.config), texts.collect::<Option<_>>()?))
+    fn with_texts(
+        &self,
+        call: &EmbeddingCall,
+        texts: Arc<[Arc<str>]>,
+    ) -> Option<(Bytes, EmbeddingCall)> {
+        Some(EmbeddingCall::new(Arc::clone(&call.config), texts))
     }
 
     async fn run(

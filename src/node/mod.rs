@@ -99,9 +99,14 @@ pub trait Node: Send + Sync + 'static {
         None
     }
 
-    /// Narrows a call to some of its texts, and returns it with its canonical request;
-    /// `None` if it has no texts.
-    fn select(&self, _call: &Self::Call, _positions: &[usize]) -> Option<(Bytes, Self::Call)> {
+    /// Returns the call for other texts, with its canonical request; `None` if it is not
+    /// over texts. Texts of calls whose canonical requests are equal without any text may
+    /// be run as one call.
+    fn with_texts(
+        &self,
+        _call: &Self::Call,
+        _texts: Arc<[Arc<str>]>,
+    ) -> Option<(Bytes, Self::Call)> {
         None
     }
 
@@ -264,9 +269,17 @@ impl Plan {
 }
 
 impl Plan {
-    /// Returns the plan for some of its texts; `None` if it has no texts.
+    /// Returns the plan for some of its texts; `None` if it has no such texts.
     pub fn select(&self, positions: &[usize]) -> Option<Plan> {
-        let (canonical, run) = self.run.select(positions)?;
+        let list = &self.texts.as_ref()?.list;
+        let texts = positions.iter().map(|position| list.get(*position).cloned());
+        self.with_texts(texts.collect::<Option<_>>()?)
+    }
+
+    /// Returns the same plan for other texts; `None` if it is not over texts. Texts of
+    /// plans whose identities are equal without any text may be run as one plan.
+    pub fn with_texts(&self, texts: Arc<[Arc<str>]>) -> Option<Plan> {
+        let (canonical, run) = self.run.with_texts(texts)?;
         Some(Plan {
             model: self.model.clone(),
             identity: Identity { canonical, ..self.identity.clone() },
@@ -296,7 +309,7 @@ impl fmt::Debug for Plan {
 
 /// A call with the node that runs it, type-erased.
 trait ErasedCall: Send + Sync {
-    fn select(&self, positions: &[usize]) -> Option<(Bytes, Box<dyn ErasedCall>)>;
+    fn with_texts(&self, texts: Arc<[Arc<str>]>) -> Option<(Bytes, Box<dyn ErasedCall>)>;
 
     fn run<'a>(
         &'a self,

@@ -214,8 +214,8 @@ struct Bound<N: Node> {
 }
 
 impl<N: Node> ErasedCall for Bound<N> {
-    fn select(&self, positions: &[usize]) -> Option<(Bytes, Box<dyn ErasedCall>)> {
-        let (canonical, call) = self.node.select(&self.call, positions)?;
+    fn with_texts(&self, texts: Arc<[Arc<str>]>) -> Option<(Bytes, Box<dyn ErasedCall>)> {
+        let (canonical, call) = self.node.with_texts(&self.call, texts)?;
         Some((canonical, Box::new(Bound { node: Arc::clone(&self.node), call })))
     }
 

@@ -57,7 +57,9 @@ use crate::{
     cache::Memory,
     config::{Config, ConnectionAge, IngressConfig},
     cooldown::Cooldowns,
-    execution::{Executor, Lifetimes, ModelDirectory, Notices, Prefixes, response::CacheStatus},
+    execution::{
+        Executor, Gatherer, Lifetimes, ModelDirectory, Notices, Prefixes, response::CacheStatus,
+    },
     fireworks::Client,
     flight::Flights,
     grpc::Service,
@@ -311,6 +313,7 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
         ),
         cooldowns,
         prefixes: Prefixes::new(),
+        gatherer: Gatherer::default(),
         models: ModelDirectory::new(Lifetimes {
             answers: config.models_for,
             failures: config.refusals_for,

@@ -10,6 +10,7 @@ mod store;
 mod texts;
 mod validate;
 
+pub(crate) use self::texts::Gatherer;
 pub(super) use self::{
     job::{LeaderJob, stopped},
     relay::{Relayed, relay},

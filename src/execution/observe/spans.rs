@@ -76,6 +76,11 @@ impl FlightSpans {
         FlightSpans::new(flight.clone(), self.conversation.clone(), self.content_bytes)
     }
 
+    /// Returns the spans of a flight of several calls, which have no conversation in common.
+    pub(crate) fn of_several(&self, flight: &Span) -> FlightSpans {
+        FlightSpans::new(flight.clone(), String::new(), self.content_bytes)
+    }
+
     /// Starts the span of a provider request.
     pub(crate) fn call(&mut self, plan: &Plan, key: &ApiKey, attempt: u32) {
         if !self.flight.is_recorded() {

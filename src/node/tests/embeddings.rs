@@ -25,6 +25,20 @@ fn a_text_has_the_same_identity_wherever_it_stands() {
 }
 
 #[test]
+fn plans_of_equal_settings_can_be_run_as_one() {
+    let without = |plan: &Plan| plan.with_texts(Arc::from([])).expect("a plan").identity;
+    let one = embed(json!({"batchSize": 2}), &["a"]);
+    let other = embed(json!({"batchSize": 3}), &["b", "c"]);
+    assert!(without(&one) == without(&other));
+    let together = one.with_texts(["a", "b", "c"].map(Arc::from).into()).expect("a plan");
+    assert!(together.identity == embed(json!({}), &["a", "b", "c"]).identity);
+    for fields in [json!({"dimensions": 8}), json!({"promptTemplate": "query: {text}"})] {
+        assert!(without(&embed(fields.clone(), &["a"])) != without(&one), "{fields}");
+    }
+    assert!(plan("chatFireworks", json!({})).with_texts(Arc::from([])).is_none());
+}
+
+#[test]
 fn every_field_but_the_batch_size_decides_a_vector() {
     let plain = embed(json!({}), &["a"]);
     for fields in [

@@ -2,6 +2,7 @@
 //! and to the fleet, and a few requests to the provider carry them all.
 
 mod fleet;
+mod gathering;
 mod mixes;
 mod requests;
 mod sharing;

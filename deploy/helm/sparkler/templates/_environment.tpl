@@ -70,6 +70,8 @@
   value: {{ .provider.baseUrl | quote }}
 - name: SPARKLER_MAX_ATTEMPTS
   value: {{ int64 .provider.maxAttempts | quote }}
+- name: SPARKLER_EMBEDDINGS_GATHER_WINDOW
+  value: {{ .provider.embeddingsGatherWindow | quote }}
 {{- if .cache.secretName }}
 - name: SPARKLER_CACHE_SECRET_FILE
   value: /run/sparkler/cache/{{ .cache.secretKey }}

@@ -1,49 +1,58 @@
-//! Gathers the texts that an execution leads into batches: one provider request, and
-//! one flight, for each.
+//! Gathers the texts that executions lead into batches: one provider request, and one
+//! flight, for each.
 //!
-//! A text holds a [`TextTicket`] until it knows whether it has to be requested. A batch is
-//! sent when it is full, or when no ticket is left that could add to it, so that no
-//! time is lost with waiting for a fixed interval.
+//! A text holds a [`TextTicket`] until it knows whether it has to be requested. The texts
+//! of an execution are due when they fill a batch, or when no ticket is left that could
+//! add to them, so that no time is lost with waiting for a fixed interval. Those that fill
+//! no batch wait for the texts of other executions with the same [`BatchTerms`], if the
+//! operator has set a time for that.
+//!
+//! An execution that waits for others:
+//!
+//! * If it is the only one, its texts are requested when the time is over, as its others
+//!   are.
+//! * If it leaves, or its deadline expires, its texts are left out, and the others'
+//!   texts go on. Its slot is released when the time is over, at the latest.
+//! * The shared request is retried, paid and counted as one. It holds the slot of the
+//!   execution whose text is the first, and does not wait for the turn of any.
+//! * If the provider rejects what it was sent, that may be because of another execution's
+//!   text. So each execution's texts are then requested without those of others.
 
 use std::{
-    mem,
+    fmt, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
 };
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{sync::oneshot, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     end::{SUBSCRIBE, end_of},
-    share::TextShares,
+    groups::{Added, Groups},
+    share::{TextPart, TextShares},
+    source::{BatchSource, BatchTerms},
 };
 use crate::execution::{Executor, leader::LeaderJob};
 use crate::{
-    error::Error,
-    event::{Embeddings, Finish, Usage},
+    error::{Error, ProviderErrorKind},
+    event::Finish,
     flight::{Failure, Join, JoinRequest, Publisher, Subscriber},
-    node::Texts,
-    recording::Recording,
     telemetry::{self, Span, names},
 };
 
-/// Maximum requests to the provider that one execution has in progress.
-const MOST_UNDER_WAY: usize = 8;
+/// Gathers the texts of several executions. One per worker.
+#[derive(Default)]
+pub struct Gatherer(Mutex<Groups<BatchTerms, WaitingText>>);
 
 /// The texts of one execution that wait for a batch.
 pub(super) struct Batcher {
-    executor: Arc<Executor>,
-    /// A job from which those of the batches are made.
-    job: LeaderJob,
-    texts: Texts,
-    /// The span of the execution's flight.
-    span: Span,
+    source: Arc<BatchSource>,
+    /// True if a batch that is not full may take texts of other executions.
+    gathers: bool,
     pending: Mutex<Pending>,
-    under_way: Semaphore,
-    attempts: AtomicU32,
 }
 
 #[derive(Default)]
@@ -55,111 +64,210 @@ struct Pending {
 
 /// A text that waits for a batch.
 struct WaitingText {
+    source: Arc<BatchSource>,
     position: usize,
     entry: oneshot::Sender<BatchEntry>,
     /// Cancelled when nobody wants the text any more.
     abandoned: CancellationToken,
-    /// Set once the text is on its way to the provider.
     begun: Begun,
 }
 
-/// Set once a text is on its way to the provider, and so paid for.
+/// Set once a text is on its way to the provider, and so paid for: alone, or with texts of
+/// other executions.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Begun(Arc<AtomicBool>);
+pub(super) struct Begun(Arc<AtomicU8>);
 
 impl Begun {
+    const ALONE: u8 = 1;
+    const GATHERED: u8 = 2;
+
     pub(super) fn has(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.load(Ordering::Acquire) != 0
+    }
+
+    /// Returns true if its request has texts of other executions.
+    pub(super) fn is_gathered(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Begun::GATHERED
+    }
+
+    fn begin(&self, is_gathered: bool) {
+        let how = if is_gathered { Begun::GATHERED } else { Begun::ALONE };
+        self.0.store(how, Ordering::Release);
     }
 }
 
 impl Batcher {
-    /// Creates a batcher for the texts of a job.
-    pub(super) fn new(executor: &Arc<Executor>, job: &LeaderJob, texts: Texts) -> Arc<Batcher> {
-        Arc::new(Batcher {
-            executor: executor.clone(),
-            job: job.another(),
-            texts,
-            span: telemetry::current(),
-            pending: Mutex::default(),
-            under_way: Semaphore::new(MOST_UNDER_WAY),
-            attempts: AtomicU32::new(0),
-        })
+    /// Creates a batcher for the texts of an execution.
+    pub(super) fn new(source: Arc<BatchSource>) -> Arc<Batcher> {
+        let gathers = !source.executor.settings.embeddings_gather_window.is_zero();
+        Arc::new(Batcher { source, gathers, pending: Mutex::default() })
+    }
+
+    /// Creates a batcher whose batches have texts of one execution alone.
+    fn alone(source: &Arc<BatchSource>) -> Arc<Batcher> {
+        let source = source.clone();
+        Arc::new(Batcher { source, gathers: false, pending: Mutex::default() })
     }
 
     /// Returns a ticket for one text.
     pub(super) fn ticket(self: &Arc<Batcher>, position: usize) -> TextTicket {
-        self.pending().tickets += 1;
-        TextTicket { batcher: self.clone(), position, begun: Begun::default(), held: true }
+        self.ticket_for(position, Begun::default())
     }
 
-    /// Returns the provider requests so far.
-    pub(super) fn attempts(&self) -> u32 {
-        self.attempts.load(Ordering::Relaxed)
+    fn ticket_for(self: &Arc<Batcher>, position: usize, begun: Begun) -> TextTicket {
+        self.pending().tickets += 1;
+        TextTicket { batcher: self.clone(), position, begun, held: true }
     }
 
     /// Takes a ticket back, possibly with a text, and sends what is complete.
-    fn release(self: &Arc<Batcher>, text: Option<WaitingText>) {
-        let batch = {
+    fn release(&self, text: Option<WaitingText>) {
+        let most = self.source.texts.batch;
+        let due = {
             let mut pending = self.pending();
             pending.tickets -= 1;
             pending.waiting.extend(text);
-            let is_full = pending.waiting.len() >= self.texts.batch;
-            let is_due = is_full || pending.tickets == 0;
+            let is_due = pending.waiting.len() >= most || pending.tickets == 0;
             if is_due { mem::take(&mut pending.waiting) } else { Vec::new() }
         };
-        if !batch.is_empty() {
-            self.executor.lifecycle.spawn(self.clone().run(batch));
-        }
-    }
-
-    /// Runs the flight of a batch, once few enough are in progress, without the texts
-    /// that were abandoned meanwhile.
-    async fn run(self: Arc<Batcher>, mut batch: Vec<WaitingText>) {
-        let Ok(_turn) = self.under_way.acquire().await else { return };
-        batch.retain(|waiting| !waiting.abandoned.is_cancelled());
-        if batch.is_empty() {
+        if due.is_empty() {
             return;
         }
-        // Without a flight the entries are dropped, which fails their texts.
-        let Some((publisher, job)) = self.begin(batch) else { return };
-        let span = self.span.child(telemetry::Kind::Internal, names::span::FLIGHT);
-        if let Some(name) = span.name() {
-            publisher.traced_as(name);
+        match self.source.terms().filter(|_| self.gathers && due.len() < most) {
+            Some(terms) => Gatherer::gather(&self.source, terms, due),
+            None => send(&self.source.executor, due),
         }
-        let job = LeaderJob { spans: self.job.spans.of(&span), ..job };
-        span.scope(job.run(self.executor.clone(), publisher)).await;
-    }
-
-    /// Begins the flight of a batch, and gives every text its entry.
-    fn begin(self: &Arc<Batcher>, batch: Vec<WaitingText>) -> Option<(Publisher, LeaderJob)> {
-        let positions: Vec<usize> = batch.iter().map(|waiting| waiting.position).collect();
-        let lengths = positions.iter().map(|position| self.texts.list[*position].len()).collect();
-        let plan = Arc::new(self.job.plan.select(&positions)?);
-        let request = JoinRequest {
-            subject: self.job.subject.clone(),
-            shared: None,
-            idempotency: None,
-            in_fleet: false,
-            attachable: false,
-        };
-        let (publisher, subscriber) = match self.executor.flights.join(&request, SUBSCRIBE) {
-            Ok(Join::Leader(publisher, subscriber)) => (publisher, subscriber),
-            Ok(Join::Follower(_)) | Err(_) => return None,
-        };
-        let shares = TextShares::new(lengths);
-        for (place, waiting) in batch.into_iter().enumerate() {
-            let (batcher, shares) = (self.clone(), shares.clone());
-            let subscriber = subscriber.another()?;
-            waiting.begun.0.store(true, Ordering::Release);
-            // A text that has left drops its subscriber with its entry.
-            let _ = waiting.entry.send(BatchEntry { batcher, subscriber, place, shares });
-        }
-        Some((publisher, LeaderJob { plan, ..self.job.another() }))
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gatherer {
+    /// Lets texts wait for those of other executions on the same terms.
+    fn gather(source: &BatchSource, terms: BatchTerms, texts: Vec<WaitingText>) {
+        let executor = &source.executor;
+        let Added { full, is_new } =
+            executor.gatherer.groups().add(terms.clone(), texts, source.texts.batch);
+        for batch in full {
+            send(executor, batch);
+        }
+        if is_new {
+            executor.lifecycle.spawn(Gatherer::end(executor.clone(), terms));
+        }
+    }
+
+    /// Requests what has been gathered once the time is over.
+    async fn end(executor: Arc<Executor>, terms: BatchTerms) {
+        sleep(executor.settings.embeddings_gather_window).await;
+        let batch = executor.gatherer.groups().take(&terms);
+        run(batch).await;
+    }
+
+    fn groups(&self) -> MutexGuard<'_, Groups<BatchTerms, WaitingText>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn send(executor: &Executor, batch: Vec<WaitingText>) {
+    executor.lifecycle.spawn(run(batch));
+}
+
+/// Runs the flight of a batch without the texts that were abandoned meanwhile: one of a
+/// single execution once few enough of its batches are in progress, and any other at once,
+/// since nobody is to wait for the turn of somebody else.
+async fn run(mut batch: Vec<WaitingText>) {
+    batch.retain(|waiting| !waiting.abandoned.is_cancelled());
+    let Some(source) = batch.first().map(|waiting| waiting.source.clone()) else { return };
+    let _turn = if is_gathered(&batch) {
+        None
+    } else {
+        let Ok(turn) = source.under_way.acquire().await else { return };
+        batch.retain(|waiting| !waiting.abandoned.is_cancelled());
+        Some(turn)
+    };
+    // Without a flight the entries are dropped, which fails their texts.
+    let Some((publisher, job)) = begin(&source, batch) else { return };
+    let span = source.span.child(telemetry::Kind::Internal, names::span::FLIGHT);
+    if let Some(name) = span.name() {
+        publisher.traced_as(name);
+    }
+    let job = LeaderJob { spans: job.spans.of(&span), ..job };
+    span.scope(job.run(source.executor.clone(), publisher)).await;
+}
+
+/// Begins the flight of a batch that `source` leads, and gives every text its entry.
+fn begin(source: &BatchSource, batch: Vec<WaitingText>) -> Option<(Publisher, LeaderJob)> {
+    let texts = batch.iter().map(WaitingText::text).collect::<Option<Arc<[_]>>>()?;
+    let shares = TextShares::new(texts.iter().map(|text| text.len()).collect());
+    let is_gathered = is_gathered(&batch);
+    let job = job(source, texts, is_gathered)?;
+    let (publisher, subscriber) = lead(source)?;
+    let mut batchers = Batchers::default();
+    for (place, waiting) in batch.into_iter().enumerate() {
+        let WaitingText { source, position, entry, begun, .. } = waiting;
+        let (batcher, is_first) = batchers.of(&source);
+        begun.begin(is_gathered);
+        let alone = is_gathered.then(|| batcher.ticket_for(position, begun));
+        let part = TextPart { place, shares: shares.clone() };
+        let subscriber = subscriber.another()?;
+        // A text that has left drops its subscriber with its entry.
+        let _ = entry.send(BatchEntry { source, subscriber, part, is_first, alone });
+    }
+    Some((publisher, job))
+}
+
+/// Returns the job of a batch that an execution leads.
+fn job(source: &BatchSource, texts: Arc<[Arc<str>]>, is_gathered: bool) -> Option<LeaderJob> {
+    let plan = Arc::new(source.job.plan.with_texts(texts)?);
+    let job = LeaderJob { plan, ..source.job.another() };
+    if !is_gathered {
+        return Some(job);
+    }
+    let spans = job.spans.of_several(&Span::default());
+    Some(LeaderJob { spans, affinity: job.affinity.without_session(), ..job })
+}
+
+fn lead(source: &BatchSource) -> Option<(Publisher, Subscriber)> {
+    let request = JoinRequest {
+        subject: source.job.subject.clone(),
+        shared: None,
+        idempotency: None,
+        in_fleet: false,
+        attachable: false,
+    };
+    match source.executor.flights.join(&request, SUBSCRIBE) {
+        Ok(Join::Leader(publisher, subscriber)) => Some((publisher, subscriber)),
+        Ok(Join::Follower(_)) | Err(_) => None,
+    }
+}
+
+/// Returns true if a batch has texts of several executions.
+fn is_gathered(batch: &[WaitingText]) -> bool {
+    batch.windows(2).any(|pair| !Arc::ptr_eq(&pair[0].source, &pair[1].source))
+}
+
+impl WaitingText {
+    fn text(&self) -> Option<Arc<str>> {
+        self.source.texts.list.get(self.position).cloned()
+    }
+}
+
+/// The executions whose texts are in one batch, each with a batcher for them alone.
+#[derive(Default)]
+struct Batchers(Vec<Arc<Batcher>>);
+
+impl Batchers {
+    /// Returns the batcher of an execution, and true if the execution is a new one.
+    fn of(&mut self, source: &Arc<BatchSource>) -> (Arc<Batcher>, bool) {
+        // An execution's texts are mostly beside each other.
+        let mut known = self.0.iter().rev();
+        if let Some(batcher) = known.find(|batcher| Arc::ptr_eq(&batcher.source, source)) {
+            return (batcher.clone(), false);
+        }
+        let batcher = Batcher::alone(source);
+        self.0.push(batcher.clone());
+        (batcher, true)
     }
 }
 
@@ -195,7 +303,8 @@ impl TextTicket {
             self.batcher.pending().tickets += 1;
         }
         let (position, begun) = (self.position, self.begun.clone());
-        self.batcher.release(Some(WaitingText { position, entry, abandoned, begun }));
+        let source = self.batcher.source.clone();
+        self.batcher.release(Some(WaitingText { source, position, entry, abandoned, begun }));
         given.await.map_err(|_| Failure::from(Error::Internal("a batch was not sent")))
     }
 }
@@ -206,8 +315,8 @@ impl Drop for TextTicket {
     }
 }
 
-impl std::fmt::Debug for TextTicket {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for TextTicket {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("TextTicket")
             .field("position", &self.position)
@@ -215,64 +324,63 @@ impl std::fmt::Debug for TextTicket {
     }
 }
 
+impl fmt::Debug for Gatherer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Gatherer").finish_non_exhaustive()
+    }
+}
+
 /// The place of a text in a batch.
 pub(super) struct BatchEntry {
-    batcher: Arc<Batcher>,
+    source: Arc<BatchSource>,
     subscriber: Subscriber,
-    place: usize,
-    shares: TextShares,
+    part: TextPart,
+    /// True for the first text of its execution in the batch.
+    is_first: bool,
+    /// The right to a batch without texts of other executions, if this one has some.
+    alone: Option<TextTicket>,
+}
+
+/// The end of a batch for one of its texts.
+pub(super) enum EntryEnd {
+    /// The text is answered.
+    Answered(Box<Finish>),
+    /// The batch failed, perhaps because of another execution's text: the ticket is for a
+    /// batch without those.
+    Again(TextTicket),
 }
 
 impl BatchEntry {
-    /// Waits for the batch, and returns the finish of its text. Cancel safe: dropped, it
+    /// Waits for the batch, and returns its end for this text. Cancel safe: dropped, it
     /// leaves the batch.
-    pub(super) async fn answered(mut self, publisher: &mut Publisher) -> Result<Finish, Failure> {
+    pub(super) async fn ended(mut self, publisher: &mut Publisher) -> Result<EntryEnd, Failure> {
         let ended = end_of(&mut self.subscriber).await;
         let attempts = self.subscriber.status().attempts;
-        publisher.took(attempts);
-        if self.place == 0 {
-            self.batcher.attempts.fetch_add(attempts, Ordering::Relaxed);
+        publisher.took(publisher.attempts() + attempts);
+        if self.is_first {
+            self.source.took(attempts);
         }
         match ended {
             Ok((recording, _)) => {
                 if let Some(span) = recording.span {
                     publisher.traced_as(span);
                 }
-                self.finish(&recording)
+                self.part.finish(&recording).map(|finish| EntryEnd::Answered(Box::new(finish)))
             }
-            Err(failure) => {
-                let usage = failure.usage.map(|usage| self.share(usage));
-                Err(Failure { usage, ..failure })
-            }
+            Err(failure) => match self.alone.filter(|_| is_about_a_text(&failure)) {
+                Some(ticket) => Ok(EntryEnd::Again(ticket)),
+                None => {
+                    let usage = failure.usage.map(|usage| self.part.share(usage));
+                    Err(Failure { usage, ..failure })
+                }
+            },
         }
     }
+}
 
-    fn finish(&self, recording: &Recording) -> Result<Finish, Failure> {
-        let answer = &recording.finish;
-        let vectors = answer.embeddings.as_ref().map(|embeddings| &embeddings.vectors);
-        let Some(vector) = vectors.and_then(|vectors| vectors.get(self.place)) else {
-            return Err(Failure::from(Error::Internal("a batch has no vector for a text")));
-        };
-        Ok(Finish {
-            usage: answer.usage.map(|usage| self.share(usage)),
-            model: answer.model.clone(),
-            provider_request_id: answer.provider_request_id.clone(),
-            embeddings: Some(Embeddings {
-                vectors: vec![vector.clone()],
-                estimated: self.shares.are_estimated(),
-                ..Embeddings::default()
-            }),
-            ..Finish::default()
-        })
-    }
-
-    /// Returns the text's share of the batch's usage.
-    fn share(&self, usage: Usage) -> Usage {
-        match usage.prompt_tokens {
-            Some(tokens) if self.shares.are_estimated() => {
-                Usage::of_prompt(self.shares.of(self.place, tokens))
-            }
-            _ => usage,
-        }
-    }
+/// Returns true if one text of a batch can be what failed it.
+fn is_about_a_text(failure: &Failure) -> bool {
+    let Error::Provider(provider) = &failure.error else { return false };
+    let kind = provider.kind;
+    matches!(kind, ProviderErrorKind::RequestRejected | ProviderErrorKind::ContextTooLong)
 }

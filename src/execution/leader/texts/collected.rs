@@ -88,7 +88,7 @@ impl Collected {
         position: usize,
         text: AnsweredText,
     ) -> Result<(), Failure> {
-        let AnsweredText { recording, status, stored, storage } = text;
+        let AnsweredText { recording, status, stored, storage, is_gathered } = text;
         match status {
             CacheStatus::Hit => self.sources.cached += 1,
             CacheStatus::Joined => self.sources.joined += 1,
@@ -99,6 +99,8 @@ impl Collected {
             self.paid_tokens = self.paid_tokens.zip(tokens).map(|(sum, tokens)| sum + tokens);
             self.model.clone_from(&recording.finish.model);
             self.provider_request_id.clone_from(&recording.finish.provider_request_id);
+            // The shares of other executions' texts are not counted here.
+            self.estimated |= is_gathered;
         } else {
             self.estimated |= is_estimated(&recording);
         }

@@ -9,7 +9,9 @@
 mod batch;
 mod collected;
 mod end;
+mod groups;
 mod share;
+mod source;
 mod text;
 
 use std::{collections::HashMap, sync::Arc};
@@ -18,8 +20,13 @@ use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::batch::TextTicket;
-use self::{batch::Batcher, collected::Collected, text::Found};
+pub(crate) use self::batch::{Gatherer, TextTicket};
+use self::{
+    batch::{Batcher, EntryEnd},
+    collected::Collected,
+    source::BatchSource,
+    text::Found,
+};
 use crate::execution::{
     Executor,
     leader::{LeaderJob, Storage},
@@ -90,7 +97,8 @@ impl LeaderJob {
             return Err(Failure::from(Error::Internal("an execution over texts has none")));
         };
         publisher.phase(Phase::Waiting);
-        let batcher = Batcher::new(executor, self, texts.clone());
+        let source = Arc::new(BatchSource::new(executor, self, texts.clone()));
+        let batcher = Batcher::new(source.clone());
         // No batch that is not full is sent before every text has its ticket.
         let finding = batcher.ticket(0);
         let mut collected = Collected::new(&texts, publisher.limit_bytes());
@@ -117,7 +125,7 @@ impl LeaderJob {
                 failed.get_or_insert(failure.error);
             }
         }
-        publisher.took(batcher.attempts());
+        publisher.took(source.attempts());
         self.stored = Some(collected.stored());
         match failed {
             Some(error) => Err(collected.failed(error)),
@@ -130,10 +138,13 @@ impl LeaderJob {
         ticket: &mut TextTicket,
         publisher: &mut Publisher,
     ) -> Result<Finish, Failure> {
-        publisher.phase(Phase::Queued);
-        let entry = ticket.submit(publisher.abandonment()).await?;
-        publisher.phase(Phase::Waiting);
-        entry.answered(publisher).await
+        let mut end = entry_end(ticket, publisher).await?;
+        loop {
+            match end {
+                EntryEnd::Answered(finish) => return Ok(*finish),
+                EntryEnd::Again(mut alone) => end = entry_end(&mut alone, publisher).await?,
+            }
+        }
     }
 }
 
@@ -152,6 +163,17 @@ impl LeaderJob {
             ticket.release();
         }
     }
+}
+
+/// Takes the place of one text in a batch, and waits for the end of the batch.
+async fn entry_end(
+    ticket: &mut TextTicket,
+    publisher: &mut Publisher,
+) -> Result<EntryEnd, Failure> {
+    publisher.phase(Phase::Queued);
+    let entry = ticket.submit(publisher.abandonment()).await?;
+    publisher.phase(Phase::Waiting);
+    entry.ended(publisher).await
 }
 
 /// Returns the plan for one text.

@@ -1,6 +1,13 @@
-//! Divides the tokens of a batch among its texts.
+//! Divides the answer of a batch among its texts: a vector and a share of the tokens each.
 
 use std::sync::Arc;
+
+use crate::{
+    error::Error,
+    event::{Embeddings, Finish, Usage},
+    flight::Failure,
+    recording::Recording,
+};
 
 /// The lengths of a batch's texts, in order.
 #[derive(Debug, Clone)]
@@ -24,6 +31,46 @@ impl TextShares {
         let (whole, before) = (sum(&self.0).max(1), sum(&self.0[..place]));
         let until = |length: u128| u128::from(tokens) * length / whole;
         (until(before + self.0[place] as u128) - until(before)) as u64
+    }
+}
+
+/// The part of a batch that belongs to one text.
+#[derive(Debug)]
+pub(super) struct TextPart {
+    /// The position of the text in the batch.
+    pub(super) place: usize,
+    pub(super) shares: TextShares,
+}
+
+impl TextPart {
+    /// Returns the finish of the text, from the recording of the batch.
+    pub(super) fn finish(&self, recording: &Recording) -> Result<Finish, Failure> {
+        let answer = &recording.finish;
+        let vectors = answer.embeddings.as_ref().map(|embeddings| &embeddings.vectors);
+        let Some(vector) = vectors.and_then(|vectors| vectors.get(self.place)) else {
+            return Err(Failure::from(Error::Internal("a batch has no vector for a text")));
+        };
+        Ok(Finish {
+            usage: answer.usage.map(|usage| self.share(usage)),
+            model: answer.model.clone(),
+            provider_request_id: answer.provider_request_id.clone(),
+            embeddings: Some(Embeddings {
+                vectors: vec![vector.clone()],
+                estimated: self.shares.are_estimated(),
+                ..Embeddings::default()
+            }),
+            ..Finish::default()
+        })
+    }
+
+    /// Returns the text's share of the batch's usage.
+    pub(super) fn share(&self, usage: Usage) -> Usage {
+        match usage.prompt_tokens {
+            Some(tokens) if self.shares.are_estimated() => {
+                Usage::of_prompt(self.shares.of(self.place, tokens))
+            }
+            _ => usage,
+        }
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) struct AnsweredText {
     pub(super) status: CacheStatus,
     pub(super) stored: Stored,
     pub(super) storage: Option<Storage>,
+    /// True if this execution requested it together with texts of others.
+    pub(super) is_gathered: bool,
 }
 
 impl LeaderJob {
@@ -122,9 +124,13 @@ impl TextFlight {
         };
         let status = self.status();
         let answered = match ended {
-            Ok((recording, stored)) => {
-                Ok(AnsweredText { recording, status, stored, storage: self.storage })
-            }
+            Ok((recording, stored)) => Ok(AnsweredText {
+                recording,
+                status,
+                stored,
+                storage: self.storage,
+                is_gathered: self.begun.as_ref().is_some_and(Begun::is_gathered),
+            }),
             Err(failure) if status == CacheStatus::Joined && !self.own_credential => {
                 Err(Failure { error: failure.error.for_another_credential(), usage: None })
             }
