@@ -64,11 +64,11 @@ const handleOf = (node, name) => {
 };
 
 /** A chatflow of one node and what is connected to its inputs. */
-async function chatflow(kit, name, end, parts, { inputs = {}, outputs } = {}) {
+async function chatflow(kit, name, end, parts, { inputs = {}, outputs, more = { nodes: [], edges: [] } } = {}) {
   const links = Object.fromEntries(Object.entries(parts).map(([input, node]) => [input, instance(node)]));
   const root = place(kit, end, { ...links, ...inputs }, { x: 800, outputs });
   const edges = Object.entries(parts).map(([input, node]) => edge(node, root, handleOf(root, input)));
-  return save(kit, name, "CHATFLOW", [...Object.values(parts), root], edges);
+  return save(kit, name, "CHATFLOW", [...more.nodes, ...Object.values(parts), root], [...more.edges, ...edges]);
 }
 
 export const modelOf = (kit, { node = "chatSparkler", ...inputs }) => place(kit, node, inputs, { credential: kit.credential });
@@ -79,6 +79,17 @@ export const conversation = (kit, model) =>
 export const llmChain = (kit, model) => {
   const prompt = place(kit, "promptTemplate", { template: "Answer in one line: {question}", promptValues: "" }, { x: 400 });
   return chatflow(kit, "LLM Chain", "llmChain", { model: modelOf(kit, model), prompt }, { outputs: { output: "llmChain" } });
+};
+
+/** Answers from a text that is in a vector store of the flow's own. */
+export const retrieval = (kit, model, embeddings, text) => {
+  const document = place(kit, "plainText", { text }, { outputs: { output: "document" } });
+  const parts = { document, embeddings: modelOf(kit, { node: "sparklerEmbeddings", ...embeddings }) };
+  const inputs = Object.fromEntries(Object.entries(parts).map(([input, node]) => [input, instance(node)]));
+  const store = place(kit, "memoryVectorStore", { ...inputs, topK: "2" }, { x: 400, outputs: { output: "retriever" } });
+  const ends = { model: modelOf(kit, model), vectorStoreRetriever: store };
+  const links = Object.entries(parts).map(([input, node]) => edge(node, store, handleOf(store, input)));
+  return chatflow(kit, "Retrieval", "conversationalRetrievalQAChain", ends, { more: { nodes: Object.values(parts), edges: links } });
 };
 
 export const toolAgent = (kit, model) => {

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { after, afterEach, before, describe, test } from "node:test";
-import { startSimulator, startWorker, until } from "../../clients/typescript/testing/world.mjs";
+import { EMBEDDING, startSimulator, startWorker, until } from "../../clients/typescript/testing/world.mjs";
 import { ask, startFlowise } from "./flowise.mjs";
-import { agentNode, conversation, kitOf, llmChain, llmNode, structuredNode, toolAgent } from "./flows.mjs";
+import { agentNode, conversation, kitOf, llmChain, llmNode, retrieval, structuredNode, toolAgent } from "./flows.mjs";
 import { startRedis } from "./redis.mjs";
 
 const KEY = "fw_flowise";
@@ -148,6 +148,21 @@ describe("Flowise", () => {
     for (const streaming of [false, true, true]) times.push((await ask(flowise(), flow, question, { streaming })).ms);
     console.log(`# first ${times[0]} ms, then ${times.slice(1).join(" and ")} ms`);
     assert.equal((await provider.report()).calls, 1);
+  });
+
+  test("a flow that answers from a text pays for its vectors once", async () => {
+    const texts = ["The harbour opens at dawn.", "The lighthouse is closed in winter."];
+    const flow = await retrieval(kit(), MODEL, { modelName: EMBEDDING, dimensions: "16" }, texts.join("\n\n"));
+    const counts = [];
+    for (const question of ["When does the harbour open?", "When does the harbour open?", "And the lighthouse?"]) {
+      const { status, body } = await ask(flowise(), flow, question);
+      assert.equal(status, 200, JSON.stringify(body));
+      counts.push((await provider.report()).texts);
+    }
+    const [first] = counts;
+    assert.deepEqual(counts, [first, first, first + 1], "a question that was asked and the flow's text are known");
+    const { messages } = (await provider.report()).requests.findLast(({ body }) => body.messages).body;
+    assert.match(JSON.stringify(messages), /harbour opens at dawn/);
   });
 
   test("five equal flows at once are one call", async () => {
