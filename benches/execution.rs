@@ -73,7 +73,7 @@ fn hit(criterion: &mut Criterion) {
         }
     }
     group.finish();
-    executor.lifecycle.abort();
+    executor.services.lifecycle.abort();
 }
 
 criterion_group!(benches, key, flight, hit);

@@ -105,7 +105,7 @@ pub mod internals {
         error::{Deadline, Error, Limit, ProviderError, ProviderErrorKind, Violation},
         event::{Delta, Finish, Phase, Piece, Usage},
         execution::{
-            Executor, PrefixAffinity,
+            Executor, PrefixAffinity, Services,
             request::{
                 CacheMode, CachePolicy, CredentialSource, ExecuteRequest, Limits, ScopeKind,
             },

@@ -126,5 +126,5 @@ fn with_hits(body: impl FnOnce(&dyn Fn() -> Vec<sparkler::proto::ExecuteNodeResp
     runtime.block_on(execute());
     // A hit waits for nothing: one poll is all of it.
     body(&|| execute().now_or_never().expect("a hit is ready at once"));
-    executor.lifecycle.abort();
+    executor.services.lifecycle.abort();
 }

@@ -162,6 +162,9 @@ pub enum Retry {
 }
 
 impl Error {
+    /// The error of a draining worker. A retry reaches another one, so the delay is short.
+    pub const DRAINING: Error = Error::Draining { retry_after: Duration::from_secs(1) };
+
     /// The error a caller gets for a panic; its message stays inside.
     pub const PANICKED: Error = Error::Internal("the worker panicked; its log says where");
 

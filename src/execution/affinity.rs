@@ -7,25 +7,13 @@
 //! cache key.
 
 use crate::{
-    cache::key::PromptCacheName,
+    cache::key::{CacheSecret, PromptCacheName},
     callers::Caller,
-    execution::{Executor, request::Context},
+    execution::{PrefixAffinity, Services, request::Context},
     fireworks::Affinity,
     node::{Plan, Routing},
     recording::Key,
 };
-
-/// The providers whose requests carry the names.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum PrefixAffinity {
-    /// If the provider is Fireworks itself.
-    #[default]
-    Auto,
-    /// To any provider.
-    On,
-    /// Never.
-    Off,
-}
 
 /// A conversation, as far as the caller names one.
 #[derive(Debug, Clone, Copy)]
@@ -66,47 +54,48 @@ pub(super) struct PromptCacheNames {
     pub(super) session: Option<Key>,
 }
 
-impl Executor {
+impl PromptCacheNames {
     /// Returns the names of an execution; none if this worker does not help the
     /// provider's prompt caches.
-    pub(super) fn prompt_cache_names(
-        &self,
+    pub(super) fn new(
+        services: &Services,
         caller: &Caller,
         context: &Context,
         plan: &Plan,
     ) -> PromptCacheNames {
-        if !self.helps_prompt_caches() {
+        if !helps_prompt_caches(services) {
             return PromptCacheNames::default();
         }
-        let tenant = self.tenant(caller.tenant.as_deref(), &context.tenant);
+        let secret = &services.cache_secret;
+        let tenant = services.settings.tenant(caller.tenant.as_deref(), &context.tenant);
         let conversation = Conversation::of(context, tenant);
         let session = conversation.map(|conversation| {
-            self.cache_secret.session_key(conversation.cache_name(), &context.node_id, &plan.model)
+            secret.session_key(conversation.cache_name(), &context.node_id, &plan.model)
         });
-        PromptCacheNames { affinity: self.affinity(conversation, tenant, plan.routing), session }
+        PromptCacheNames { affinity: affinity(secret, conversation, tenant, plan.routing), session }
     }
+}
 
-    /// Returns the names that a request carries. What the node's own fields name wins.
-    fn affinity(
-        &self,
-        conversation: Option<Conversation<'_>>,
-        tenant: Option<&str>,
-        routing: Routing,
-    ) -> Affinity {
-        let hash = |name: PromptCacheName<'_>| self.cache_secret.prompt_cache_name(name);
-        let session = conversation.filter(|_| !routing.names_session);
-        let tenant = tenant.filter(|_| !routing.names_isolation);
-        Affinity::new(
-            session.map(|session| hash(session.cache_name())).as_deref(),
-            tenant.map(|tenant| hash(PromptCacheName::Tenant(tenant))).as_deref(),
-        )
-    }
+/// Returns the names that a request carries. What the node's own fields name wins.
+fn affinity(
+    secret: &CacheSecret,
+    conversation: Option<Conversation<'_>>,
+    tenant: Option<&str>,
+    routing: Routing,
+) -> Affinity {
+    let hash = |name: PromptCacheName<'_>| secret.prompt_cache_name(name);
+    let session = conversation.filter(|_| !routing.names_session);
+    let tenant = tenant.filter(|_| !routing.names_isolation);
+    Affinity::new(
+        session.map(|session| hash(session.cache_name())).as_deref(),
+        tenant.map(|tenant| hash(PromptCacheName::Tenant(tenant))).as_deref(),
+    )
+}
 
-    fn helps_prompt_caches(&self) -> bool {
-        match self.settings.prefix_affinity {
-            PrefixAffinity::On => true,
-            PrefixAffinity::Auto => self.fireworks.is_fireworks(),
-            PrefixAffinity::Off => false,
-        }
+fn helps_prompt_caches(services: &Services) -> bool {
+    match services.settings.prefix_affinity {
+        PrefixAffinity::On => true,
+        PrefixAffinity::Auto => services.fireworks.is_fireworks(),
+        PrefixAffinity::Off => false,
     }
 }

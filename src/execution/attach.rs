@@ -1,22 +1,30 @@
-//! Resumes an execution whose flight runs, or ran, on another worker: receives it
-//! through the fleet, and never runs it.
+//! Resumes an execution, and never runs it. A flight that runs, or ran, on another
+//! worker is received through the fleet.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use tokio::time::Instant;
 
 use crate::execution::{
-    Executor,
+    Services,
+    credential::credential,
+    invalid,
     leader::{Relayed, relay, stopped},
-    session::token::ExecutionToken,
+    request::AttachRequest,
+    session::{
+        Lookup, SessionStart,
+        clock::Clock,
+        token::{ExecutionToken, SessionToken, TokenOwner},
+    },
 };
 use crate::{
     admission::Permit,
+    credentials::ApiKey,
     error::Error,
     fleet::{Fleet, FlightKey, protocol::FencingToken},
     flight::{
-        Failure, FlightIdentity, FlightOutcome, FlightSource, Publisher, Stored, SubscribeOptions,
-        Subscriber, worker_lost,
+        Failure, Flight, FlightIdentity, FlightOutcome, FlightSource, Publisher, Stored,
+        SubscribeOptions, Subscriber, worker_lost,
     },
     price::Tier,
     recording::{FlightId, Recording, Subject},
@@ -36,38 +44,102 @@ enum RemoteAnswer {
     Recorded(Box<Recording>),
 }
 
-impl Executor {
-    /// Looks up a token's flight in the fleet in the background, and subscribes to
-    /// it after a sequence number. `None` if the fleet cannot have it.
-    pub(super) fn attach_remote(
-        self: &Arc<Executor>,
-        token: &ExecutionToken,
-        after: u64,
-        options: SubscribeOptions,
-        permit: &Permit,
-    ) -> Option<Subscriber> {
-        let fleet = self.fleet.clone()?;
-        let search = Search {
-            flight: token.flight,
-            flight_key: token.flight_key.map(FlightKey),
-            recording: token.recording.map(FlightKey),
-            _permit: permit.clone(),
-        };
-        let unknown = Subject { model: String::new(), tier: Tier::Standard, json: false };
-        let (publisher, subscriber) =
-            self.flights.subscribe_remote(Arc::new(unknown), after, options);
-        self.lifecycle.spawn(search.run(self.clone(), fleet, publisher));
-        Some(subscriber)
-    }
+/// Resumes the execution of a request's token: its flight or its recording here, else
+/// in the fleet. Never starts one.
+pub(super) fn pick_up(
+    services: &Arc<Services>,
+    permit: &Permit,
+    request: AttachRequest,
+) -> Result<SessionStart, Error> {
+    let AttachRequest { execution_token, after_sequence, limits, .. } = request;
+    let secrets = &services.secrets;
+    let given = request
+        .credential
+        .map(|source| credential(secrets, Some(source), None, &request.caller.secrets));
+    let given = given.transpose()?;
+    let owner = TokenOwner::of(&request.caller, &request.context);
+    let token = opened(services, &execution_token, &owner, given.as_ref());
+    let token = token.ok_or(Error::ExecutionNotFound)?;
+    let options = services.settings.subscribe_options(request.deltas, &limits);
+    let subscriber = match attach_here(services, &token, after_sequence, options) {
+        Some(subscriber) if subscriber.may_have_published(after_sequence) => subscriber,
+        known => attach_remote(services, &token, after_sequence, options, permit)
+            .ok_or_else(|| unknown_execution(known.as_ref(), after_sequence))?,
+    };
+    let mut clock = Clock::new(request.arrived, &services.settings, &limits);
+    clock.queued(permit.waited());
+    let found = Lookup::again(token.status);
+    let token = SessionToken::Given(execution_token);
+    Ok(SessionStart { subscriber, clock, found, token })
+}
+
+/// Opens a token sealed by this worker, or by another with a secret known here.
+fn opened(
+    services: &Services,
+    text: &str,
+    owner: &TokenOwner,
+    credential: Option<&ApiKey>,
+) -> Option<ExecutionToken> {
+    iter::once(&services.cache_secret).chain(&services.other_secrets).find_map(|secret| {
+        let fingerprint = credential.map(|key| secret.fingerprint(key));
+        ExecutionToken::open(text, secret, owner, fingerprint.as_ref())
+    })
+}
+
+/// Subscribes to a token's flight in the registry, or to its recording in memory.
+fn attach_here(
+    services: &Services,
+    token: &ExecutionToken,
+    after: u64,
+    options: SubscribeOptions,
+) -> Option<Subscriber> {
+    let recorded = || {
+        let recording = services.memory.get(&token.recording?)?.recording;
+        let is_of_flight = recording.flight == token.flight;
+        is_of_flight.then(|| Flight::replay(recording).subscribe(after, options)).flatten()
+    };
+    services.flights.attach(token.flight, after, options).or_else(recorded)
+}
+
+/// Looks up a token's flight in the fleet in the background, and subscribes to
+/// it after a sequence number. `None` if the fleet cannot have it.
+fn attach_remote(
+    services: &Arc<Services>,
+    token: &ExecutionToken,
+    after: u64,
+    options: SubscribeOptions,
+    permit: &Permit,
+) -> Option<Subscriber> {
+    let fleet = services.fleet.clone()?;
+    let search = Search {
+        flight: token.flight,
+        flight_key: token.flight_key.map(FlightKey),
+        recording: token.recording.map(FlightKey),
+        _permit: permit.clone(),
+    };
+    let unknown = Subject { model: String::new(), tier: Tier::Standard, json: false };
+    let (publisher, subscriber) =
+        services.flights.subscribe_remote(Arc::new(unknown), after, options);
+    services.lifecycle.spawn(search.run(services.clone(), fleet, publisher));
+    Some(subscriber)
+}
+
+/// Explains why no event can follow the given sequence number.
+fn unknown_execution(known: Option<&Subscriber>, after_sequence: u64) -> Error {
+    let Some(last) = known.map(Subscriber::last) else {
+        return Error::ExecutionNotFound;
+    };
+    let description = format!("is {after_sequence}; the execution has published up to {last}");
+    invalid("after_sequence", &description)
 }
 
 impl Search {
-    async fn run(self, executor: Arc<Executor>, fleet: Fleet, mut publisher: Publisher) {
-        let abandoned = publisher.abandoned(executor.settings.drain_limit);
+    async fn run(self, services: Arc<Services>, fleet: Fleet, mut publisher: Publisher) {
+        let abandoned = publisher.abandoned(services.settings.drain_limit);
         let found = tokio::select! {
             biased;
             found = self.find(&fleet, &mut publisher) => found,
-            () = abandoned => Err(Failure::from(stopped(&executor))),
+            () = abandoned => Err(Failure::from(stopped(&services.lifecycle))),
         };
         match found {
             Ok(RemoteAnswer::Relayed(end)) => {

@@ -1,18 +1,22 @@
 //! CheckNode: validates a node and its credential. Spends no tokens, and never
 //! guesses.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    mem,
+    time::{Duration, SystemTime},
+};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+use url::Url;
 
 use crate::execution::{
-    Executor,
+    Services,
+    credential::credential,
     observe::log::MAX_TEXT_BYTES,
     observe::spans::{self, PROVIDER},
-    request::{Check, CredentialSource},
+    request::Check,
 };
 use crate::{
-    callers::Caller,
     credentials::ApiKey,
     error::{Error, Violation, shorten},
     fireworks::{Conclusion, ModelRecord, Probe, ProbeVerdict},
@@ -65,39 +69,36 @@ const RETIRED: &str = "MODEL_RETIRED";
 /// Longest time a check waits for the provider.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
-impl Executor {
+impl Findings {
     /// Checks a node's fields, and its credential if there is one.
-    pub async fn check(&self, check: Check) -> Result<Findings, Error> {
-        let node = self.registry.find(&check.node_type)?;
-        let checked = match node.check(check.config) {
+    pub(super) async fn of(services: &Services, mut check: Check) -> Result<Findings, Error> {
+        let node = services.registry.find(&check.node_type)?;
+        let checked = match node.check(mem::take(&mut check.config)) {
             Ok(checked) => checked,
             Err(violations) => return Ok(Findings::unasked(violations, "the config is not valid")),
         };
-        let findings =
-            self.check_credential(check.credential, check.deadline, &checked, &check.caller);
-        let findings = findings.await?;
+        let findings = Findings::of_credential(services, check, &checked).await?;
         Ok(Findings { odd_tier: !checked.tier.is_known(), ..findings })
     }
 
     /// Checks what the credential can do with the model of a valid node.
-    async fn check_credential(
-        &self,
-        credential: Option<CredentialSource>,
-        deadline: Option<Duration>,
+    async fn of_credential(
+        services: &Services,
+        check: Check,
         checked: &Checked,
-        caller: &Caller,
     ) -> Result<Findings, Error> {
-        if credential.is_none() && checked.secret_name.is_none() {
+        let Check { credential: given, caller, deadline, .. } = check;
+        if given.is_none() && checked.secret_name.is_none() {
             return Ok(Findings::unasked(Vec::new(), "no credential was given"));
         }
         let configured = checked.secret_name.as_deref();
-        match self.credential(credential, configured, &caller.secrets) {
+        match credential(&services.secrets, given, configured, &caller.secrets) {
             Ok(credential) => {
                 // A little before the caller's deadline, so that the findings known
                 // by then still arrive.
                 let deadline = deadline.map(|deadline| deadline.mul_f64(0.9));
                 let limit = deadline.unwrap_or(PROBE_LIMIT).min(PROBE_LIMIT);
-                Ok(self.probe(&checked.model, &credential, limit).await)
+                Ok(Findings::of_model(services, &checked.model, &credential, limit).await)
             }
             Err(Error::InvalidNodeConfig(violations)) => {
                 Ok(Findings::unasked(violations, "the credential cannot be read"))
@@ -106,52 +107,65 @@ impl Executor {
         }
     }
 
-    async fn probe(&self, model: &str, credential: &ApiKey, limit: Duration) -> Findings {
-        let span = self.probe_span(model);
-        let began = Instant::now();
-        let probe = self.fireworks.probe(model, credential, limit).await;
-        log(&probe, &span);
-        let Probe { findings, .. } = probe;
-        if findings.model.answer == Conclusion::Yes {
-            let payer = self.cache_secret.fingerprint(credential);
-            self.cooldowns.forget(payer.as_bytes(), model);
-        }
-        let left = limit.saturating_sub(began.elapsed());
-        let model = self.with_end(findings.model, model, credential, left).await;
-        Findings { violations: Vec::new(), credential: findings.credential, model, odd_tier: false }
-    }
-
-    /// Adds what the provider's record says about the end of the model. Without an
-    /// answer in time the verdict stays as it is.
-    async fn with_end(
-        &self,
-        verdict: ProbeVerdict,
+    async fn of_model(
+        services: &Services,
         model: &str,
         credential: &ApiKey,
         limit: Duration,
-    ) -> ProbeVerdict {
-        let is_asked = verdict.answer == Conclusion::Yes || verdict.reason == Some(NOT_FOUND);
-        if !is_asked {
-            return verdict;
+    ) -> Findings {
+        let span = probe_span(services.fireworks.base_url(), model);
+        let began = Instant::now();
+        let probe = services.fireworks.probe(model, credential, limit).await;
+        log(&probe, &span);
+        let Probe { findings, .. } = probe;
+        if findings.model.answer == Conclusion::Yes {
+            let payer = services.cache_secret.fingerprint(credential);
+            services.cooldowns.forget(payer.as_bytes(), model);
         }
-        let record = tokio::time::timeout(limit, self.model_record(model, credential)).await;
-        match record {
-            Ok(Ok(Some(record))) => end_of(&record, verdict),
-            Ok(Ok(None) | Err(_)) | Err(_) => verdict,
-        }
+        let left = limit.saturating_sub(began.elapsed());
+        let model = with_end(services, findings.model, model, credential, left).await;
+        Findings { violations: Vec::new(), credential: findings.credential, model, odd_tier: false }
     }
 
-    /// Returns the probe's span. It has no GenAI attributes of a model call, since
-    /// it generates nothing.
-    fn probe_span(&self, model: &str) -> Span {
-        let span = telemetry::current().child(Kind::Client, span::PROBE);
-        span.record(|span| {
-            span.set(otel::PROVIDER, PROVIDER);
-            span.set_text(sparkler::MODEL, &shorten(model, MAX_TEXT_BYTES));
-            spans::server(self.fireworks.base_url(), span);
-        });
-        span
+    fn unasked(violations: Vec<Violation>, why: &str) -> Findings {
+        let unknown = || ProbeVerdict {
+            answer: Conclusion::Unknown,
+            basis: format!("the provider was not asked: {why}"),
+            reason: None,
+        };
+        Findings { violations, credential: unknown(), model: unknown(), odd_tier: false }
     }
+}
+
+/// Adds what the provider's record says about the end of the model. Without an
+/// answer in time the verdict stays as it is.
+async fn with_end(
+    services: &Services,
+    verdict: ProbeVerdict,
+    model: &str,
+    credential: &ApiKey,
+    limit: Duration,
+) -> ProbeVerdict {
+    let is_asked = verdict.answer == Conclusion::Yes || verdict.reason == Some(NOT_FOUND);
+    if !is_asked {
+        return verdict;
+    }
+    match timeout(limit, services.models.record(model, credential)).await {
+        Ok(Ok(Some(record))) => end_of(&record, verdict),
+        Ok(Ok(None) | Err(_)) | Err(_) => verdict,
+    }
+}
+
+/// Returns the probe's span. It has no GenAI attributes of a model call, since
+/// it generates nothing.
+fn probe_span(base_url: &Url, model: &str) -> Span {
+    let span = telemetry::current().child(Kind::Client, span::PROBE);
+    span.record(|span| {
+        span.set(otel::PROVIDER, PROVIDER);
+        span.set_text(sparkler::MODEL, &shorten(model, MAX_TEXT_BYTES));
+        spans::server(base_url, span);
+    });
+    span
 }
 
 /// Adds the end of a model to the verdict on it.
@@ -184,16 +198,5 @@ fn log(probe: &Probe, span: &Span) {
     match http_status {
         Some(_) => span.end(),
         None => span.fail("PROVIDER_UNAVAILABLE"),
-    }
-}
-
-impl Findings {
-    fn unasked(violations: Vec<Violation>, why: &str) -> Findings {
-        let unknown = || ProbeVerdict {
-            answer: Conclusion::Unknown,
-            basis: format!("the provider was not asked: {why}"),
-            reason: None,
-        };
-        Findings { violations, credential: unknown(), model: unknown(), odd_tier: false }
     }
 }

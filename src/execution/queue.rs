@@ -3,17 +3,18 @@
 use tokio::time::Instant;
 
 use crate::execution::{
-    Executor,
+    Services,
+    observe::refusal::count_refusal,
     request::Limits,
     response::{Output, ResponseEvent},
     session::clock::{Alarm, Clock},
 };
 use crate::{
     admission::{Permit, Waiting},
-    error::{Deadline, Error, Limit},
+    error::{Deadline, Error},
     event::Phase,
     lifecycle::{Lifecycle, Stage},
-    metrics::{self, Metrics},
+    metrics::Metrics,
 };
 
 /// A queued call. Dropping it leaves the queue.
@@ -34,23 +35,26 @@ pub enum QueueEvent {
     Progress(Output),
 }
 
-impl Executor {
+impl Queued {
     /// Queues a call. It waits no longer than its own deadlines, which count from
     /// its arrival.
-    pub fn enqueue(&self, waiting: Waiting, arrived: Instant, limits: &Limits) -> Queued {
-        let clock = self.clock(arrived, limits);
-        let (lifecycle, metrics) = (self.lifecycle.clone(), self.metrics.clone());
+    pub(super) fn new(
+        services: &Services,
+        waiting: Waiting,
+        arrived: Instant,
+        limits: &Limits,
+    ) -> Queued {
+        let clock = Clock::new(arrived, &services.settings, limits);
+        let (lifecycle, metrics) = (services.lifecycle.clone(), services.metrics.clone());
         Queued { waiting, clock, lifecycle, metrics }
     }
-}
 
-impl Queued {
     /// Returns the next event; called until it admits the call or fails. Cancel safe.
     pub async fn next(&mut self) -> Result<QueueEvent, Error> {
         let alarm = tokio::select! {
             biased;
             admitted = self.waiting.admitted() => return self.called(admitted),
-            () = self.lifecycle.reached(Stage::Draining) => return Err(Executor::draining()),
+            () = self.lifecycle.reached(Stage::Draining) => return Err(Error::DRAINING),
             alarm = self.clock.alarm() => alarm,
         };
         match alarm {
@@ -58,7 +62,7 @@ impl Queued {
                 Err(Error::Deadline { deadline, limit, phase: Phase::Queued })
             }
             // A queued call has no session to resume, and waits only briefly.
-            Alarm::Aged => Err(Executor::draining()),
+            Alarm::Aged => Err(Error::DRAINING),
             Alarm::Progress => Ok(QueueEvent::Progress(self.progress())),
         }
     }
@@ -92,28 +96,4 @@ impl Queued {
         let elapsed = self.clock.elapsed();
         Output { sequence: 0, event: ResponseEvent::Progress { phase: Phase::Queued, elapsed } }
     }
-}
-
-impl Executor {
-    /// Counts a call refused by an admission limit.
-    pub fn count_refusal(&self, error: &Error) {
-        count_refusal(&self.metrics, error);
-    }
-}
-
-fn count_refusal(metrics: &Metrics, error: &Error) {
-    let Error::Saturated { limit, .. } = error else {
-        return;
-    };
-    metrics.refused(match limit {
-        Limit::Executions => metrics::Limit::Executions,
-        Limit::Tenant { .. } => metrics::Limit::Tenant,
-        Limit::Watches => metrics::Limit::Watches,
-        Limit::Descriptors => metrics::Limit::Descriptors,
-        Limit::Queue { .. } => metrics::Limit::Queue,
-        Limit::Bytes => metrics::Limit::Bytes,
-        Limit::Checkers => metrics::Limit::Checkers,
-        Limit::TokensPerDay { .. } => metrics::Limit::TokensPerDay,
-        Limit::DollarsPerDay { .. } => metrics::Limit::DollarsPerDay,
-    });
 }

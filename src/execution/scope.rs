@@ -2,18 +2,21 @@
 //! on a request.
 
 use crate::execution::{
-    Executor, invalid,
+    invalid,
     request::{ExecuteRequest, ScopeKind, ScopeRequest},
+    settings::Settings,
 };
 use crate::{
-    cache::key::{Fingerprint, Scope},
+    cache::key::{CacheSecret, Fingerprint, KeyParts, Scope},
     error::{Error, Violation},
+    node::Plan,
+    recording::Key,
 };
 
 /// Maximum size of an idempotency key or a salt, in bytes.
 const MAX_TEXT_BYTES: usize = 256;
 
-impl Executor {
+impl Settings {
     /// Resolves the scope that shares the answer. A caller cannot name itself into
     /// a scope that the operator has not granted.
     pub(super) fn scope(
@@ -34,7 +37,7 @@ impl Executor {
                     )
                 })
             }
-            ScopeKind::Shared if self.settings.allow_shared_scope => Ok(Scope::Shared),
+            ScopeKind::Shared if self.allow_shared_scope => Ok(Scope::Shared),
             ScopeKind::Shared => Err(invalid(
                 "cache.scope",
                 "is SCOPE_SHARED, which the operator of this worker does not allow; use \
@@ -54,8 +57,8 @@ impl Executor {
         };
         refuse_long("idempotency_key", request.idempotency_key.as_deref().unwrap_or_default());
         refuse_long("cache.salt", &request.cache.salt);
-        if request.input_bytes > self.settings.max_input_bytes {
-            let most = self.settings.max_input_bytes;
+        if request.input_bytes > self.max_input_bytes {
+            let most = self.max_input_bytes;
             let description =
                 format!("has {} bytes; this worker takes at most {most}", request.input_bytes);
             violations.push(Violation::new("input", description));
@@ -66,7 +69,19 @@ impl Executor {
     /// Returns the authenticated caller's tenant, or the one the caller names if
     /// callers are trusted to name one and none is bound.
     pub(super) fn tenant<'a>(&self, bound: Option<&'a str>, named: &'a str) -> Option<&'a str> {
-        let trusted = self.settings.trust_tenant && !named.is_empty();
+        let trusted = self.trust_tenant && !named.is_empty();
         bound.or_else(|| trusted.then_some(named))
     }
+}
+
+/// Returns the cache key of a plan's answer.
+pub(super) fn answer_key(secret: &CacheSecret, plan: &Plan, scope: &Scope, salt: &str) -> Key {
+    secret.key(KeyParts {
+        scope,
+        node_type: plan.identity.node_type,
+        base_url: &plan.identity.base_url,
+        endpoint: plan.identity.endpoint,
+        canonical_request: &plan.identity.canonical,
+        salt,
+    })
 }

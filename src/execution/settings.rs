@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::execution::{affinity::PrefixAffinity, request::Limits};
+use crate::{execution::request::Limits, flight::SubscribeOptions};
 
 /// The operator's bounds and defaults.
 #[derive(Debug, Clone)]
@@ -38,6 +38,18 @@ pub struct Settings {
     pub embeddings_gather_window: Duration,
 }
 
+/// The providers whose requests carry the names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PrefixAffinity {
+    /// If the provider is Fireworks itself.
+    #[default]
+    Auto,
+    /// To any provider.
+    On,
+    /// Never.
+    Off,
+}
+
 /// The four deadlines of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
@@ -71,8 +83,18 @@ impl Settings {
 
     /// Returns true if so short an idle deadline is set that output must be read as soon
     /// as it arrives.
-    pub fn is_prompt(&self, limits: &Limits) -> bool {
+    fn is_prompt(&self, limits: &Limits) -> bool {
         self.deadlines(limits).idle < Settings::SHORT_IDLE
+    }
+
+    /// Returns the delivery options of a subscriber.
+    pub(super) fn subscribe_options(&self, deltas: bool, limits: &Limits) -> SubscribeOptions {
+        SubscribeOptions {
+            deltas,
+            prompt: self.is_prompt(limits),
+            allows_restart: limits.allow_restart,
+            drains: limits.drain,
+        }
     }
 
     /// Returns the number of provider requests one execution may make.

@@ -12,7 +12,7 @@ mod status;
 mod stream;
 mod stream_lease;
 
-use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::Pin, time::Duration};
 
 use futures_util::{FutureExt, Stream};
 use prost::Message;
@@ -53,24 +53,18 @@ pub(crate) struct CutAt(pub Instant);
 /// The worker's gRPC service.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
-    executor: Arc<Executor>,
+    executor: Executor,
 }
 
 type Events = Pin<Box<dyn Stream<Item = Result<ExecuteNodeResponse, Status>> + Send>>;
 
 /// Starts the session of an admitted call.
-type StartSession<M> = fn(
-    &Arc<Executor>,
-    Permit,
-    M,
-    RequestDecoder,
-    Arrival,
-    CallRecord,
-) -> Result<Box<Session>, Error>;
+type StartSession<M> =
+    fn(&Executor, Permit, M, RequestDecoder, Arrival, CallRecord) -> Result<Box<Session>, Error>;
 
 impl Service {
     /// Returns the service of an executor.
-    pub(crate) fn new(executor: Arc<Executor>) -> Service {
+    pub(crate) fn new(executor: Executor) -> Service {
         Service { executor }
     }
 
@@ -88,7 +82,7 @@ impl Service {
         let mut message = request.into_inner();
         let (decoder, context) = RequestDecoder::open(message.take_context());
         let record = self.executor.record(message.node_type(), context.clone(), arrival.arrived);
-        let begin = move |executor: &Arc<Executor>, permit, message, arrival, record| {
+        let begin = move |executor: &Executor, permit, message, arrival, record| {
             let mut session = begin(executor, permit, message, decoder, arrival, record)?;
             if let Some(CutAt(at)) = cut_at {
                 session.end_before(at);
@@ -109,7 +103,7 @@ impl Service {
         }
         match entry {
             Entry::Admitted(permit) => {
-                let session = guarded(&self.executor.metrics, || {
+                let session = guarded(&self.executor.services.metrics, || {
                     begin(&self.executor, permit, message, arrival, record)
                 });
                 self.answer(session.map_err(refuse)?).await
@@ -120,7 +114,7 @@ impl Service {
                 let executor = self.executor.clone();
                 let begin = move |permit, record| {
                     let begin = || begin(&executor, permit, message, arrival, record);
-                    guarded(&executor.metrics, begin)
+                    guarded(&executor.services.metrics, begin)
                 };
                 self.answer_in_turn(queued, record, Box::new(begin)).await
             }
@@ -178,13 +172,14 @@ impl Service {
     /// Awaits a call that is not an execution; a panic is its failure.
     async fn caught<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_panic| {
-            self.executor.metrics.panicked();
+            self.executor.services.metrics.panicked();
             Err(Error::PANICKED)
         })
     }
 
     fn lend(&self, events: Events, deadline: Instant, error: Error) -> Response<Events> {
-        let lease = StreamLease::new(events, deadline, || refuse(error), &self.executor.lifecycle);
+        let lease =
+            StreamLease::new(events, deadline, || refuse(error), &self.executor.services.lifecycle);
         Response::new(Box::pin(lease))
     }
 }
@@ -272,7 +267,7 @@ impl WorkerService for Service {
         request: Request<ListNodeTypesRequest>,
     ) -> Result<Response<ListNodeTypesResponse>, Status> {
         arrival(&request).map_err(refuse)?;
-        let node_types = self.executor.registry.forms().map(NodeType::from).collect();
+        let node_types = self.executor.services.registry.forms().map(NodeType::from).collect();
         Ok(Response::new(ListNodeTypesResponse { node_types }))
     }
 
@@ -284,7 +279,7 @@ impl WorkerService for Service {
         let mut message = request.into_inner();
         let (decoder, context) = RequestDecoder::open(message.context.take());
         let _permit = self.slot(&arrival, &context.tenant).await.map_err(refuse)?;
-        let check = guarded(&self.executor.metrics, || decoder.check(message, arrival));
+        let check = guarded(&self.executor.services.metrics, || decoder.check(message, arrival));
         let findings = self.caught(self.executor.check(check.map_err(refuse)?)).await;
         Ok(Response::new(findings.map_err(refuse)?.into()))
     }
@@ -297,10 +292,11 @@ impl WorkerService for Service {
         let mut message = request.into_inner();
         let (decoder, context) = RequestDecoder::open(message.context.take());
         let _permit = self.slot(&arrival, &context.tenant).await.map_err(refuse)?;
-        let asked = guarded(&self.executor.metrics, || decoder.list_models(message, arrival));
+        let asked =
+            guarded(&self.executor.services.metrics, || decoder.list_models(message, arrival));
         let page = self.caught(self.executor.list_models(asked.map_err(refuse)?)).await;
         let page = page.map_err(refuse)?;
-        Ok(Response::new(models::response(page, &self.executor.prices.current())))
+        Ok(Response::new(models::response(page, &self.executor.services.prices.current())))
     }
 }
 

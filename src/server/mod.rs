@@ -58,7 +58,7 @@ use crate::{
     config::{Config, ConnectionAge, IngressConfig},
     cooldown::Cooldowns,
     execution::{
-        Executor, Gatherer, Lifetimes, ModelDirectory, Notices, Prefixes, response::CacheStatus,
+        Executor, Lifetimes, ModelRecords, Notices, Prefixes, Services, response::CacheStatus,
     },
     fireworks::Client,
     flight::Flights,
@@ -87,7 +87,7 @@ const MAX_QUESTION_BYTES: usize = 4 << 10;
 /// A worker whose ports are bound, but that is not yet serving.
 #[derive(Debug)]
 pub struct Server {
-    executor: Arc<Executor>,
+    services: Arc<Services>,
     incoming: TcpIncoming,
     local_addr: SocketAddr,
     health_incoming: Option<TcpIncoming>,
@@ -109,16 +109,16 @@ impl Server {
     ///
     /// Fails if the configuration cannot be applied, or a port cannot be bound.
     pub async fn bind(config: Config) -> anyhow::Result<Server> {
-        let executor = executor(&config)?;
-        if let Some(fleet) = &executor.fleet {
+        let services = services(&config)?;
+        if let Some(fleet) = &services.fleet {
             meet(fleet).await;
         }
-        Server::bind_with(config, executor).await
+        Server::bind_with(config, services).await
     }
 
-    /// Binds the ports like [`bind`](Server::bind), with an executor of its own, such as
-    /// that of [`executor`] with another node in its registry.
-    pub async fn bind_with(config: Config, executor: Executor) -> anyhow::Result<Server> {
+    /// Binds the ports like [`bind`](Server::bind), with services of its own, such as
+    /// those of [`services`] with another node in the registry.
+    pub async fn bind_with(config: Config, services: Services) -> anyhow::Result<Server> {
         let incoming = listen(config.listen, "gRPC")?;
         let health_incoming =
             config.ingress.health_listen.map(|address| listen(address, "health")).transpose()?;
@@ -141,7 +141,7 @@ impl Server {
             // whatever its total.
             max_message_bytes: config.execution.max_input_bytes.saturating_mul(4),
             reflection: config.reflection,
-            executor: Arc::new(executor),
+            services: Arc::new(services),
         })
     }
 
@@ -162,7 +162,7 @@ impl Server {
 
     /// Registers `read` as the source of the number of lost log lines.
     pub fn watch_lost_lines(&self, read: impl Fn() -> u64 + Send + Sync + 'static) {
-        self.executor.metrics.watch_dropped(Signal::Logs, read);
+        self.services.metrics.watch_dropped(Signal::Logs, read);
     }
 
     /// Serves until `shutdown` resolves, then stops within its limits. In every
@@ -171,7 +171,7 @@ impl Server {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
-        let telemetry = self.executor.telemetry.clone();
+        let telemetry = self.services.telemetry.clone();
         let served = self.serve(shutdown).await;
         telemetry.pipeline().shut_down().await;
         served
@@ -182,19 +182,19 @@ impl Server {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
         let routes = self.routes()?;
-        let Server { executor, incoming, admin, health, ingress, limits, drain, .. } = self;
-        let lifecycle = executor.lifecycle.clone();
-        follow(&ingress, limits, executor.prices.clone(), &lifecycle);
-        ingress.callers.watch(&executor.metrics);
+        let Server { services, incoming, admin, health, ingress, limits, drain, .. } = self;
+        let lifecycle = services.lifecycle.clone();
+        follow(&ingress, limits, services.prices.clone(), &lifecycle);
+        ingress.callers.watch(&services.metrics);
         if let Some(tls) = &ingress.tls {
-            tls.record(&executor.metrics);
+            tls.record(&services.metrics);
         }
         for name in HEALTH_NAMES {
             health.set_service_status(name, ServingStatus::Serving).await;
         }
         let going_away = lifecycle.clone();
         let router = grpc(routes, &ingress);
-        let metrics = executor.metrics.clone();
+        let metrics = services.metrics.clone();
         let terms = Terms {
             tls: ingress.tls,
             age: ingress.age,
@@ -214,7 +214,7 @@ impl Server {
         }
         let stopping = async {
             shutdown.await;
-            stop(&executor, &health, drain).await;
+            stop(&services, &health, drain).await;
         };
         tokio::pin!(serving, stopping);
         tokio::select! {
@@ -239,7 +239,8 @@ impl Server {
     /// everyone.
     fn routes(&self) -> anyhow::Result<tonic::service::Routes> {
         let max_message_bytes = self.max_message_bytes;
-        let service = WorkerServiceServer::new(Service::new(self.executor.clone()))
+        let executor = Executor::new(self.services.clone());
+        let service = WorkerServiceServer::new(Service::new(executor))
             .max_decoding_message_size(max_message_bytes);
         let service = InterceptedService::new(
             service,
@@ -260,16 +261,16 @@ impl Server {
         }
         let name = move |response| name_refusal(response, max_message_bytes);
         let receiving = Receiving {
-            executor: self.executor.clone(),
+            services: self.services.clone(),
             limit: self.ingress.request_timeout,
             watches: Watches::new(self.ingress.age),
         };
         let routes = routes.routes().into_axum_router();
         let received = routes.layer(from_fn_with_state(receiving, received));
         let named = received.layer(MapResponseLayer::new(name));
-        let metrics = self.executor.metrics.clone();
+        let metrics = self.services.metrics.clone();
         let caller_of = |extensions: &Extensions| extensions.get::<Peer>()?.address;
-        let observer = Observer::new(self.executor.telemetry.clone(), caller_of, move |call| {
+        let observer = Observer::new(self.services.telemetry.clone(), caller_of, move |call| {
             metrics.rpc_ended(call.method, call.status, call.took);
             if !call.has_owner {
                 unhandled::record_unhandled_call(&call, &metrics);
@@ -280,12 +281,12 @@ impl Server {
     }
 }
 
-/// Builds the executor from the configuration.
+/// Builds the services of a worker from its configuration.
 ///
 /// # Errors
 ///
 /// Fails if the provider's client or the telemetry cannot be set up.
-pub fn executor(config: &Config) -> anyhow::Result<Executor> {
+pub fn services(config: &Config) -> anyhow::Result<Services> {
     let client = Client::new(config.fireworks.clone())?;
     let mut pipeline = Pipeline::start(&config.telemetry)?;
     let metrics = Metrics::new(config.telemetry.conventions, |meters| pipeline.complete(meters));
@@ -296,7 +297,12 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
         .as_ref()
         .map(|fleet| Connection::open(fleet.redis.clone(), &lifecycle, &metrics));
     let cooldowns = Cooldowns::new(config.refusals_for, !client.is_fireworks(), metrics.clone());
-    let executor = Executor {
+    let models = ModelRecords::new(
+        client.clone(),
+        config.cache_secret.clone(),
+        Lifetimes { answers: config.models_for, failures: config.refusals_for },
+    );
+    let services = Services {
         registry: Registry::new(client.clone()),
         fireworks: client,
         memory: Memory::new(config.memory),
@@ -313,26 +319,27 @@ pub fn executor(config: &Config) -> anyhow::Result<Executor> {
         ),
         cooldowns,
         prefixes: Prefixes::new(),
-        gatherer: Gatherer::default(),
-        models: ModelDirectory::new(Lifetimes {
-            answers: config.models_for,
-            failures: config.refusals_for,
-        }),
-        notices: Notices::default(),
+        notices: Notices::new(
+            models.clone(),
+            config.prices.clone(),
+            lifecycle.clone(),
+            metrics.clone(),
+        ),
+        models,
         lifecycle,
         metrics,
         retry: config.retry.clone(),
         settings: config.execution.clone(),
         telemetry,
     };
-    watch(&executor, config);
-    Ok(executor)
+    watch(&services, config);
+    Ok(services)
 }
 
 /// Registers the gauges that are read from other modules. The flights are held
-/// weakly: the executor owns both them and the metrics.
-fn watch(executor: &Executor, config: &Config) {
-    let Executor { metrics, admission, lifecycle, flights, telemetry, .. } = executor;
+/// weakly: the services own both them and the metrics.
+fn watch(services: &Services, config: &Config) {
+    let Services { metrics, admission, lifecycle, flights, telemetry, .. } = services;
     let dropped = telemetry.pipeline().dropped.clone();
     metrics.watch_dropped(Signal::Traces, move || dropped.spans());
     let slots = || admission.clone();
@@ -352,7 +359,7 @@ fn watch(executor: &Executor, config: &Config) {
         metrics.model_is_real(model);
     }
     let statuses = CacheStatus::ALL.map(CacheStatus::as_str);
-    for form in executor.registry.forms() {
+    for form in services.registry.forms() {
         metrics.node_is_served(form.name(), &statuses);
     }
 }
@@ -442,24 +449,24 @@ fn admin_pages(lifecycle: Lifecycle, metrics: Metrics) -> Router {
         .route("/metrics", get(page))
 }
 
-async fn stop(executor: &Executor, health: &HealthReporter, limits: DrainLimits) {
-    let lifecycle = &executor.lifecycle;
-    tracing::info!(executions = executor.admission.taken(), "draining: new calls are refused");
+async fn stop(services: &Services, health: &HealthReporter, limits: DrainLimits) {
+    let lifecycle = &services.lifecycle;
+    tracing::info!(executions = services.admission.taken(), "draining: new calls are refused");
     lifecycle.advance(Stage::Leaving);
     for name in HEALTH_NAMES {
         health.set_service_status(name, ServingStatus::NotServing).await;
     }
     sleep(limits.pre_drain_delay).await;
     lifecycle.advance(Stage::Draining);
-    if timeout(limits.drain_limit, executor.admission.idle()).await.is_ok() {
+    if timeout(limits.drain_limit, services.admission.idle()).await.is_ok() {
         return;
     }
     tracing::warn!(
-        executions = executor.admission.taken(),
+        executions = services.admission.taken(),
         "drain limit reached; aborting remaining executions"
     );
-    executor.metrics.executions_cut(executor.admission.taken() as u64);
+    services.metrics.executions_cut(services.admission.taken() as u64);
     lifecycle.advance(Stage::Stopping);
-    executor.flights.abandon_all();
-    let _ = timeout(FAREWELL, executor.admission.idle()).await;
+    services.flights.abandon_all();
+    let _ = timeout(FAREWELL, services.admission.idle()).await;
 }

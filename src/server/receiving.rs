@@ -23,7 +23,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 
 use super::watching::Watches;
-use crate::{admission::RequestBodyCharge, error::Error, execution::Executor, grpc::status};
+use crate::{
+    admission::RequestBodyCharge,
+    error::Error,
+    execution::{Services, count_refusal},
+    grpc::status,
+};
 
 /// Calls that are answered however little memory is left.
 const PROBES: &str = "/grpc.health.";
@@ -31,7 +36,7 @@ const PROBES: &str = "/grpc.health.";
 /// The terms on which requests are received.
 #[derive(Debug, Clone)]
 pub(super) struct Receiving {
-    pub(super) executor: Arc<Executor>,
+    pub(super) services: Arc<Services>,
     /// Time limit for a complete request.
     pub(super) limit: Duration,
     /// The capacity for long-lived streams without an execution.
@@ -45,25 +50,25 @@ pub(super) async fn received(
     next: Next,
 ) -> Response {
     let charged = !request.uri().path().starts_with(PROBES);
-    let request_body = charged.then(|| receiving.executor.admission.request_body()).transpose();
-    let watch = receiving.watches.begin(&request, &receiving.executor, receiving.limit);
+    let request_body = charged.then(|| receiving.services.admission.request_body()).transpose();
+    let watch = receiving.watches.begin(&request, &receiving.services, receiving.limit);
     let (request_body, watch) = match (request_body, watch) {
         (Ok(request_body), Ok(watch)) => (request_body, watch),
         (Err(error), _) | (_, Err(error)) => return receiving.refuse(&error).into_http(),
     };
     let due = Instant::now() + receiving.limit;
-    let executor = receiving.executor.clone();
+    let services = receiving.services.clone();
     let body = |body| Body::new(Limited { body, request_body, due, overdue: None, receiving });
     let response = next.run(request.map(body)).await;
     match watch {
-        Some(watch) => watch.lend(response, &executor.lifecycle),
+        Some(watch) => watch.lend(response, &services.lifecycle),
         None => response,
     }
 }
 
 impl Receiving {
     fn refuse(&self, error: &Error) -> Status {
-        self.executor.count_refusal(error);
+        count_refusal(&self.services.metrics, error);
         status(error)
     }
 }

@@ -31,7 +31,7 @@ use crate::{
     admission::{RequestBodyCharge, saturated_for_a_moment},
     config::ConnectionAge,
     error::{Error, Limit},
-    execution::Executor,
+    execution::Services,
     grpc::{Loan, status},
     lifecycle::Lifecycle,
 };
@@ -92,7 +92,7 @@ impl Watches {
     pub(super) fn begin(
         &self,
         request: &Request,
-        executor: &Executor,
+        services: &Services,
         request_limit: Duration,
     ) -> Result<Option<Watch>, Error> {
         let path = request.uri().path();
@@ -103,7 +103,7 @@ impl Watches {
         let peer = request.extensions().get::<Peer>();
         let room = if is_reflection { &self.reflection } else { &self.health };
         let taken = (
-            executor.admission.request_body()?,
+            services.admission.request_body()?,
             permit(room)?,
             peer.map(|peer| permit(&peer.watches)).transpose()?,
             peer.and_then(|peer| peer.address)

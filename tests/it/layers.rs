@@ -59,6 +59,25 @@ fn every_module_has_its_layer() {
 }
 
 #[test]
+fn the_steps_of_an_execution_use_services_alone() {
+    let all = files("src/execution");
+    let steps = || all.iter().filter(|file| file.path != "src/execution/mod.rs");
+    let naming = |name| steps().filter(move |file| tokens(&file.text).contains(&name));
+    assert!(naming("Services").count() > 10, "the steps use something else by now");
+    let wrong: Vec<&str> = naming("Executor").map(|file| file.path.as_str()).collect();
+    assert!(wrong.is_empty(), "steps that use the executor, which is above them: {wrong:?}");
+}
+
+#[test]
+fn services_are_fields_without_methods() {
+    let is_impl = |tokens: &[&str]| tokens.windows(2).any(|pair| pair == ["impl", "Services"]);
+    let with_methods = |file: &SourceFile| is_impl(&tokens(&file.text));
+    let wrong: Vec<String> =
+        files("src").into_iter().filter(with_methods).map(|file| file.path).collect();
+    assert!(wrong.is_empty(), "methods go to the noun that needs the services: {wrong:?}");
+}
+
+#[test]
 fn the_drawing_in_the_architecture_is_this_one() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md");
     let text = fs::read_to_string(file).expect("a file");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::execution::{
-    Executor,
+    Services,
     leader::{
         job::{LeaderJob, LeaderOutcome},
         relay::{Relayed, relay},
@@ -43,17 +43,17 @@ impl LeaderJob {
     /// answer.
     pub(crate) async fn run_in_fleet(
         &mut self,
-        executor: &Arc<Executor>,
+        services: &Arc<Services>,
         publisher: &mut Publisher,
         role: &mut FleetRole,
     ) -> Result<LeaderOutcome, Failure> {
-        let (Some(fleet_request), Some(fleet)) = (self.fleet_request, &executor.fleet) else {
-            return self.work(executor, publisher).await.map(LeaderOutcome::ran);
+        let (Some(fleet_request), Some(fleet)) = (self.fleet_request, &services.fleet) else {
+            return self.work(services, publisher).await.map(LeaderOutcome::ran);
         };
         let own = fleet_request.flight_key.unwrap_or_else(|| FlightKey::unshared(publisher.id()));
         if fleet_request.only_reads {
             let _turn = self.redis_turn().await;
-            return found(executor, fleet, own).await.ok_or(Failure::from(Error::NotCached));
+            return found(services, fleet, own).await.ok_or(Failure::from(Error::NotCached));
         }
         let owner = publisher.id();
         self.owner = Some(owner);
@@ -64,11 +64,11 @@ impl LeaderJob {
         };
         // Its texts are shared by the fleet, each by itself, and it is this worker's.
         if matches!(self.texts, Some(TextWork::Several(_))) {
-            return self.run_locally(executor, publisher, role).await;
+            return self.run_locally(services, publisher, role).await;
         }
         let shares = fleet_request.shares.filter(|_| flight_key == own);
         if let Some(original) = shares.and_then(|key| publisher.share(key)) {
-            executor.metrics.joined(Role::Follower);
+            services.metrics.joined(Role::Follower);
             return mirror(publisher, &original).await;
         }
         let options = AcquireOptions {
@@ -81,14 +81,14 @@ impl LeaderJob {
             known: None,
             skip: fastrand::u64(1..=1000),
         };
-        self.acquire(executor, fleet, publisher, role, (flight_key, options)).await
+        self.acquire(services, fleet, publisher, role, (flight_key, options)).await
     }
 
     /// Acquires the flight, and again whenever its leader is lost, until it has an
     /// answer.
     async fn acquire(
         &mut self,
-        executor: &Arc<Executor>,
+        services: &Arc<Services>,
         fleet: &Fleet,
         publisher: &mut Publisher,
         role: &mut FleetRole,
@@ -102,7 +102,7 @@ impl LeaderJob {
             let turn = self.redis_turn().await;
             let acquired = fleet.acquire(flight_key, options, &publisher.subject()).await;
             drop(turn);
-            self.count(executor, &options, &acquired);
+            self.count(services, &options, &acquired);
             match acquired {
                 Acquired::Cached(recording) => return Ok(LeaderOutcome::Found(recording)),
                 Acquired::Leader(lease) => {
@@ -110,14 +110,14 @@ impl LeaderJob {
                     if let Some(Idempotency { key, request }) = self.claimed(&options) {
                         fleet.take_claim_over(key, request, flight_key, options.fresh).await;
                     }
-                    return self.lead(executor, publisher, role, lease).await;
+                    return self.lead(services, publisher, role, lease).await;
                 }
                 Acquired::Follower(follower) => {
                     if publisher.has_shown() && !goes_on(&options, &follower) {
                         return Err(Failure::from(worker_lost()));
                     }
                     self.release_ticket();
-                    executor.metrics.joined(Role::FleetFollower);
+                    services.metrics.joined(Role::FleetFollower);
                     match follow(fleet, publisher, role, follower).await? {
                         Relayed::Completed(end) => return Ok(LeaderOutcome::Relayed(end)),
                         // A recording of it may exist by now.
@@ -136,7 +136,7 @@ impl LeaderJob {
                 Acquired::Absent | Acquired::Unavailable => break,
             }
         }
-        self.run_locally(executor, publisher, role).await
+        self.run_locally(services, publisher, role).await
     }
 
     /// Returns the idempotency key if another flight has claimed it.
@@ -145,7 +145,7 @@ impl LeaderJob {
         claim.filter(|_| options.joins_completed || options.known.is_some())
     }
 
-    fn count(&self, executor: &Executor, options: &AcquireOptions, acquired: &Acquired) {
+    fn count(&self, services: &Services, options: &AcquireOptions, acquired: &Acquired) {
         let result = match acquired {
             Acquired::Cached(_) => LookupResult::Hit,
             Acquired::Unavailable => LookupResult::Failed,
@@ -153,13 +153,13 @@ impl LeaderJob {
         };
         // A repeated acquisition has already been counted.
         if options.may_read && options.known.is_none() {
-            executor.metrics.looked_up(Tier::Redis, result);
+            services.metrics.looked_up(Tier::Redis, result);
         }
     }
 
     async fn lead(
         &mut self,
-        executor: &Arc<Executor>,
+        services: &Arc<Services>,
         publisher: &mut Publisher,
         role: &mut FleetRole,
         lease: Lease,
@@ -173,22 +173,22 @@ impl LeaderJob {
         let restarts_at = lease.takes_over_at().or(publisher.has_shown().then_some(1));
         if let Some(number) = restarts_at {
             publisher.restart_at(number, WORKER_LOST);
-            executor.metrics.flight_taken_over();
+            services.metrics.flight_taken_over();
         }
         let log_reader = publisher.log_reader();
         *role = FleetRole::Leading(Box::new(lease));
         let FleetRole::Leading(lease) = role else { unreachable!("it was just put there") };
         tokio::select! {
             biased;
-            finish = self.work(executor, publisher) => finish.map(LeaderOutcome::ran),
-            never = replicate(lease, &log_reader, &executor.metrics) => match never {},
+            finish = self.work(services, publisher) => finish.map(LeaderOutcome::ran),
+            never = replicate(lease, &log_reader, &services.metrics) => match never {},
         }
     }
 
     /// Runs the flight for the subscribers of this worker alone.
     async fn run_locally(
         &mut self,
-        executor: &Arc<Executor>,
+        services: &Arc<Services>,
         publisher: &mut Publisher,
         role: &mut FleetRole,
     ) -> Result<LeaderOutcome, Failure> {
@@ -205,7 +205,7 @@ impl LeaderJob {
             }
             publisher.restart_at(publisher.last() + 1, WORKER_LOST);
         }
-        self.work(executor, publisher).await.map(LeaderOutcome::ran)
+        self.work(services, publisher).await.map(LeaderOutcome::ran)
     }
 }
 
@@ -243,13 +243,13 @@ async fn claim(
     }
 }
 
-async fn found(executor: &Executor, fleet: &Fleet, flight_key: FlightKey) -> Option<LeaderOutcome> {
+async fn found(services: &Services, fleet: &Fleet, flight_key: FlightKey) -> Option<LeaderOutcome> {
     let found = fleet.recording(flight_key).await;
     let result = match &found {
         Ok(recording) => LookupResult::found(recording.is_some()),
         Err(_) => LookupResult::Failed,
     };
-    executor.metrics.looked_up(Tier::Redis, result);
+    services.metrics.looked_up(Tier::Redis, result);
     found.ok().flatten().map(|recording| LeaderOutcome::Found(Box::new(recording)))
 }
 

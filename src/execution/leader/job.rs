@@ -13,8 +13,9 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use crate::execution::{
-    Executor,
+    Services,
     leader::{
+        replicate::send_ending,
         role::{FleetRequest, FleetRole},
         store::Storage,
         texts::TextWork,
@@ -33,7 +34,7 @@ use crate::{
     event::{Finish, Phase},
     fireworks::{Affinity, Attempt, Interrupted, RetryPolicy},
     flight::{Failure, FlightOutcome, Publisher, Stored},
-    lifecycle::Stage,
+    lifecycle::{Lifecycle, Stage},
     node::Plan,
     output::{OutputFormat, Verdict},
     recording::{FlightId, Recording, Subject},
@@ -131,23 +132,23 @@ impl LeaderJob {
 
     /// Runs the flight to completion. A panic fails it: dropping the publisher
     /// notifies the subscribers.
-    pub(crate) async fn run(self, executor: Arc<Executor>, publisher: Publisher) {
-        let outcome = AssertUnwindSafe(self.run_guarded(&executor, publisher)).catch_unwind().await;
+    pub(crate) async fn run(self, services: Arc<Services>, publisher: Publisher) {
+        let outcome = AssertUnwindSafe(self.run_guarded(&services, publisher)).catch_unwind().await;
         if outcome.is_err() {
-            executor.metrics.panicked();
+            services.metrics.panicked();
         }
     }
 
-    async fn run_guarded(mut self, executor: &Arc<Executor>, mut publisher: Publisher) {
+    async fn run_guarded(mut self, services: &Arc<Services>, mut publisher: Publisher) {
         publisher.charge_to(self.permit.clone());
-        let abandoned = publisher.abandoned(executor.settings.drain_limit);
+        let abandoned = publisher.abandoned(services.settings.drain_limit);
         let mut role = FleetRole::default();
         let outcome = tokio::select! {
             biased;
-            outcome = self.run_in_fleet(executor, &mut publisher, &mut role) => outcome,
-            () = abandoned => Err(cut_short(&publisher, stopped(executor))),
-            () = tokio::time::sleep(executor.settings.max_total) => {
-                let error = outlasted(&publisher, executor.settings.max_total);
+            outcome = self.run_in_fleet(services, &mut publisher, &mut role) => outcome,
+            () = abandoned => Err(cut_short(&publisher, stopped(&services.lifecycle))),
+            () = tokio::time::sleep(services.settings.max_total) => {
+                let error = outlasted(&publisher, services.settings.max_total);
                 Err(cut_short(&publisher, error))
             }
         };
@@ -157,7 +158,7 @@ impl LeaderJob {
             }
             outcome => outcome,
         };
-        executor.metrics.flight_completed(publisher.audience());
+        services.metrics.flight_completed(publisher.audience());
         if let Ok(outcome) = &outcome {
             self.spans.came_by(outcome.source());
         }
@@ -166,13 +167,13 @@ impl LeaderJob {
         match outcome {
             Ok(LeaderOutcome::Ran(finish)) => {
                 if self.texts.is_none() {
-                    executor.notice_model(&self.plan.model, &self.credential, self.fingerprint);
+                    services.notices.answered(&self.plan.model, &self.credential, self.fingerprint);
                 }
-                self.complete(executor, publisher, role, *finish).await;
+                self.complete(services, publisher, role, *finish).await;
             }
             Ok(LeaderOutcome::Relayed(end)) => {
                 let recording = publisher.record_relayed(*end);
-                let stored = self.store(executor, &recording);
+                let stored = self.store(services, &recording);
                 publisher.complete(FlightOutcome::Completed(stored));
             }
             Ok(LeaderOutcome::Mirrored(stored, recording)) => {
@@ -180,62 +181,62 @@ impl LeaderJob {
                 publisher.complete(FlightOutcome::Completed(stored));
             }
             Ok(LeaderOutcome::Found(recording)) => {
-                self.complete_with(executor, publisher, *recording);
+                self.complete_with(services, publisher, *recording);
             }
             Err(failure) => {
-                role.fail(executor, &publisher, &failure).await;
+                role.fail(services, &publisher, &failure).await;
                 publisher.complete(FlightOutcome::Failed(failure));
             }
         }
-        self.settle(executor, has_answer).await;
+        self.settle(services, has_answer).await;
         if self.texts.is_none() {
-            executor.quotas.settle(self.permit.tenant()).await;
+            services.quotas.settle(self.permit.tenant()).await;
         }
     }
 
     /// Stores the answer here and in the fleet, then notifies the subscribers.
     async fn complete(
         &self,
-        executor: &Arc<Executor>,
+        services: &Arc<Services>,
         mut publisher: Publisher,
         role: FleetRole,
         finish: Finish,
     ) {
         let recording = publisher.record(finish);
-        let stored = self.stored.unwrap_or_else(|| self.store(executor, &recording));
+        let stored = self.stored.unwrap_or_else(|| self.store(services, &recording));
         if let Some(lease) = role.into_lease() {
             let _turn = self.redis_turn().await;
             let kept = self.storage.filter(|_| stored == Stored::Stored);
             let ending = lease.complete(recording, kept.map(|storage| storage.ttl));
-            executor.send_ending(ending).await;
+            send_ending(services, ending).await;
         }
         publisher.complete(FlightOutcome::Completed(stored));
     }
 
     /// Completes with a recording from the fleet, and keeps it in this worker's
     /// memory.
-    fn complete_with(&self, executor: &Executor, publisher: Publisher, recording: Recording) {
+    fn complete_with(&self, services: &Services, publisher: Publisher, recording: Recording) {
         let age = recording.recorded_at.elapsed().unwrap_or_default();
         let recording = Arc::new(recording);
         if let Some(storage) = &self.storage {
             let left = storage.ttl.saturating_sub(age);
-            executor.memory.insert(storage.key, recording.clone(), left);
+            services.memory.insert(storage.key, recording.clone(), left);
         }
         publisher.complete_with(recording, age);
     }
 
-    fn store(&self, executor: &Executor, recording: &Arc<Recording>) -> Stored {
+    fn store(&self, services: &Services, recording: &Arc<Recording>) -> Stored {
         match &self.storage {
-            Some(storage) => executor.store(storage, recording),
+            Some(storage) => storage.store(services, recording),
             None => Stored::NotStored(Storage::NOT_WANTED),
         }
     }
 
     /// Keeps the idempotency key for the retention time if there is an answer, and
     /// releases it otherwise.
-    async fn settle(&self, executor: &Executor, has_answer: bool) {
+    async fn settle(&self, services: &Services, has_answer: bool) {
         let claim = self.fleet_request.and_then(|fleet_request| fleet_request.claim);
-        if let (Some(claim), Some(owner), Some(fleet)) = (claim, self.owner, &executor.fleet) {
+        if let (Some(claim), Some(owner), Some(fleet)) = (claim, self.owner, &services.fleet) {
             fleet.settle(claim.key, owner, has_answer).await;
         }
     }
@@ -243,28 +244,28 @@ impl LeaderJob {
     /// Does the work of the flight: runs the node, or answers texts.
     pub(crate) async fn work(
         &mut self,
-        executor: &Arc<Executor>,
+        services: &Arc<Services>,
         publisher: &mut Publisher,
     ) -> Result<Finish, Failure> {
         match &mut self.texts {
-            None => self.run_attempts(executor, publisher).await,
+            None => self.run_attempts(services, publisher).await,
             Some(TextWork::One(ticket)) => LeaderJob::run_text(ticket, publisher).await,
             Some(TextWork::Several(terms)) => {
                 let terms = terms.clone();
-                self.run_texts(executor, publisher, terms).await
+                self.run_texts(services, publisher, terms).await
             }
         }
     }
 
     async fn run_attempts(
         &mut self,
-        executor: &Executor,
+        services: &Services,
         publisher: &mut Publisher,
     ) -> Result<Finish, Failure> {
         let began = Instant::now();
         let mut retry = self.retry.clone();
         loop {
-            self.cool_down(&executor.cooldowns, began, publisher).await?;
+            self.cool_down(&services.cooldowns, began, publisher).await?;
             let attempt = publisher.begin_attempt();
             let call = Attempt {
                 credential: &self.credential,
@@ -273,7 +274,7 @@ impl LeaderJob {
             };
             self.spans.call(&self.plan, &self.credential, attempt);
             let mut metrics =
-                UpstreamMetrics::begin(executor, &self.plan, self.permit.tenant(), publisher);
+                UpstreamMetrics::begin(services, &self.plan, self.permit.tenant(), publisher);
             let ended =
                 self.plan.run(call, &mut SpanEmit::new(&mut metrics, &mut self.spans)).await;
             let cost = metrics.ended(&ended);
@@ -285,10 +286,12 @@ impl LeaderJob {
                 }
                 Err(interrupted) => interrupted,
             };
-            interrupted.error =
-                executor.missing(&self.plan.model, &self.credential, interrupted.error).await;
+            interrupted.error = services
+                .models
+                .explain(&self.plan.model, &self.credential, interrupted.error)
+                .await;
             self.spans.interrupted(&interrupted, cost);
-            executor.cooldowns.learn(
+            services.cooldowns.learn(
                 self.fingerprint.as_bytes(),
                 &self.plan.model,
                 &interrupted.error,
@@ -389,10 +392,6 @@ fn outlasted(publisher: &Publisher, limit: Duration) -> Error {
 
 /// Returns the error of an abandoned flight: its subscribers have left, or the
 /// worker is draining.
-pub(crate) fn stopped(executor: &Executor) -> Error {
-    if executor.lifecycle.stage() >= Stage::Draining {
-        Executor::draining()
-    } else {
-        Error::Cancelled
-    }
+pub(crate) fn stopped(lifecycle: &Lifecycle) -> Error {
+    if lifecycle.stage() >= Stage::Draining { Error::DRAINING } else { Error::Cancelled }
 }

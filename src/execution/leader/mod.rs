@@ -10,11 +10,11 @@ mod store;
 mod texts;
 mod validate;
 
-pub(crate) use self::texts::Gatherer;
 pub(super) use self::{
     job::{LeaderJob, stopped},
     relay::{Relayed, relay},
     role::FleetRequest,
-    store::Storage,
-    texts::{TextTerms, TextWork},
+    store::{Storage, look_in_memory, recorded},
+    texts::{Gatherer, TextTerms, TextWork},
+    validate::compile,
 };

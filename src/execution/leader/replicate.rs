@@ -4,7 +4,7 @@ use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 
 use tokio::time::{sleep, timeout};
 
-use crate::execution::Executor;
+use crate::execution::Services;
 use crate::{
     fleet::{Ending, Lease, Sent},
     flight::{LogReader, Subscriber},
@@ -49,42 +49,39 @@ pub(crate) async fn replicate(
     pending().await
 }
 
-impl Executor {
-    /// Sends the ending of a flight to the fleet. If Redis is unavailable,
-    /// followers must not take the leader for lost: a separate task keeps the
-    /// ending and sends it once Redis answers. Draining waits briefly for that
-    /// task.
-    pub(crate) async fn send_ending(self: &Arc<Executor>, mut ending: Ending) {
-        match ending.send().await {
-            Ok(sent) => self.count_ending(&ending, Some(sent)),
-            Err(_unavailable) => {
-                let executor = self.clone();
-                self.lifecycle.spawn(async move { executor.send_later(ending).await });
-            }
+/// Sends the ending of a flight to the fleet. If Redis is unavailable, followers must
+/// not take the leader for lost: a separate task keeps the ending and sends it once
+/// Redis answers. Draining waits briefly for that task.
+pub(crate) async fn send_ending(services: &Arc<Services>, mut ending: Ending) {
+    match ending.send().await {
+        Ok(sent) => count_ending(&services.metrics, &ending, Some(sent)),
+        Err(_unavailable) => {
+            let kept = services.clone();
+            services.lifecycle.spawn(async move { send_later(&kept, ending).await });
         }
     }
+}
 
-    async fn send_later(&self, mut ending: Ending) {
-        let lasts = ending.lasts();
-        let drained = async {
-            self.lifecycle.reached(Stage::Draining).await;
-            sleep(AFTER_DRAINING).await;
-        };
-        let sent = tokio::select! {
-            sent = timeout(lasts, ending.send_until_kept()) => sent.ok(),
-            () = drained => None,
-        };
-        self.count_ending(&ending, sent);
-    }
+async fn send_later(services: &Services, mut ending: Ending) {
+    let lasts = ending.lasts();
+    let drained = async {
+        services.lifecycle.reached(Stage::Draining).await;
+        sleep(AFTER_DRAINING).await;
+    };
+    let sent = tokio::select! {
+        sent = timeout(lasts, ending.send_until_kept()) => sent.ok(),
+        () = drained => None,
+    };
+    count_ending(&services.metrics, &ending, sent);
+}
 
-    fn count_ending(&self, ending: &Ending, sent: Option<Sent>) {
-        if ending.is_recorded() {
-            let store = match sent {
-                Some(Sent::Kept { recording: true }) => Store::Stored,
-                Some(Sent::Kept { recording: false }) => Store::NotStored("too_large"),
-                Some(Sent::Deposed) | None => Store::Failed,
-            };
-            self.metrics.stored(Tier::Redis, store);
-        }
+fn count_ending(metrics: &Metrics, ending: &Ending, sent: Option<Sent>) {
+    if ending.is_recorded() {
+        let store = match sent {
+            Some(Sent::Kept { recording: true }) => Store::Stored,
+            Some(Sent::Kept { recording: false }) => Store::NotStored("too_large"),
+            Some(Sent::Deposed) | None => Store::Failed,
+        };
+        metrics.stored(Tier::Redis, store);
     }
 }

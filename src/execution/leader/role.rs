@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::execution::Executor;
+use crate::execution::{
+    Services,
+    leader::{replicate::send_ending, store::Storage},
+    request::CacheMode,
+};
 use crate::{
     fleet::{FlightKey, Follower, Lease},
     flight::{Failure, Idempotency, Publisher},
@@ -23,6 +27,27 @@ pub(crate) struct FleetRequest {
     pub(crate) may_read: bool,
     /// Set if only a recording may answer it.
     pub(crate) only_reads: bool,
+}
+
+impl FleetRequest {
+    /// Returns the terms of a flight; `None` if no other worker needs to find it.
+    pub(crate) fn new(
+        services: &Services,
+        mode: CacheMode,
+        storage: Option<Storage>,
+        claim: Option<Idempotency>,
+        drains: bool,
+    ) -> Option<FleetRequest> {
+        let flight_key = storage.map(|storage| storage.key).or(claim.map(|claim| claim.key));
+        let is_findable = flight_key.is_some() || drains;
+        (services.fleet.is_some() && is_findable).then_some(FleetRequest {
+            flight_key: flight_key.map(FlightKey),
+            claim,
+            shares: storage.and(flight_key).filter(|_| claim.is_some()),
+            may_read: storage.is_some() && mode.reads(),
+            only_reads: storage.is_some() && mode == CacheMode::OnlyIfCached,
+        })
+    }
 }
 
 /// The flight's current role in the fleet.
@@ -50,7 +75,7 @@ impl FleetRole {
     /// the followers.
     pub(crate) async fn fail(
         self,
-        executor: &Arc<Executor>,
+        services: &Arc<Services>,
         publisher: &Publisher,
         failure: &Failure,
     ) {
@@ -60,7 +85,7 @@ impl FleetRole {
             FleetRole::Leading(lease) => {
                 let events = publisher.log_reader().after(0);
                 let ending = lease.fail(events, &failure.error, failure.usage.as_ref());
-                executor.send_ending(ending).await;
+                send_ending(services, ending).await;
             }
         }
     }

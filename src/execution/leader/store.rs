@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::execution::Executor;
+use crate::execution::{Services, request::CacheMode};
 use crate::{
-    cache::Memory,
+    cache::{Hit, Memory},
     event::FinishReason,
     flight::Stored,
-    metrics::{Store, Tier},
+    metrics::{LookupResult, Store, Tier},
     recording::{Key, Recording},
 };
 
@@ -24,37 +24,35 @@ pub(crate) struct Storage {
     pub(crate) max_bytes: usize,
 }
 
-impl Executor {
+impl Storage {
+    /// The reason for an answer whose cache mode does not store.
+    pub(crate) const NOT_WANTED: &'static str = "mode";
+
     /// Stores a recording in memory, or returns the reason it was not stored.
-    pub(crate) fn store(&self, storage: &Storage, recording: &Arc<Recording>) -> Stored {
-        let stored = storage.store(&self.memory, recording);
+    pub(crate) fn store(&self, services: &Services, recording: &Arc<Recording>) -> Stored {
+        let stored = self.insert(&services.memory, recording);
         let result = match stored {
             Stored::Stored => Store::Stored,
             Stored::NotStored(reason) => Store::NotStored(reason),
         };
-        self.metrics.stored(Tier::Memory, result);
+        services.metrics.stored(Tier::Memory, result);
         stored
     }
 
     /// Stores a recording for an execution that wants that, if its leader did not.
     pub(crate) fn store_for(
         &self,
-        storage: &Storage,
+        services: &Services,
         recording: &Arc<Recording>,
         stored: Stored,
     ) -> Stored {
         match stored {
-            Stored::NotStored(Storage::NOT_WANTED) => self.store(storage, recording),
+            Stored::NotStored(Storage::NOT_WANTED) => self.store(services, recording),
             stored => stored,
         }
     }
-}
 
-impl Storage {
-    /// The reason for an answer whose cache mode does not store.
-    pub(crate) const NOT_WANTED: &'static str = "mode";
-
-    fn store(&self, memory: &Memory, recording: &Arc<Recording>) -> Stored {
+    fn insert(&self, memory: &Memory, recording: &Arc<Recording>) -> Stored {
         if !self.writes {
             return Stored::NotStored(Storage::NOT_WANTED);
         }
@@ -76,6 +74,25 @@ impl Storage {
         memory.insert(self.key, recording.clone(), self.ttl);
         Stored::Stored
     }
+}
+
+/// Looks an answer up in memory if the mode permits reading it, and counts that.
+pub(crate) fn look_in_memory(
+    services: &Services,
+    storage: Option<Storage>,
+    mode: CacheMode,
+) -> Option<Hit> {
+    let recorded = recorded(&services.memory, storage, mode);
+    if storage.is_some() && mode.reads() {
+        services.metrics.looked_up(Tier::Memory, LookupResult::found(recorded.is_some()));
+    }
+    recorded
+}
+
+/// Returns an answer in memory if the mode permits reading it, uncounted.
+pub(crate) fn recorded(memory: &Memory, storage: Option<Storage>, mode: CacheMode) -> Option<Hit> {
+    let storage = storage.filter(|_| mode.reads())?;
+    memory.get(&storage.key)
 }
 
 /// Returns true if a choice has no text, tool call or reasoning: the next attempt

@@ -19,9 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::execution::Executor;
 use crate::{
-    callers::Caller,
     error::{Error, Limit},
     output::{OutputFormat, Schema, Verdict},
 };
@@ -106,28 +104,18 @@ fn yield_to_streams() {
     let _ = rustix::process::nice(NICENESS);
 }
 
-impl Executor {
-    /// Compiles the schema of a call. The inner error describes an invalid schema.
-    ///
-    /// # Errors
-    ///
-    /// Fails if no slot was free in time, which is not the schema's fault.
-    pub async fn compile(
-        &self,
-        caller: &Caller,
-        named_tenant: &str,
-        text: String,
-    ) -> Result<Result<Schema, String>, Error> {
-        let tenant = self.tenant(caller.tenant.as_deref(), named_tenant).unwrap_or_default();
-        let Ok(slot) = timeout(WAIT, CHECKERS.slot(tenant)).await else {
-            let retry_after = WAIT.mul_f64(0.5 + fastrand::f64());
-            let error = Error::Saturated { limit: Limit::Checkers, retry_after };
-            self.count_refusal(&error);
-            return Err(error);
-        };
-        let compiling = slot.run(move || Schema::parse(&text));
-        compiling.await.map_err(|_| Error::Internal("the reading of a schema came to no end"))
-    }
+/// Compiles the schema of a call. The inner error describes an invalid schema.
+///
+/// # Errors
+///
+/// Fails if no slot was free in time, which is not the schema's fault.
+pub(crate) async fn compile(tenant: &str, text: String) -> Result<Result<Schema, String>, Error> {
+    let Ok(slot) = timeout(WAIT, CHECKERS.slot(tenant)).await else {
+        let retry_after = WAIT.mul_f64(0.5 + fastrand::f64());
+        return Err(Error::Saturated { limit: Limit::Checkers, retry_after });
+    };
+    let compiling = slot.run(move || Schema::parse(&text));
+    compiling.await.map_err(|_| Error::Internal("the reading of a schema came to no end"))
 }
 
 /// Validates an answer against the output format. If dropped, the check runs on and

@@ -18,7 +18,7 @@ const MAX_RECORDS: u64 = 10_000;
 
 /// The provider's statements about models.
 #[derive(Debug)]
-pub struct ModelDirectory {
+pub(super) struct ModelDirectory {
     lists: Answers<KeyFingerprint, Arc<[ModelRecord]>>,
     records: Answers<(KeyFingerprint, Arc<str>), Option<ModelRecord>>,
     lifetimes: Lifetimes,
@@ -28,11 +28,11 @@ type Answers<K, T> = Cache<K, Arc<SharedFetch<T>>>;
 
 /// The lifetimes of answers and of failures.
 #[derive(Debug, Clone, Copy)]
-pub struct Lifetimes {
+pub(crate) struct Lifetimes {
     /// Of answers.
-    pub answers: Duration,
+    pub(crate) answers: Duration,
     /// Of failures.
-    pub failures: Duration,
+    pub(crate) failures: Duration,
 }
 
 /// A question to the provider, and its answer once it is there.
@@ -40,13 +40,13 @@ pub struct Lifetimes {
 struct SharedFetch<T>(OnceCell<Fetched<T>>);
 
 #[derive(Debug, Clone)]
-pub struct Fetched<T> {
-    pub answer: Result<T, Error>,
-    pub at: Instant,
+pub(crate) struct Fetched<T> {
+    pub(crate) answer: Result<T, Error>,
+    pub(crate) at: Instant,
 }
 
 impl ModelDirectory {
-    pub fn new(lifetimes: Lifetimes) -> ModelDirectory {
+    pub(super) fn new(lifetimes: Lifetimes) -> ModelDirectory {
         let longest = lifetimes.answers.max(lifetimes.failures);
         ModelDirectory {
             lists: Cache::builder().max_capacity(MAX_LISTS).time_to_live(longest).build(),
@@ -56,7 +56,7 @@ impl ModelDirectory {
     }
 
     /// Returns the models that a credential can use, by name.
-    pub async fn list(
+    pub(super) async fn list(
         &self,
         fingerprint: KeyFingerprint,
         ask: impl AsyncFnOnce() -> Result<Vec<ModelRecord>, Error>,
@@ -66,7 +66,7 @@ impl ModelDirectory {
     }
 
     /// Returns the provider's record of a model; `None` if it has none.
-    pub async fn record(
+    pub(super) async fn record(
         &self,
         fingerprint: KeyFingerprint,
         model: &str,
@@ -77,7 +77,7 @@ impl ModelDirectory {
     }
 
     /// Returns true if the record of a model need not be asked for now.
-    pub fn knows(&self, fingerprint: KeyFingerprint, model: &str) -> bool {
+    pub(super) fn knows(&self, fingerprint: KeyFingerprint, model: &str) -> bool {
         let known = self.records.get(&(fingerprint, Arc::from(model)));
         known.is_some_and(|question| {
             question.0.get().is_none_or(|known| known.holds(self.lifetimes))

@@ -10,73 +10,73 @@ use std::{
 };
 
 use moka::sync::Cache;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     cache::key::Fingerprint,
     credentials::ApiKey,
-    error::{Error, ProviderError, ProviderErrorKind, shorten},
+    error::shorten,
     event::Usage,
-    execution::{Executor, observe::log::MAX_TEXT_BYTES},
+    execution::models::ModelRecords,
     fireworks::{EndDate, ModelRecord},
-    price::Tier,
+    lifecycle::Lifecycle,
+    metrics::Metrics,
+    price::{PriceList, Tier},
 };
 
+/// Maximum bytes of a model's name in a warning.
+const MAX_NAME_BYTES: usize = 128;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Maximum models that are remembered as warned of.
 const MAX_MODELS: u64 = 1_000;
 /// Records that are asked for at once; further models wait for their next execution.
 const MAX_ASKING: usize = 4;
-/// The longest wait for a record: in the background, and for a caller that waits for
-/// the reason of a failure.
+/// The longest wait for a record.
 const RECORD_LIMIT: Duration = Duration::from_secs(10);
-const REASON_LIMIT: Duration = Duration::from_secs(3);
 
-/// The warnings of the last day.
-#[derive(Debug)]
+/// The warnings of the last day. Clones share them.
+#[derive(Debug, Clone)]
 pub struct Notices {
+    models: ModelRecords,
+    prices: PriceList,
+    lifecycle: Lifecycle,
+    metrics: Metrics,
     ends: Cache<Arc<str>, EndDate>,
     unpriced: Cache<Arc<str>, ()>,
     asking: Arc<Semaphore>,
 }
 
-impl Default for Notices {
-    fn default() -> Notices {
+impl Notices {
+    /// Creates the notices of a worker that has warned of nothing yet.
+    pub(crate) fn new(
+        models: ModelRecords,
+        prices: PriceList,
+        lifecycle: Lifecycle,
+        metrics: Metrics,
+    ) -> Notices {
         Notices {
+            models,
+            prices,
+            lifecycle,
+            metrics,
             ends: Cache::builder().max_capacity(MAX_MODELS).time_to_live(DAY).build(),
             unpriced: Cache::builder().max_capacity(MAX_MODELS).time_to_live(DAY).build(),
             asking: Arc::new(Semaphore::new(MAX_ASKING)),
         }
     }
-}
 
-impl Notices {
-    /// Returns true for the first time in a day, and for another date.
-    fn is_new(&self, model: &str, end: EndDate) -> bool {
-        let entry = self.ends.entry(Arc::from(model));
-        entry.or_insert_with_if(|| end, |known| *known != end).is_fresh()
-    }
-}
-
-impl Executor {
     /// Asks for the record of a model that has just answered, unless it is known, and
     /// warns of its end. `fingerprint` is the credential's.
-    pub(crate) fn notice_model(
-        self: &Arc<Executor>,
-        model: &str,
-        credential: &ApiKey,
-        fingerprint: Fingerprint,
-    ) {
-        if self.models.knows(*fingerprint.as_bytes(), model) {
+    pub(crate) fn answered(&self, model: &str, credential: &ApiKey, fingerprint: Fingerprint) {
+        if self.models.directory.knows(*fingerprint.as_bytes(), model) {
             return;
         }
-        let Ok(turn) = self.notices.asking.clone().try_acquire_owned() else { return };
-        let (executor, model) = (self.clone(), model.to_owned());
-        let credential = credential.clone();
+        let Ok(turn) = self.asking.clone().try_acquire_owned() else { return };
+        let (notices, model, credential) = (self.clone(), model.to_owned(), credential.clone());
         self.lifecycle.spawn(async move {
-            let record = executor.model_record(&model, &credential);
-            if let Ok(Ok(record)) = tokio::time::timeout(RECORD_LIMIT, record).await {
-                executor.warn_of_end(&model, record.as_ref());
+            let record = notices.models.record(&model, &credential);
+            if let Ok(Ok(record)) = timeout(RECORD_LIMIT, record).await {
+                notices.warn_of_end(&model, record.as_ref());
             }
             drop(turn);
         });
@@ -84,16 +84,16 @@ impl Executor {
 
     fn warn_of_end(&self, model: &str, record: Option<&ModelRecord>) {
         let Some((record, end)) = record.and_then(|record| Some((record, record.end?))) else {
-            if self.notices.ends.remove(model).is_some() {
+            if self.ends.remove(model).is_some() {
                 self.metrics.model_ends(model, 0);
             }
             return;
         };
         let since_1970 = end.start().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.metrics.model_ends(model, since_1970.as_secs());
-        if self.notices.is_new(model, end) {
+        if is_new(&self.ends, model, end) {
             tracing::warn!(
-                model = &*shorten(model, MAX_TEXT_BYTES),
+                model = &*shorten(model, MAX_NAME_BYTES),
                 end_of_life = %end,
                 days_left = end.days_left(SystemTime::now()),
                 successor = record.successor.as_deref(),
@@ -104,13 +104,7 @@ impl Executor {
 
     /// Counts a provider request without a price of its own, and warns of its model, or
     /// of its tier if the cost is estimated by the standard rate, once a day.
-    pub(crate) fn notice_unpriced(
-        &self,
-        model: &str,
-        tier: &Tier,
-        is_estimated: bool,
-        usage: &Usage,
-    ) {
+    pub(crate) fn unpriced(&self, model: &str, tier: &Tier, is_estimated: bool, usage: &Usage) {
         // Without counts there is no cost either, whatever the price.
         if usage.prompt_tokens.is_none() || usage.completion_tokens.is_none() {
             return;
@@ -119,24 +113,16 @@ impl Executor {
         self.metrics.model_unpriced(model, missing.as_str());
         let tier = missing.tier(tier);
         let subject = format!("{model}\n{tier}");
-        if self.notices.unpriced.entry(Arc::from(subject)).or_insert(()).is_fresh() {
+        if self.unpriced.entry(Arc::from(subject)).or_insert(()).is_fresh() {
             missing.warn(model, tier, self.prices.current().date());
         }
     }
+}
 
-    /// Turns the failure of a missing model into that of a retired one, if the
-    /// provider's record says so. The record is asked for only then.
-    pub(crate) async fn missing(&self, model: &str, credential: &ApiKey, error: Error) -> Error {
-        let error = match error {
-            Error::Provider(error) if is_missing(&error) => error,
-            error => return error,
-        };
-        let record = self.model_record(model, credential);
-        match tokio::time::timeout(REASON_LIMIT, record).await {
-            Ok(Ok(Some(record))) => explained(*error, record).into(),
-            Ok(Ok(None) | Err(_)) | Err(_) => (*error).into(),
-        }
-    }
+/// Returns true for the first time in a day, and for another date.
+fn is_new(ends: &Cache<Arc<str>, EndDate>, model: &str, end: EndDate) -> bool {
+    let entry = ends.entry(Arc::from(model));
+    entry.or_insert_with_if(|| end, |known| *known != end).is_fresh()
 }
 
 /// The thing that the price table lacks.
@@ -165,7 +151,7 @@ impl MissingPrice {
     }
 
     fn warn(self, model: &str, service_tier: &str, price_date: &str) {
-        let model = &*shorten(model, MAX_TEXT_BYTES);
+        let model = &*shorten(model, MAX_NAME_BYTES);
         match self {
             MissingPrice::Model => tracing::warn!(
                 model,
@@ -184,68 +170,19 @@ impl MissingPrice {
     }
 }
 
-/// Returns true for a missing model; the provider itself says so only in its own form.
-fn is_missing(error: &ProviderError) -> bool {
-    let is_about_the_model =
-        matches!(error.kind, ProviderErrorKind::ModelNotFound | ProviderErrorKind::ModelRetired);
-    is_about_the_model && error.is_known_form
-}
-
-fn explained(error: ProviderError, record: ModelRecord) -> ProviderError {
-    let Some(end) = record.ended(SystemTime::now()) else { return error };
-    let message = format!("by the provider's record it ended on {end}{}", record.succession());
-    ProviderError {
-        kind: ProviderErrorKind::ModelRetired,
-        message: Some(message),
-        successor: record.successor,
-        ..error
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event::Phase, fireworks::ModelRecord};
-
-    fn record(days: i64) -> ModelRecord {
-        let seconds = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .expect("after 1970")
-            .as_secs()
-            .saturating_add_signed(days * 86_400);
-        let date = humantime::format_rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        ModelRecord {
-            name: "m".to_owned(),
-            end: EndDate::parse(&date.to_string()),
-            successor: Some("n".to_owned()),
-            ..ModelRecord::default()
-        }
-    }
+    use crate::execution::models::tests::record;
 
     #[test]
     fn an_end_is_new_once_a_day_and_when_it_changes() {
-        let notices = Notices::default();
+        let ends = Cache::new(10);
+        let is_new = |model, end| is_new(&ends, model, end);
         let [one, other] = [20, 21].map(|days| record(days).end.expect("a date"));
-        assert!(notices.is_new("m", one));
-        assert!(!notices.is_new("m", one));
-        assert!(notices.is_new("m", other) && notices.is_new("n", other));
-        assert!(!notices.is_new("m", other));
-    }
-
-    #[test]
-    fn only_a_model_whose_end_has_passed_is_retired() {
-        let missing = || ProviderError {
-            kind: ProviderErrorKind::ModelNotFound,
-            message: Some("its words".to_owned()),
-            is_known_form: true,
-            ..ProviderError::interrupted(Phase::Waiting)
-        };
-        assert!(is_missing(&missing()));
-        assert!(!is_missing(&ProviderError { is_known_form: false, ..missing() }));
-        let retired = explained(missing(), record(-1));
-        assert_eq!(retired.kind, ProviderErrorKind::ModelRetired);
-        assert_eq!(retired.successor.as_deref(), Some("n"));
-        assert_eq!(explained(missing(), record(1)), missing());
-        assert_eq!(explained(missing(), ModelRecord::default()), missing());
+        assert!(is_new("m", one));
+        assert!(!is_new("m", one));
+        assert!(is_new("m", other) && is_new("n", other));
+        assert!(!is_new("m", other));
     }
 }

@@ -11,7 +11,7 @@ use std::{sync::Arc, thread};
 use tokio::time::Instant;
 
 use crate::execution::{
-    Executor,
+    Services,
     observe::info::{CallInfo, FlightRole, dollars},
     observe::log::{LogEntry, MAX_TEXT_BYTES},
     observe::metrics::CallMetrics,
@@ -35,32 +35,30 @@ pub struct CallRecord {
     metrics: Option<CallMetrics>,
 }
 
-impl Executor {
+impl CallRecord {
     /// Opens the record of an incoming call on the current span. `node_type` is
     /// `None` for a call that resumes an execution.
-    pub fn record(
-        &self,
+    pub(crate) fn open(
+        services: &Services,
         node_type: Option<&str>,
         context: Arc<Context>,
         arrived: Instant,
     ) -> CallRecord {
         let metrics = match node_type {
             Some(name) => {
-                let known = self.registry.name(name).unwrap_or(ExecutionEnd::OTHER_NODE);
-                CallMetrics::open(&self.metrics, known, arrived)
+                let known = services.registry.name(name).unwrap_or(ExecutionEnd::OTHER_NODE);
+                CallMetrics::open(&services.metrics, known, arrived)
             }
-            None => CallMetrics::open_again(&self.metrics, arrived),
+            None => CallMetrics::open_again(&services.metrics, arrived),
         };
         let node_type = shorten(node_type.unwrap_or_default(), MAX_TEXT_BYTES).into_owned();
-        let worker_id = self.settings.worker_id.clone();
+        let worker_id = services.settings.worker_id.clone();
         let info = CallInfo { span: telemetry::current(), node_type, context, worker_id };
         info.span.set_recorded();
         info.span.record(|span| info.introduce(span));
         CallRecord { info, metrics: Some(metrics) }
     }
-}
 
-impl CallRecord {
     /// Passes a step's value on with the record; an error of the step ends the
     /// record.
     pub fn after<T>(self, step: Result<T, Error>) -> Result<(T, CallRecord), Error> {

@@ -5,5 +5,6 @@ pub(super) mod content;
 pub(super) mod info;
 pub(super) mod log;
 pub(super) mod metrics;
+pub(super) mod refusal;
 pub(super) mod spans;
 pub(super) mod upstream;

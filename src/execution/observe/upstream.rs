@@ -3,7 +3,7 @@
 
 use std::task::{Context, Poll};
 
-use crate::execution::Executor;
+use crate::execution::Services;
 use crate::{
     emit::Emit,
     error::Error,
@@ -19,7 +19,7 @@ use crate::{
 /// A publisher whose flushes are timed. If dropped before the request has ended,
 /// the request counts as cancelled, and the usage reported so far as paid.
 pub(crate) struct UpstreamMetrics<'a> {
-    executor: &'a Executor,
+    services: &'a Services,
     plan: &'a Plan,
     /// The tenant that pays.
     tenant: &'a str,
@@ -35,7 +35,7 @@ pub(crate) struct UpstreamMetrics<'a> {
 impl<'a> UpstreamMetrics<'a> {
     /// Starts measuring a provider request that `tenant` pays for.
     pub(crate) fn begin(
-        executor: &'a Executor,
+        services: &'a Services,
         plan: &'a Plan,
         tenant: &'a str,
         publisher: &'a mut Publisher,
@@ -45,8 +45,8 @@ impl<'a> UpstreamMetrics<'a> {
             "embeddings" => Operation::Embeddings,
             _ => Operation::Chat,
         };
-        let call = Some(executor.metrics.call_began(operation, &plan.model));
-        UpstreamMetrics { executor, plan, tenant, publisher, call, used: None, emitted: false }
+        let call = Some(services.metrics.call_began(operation, &plan.model));
+        UpstreamMetrics { services, plan, tenant, publisher, call, used: None, emitted: false }
     }
 
     /// Records the end of the request. Its usage was paid for, whatever the result.
@@ -66,20 +66,20 @@ impl<'a> UpstreamMetrics<'a> {
     }
 
     fn record_usage(&self, usage: Option<&Usage>) -> Option<Nanodollars> {
-        let UpstreamMetrics { executor, plan, .. } = self;
+        let UpstreamMetrics { services, plan, .. } = self;
         let usage = usage?;
-        executor.metrics.tokens(Spending::Spent, usage);
-        let priced = executor.prices.current().cost(&plan.model, &plan.tier, usage);
+        services.metrics.tokens(Spending::Spent, usage);
+        let priced = services.prices.current().cost(&plan.model, &plan.tier, usage);
         if let Some(priced) = priced {
-            executor.metrics.cost(Spending::Spent, priced.cost);
+            services.metrics.cost(Spending::Spent, priced.cost);
         }
         if priced.is_none_or(|priced| priced.is_fallback) {
-            executor.notice_unpriced(&plan.model, &plan.tier, priced.is_some(), usage);
+            services.notices.unpriced(&plan.model, &plan.tier, priced.is_some(), usage);
         }
         let cost = priced.map(|priced| priced.cost);
         let tokens =
             usage.prompt_tokens.unwrap_or(0).saturating_add(usage.completion_tokens.unwrap_or(0));
-        executor.quotas.record(self.tenant, Spend { tokens, money: cost.unwrap_or(0) });
+        services.quotas.record(self.tenant, Spend { tokens, money: cost.unwrap_or(0) });
         cost
     }
 }

@@ -9,7 +9,11 @@ use std::{pin::Pin, time::Duration};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::error::Deadline;
-use crate::execution::{response::Timing, settings::Deadlines};
+use crate::execution::{
+    request::Limits,
+    response::Timing,
+    settings::{Deadlines, Settings},
+};
 
 /// A subscriber's clock.
 #[derive(Debug)]
@@ -40,11 +44,11 @@ pub(crate) enum Alarm {
 
 impl Clock {
     /// Starts the clock of a call that arrived at `arrived`.
-    pub(crate) fn new(
-        arrived: Instant,
-        deadlines: Deadlines,
-        progress_interval: Duration,
-    ) -> Clock {
+    pub(crate) fn new(arrived: Instant, settings: &Settings, limits: &Limits) -> Clock {
+        Clock::with(arrived, settings.deadlines(limits), settings.progress_interval)
+    }
+
+    fn with(arrived: Instant, deadlines: Deadlines, progress_interval: Duration) -> Clock {
         Clock {
             arrived,
             deadlines,
@@ -160,7 +164,7 @@ mod tests {
             idle: SECOND * idle,
             total: SECOND * total,
         };
-        Clock::new(Instant::now(), deadlines, SECOND * progress)
+        Clock::with(Instant::now(), deadlines, SECOND * progress)
     }
 
     fn now() -> (Instant, Instant) {

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 use crate::execution::{
-    Executor,
+    Services,
     leader::Storage,
     observe::{call::CallRecord, info::FlightRole},
     prefixes::PromptPrefix,
@@ -36,7 +36,7 @@ use crate::{
 /// Dropping it leaves the flight and releases the slot.
 #[derive(Debug)]
 pub struct Session {
-    executor: Arc<Executor>,
+    services: Arc<Services>,
     subscriber: Subscriber,
     clock: Clock,
     found: Lookup,
@@ -107,7 +107,7 @@ impl Session {
     const AGED: Error = Error::ConnectionMaxAge { retry_after: Duration::from_millis(100) };
 
     pub(crate) fn new(
-        executor: Arc<Executor>,
+        services: Arc<Services>,
         permit: Permit,
         start: SessionStart,
         mut record: CallRecord,
@@ -115,7 +115,7 @@ impl Session {
         let SessionStart { subscriber, clock, found, token } = start;
         record.under_way();
         Session {
-            executor,
+            services,
             subscriber,
             clock,
             found,
@@ -192,7 +192,7 @@ impl Session {
     /// error its caller receives.
     pub fn end(&mut self, error: &Error) {
         self.ended = true;
-        self.executor.metrics.panicked();
+        self.services.metrics.panicked();
         self.record.cut_off(error);
     }
 
@@ -209,7 +209,7 @@ impl Session {
         }
         let started = Started {
             execution_token: self.token(),
-            worker_id: self.executor.settings.worker_id.clone(),
+            worker_id: self.services.settings.worker_id.clone(),
             model: self.subscriber.subject().model.clone(),
             cache_status: self.status(),
         };
@@ -225,7 +225,7 @@ impl Session {
                 recording: self.found.storage.map(|storage| storage.key),
                 status: self.status(),
             }
-            .seal(&self.executor.cache_secret, owner, credential),
+            .seal(&self.services.cache_secret, owner, credential),
         }
     }
 
@@ -372,8 +372,8 @@ impl Session {
         let (deadline, error) = self.deadline();
         if Instant::now() >= deadline {
             error
-        } else if self.executor.lifecycle.stage() >= Stage::Stopping {
-            Error::Draining { retry_after: Executor::DRAIN_RETRY_AFTER }
+        } else if self.services.lifecycle.stage() >= Stage::Stopping {
+            Error::DRAINING
         } else {
             Error::Cancelled
         }
@@ -393,7 +393,7 @@ impl Session {
     }
 
     fn cost(&self, subject: &Subject, usage: Option<&Usage>, finish: &Finish) -> Option<Cost> {
-        let prices = self.executor.prices.current();
+        let prices = self.services.prices.current();
         let cost = |usage: &Usage| prices.cost(&subject.model, &subject.tier, usage);
         let original = cost(usage?)?;
         let spent = match paid_for_texts(finish) {
@@ -431,7 +431,7 @@ impl Session {
     /// stores it if its leader did not.
     fn cache_outcome(&self, recording: &Arc<Recording>, stored: Stored) -> CacheOutcome {
         let stored = match &self.found.storage {
-            Some(own) => self.executor.store_for(own, recording, stored),
+            Some(own) => own.store_for(&self.services, recording, stored),
             None => stored,
         };
         CacheOutcome {

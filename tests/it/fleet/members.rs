@@ -94,9 +94,9 @@ impl<R> Fleet<R> {
         config.fleet =
             Some(FleetSettings { redis: reached.clone(), lease: LEASE, other_secrets: Vec::new() });
         configure(&mut config);
-        let executor = server::executor(&config).expect("a worker");
-        executor.fleet.as_ref().expect("a fleet").reachable().await;
-        let server = Server::bind_with(config, executor).await.expect("a worker");
+        let services = server::services(&config).expect("a worker");
+        services.fleet.as_ref().expect("a fleet").reachable().await;
+        let server = Server::bind_with(config, services).await.expect("a worker");
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = spawn(server.run(async move {

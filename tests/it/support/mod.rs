@@ -85,10 +85,10 @@ impl World {
 
         let mut config = Config::local(base_url);
         configure(&mut config);
-        let mut executor = server::executor(&config).expect("a worker");
-        executor.registry = nodes(executor.registry);
-        let admission = executor.admission.clone();
-        let server = Server::bind_with(config, executor).await.expect("a worker");
+        let mut services = server::services(&config).expect("a worker");
+        services.registry = nodes(services.registry);
+        let admission = services.admission.clone();
+        let server = Server::bind_with(config, services).await.expect("a worker");
         let (worker, admin) = (server.local_addr(), server.admin_addr());
         let health = server.health_addr();
         let (stop, stopped) = oneshot::channel::<()>();

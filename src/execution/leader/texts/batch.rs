@@ -24,6 +24,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{sync::oneshot, time::sleep};
@@ -35,7 +36,7 @@ use super::{
     share::{TextPart, TextShares},
     source::{BatchSource, BatchTerms},
 };
-use crate::execution::{Executor, leader::LeaderJob};
+use crate::execution::{Services, leader::LeaderJob};
 use crate::{
     error::{Error, ProviderErrorKind},
     event::Finish,
@@ -45,13 +46,14 @@ use crate::{
 
 /// Gathers the texts of several executions. One per worker.
 #[derive(Default)]
-pub struct Gatherer(Mutex<Groups<BatchTerms, WaitingText>>);
+pub(crate) struct Gatherer(Mutex<Groups<BatchTerms, WaitingText>>);
 
 /// The texts of one execution that wait for a batch.
 pub(super) struct Batcher {
     source: Arc<BatchSource>,
-    /// True if a batch that is not full may take texts of other executions.
-    gathers: bool,
+    /// The texts of other executions that a batch may take if it is not full; `None` if
+    /// it takes none.
+    gatherer: Option<Arc<Gatherer>>,
     pending: Mutex<Pending>,
 }
 
@@ -98,15 +100,16 @@ impl Begun {
 
 impl Batcher {
     /// Creates a batcher for the texts of an execution.
-    pub(super) fn new(source: Arc<BatchSource>) -> Arc<Batcher> {
-        let gathers = !source.executor.settings.embeddings_gather_window.is_zero();
-        Arc::new(Batcher { source, gathers, pending: Mutex::default() })
+    pub(super) fn new(source: Arc<BatchSource>, gatherer: Arc<Gatherer>) -> Arc<Batcher> {
+        let gathers = !source.services.settings.embeddings_gather_window.is_zero();
+        let gatherer = gathers.then_some(gatherer);
+        Arc::new(Batcher { source, gatherer, pending: Mutex::default() })
     }
 
     /// Creates a batcher whose batches have texts of one execution alone.
     fn alone(source: &Arc<BatchSource>) -> Arc<Batcher> {
         let source = source.clone();
-        Arc::new(Batcher { source, gathers: false, pending: Mutex::default() })
+        Arc::new(Batcher { source, gatherer: None, pending: Mutex::default() })
     }
 
     /// Returns a ticket for one text.
@@ -132,9 +135,10 @@ impl Batcher {
         if due.is_empty() {
             return;
         }
-        match self.source.terms().filter(|_| self.gathers && due.len() < most) {
-            Some(terms) => Gatherer::gather(&self.source, terms, due),
-            None => send(&self.source.executor, due),
+        let gatherer = self.gatherer.as_ref().filter(|_| due.len() < most);
+        match gatherer.and_then(|gatherer| Some((gatherer, self.source.terms()?))) {
+            Some((gatherer, terms)) => gatherer.gather(&self.source, terms, due),
+            None => send(&self.source.services, due),
         }
     }
 
@@ -145,22 +149,27 @@ impl Batcher {
 
 impl Gatherer {
     /// Lets texts wait for those of other executions on the same terms.
-    fn gather(source: &BatchSource, terms: BatchTerms, texts: Vec<WaitingText>) {
-        let executor = &source.executor;
-        let Added { full, is_new } =
-            executor.gatherer.groups().add(terms.clone(), texts, source.texts.batch);
+    fn gather(
+        self: &Arc<Gatherer>,
+        source: &BatchSource,
+        terms: BatchTerms,
+        texts: Vec<WaitingText>,
+    ) {
+        let services = &source.services;
+        let Added { full, is_new } = self.groups().add(terms.clone(), texts, source.texts.batch);
         for batch in full {
-            send(executor, batch);
+            send(services, batch);
         }
         if is_new {
-            executor.lifecycle.spawn(Gatherer::end(executor.clone(), terms));
+            let window = services.settings.embeddings_gather_window;
+            services.lifecycle.spawn(self.clone().end(window, terms));
         }
     }
 
     /// Requests what has been gathered once the time is over.
-    async fn end(executor: Arc<Executor>, terms: BatchTerms) {
-        sleep(executor.settings.embeddings_gather_window).await;
-        let batch = executor.gatherer.groups().take(&terms);
+    async fn end(self: Arc<Gatherer>, window: Duration, terms: BatchTerms) {
+        sleep(window).await;
+        let batch = self.groups().take(&terms);
         run(batch).await;
     }
 
@@ -169,8 +178,8 @@ impl Gatherer {
     }
 }
 
-fn send(executor: &Executor, batch: Vec<WaitingText>) {
-    executor.lifecycle.spawn(run(batch));
+fn send(services: &Services, batch: Vec<WaitingText>) {
+    services.lifecycle.spawn(run(batch));
 }
 
 /// Runs the flight of a batch without the texts that were abandoned meanwhile: one of a
@@ -193,7 +202,7 @@ async fn run(mut batch: Vec<WaitingText>) {
         publisher.traced_as(name);
     }
     let job = LeaderJob { spans: job.spans.of(&span), ..job };
-    span.scope(job.run(source.executor.clone(), publisher)).await;
+    span.scope(job.run(source.services.clone(), publisher)).await;
 }
 
 /// Begins the flight of a batch that `source` leads, and gives every text its entry.
@@ -236,7 +245,7 @@ fn lead(source: &BatchSource) -> Option<(Publisher, Subscriber)> {
         in_fleet: false,
         attachable: false,
     };
-    match source.executor.flights.join(&request, SUBSCRIBE) {
+    match source.services.flights.join(&request, SUBSCRIBE) {
         Ok(Join::Leader(publisher, subscriber)) => Some((publisher, subscriber)),
         Ok(Join::Follower(_)) | Err(_) => None,
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{firsts, text::AnsweredText, worse};
-use crate::execution::{Executor, response::CacheStatus};
+use crate::execution::{Services, response::CacheStatus};
 use crate::{
     error::Error,
     event::{Embeddings, Finish, TextSources, Usage},
@@ -84,7 +84,7 @@ impl Collected {
     /// Adds the answer of a text's flight.
     pub(super) fn answered(
         &mut self,
-        executor: &Executor,
+        services: &Services,
         position: usize,
         text: AnsweredText,
     ) -> Result<(), Failure> {
@@ -107,7 +107,7 @@ impl Collected {
         if status != CacheStatus::Hit
             && let Some(storage) = storage
         {
-            let stored = executor.store_for(&storage, &recording, stored);
+            let stored = storage.store_for(services, &recording, stored);
             self.stored = Some(self.stored.map_or(stored, |earlier| worse(earlier, stored)));
         }
         self.take(position, &recording)

@@ -28,7 +28,7 @@ use self::{
     text::Found,
 };
 use crate::execution::{
-    Executor,
+    Services,
     leader::{LeaderJob, Storage},
     request::CacheMode,
 };
@@ -55,6 +55,8 @@ pub(crate) struct TextTerms {
     pub(crate) storage: Option<Storage>,
     /// Set if only executions with the same credential share a text's vector.
     pub(crate) own_credential: bool,
+    /// The texts that wait for those of other executions.
+    pub(crate) gatherer: Arc<Gatherer>,
 }
 
 /// Texts whose Redis commands are in progress: thousands at once would delay those of
@@ -80,16 +82,16 @@ impl LeaderJob {
     /// Boxed, since it spawns flights that are jobs too.
     pub(crate) fn run_texts<'a>(
         &'a mut self,
-        executor: &'a Arc<Executor>,
+        services: &'a Arc<Services>,
         publisher: &'a mut Publisher,
         terms: Arc<TextTerms>,
     ) -> BoxFuture<'a, Result<Finish, Failure>> {
-        Box::pin(self.run_each(executor, publisher, terms))
+        Box::pin(self.run_each(services, publisher, terms))
     }
 
     async fn run_each(
         &mut self,
-        executor: &Arc<Executor>,
+        services: &Arc<Services>,
         publisher: &mut Publisher,
         terms: Arc<TextTerms>,
     ) -> Result<Finish, Failure> {
@@ -97,8 +99,8 @@ impl LeaderJob {
             return Err(Failure::from(Error::Internal("an execution over texts has none")));
         };
         publisher.phase(Phase::Waiting);
-        let source = Arc::new(BatchSource::new(executor, self, texts.clone()));
-        let batcher = Batcher::new(source.clone());
+        let source = Arc::new(BatchSource::new(services, self, texts.clone()));
+        let batcher = Batcher::new(source.clone(), terms.gatherer.clone());
         // No batch that is not full is sent before every text has its ticket.
         let finding = batcher.ticket(0);
         let mut collected = Collected::new(&texts, publisher.limit_bytes());
@@ -106,7 +108,7 @@ impl LeaderJob {
         let mut flights = FuturesUnordered::new();
         for position in collected.distinct() {
             let plan = selected(&self.plan, position)?;
-            match self.find_text(executor, &terms, &batcher, (position, plan))? {
+            match self.find_text(services, &terms, &batcher, (position, plan))? {
                 Found::Cached(recording) => collected.cached(position, &recording)?,
                 Found::Flight(flight) => {
                     flights.push(flight.ended(position, &giving_up));
@@ -117,7 +119,7 @@ impl LeaderJob {
         let mut failed = None;
         while let Some((position, ended)) = flights.next().await {
             let answered = ended
-                .and_then(|text| collected.answered(executor, position, text))
+                .and_then(|text| collected.answered(services, position, text))
                 .and_then(|()| Ok(self.permit.afford(collected.bytes())?));
             if let Err(failure) = answered {
                 giving_up.cancel();

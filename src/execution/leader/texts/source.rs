@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use crate::execution::{Executor, leader::LeaderJob};
+use crate::execution::{Services, leader::LeaderJob};
 use crate::{
     cache::key::Fingerprint,
     node::{Identity, Texts},
@@ -22,7 +22,7 @@ const MOST_UNDER_WAY: usize = 8;
 
 /// An execution whose texts are requested in batches.
 pub(super) struct BatchSource {
-    pub(super) executor: Arc<Executor>,
+    pub(super) services: Arc<Services>,
     /// A job from which those of the batches are made.
     pub(super) job: LeaderJob,
     pub(super) texts: Texts,
@@ -48,9 +48,9 @@ pub(super) struct BatchTerms {
 }
 
 impl BatchSource {
-    pub(super) fn new(executor: &Arc<Executor>, job: &LeaderJob, texts: Texts) -> BatchSource {
+    pub(super) fn new(services: &Arc<Services>, job: &LeaderJob, texts: Texts) -> BatchSource {
         BatchSource {
-            executor: executor.clone(),
+            services: services.clone(),
             job: job.another(),
             texts,
             span: telemetry::current(),

@@ -10,11 +10,12 @@ use super::{
     end::{SUBSCRIBE, end_of},
 };
 use crate::execution::{
-    Executor,
-    leader::{LeaderJob, Storage},
+    Services,
+    leader::{FleetRequest, LeaderJob, Storage, look_in_memory, recorded},
     observe::spans::FlightSpans,
     request::CacheMode,
     response::CacheStatus,
+    scope::answer_key,
 };
 use crate::{
     cache::Hit,
@@ -56,22 +57,22 @@ impl LeaderJob {
     /// Looks a text up, joins its flight, or leads it.
     pub(super) fn find_text(
         &self,
-        executor: &Arc<Executor>,
+        services: &Arc<Services>,
         terms: &Arc<TextTerms>,
         batcher: &Arc<Batcher>,
         (position, plan): (usize, Plan),
     ) -> Result<Found, Failure> {
         let storage = terms.storage.map(|storage| Storage {
-            key: executor.key(plan.identity.node_type, &plan, &terms.scope, &terms.salt),
+            key: answer_key(&services.cache_secret, &plan, &terms.scope, &terms.salt),
             ..storage
         });
-        if let Some(Hit { recording, .. }) = executor.look_in_memory(storage, terms.mode) {
+        if let Some(Hit { recording, .. }) = look_in_memory(services, storage, terms.mode) {
             return Ok(Found::Cached(recording));
         }
-        if terms.mode == CacheMode::OnlyIfCached && executor.fleet.is_none() {
+        if terms.mode == CacheMode::OnlyIfCached && services.fleet.is_none() {
             return Err(Failure::from(Error::NotCached));
         }
-        let fleet_request = executor.fleet_request(terms.mode, storage, None, false);
+        let fleet_request = FleetRequest::new(services, terms.mode, storage, None, false);
         let shared = storage.filter(|_| terms.mode != CacheMode::OnlyIfCached);
         let request = JoinRequest {
             subject: self.subject.clone(),
@@ -86,12 +87,12 @@ impl LeaderJob {
             storage,
             own_credential: terms.own_credential,
         };
-        let (publisher, subscriber) = match executor.flights.join(&request, SUBSCRIBE)? {
+        let (publisher, subscriber) = match services.flights.join(&request, SUBSCRIBE)? {
             Join::Follower(subscriber) => return Ok(Found::Flight(flight(subscriber, None))),
             Join::Leader(publisher, subscriber) => (publisher, subscriber),
         };
         // Another flight may have completed since the look-up.
-        if let Some(Hit { recording, age }) = executor.recorded(storage, terms.mode) {
+        if let Some(Hit { recording, age }) = recorded(&services.memory, storage, terms.mode) {
             publisher.complete_with(recording, age);
             return Ok(Found::Flight(flight(subscriber, None)));
         }
@@ -105,7 +106,7 @@ impl LeaderJob {
             spans: FlightSpans::new(Span::default(), String::new(), None),
             ..self.another()
         };
-        executor.lifecycle.spawn(job.run(executor.clone(), publisher));
+        services.lifecycle.spawn(job.run(services.clone(), publisher));
         Ok(Found::Flight(flight(subscriber, Some(begun))))
     }
 }
