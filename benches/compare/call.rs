@@ -5,30 +5,13 @@ use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, TE};
 use memchr::{memchr_iter, memmem};
 use prost::Message;
-use serde::{Deserialize, Serialize};
 use sparkler::proto;
 
-use crate::{answer::TOKEN_MARK, plan::Plan, wire};
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Call {
-    /// An answer in one piece, never asked for before.
-    Whole,
-    /// An answer in one piece, the same every time, cached.
-    Hit,
-    /// An answer token by token, never asked for before.
-    Stream,
-}
-
-/// How it is asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Face {
-    /// `ExecuteNode`.
-    Grpc,
-    /// A chat completion.
-    Http { path: String, model: String },
-}
+use crate::{
+    answer::TOKEN_MARK,
+    plan::{Call, Face, Plan},
+    wire,
+};
 
 /// In the form that LiteLLM asks for; nobody else looks at it.
 pub(crate) const API_KEY: &str = "sk-measured-and-not-a-secret";

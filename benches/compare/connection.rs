@@ -12,7 +12,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpStream, task::spawn_local};
 
-use crate::{call::Face, plan::Plan};
+use crate::plan::{Face, Plan};
 
 type Body = Full<Bytes>;
 

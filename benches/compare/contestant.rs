@@ -1,39 +1,18 @@
 //! Who is measured, and how each is started in front of the upstream.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, process::Command, time::Duration};
 
 use anyhow::Context;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     answer::Answer,
-    call::Face,
     floor, nginx, peers,
+    plan::Face,
     process::{self, Child},
+    scene::{Place, Protocol, Scene},
     sink, upstream,
 };
-
-/// What is spoken to the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Protocol {
-    Http1,
-    /// Without TLS, and without asking first.
-    Http2,
-}
-
-impl Protocol {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Http1 => "HTTP/1.1",
-            Self::Http2 => "HTTP/2",
-        }
-    }
-}
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -115,26 +94,6 @@ fn openai(child: Option<Child>, address: SocketAddr, prefix: &str) -> Running {
     let path = format!("{prefix}/v1/chat/completions");
     let face = Face::Http { path, model: "measured".to_owned() };
     Running { child, collector: None, address, face }
-}
-
-/// What a contestant is put into.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scene<'a> {
-    pub(crate) upstream: SocketAddr,
-    /// Spoken by those that have a choice.
-    pub(crate) protocol: Protocol,
-    /// Runtime threads of those that have a choice.
-    pub(crate) threads: usize,
-    pub(crate) place: &'a Place,
-}
-
-/// What stays the same from experiment to experiment.
-#[derive(Debug)]
-pub(crate) struct Place {
-    /// The worker under test.
-    pub(crate) sparkler: PathBuf,
-    /// For configurations and logs.
-    pub(crate) directory: PathBuf,
 }
 
 /// A contestant under way; dropping it stops it.

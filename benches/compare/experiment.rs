@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::{
     answer::Answer,
-    call::Call,
-    contestant::{self, Contestant, Place, Protocol, Scene},
-    plan::{Measured, Plan, Stage},
+    contestant::{self, Contestant},
+    plan::{Call, Measured, Plan, Stage},
     process::{Child, Output},
+    scene::{Place, Protocol, Scene},
 };
 
 /// One experiment.

@@ -4,13 +4,9 @@ use std::time::Duration;
 
 use crate::{
     answer::Answer,
-    call::Call,
-    contestant::{
-        Contestant::{
-            self, Direct, Floor, FloorAskingWhole, LiteLlm, Nginx, Sampled, Sparkler, Traced,
-            VllmRouter,
-        },
-        Protocol::{self, Http1, Http2},
+    contestant::Contestant::{
+        self, Direct, Floor, FloorAskingWhole, LiteLlm, Nginx, Sampled, Sparkler, Traced,
+        VllmRouter,
     },
     experiment::{
         Aim, Experiment, Figure,
@@ -19,7 +15,8 @@ use crate::{
             MemoryPerStream, TimePerAnswer,
         },
     },
-    plan::Stage,
+    plan::{Call, Stage},
+    scene::Protocol::{self, Http1, Http2},
 };
 
 /// How much time the figures may take.

@@ -34,8 +34,8 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 use crate::{
-    contestant::Protocol,
-    relay::{self, Relay},
+    relay::{self, Relay, unavailable},
+    scene::Protocol,
     wire,
 };
 
@@ -158,10 +158,6 @@ fn key(request: &wire::Request) -> Key {
     part(request.prompt.as_bytes());
     part(request.credential.as_ref().map_or(&[], |credential| credential.api_key.as_bytes()));
     *hasher.finalize().as_bytes()
-}
-
-pub(crate) fn unavailable(error: impl std::fmt::Display) -> Status {
-    Status::unavailable(error.to_string())
 }
 
 /// The body of a call upstream.

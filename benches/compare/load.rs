@@ -19,9 +19,9 @@ use tokio::{
 };
 
 use crate::{
-    call::{Face, Reader, Template},
+    call::{Reader, Template},
     connection::Connection,
-    plan::{Bound, Measured, Plan, Spread, Stage},
+    plan::{Bound, Face, Measured, Plan, Spread, Stage},
     process,
 };
 

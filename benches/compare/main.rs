@@ -21,6 +21,7 @@ mod plan;
 mod process;
 mod relay;
 mod report;
+mod scene;
 mod sink;
 mod upstream;
 mod wire;
@@ -33,11 +34,7 @@ use std::{
 use anyhow::ensure;
 use clap::Parser;
 
-use crate::{
-    contestant::{Place, options},
-    experiments::Effort,
-    report::Report,
-};
+use crate::{contestant::options, experiments::Effort, report::Report, scene::Place};
 
 // The allocator of the worker under test: the floor must not lose by a worse one.
 #[global_allocator]

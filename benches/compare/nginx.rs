@@ -3,8 +3,8 @@
 use std::{fs, net::SocketAddr, process::Command, time::Duration};
 
 use crate::{
-    contestant::Scene,
     process::{self, Child},
+    scene::Scene,
 };
 
 /// Starts one nginx process, without a master, in the foreground.

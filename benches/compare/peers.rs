@@ -16,8 +16,8 @@ use anyhow::Context;
 
 use crate::{
     call::API_KEY,
-    contestant::Scene,
     process::{self, Child, Output},
+    scene::Scene,
 };
 
 const INSTALL: Duration = Duration::from_secs(300);

@@ -4,7 +4,25 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::call::{Call, Face};
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Call {
+    /// An answer in one piece, never asked for before.
+    Whole,
+    /// An answer in one piece, the same every time, cached.
+    Hit,
+    /// An answer token by token, never asked for before.
+    Stream,
+}
+
+/// How it is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Face {
+    /// `ExecuteNode`.
+    Grpc,
+    /// A chat completion.
+    Http { path: String, model: String },
+}
 
 /// The plan that the parent passes to the load.
 #[derive(Clone, Debug, Serialize, Deserialize)]

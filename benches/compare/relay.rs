@@ -13,7 +13,7 @@ use memchr::memchr;
 use serde::Deserialize;
 use tonic::Status;
 
-use crate::{floor::unavailable, wire};
+use crate::wire;
 
 #[derive(Deserialize)]
 struct Whole<'a> {
@@ -164,4 +164,8 @@ impl Stream for Relay {
             }
         }
     }
+}
+
+pub(crate) fn unavailable(error: impl std::fmt::Display) -> Status {
+    Status::unavailable(error.to_string())
 }

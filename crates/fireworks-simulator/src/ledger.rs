@@ -10,8 +10,9 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    answer::{price::Price, replicas::Visit},
+    answer::replicas::Visit,
     endpoint::Endpoint,
+    model::price::Price,
     report::{Abort, Report, Seen, Times},
 };
 

@@ -13,12 +13,17 @@
 
 mod answer;
 mod endpoint;
+mod fields;
+mod framing;
 mod gate;
 mod handle;
 mod http;
+mod keys;
 mod ledger;
+mod model;
 mod options;
 mod playback;
+mod refusal;
 mod report;
 mod script;
 mod world;
@@ -28,21 +33,19 @@ use std::{fmt, io, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 
 pub use crate::{
-    answer::{
-        model::{Availability, Model, Reasoning, Retirement},
-        price::Price,
-    },
     endpoint::Endpoint,
-    gate::{
-        body_form::BodyForm,
-        keys::{FORBIDDEN_KEY, Keys, SUSPENDED_KEY, UNKNOWN_KEY, UNPAID_KEY},
-        refusal::Refusal,
-    },
     handle::{Handle, NotReached},
+    keys::{FORBIDDEN_KEY, Keys, SUSPENDED_KEY, UNKNOWN_KEY, UNPAID_KEY},
+    model::{Availability, Model, Reasoning, Retirement, price::Price},
     options::{Options, Pace},
+    refusal::{
+        Refusal,
+        body_form::BodyForm,
+        foreign::{ErrorShape, ForeignError},
+    },
     report::{Abort, Replica, Report, Seen, Times},
     script::{
-        dialect::{Dialect, ErrorShape, ForeignError},
+        dialect::Dialect,
         fault::{Fault, ScriptedToolCall},
         preset::Preset,
         rule::Rule,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use crate::{answer::model::Model, gate::keys::Keys, script::rule::Rule};
+use crate::{keys::Keys, model::Model, script::rule::Rule};
 
 /// The options of a simulator. `Options::default()` is fast but visibly
 /// streams; [`Options::instant`] is for tests.

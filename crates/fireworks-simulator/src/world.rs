@@ -11,13 +11,11 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    answer::{
-        model::{Availability, Model},
-        replicas::Replicas,
-    },
-    gate::refusal::Refusal,
+    answer::replicas::Replicas,
     ledger::Ledger,
+    model::{Availability, Model},
     options::Options,
+    refusal::Refusal,
     script::Script,
 };
 

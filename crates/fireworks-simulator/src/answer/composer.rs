@@ -8,10 +8,10 @@ use crate::{
     answer::{
         choice::{Choice, Part, call_id, seeded},
         generation::{Generation, ToolUse},
-        model::Reasoning,
         schema, text, tokens,
     },
     endpoint::Endpoint,
+    model::Reasoning,
     options::Options,
 };
 

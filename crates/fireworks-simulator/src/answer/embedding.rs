@@ -4,9 +4,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    answer::{model::Model, prompt, tokens},
+    answer::{prompt, tokens},
     endpoint::Endpoint,
-    gate::refusal::Refusal,
+    model::Model,
+    refusal::Refusal,
     script::effects::ScriptedUsage,
 };
 

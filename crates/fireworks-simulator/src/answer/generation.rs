@@ -3,16 +3,12 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    answer::{
-        model::{Model, Reasoning},
-        prompt, tokens,
-    },
+    answer::{prompt, tokens},
     endpoint::Endpoint,
-    gate::{
-        fields::{self, Class},
-        refusal::Refusal,
-    },
+    fields::{self, Class},
+    model::{Model, Reasoning},
     options::Options,
+    refusal::Refusal,
 };
 
 /// A validated request.

@@ -2,14 +2,13 @@
 //! deltas, with a finish reason. The same request gets the same answer. `reply`
 //! and `timeline` give it its wire form.
 
+pub(crate) mod calls;
 pub(crate) mod choice;
 pub(crate) mod composer;
 pub(crate) mod embedding;
 pub(crate) mod generation;
 pub(crate) mod logprobs;
-pub(crate) mod model;
 pub(crate) mod prefix_cache;
-pub(crate) mod price;
 pub(crate) mod prompt;
 pub(crate) mod replicas;
 pub(crate) mod schema;
@@ -18,6 +17,7 @@ pub(crate) mod tokens;
 pub(crate) mod usage;
 
 use self::{
+    calls::rewrite_calls,
     choice::{Choice, Part, call_id, seeded},
     composer::Composer,
     generation::Generation,
@@ -44,7 +44,7 @@ pub(crate) fn compose(
                 choice.finish.clone_from(reason);
             }
             for dialect in &effects.dialects {
-                dialect.rewrite_calls(&mut choice);
+                rewrite_calls(*dialect, &mut choice);
             }
             choice
         })

@@ -1,20 +1,17 @@
 //! The checks of a call, in the real gateway's order: key and billing (both in
 //! `keys`), scripted faults, model, then the fields.
 
-pub(crate) mod body_form;
-pub(crate) mod fields;
-pub(crate) mod keys;
-pub(crate) mod refusal;
 pub(crate) mod validation;
 
 use axum::http::{HeaderMap, Version, header};
 use serde_json::{Map, Value};
 
-use self::refusal::Refusal;
 use crate::{
-    answer::{embedding::Embedding, generation::Generation, model::Model, prompt},
+    answer::{embedding::Embedding, generation::Generation, prompt},
     endpoint::Endpoint,
     ledger::Call,
+    model::Model,
+    refusal::Refusal,
     report::Seen,
     script::{Subject, effects::Effects},
     world::World,

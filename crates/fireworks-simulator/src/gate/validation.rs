@@ -5,13 +5,11 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    answer::model::Model,
     endpoint::Endpoint,
-    gate::{
-        fields::{self, Field, Shape},
-        refusal::Refusal,
-    },
+    fields::{self, Field, Shape},
+    model::Model,
     options::Options,
+    refusal::Refusal,
 };
 
 /// Refuses what the real service refuses, with all problems at once.

@@ -14,14 +14,15 @@ use axum::{
 use serde_json::{Value, json};
 
 use crate::{
-    answer::model::{Availability, Model},
     endpoint::Endpoint,
-    gate::{keys::is_fire_pass, refusal::Refusal},
     http::{
         connection::HangUp,
         control,
-        routes::{Turned, arrive, new_id, refuse, screen},
+        steps::{Turned, arrive, new_id, refuse, screen},
     },
+    keys::is_fire_pass,
+    model::{Availability, Model},
+    refusal::Refusal,
     world::World,
 };
 

@@ -1,8 +1,7 @@
-//! The wire: connections, routes, the control interface, headers and framing.
+//! The wire: connections, routes and the control interface.
 
 pub(crate) mod catalogue;
 pub(crate) mod connection;
 pub(crate) mod control;
-pub(crate) mod framing;
-pub(crate) mod headers;
 pub(crate) mod routes;
+pub(crate) mod steps;

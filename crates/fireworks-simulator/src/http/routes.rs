@@ -1,6 +1,6 @@
 //! The routes of the inference API, mounted at `/inference/v1` and `/v1` (the
-//! official SDK's path once its base URL is overridden), those of the account API
-//! for models, and the steps of each call.
+//! official SDK's path once its base URL is overridden), and those of the account API
+//! for models.
 
 use std::sync::Arc;
 
@@ -19,16 +19,18 @@ use crate::{
         replicas::{Route, Visit},
     },
     endpoint::Endpoint,
-    gate::{self, Arrival, refusal::Refusal},
-    http::{catalogue, connection::HangUp, control, headers},
-    ledger::{Accepted, Call},
-    playback::{self, performance::Performance, unstreamed},
-    script::effects::Effects,
+    gate::{self, Arrival},
+    http::{
+        catalogue,
+        connection::HangUp,
+        control,
+        steps::{Turned, arrive, new_id, refuse, screen},
+    },
+    ledger::Accepted,
+    playback::{self, headers, performance::Performance, unstreamed},
+    refusal::Refusal,
     world::World,
 };
-
-/// The largest request body, in bytes: images come inline.
-const LARGEST_BODY: usize = 32 * 1024 * 1024;
 
 /// Returns all routes of the simulator.
 pub(crate) fn router(world: Arc<World>) -> Router {
@@ -123,49 +125,6 @@ async fn embed(world: &World, request: Request) -> Response {
     headers::dress_embedding(body, prompt_tokens, &arrival.request_id, started.elapsed())
 }
 
-pub(crate) async fn arrive(endpoint: Endpoint, request: Request) -> Result<Arrival, Refusal> {
-    let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, LARGEST_BODY).await.map_err(|_| Refusal::status(413))?;
-    Ok(Arrival {
-        endpoint,
-        version: parts.version,
-        headers: parts.headers,
-        request_id: new_id(endpoint),
-        body: serde_json::from_slice(&body).ok(),
-    })
-}
-
-/// A call that ends before it is accepted.
-pub(crate) enum Turned {
-    HungUp,
-    Refused(Refusal),
-}
-
-/// Checks the key, and returns the scripted faults of the call.
-pub(crate) async fn screen(
-    world: &World,
-    arrival: &Arrival,
-    call: &mut Call,
-) -> Result<Effects, Turned> {
-    arrival.record(call);
-    world.options.keys.admit(arrival.key()).map_err(Turned::Refused)?;
-    let mut effects = gate::effects(world, arrival);
-    tokio::time::sleep(effects.head_delay).await;
-    if effects.hang_up {
-        call.cut();
-        return Err(Turned::HungUp);
-    }
-    match effects.refusal.take() {
-        Some(refusal) => Err(Turned::Refused(refusal)),
-        None => Ok(effects),
-    }
-}
-
-pub(crate) fn refuse(refusal: Refusal, mut call: Call, request_id: &str) -> Response {
-    call.refused(refusal.status_code().as_u16());
-    refusal.into_response(request_id)
-}
-
 /// Takes the call to its replica. The last token is always computed: its logits start
 /// the answer.
 fn visit_replica(world: &World, arrival: &Arrival, generation: &Generation) -> Visit {
@@ -178,10 +137,4 @@ fn visit_replica(world: &World, arrival: &Arrival, generation: &Generation) -> V
     let visit = world.replicas.visit(&route, &generation.prompts);
     let most = generation.prompt_tokens.saturating_sub(1);
     Visit { cached: visit.cached.min(most), by_oracle: visit.by_oracle.min(most), ..visit }
-}
-
-/// Returns the reply's id, which is also its `x-request-id`: a prefix and 32
-/// hex digits.
-pub(crate) fn new_id(endpoint: Endpoint) -> String {
-    format!("{}{:032x}", endpoint.id_prefix(), fastrand::u128(..))
 }

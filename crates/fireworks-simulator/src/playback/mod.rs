@@ -3,6 +3,7 @@
 
 pub(crate) mod chunk;
 pub(crate) mod extras;
+pub(crate) mod headers;
 pub(crate) mod performance;
 pub(crate) mod reply;
 pub(crate) mod shape;

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use crate::{
     answer::{self, generation::Generation, usage::Usage},
-    http::headers,
     ledger::Call,
     playback::{
         self,
         extras::Extras,
+        headers,
         shape::Envelope,
         timeline::{self, Score},
         unstreamed,

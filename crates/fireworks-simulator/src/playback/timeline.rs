@@ -16,10 +16,8 @@ use crate::{
         shape::Envelope,
         step::{self, GARBAGE, Step, Write},
     },
-    script::{
-        dialect::ErrorShape,
-        effects::{Effects, Ending, Incident},
-    },
+    refusal::foreign::ErrorShape,
+    script::effects::{Effects, Ending, Incident},
 };
 
 /// The inputs of a stream.

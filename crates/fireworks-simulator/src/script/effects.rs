@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::{
-    gate::refusal::Refusal,
-    http::framing::{Framing, LineEnd},
+    framing::{Framing, LineEnd},
+    refusal::{Refusal, foreign::ForeignError},
     script::{
-        dialect::{Dialect, ForeignError},
+        dialect::Dialect,
         fault::{Fault, ScriptedToolCall},
     },
 };

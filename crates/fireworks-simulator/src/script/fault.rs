@@ -9,11 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    gate::refusal::Refusal,
-    script::{
-        dialect::{Dialect, ForeignError},
-        time,
-    },
+    refusal::{Refusal, foreign::ForeignError},
+    script::{dialect::Dialect, time},
 };
 
 /// One fault, or one scripted property, of a call.

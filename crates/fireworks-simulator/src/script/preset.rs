@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    gate::{body_form::BodyForm, refusal::Refusal},
-    script::{
-        dialect::{Dialect, ErrorShape, ForeignError},
-        fault::Fault,
+    refusal::{
+        Refusal,
+        body_form::BodyForm,
+        foreign::{ErrorShape, ForeignError},
     },
+    script::{dialect::Dialect, fault::Fault},
 };
 
 /// A fault with a name.

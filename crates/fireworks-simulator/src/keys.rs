@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::gate::refusal::Refusal;
+use crate::refusal::Refusal;
 
 /// Always refused with 401, as an unknown key.
 pub const UNKNOWN_KEY: &str = "fw_unknown";

@@ -1,6 +1,9 @@
 //! The refusal of a call: status, body and headers. Created by `gate`, by
 //! `validation` and by scripts.
 
+pub(crate) mod body_form;
+pub(crate) mod foreign;
+
 use std::collections::BTreeMap;
 
 use axum::{
@@ -10,7 +13,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::gate::body_form::BodyForm;
+use self::body_form::BodyForm;
 
 /// An error response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,8 +1,10 @@
 //! The models of a simulator, each with its own behaviour.
 
+pub(crate) mod price;
+
 use std::time::Duration;
 
-use crate::answer::price::Price;
+use self::price::Price;
 
 /// A model and its peculiarities.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::script::dialect::ForeignError;
+use crate::refusal::foreign::ForeignError;
 
 /// The form of an error body.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
