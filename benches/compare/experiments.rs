@@ -24,7 +24,7 @@ use crate::{
 pub(crate) enum Effort {
     /// Seconds an experiment.
     Quick,
-    /// A minute an experiment.
+    /// One to two minutes an experiment.
     Full,
 }
 
@@ -34,7 +34,7 @@ impl Effort {
     }
 
     fn time(self) -> Duration {
-        if self == Self::Quick { Duration::from_secs(1) } else { Duration::from_secs(4) }
+        if self == Self::Quick { Duration::from_secs(1) } else { Duration::from_secs(2) }
     }
 }
 
@@ -154,7 +154,7 @@ fn paced(effort: Effort) -> Experiment {
         answer: Answer::paced(40, 50 * MILLISECOND),
         // Over two seconds, as long as a stream: not all tokens at one moment.
         measured: Stage::counting(1_000, calls, 2_000 * MILLISECOND),
-        rounds: effort.rounds(3),
+        rounds: effort.rounds(5),
         contestants: vec![Sparkler, Floor, Nginx, VllmRouter],
         figures: vec![
             figure(CpuPerToken, Some(Nginx), Some(Aim::Times(0.9))),
@@ -174,7 +174,7 @@ fn first_token(effort: Effort) -> Experiment {
         warm_up: Stage::counting(1, 20, Duration::ZERO),
         measured: Stage::counting(1, calls, Duration::ZERO),
         scatter: MILLISECOND,
-        rounds: effort.rounds(5),
+        rounds: effort.rounds(10),
         contestants: vec![Direct, Sparkler, Floor, Nginx, VllmRouter],
         figures: vec![
             figure(FirstTokenLater, None, Some(Aim::AtMost(0.35))),
@@ -221,7 +221,7 @@ fn throughput(
         warm_up: Stage::lasting(callers, effort.time() / 4),
         measured: Stage::lasting(callers, effort.time()),
         scatter: Duration::ZERO,
-        rounds: effort.rounds(5),
+        rounds: effort.rounds(10),
         contestants: Vec::<Contestant>::new(),
         figures: Vec::new(),
     }

@@ -56,6 +56,9 @@ struct Args {
     /// Replaces what is between the figures marks of this file.
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
+    /// Writes the figures of every round into this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Measures this `sparkler`, in place of the one just built.
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_sparkler"))]
     sparkler: PathBuf,
@@ -103,10 +106,14 @@ fn compare(args: &Args) -> anyhow::Result<()> {
         }
     }
 
-    let text = report.finish(&machine, &command_line(args));
+    let command = command_line(args);
+    let text = report.finish(&machine, &command);
     println!("{text}");
     if let Some(file) = &args.write {
         report::write_into(file, &text)?;
+    }
+    if let Some(file) = &args.json {
+        fs::write(file, report.json(&machine, &command))?;
     }
     ensure!(!args.enforce || report.missed == 0, "{} aims are missed", report.missed);
     Ok(())

@@ -1,8 +1,9 @@
-//! The figures as a markdown table, and into a file.
+//! The figures as a markdown table and as JSON, and into files.
 
 use std::{fmt::Write, fs, path::Path};
 
 use anyhow::{Context, ensure};
+use serde::Serialize;
 
 use crate::{
     contestant::Contestant,
@@ -22,16 +23,34 @@ const HEAD: &str = "\
 const METHOD: &str = "\
 The processes of a measurement share the machine, so absolute rates say little; CPU time (user and \
 system, of the process under test alone) and the ratio to another worker in the same round do. \
-Within a round the workers take turns; figures are medians of the rounds. *floor* is a bare tonic \
+Within a round the workers take turns; figures are medians of the rounds, with the lowest and the \
+highest round in brackets. *floor* is a bare tonic \
 worker without validation, time limits, retries, telemetry, bounds or sharing of executions: what \
 it would cost to do nothing but the work. Upstream, floor and load are the benchmark's own, in \
 cleartext, and every answer is checked for its number of tokens.
 ";
 
+/// A figure of one worker in one experiment.
+#[derive(Debug, Serialize)]
+struct Record {
+    experiment: String,
+    worker: &'static str,
+    unit: &'static str,
+    /// One value a round.
+    rounds: Vec<f64>,
+    median: f64,
+    /// The median of the rounds' ratios to the reference.
+    ratio: Option<f64>,
+    reference: Option<&'static str>,
+    aim: Option<String>,
+    verdict: Verdict,
+}
+
 /// The table under way.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     rows: String,
+    records: Vec<Record>,
     /// Aims that Sparkler missed, or of which nothing is known.
     pub(crate) missed: usize,
 }
@@ -52,13 +71,14 @@ impl Report {
                     usize::from(matches!(row.verdict, Verdict::Missed | Verdict::Unknown));
                 let name = contestant.name();
                 let name = if is_sparkler { format!("**{name}**") } else { name.to_owned() };
+                self.records.push(row.record(experiment, figure, contestant.name(), aim));
                 // Rates and latencies are the contestant's, not the figure's.
-                let speed = row.speed.filter(|_| index == 0).unwrap_or_else(|| " | ".to_owned());
+                let speed = row.speed.as_deref().filter(|_| index == 0).unwrap_or(" | ");
                 writeln!(
                     self.rows,
                     "| {title} | {name} | {} | {} | {} | {} | {speed} |",
                     row.figure,
-                    row.ratio,
+                    row.ratio(),
                     aim.map_or_else(String::new, |aim| figure.target(aim)),
                     row.verdict.word(),
                 )
@@ -66,6 +86,14 @@ impl Report {
                 title.clear();
             }
         }
+    }
+
+    /// The same figures, round by round, for programs.
+    pub(crate) fn json(&self, machine: &str, command: &str) -> String {
+        let report = serde_json::json!({
+            "machine": machine, "command": command, "figures": self.records,
+        });
+        format!("{report:#}\n")
     }
 
     /// The table, with what a reader needs to judge and to repeat it.
@@ -77,12 +105,40 @@ impl Report {
 /// The cells of a row that are not the same for everyone.
 struct Row {
     figure: String,
-    ratio: String,
+    values: Vec<f64>,
+    ratio: Option<(f64, &'static str)>,
     verdict: Verdict,
     speed: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+impl Row {
+    fn record(
+        &self,
+        experiment: &Experiment,
+        figure: &Figure,
+        worker: &'static str,
+        aim: Option<Aim>,
+    ) -> Record {
+        Record {
+            experiment: experiment.title.clone(),
+            worker,
+            unit: figure.metric.unit(),
+            rounds: self.values.clone(),
+            median: median(self.values.clone()),
+            ratio: self.ratio.map(|(ratio, _)| ratio),
+            reference: self.ratio.map(|(_, reference)| reference),
+            aim: aim.map(|aim| figure.target(aim)),
+            verdict: self.verdict,
+        }
+    }
+
+    fn ratio(&self) -> String {
+        self.ratio.map_or_else(String::new, |(ratio, of)| format!("{ratio:.2} × {of}"))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 enum Verdict {
     /// There was no aim.
     None,
@@ -121,7 +177,7 @@ impl Results<'_> {
             Err(reason) => {
                 let figure = format!("**NOT MEASURED**: {}", one_line(reason));
                 let verdict = aim.map_or(Verdict::None, |_| Verdict::Missed);
-                return Some(Row { figure, ratio: String::new(), verdict, speed: None });
+                return Some(Row { figure, values: Vec::new(), ratio: None, verdict, speed: None });
             }
         };
         let values = self.values(contestant)?;
@@ -137,12 +193,14 @@ impl Results<'_> {
         let is_unknown = matches!(aim, Some(Aim::Times(_))) && ratio.is_none() && failed.is_none();
         Some(Row {
             figure: format!(
-                "{} {}{}",
+                "{} {}{}{}",
                 digits(value),
                 self.figure.metric.unit(),
+                range(&values),
                 failed.unwrap_or_default()
             ),
-            ratio: ratio.map_or_else(String::new, |(ratio, of)| format!("{ratio:.2} × {of}")),
+            values,
+            ratio,
             verdict: match met {
                 None => Verdict::None,
                 Some(true) => Verdict::Met,
@@ -185,6 +243,16 @@ fn failures(rounds: &[Measured]) -> Option<String> {
     let reason = rounds.iter().find_map(|round| round.first_failure.as_deref())?;
     let count: u64 = rounds.iter().map(|round| round.failures).sum();
     Some(format!(", **{count} CALLS FAILED**, the first: {}", one_line(reason)))
+}
+
+/// The lowest and the highest round, if there are several.
+fn range(values: &[f64]) -> String {
+    let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if values.len() < 2 || lowest >= highest {
+        return String::new();
+    }
+    format!(" ({} to {})", digits(lowest), digits(highest))
 }
 
 fn speed(rounds: &[Measured]) -> String {
