@@ -141,7 +141,7 @@ impl CacheSecret {
     /// Returns the name under which the provider sees a session, run or tenant: 32
     /// hexadecimal digits of a keyed hash.
     pub fn prompt_cache_name(&self, name: PromptCacheName<'_>) -> String {
-        hex(&self.prompt_cache_hash(name)[..16])
+        hex(&self.prompt_cache_hash(name), 32)
     }
 
     /// Returns the key of the prompt that a node last sent to a model in a session.
@@ -232,15 +232,11 @@ impl Scope {
 /// Returns the first 16 hexadecimal digits of a key: enough to compare executions, too
 /// few to look anything up.
 pub(crate) fn short(key: &Key) -> String {
-    hex(&key[..8])
+    hex(key, 16)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+fn hex(key: &Key, digits: usize) -> String {
+    blake3::Hash::from_bytes(*key).to_hex()[..digits].to_owned()
 }
 
 #[cfg(test)]

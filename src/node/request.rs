@@ -269,12 +269,32 @@ fn text_bytes(input: &Input) -> usize {
     }
 }
 
-/// Returns the largest size of a text within JSON.
+/// Returns the size of a text within JSON, without its quotes.
 fn escaped_bytes(text: &str) -> usize {
-    let of_byte = |byte: u8| match byte {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
-        0..=0x1f => 6,
-        _ => 1,
-    };
-    text.bytes().map(of_byte).sum()
+    // Sums that fit a byte, which the compiler turns into vector code.
+    let of_chunk = |chunk: &[u8]| chunk.iter().map(|byte| escape_bytes(*byte)).sum::<u8>();
+    text.len() + text.as_bytes().chunks(32).map(of_chunk).map(usize::from).sum::<usize>()
+}
+
+/// Returns the bytes that the escape of a byte adds: 1 for `\n`, 5 for `\u0001`.
+fn escape_bytes(byte: u8) -> u8 {
+    let is_short =
+        b"\"\\\x08\t\n\x0c\r".iter().fold(false, |found, short| found | (byte == *short));
+    let is_control = (byte < b' ') & !is_short;
+    u8::from(is_short) + 5 * u8::from(is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_texts_size_is_that_of_its_json(text in r#"[\x00-\x24\\a-c가-나]{0,200}"#) {
+            let json = serde_json::to_string(&text).expect("JSON");
+            prop_assert_eq!(escaped_bytes(&text), json.len() - 2);
+        }
+    }
 }
