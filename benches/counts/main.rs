@@ -2,7 +2,8 @@
 //! accepted. Instructions, unlike times, are the same on a busy machine.
 //!
 //! `benches/counts/run` builds and runs it. The accepted counts are in
-//! `benches/counts/accepted.tsv`; `UPDATE=1 benches/counts/run` accepts those of now.
+//! `benches/counts/accepted.tsv`; `UPDATE=1 benches/counts/run` accepts those of now, and
+//! `benches/counts/run --parts` prints those of the parts of a hit.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
 mod accepted;
@@ -11,6 +12,7 @@ mod callgrind;
 mod executions;
 #[path = "../fixtures/flights.rs"]
 mod flights;
+mod parts;
 mod step;
 #[path = "../fixtures/tokens.rs"]
 mod tokens;
@@ -40,6 +42,7 @@ fn main() -> anyhow::Result<()> {
             eprintln!("nothing is counted but by benches/counts/run");
             Ok(())
         }
+        arguments if arguments.iter().any(|argument| argument == "--parts") => parts::print(),
         _ => count(),
     }
 }
