@@ -79,8 +79,8 @@ impl Secrets {
     }
 
     /// Reads a credential on behalf of a caller with this grant: a few hundred
-    /// bytes, in Kubernetes from memory. Blocks for up to half a second if the
-    /// folder hangs.
+    /// bytes, in Kubernetes from memory. If the folder hangs, the caller waits for half
+    /// a second, and other tasks go on.
     ///
     /// # Errors
     ///
