@@ -210,20 +210,13 @@ impl TryFrom<ServeArgs> for Config {
             secrets_dir: args.secrets_dir.clone(),
             cache_secret,
             memory: MemoryConfig { max_bytes: shares.cache, max_ttl: args.cache_ttl },
-            flights: FlightsConfig {
-                retention: args.retention,
-                retention_bytes: shares.retention,
-                max_answer_bytes: shares.max_answer as usize,
-            },
+            flights: flights(&args, &shares),
             admission: AdmissionConfig { bytes: shares.executions, ..admission },
             limits: limits.flatten(),
             refusals_for: args.admission.negative_cache_ttl,
             models_for: args.models_ttl,
             fleet,
-            drain: DrainLimits {
-                pre_drain_delay: args.pre_drain_delay,
-                drain_limit: args.drain_limit,
-            },
+            drain: drain(&args),
             reflection: args.reflection,
             telemetry,
             execution: execution(args, worker_id, shares),
@@ -271,6 +264,18 @@ fn client(args: &ServeArgs, base_url: Url) -> ClientConfig {
         connect_timeout: args.max_total_timeout,
         ..ClientConfig::default()
     }
+}
+
+fn flights(args: &ServeArgs, shares: &Shares) -> FlightsConfig {
+    FlightsConfig {
+        retention: args.retention,
+        retention_bytes: shares.retention,
+        max_answer_bytes: shares.max_answer as usize,
+    }
+}
+
+fn drain(args: &ServeArgs) -> DrainLimits {
+    DrainLimits { pre_drain_delay: args.pre_drain_delay, drain_limit: args.drain_limit }
 }
 
 fn execution(args: ServeArgs, worker_id: String, shares: Shares) -> Settings {

@@ -44,7 +44,9 @@ impl PreparedExecution {
         record: &CallRecord,
     ) -> Lookup {
         // Another flight may have completed since the look-up.
-        if let Some(Hit { recording, age }) = recorded(&services.memory, self.storage, self.mode) {
+        if let Some(Hit { recording, age }) =
+            recorded(&services.memory, self.sharing.storage, self.sharing.mode)
+        {
             publisher.complete_with(recording, age);
             return self.found(self.led_status());
         }

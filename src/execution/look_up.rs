@@ -29,7 +29,7 @@ impl PreparedExecution {
         record: &CallRecord,
         clock: &mut Clock,
     ) -> Result<Option<(Subscriber, Lookup)>, Error> {
-        if !self.looks_up() {
+        if !self.sharing.looks_up() {
             return Ok(None);
         }
         let looking = Instant::now();
@@ -56,7 +56,7 @@ impl PreparedExecution {
             return Ok(Some((subscriber, self.found(status))));
         }
         let hit = self.hit(services);
-        if let (Some(idempotency), Some((subscriber, _))) = (self.idempotency, &hit)
+        if let (Some(idempotency), Some((subscriber, _))) = (self.sharing.idempotency, &hit)
             && let Some(recording) = subscriber.recording()
         {
             self.remember(services, idempotency, recording);
@@ -66,7 +66,7 @@ impl PreparedExecution {
 
     /// Returns the flight of the same idempotency key.
     fn replay(&self, services: &Services) -> Result<Option<Subscriber>, Error> {
-        let Some(idempotency) = self.idempotency else {
+        let Some(idempotency) = self.sharing.idempotency else {
             return Ok(None);
         };
         let replayed = services.flights.replay(idempotency, self.subscribe_options)?;
@@ -76,7 +76,8 @@ impl PreparedExecution {
 
     /// Returns the answer in memory, if the mode permits reading it.
     fn hit(&self, services: &Services) -> Option<(Subscriber, Lookup)> {
-        let Hit { recording, age } = look_in_memory(services, self.storage, self.mode)?;
+        let Hit { recording, age } =
+            look_in_memory(services, self.sharing.storage, self.sharing.mode)?;
         let subscriber = Flight::replay(recording).subscribe(0, self.subscribe_options)?;
         Some((subscriber, Lookup { age: Some(age), ..self.found(CacheStatus::Hit) }))
     }
@@ -85,7 +86,7 @@ impl PreparedExecution {
     /// fleet.
     fn remember(&self, services: &Services, idempotency: Idempotency, recording: Arc<Recording>) {
         services.flights.remember(idempotency, recording);
-        if let (Some(fleet), Some(storage)) = (services.fleet.clone(), self.storage) {
+        if let (Some(fleet), Some(storage)) = (services.fleet.clone(), self.sharing.storage) {
             let Idempotency { key, request } = idempotency;
             let flight_key = FlightKey(storage.key);
             services.lifecycle.spawn(async move { fleet.remember(key, request, flight_key).await });

@@ -23,6 +23,7 @@ mod scope;
 mod services;
 mod session;
 mod settings;
+mod sharing;
 
 use std::sync::Arc;
 
@@ -195,7 +196,9 @@ fn begin(
     let found = prepared.look_up(services, record, &mut clock)?;
     let (subscriber, found) = match found {
         Some(found) => found,
-        None if prepared.only_reads() && services.fleet.is_none() => return Err(Error::NotCached),
+        None if prepared.sharing.only_reads() && services.fleet.is_none() => {
+            return Err(Error::NotCached);
+        }
         None => prepared.join_or_lead(services, permit, record)?,
     };
     Ok(SessionStart { subscriber, clock, found, token })

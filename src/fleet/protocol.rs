@@ -340,12 +340,8 @@ impl Step {
                 given.number(*after).batch(batch.as_ref());
             }
             Step::Restore { fencing_token, worker, lease, keep, about } => {
-                given
-                    .fencing_token(fencing_token)
-                    .text(worker)
-                    .time(*lease)
-                    .time(*keep)
-                    .bytes(about);
+                given.fencing_token(fencing_token).text(worker);
+                given.time(*lease).time(*keep).bytes(about);
             }
             Step::Complete {
                 fencing_token,
@@ -372,12 +368,8 @@ impl Step {
                 given.flight(*flight).text(worker).address(keys);
             }
             Step::Claim { request, flight_key, owner, takes_over, keep } => {
-                given
-                    .bytes(request)
-                    .bytes(&flight_key.0)
-                    .flight(*owner)
-                    .flag(*takes_over)
-                    .time(*keep);
+                given.bytes(request).bytes(&flight_key.0).flight(*owner);
+                given.flag(*takes_over).time(*keep);
             }
             Step::Settle { owner, retention } => {
                 given.flight(*owner);
