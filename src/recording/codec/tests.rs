@@ -218,6 +218,7 @@ proptest! {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it compresses, in C, which Miri does not run")]
     fn long_texts_are_compressed(seed in any::<u64>(), length in 2000_usize..8000) {
         let mut random = fastrand::Rng::with_seed(seed);
         let text = (0..length).map(|_| random.char('a'..='f')).collect();
@@ -245,6 +246,7 @@ fn a_large_event_travels_by_itself() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it compresses, in C, which Miri does not run")]
 fn few_bytes_do_not_ask_for_much_memory() {
     let text = "x".repeat(1 << 20);
     let bytes = encode_events(&log_of(&[LogOperation::Text(0, text)]));
