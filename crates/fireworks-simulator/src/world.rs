@@ -67,7 +67,7 @@ impl World {
 
     /// Returns the model of that name, if it is available now.
     pub(crate) fn model(&self, name: &str) -> Result<&Model, Refusal> {
-        let model = self.options.models.iter().find(|model| model.name == name);
+        let model = self.options.models.iter().find(|model| model.is_named(name));
         let model = model.filter(|model| !model.has_ended(self.day()));
         let model = model.ok_or_else(Refusal::model_not_found)?;
         match model.availability {
@@ -78,7 +78,7 @@ impl World {
             Availability::ScalingUp { calls, lasting } => {
                 let mut waking = self.waking.lock().unwrap_or_else(PoisonError::into_inner);
                 let (since, refused) =
-                    waking.entry(name.to_owned()).or_insert_with(|| (Instant::now(), 0));
+                    waking.entry(model.name.clone()).or_insert_with(|| (Instant::now(), 0));
                 let awake = calls.is_some_and(|calls| *refused >= calls)
                     || lasting.is_some_and(|lasting| since.elapsed() >= lasting);
                 if awake {

@@ -50,6 +50,19 @@ async fn a_shorter_vector_is_a_beginning_of_length_1_if_normalized() {
 }
 
 #[tokio::test]
+async fn a_model_has_its_short_name_too() {
+    let client = Client::start().await;
+    let asked = |name: &str| json!({"model": name, "input": "rivers"});
+    let full = vectors(&client, asked(MODEL)).await;
+    assert_eq!(vectors(&client, asked("simulator/embedding")).await, full);
+    for other in
+        ["embedding", "simulator/embeddings", "fireworks/embedding", "simulator/models/embedding"]
+    {
+        assert_eq!(embed(&client, asked(other)).await.0, 404, "{other}");
+    }
+}
+
+#[tokio::test]
 async fn texts_and_their_tokens_are_counted() {
     let client = Client::start().await;
     let (_, reply) = embed(&client, json!({"input": ["two words", "two words", "three"]})).await;

@@ -28,7 +28,6 @@ def ingested(docs: Path, worker: Worker) -> tuple[int, int]:
     environment = {
         "SPARKLER_WORKER": worker.url,
         "FIREWORKS_API_KEY": "fw_rag",
-        "EMBEDDING_MODEL": "accounts/fireworks/models/qwen3-embedding-8b",
     }
     ran = subprocess.run(
         [sys.executable, EXAMPLE, docs, "How is a flight shared?"],

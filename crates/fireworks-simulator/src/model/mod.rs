@@ -110,6 +110,14 @@ impl Model {
         self
     }
 
+    /// Returns true if a call can name it so: by its name, or by the short form
+    /// `ACCOUNT/MODEL` of a name `accounts/ACCOUNT/models/MODEL`.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        let account = self.name.strip_prefix("accounts/");
+        let parts = account.and_then(|account| account.split_once("/models/"));
+        self.name == name || (parts.is_some() && parts == name.split_once('/'))
+    }
+
     /// Returns true if it is not served any more on that day.
     pub(crate) fn has_ended(&self, day: i64) -> bool {
         self.retirement.as_ref().is_some_and(|retirement| retirement.ends <= day)

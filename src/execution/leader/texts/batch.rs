@@ -20,10 +20,7 @@
 
 use std::{
     fmt, mem,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -31,6 +28,7 @@ use tokio::{sync::oneshot, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    begun::Begun,
     end::{SUBSCRIBE, end_of},
     groups::{Added, Groups},
     share::{TextPart, TextShares},
@@ -72,30 +70,6 @@ struct WaitingText {
     /// Cancelled when nobody wants the text any more.
     abandoned: CancellationToken,
     begun: Begun,
-}
-
-/// Set once a text is on its way to the provider, and so paid for: alone, or with texts of
-/// other executions.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Begun(Arc<AtomicU8>);
-
-impl Begun {
-    const ALONE: u8 = 1;
-    const GATHERED: u8 = 2;
-
-    pub(super) fn has(&self) -> bool {
-        self.0.load(Ordering::Acquire) != 0
-    }
-
-    /// Returns true if its request has texts of other executions.
-    pub(super) fn is_gathered(&self) -> bool {
-        self.0.load(Ordering::Acquire) == Begun::GATHERED
-    }
-
-    fn begin(&self, is_gathered: bool) {
-        let how = if is_gathered { Begun::GATHERED } else { Begun::ALONE };
-        self.0.store(how, Ordering::Release);
-    }
 }
 
 impl Batcher {

@@ -7,6 +7,7 @@
 //! last subscriber, and a batch only with its last text.
 
 mod batch;
+mod begun;
 mod collected;
 mod end;
 mod groups;

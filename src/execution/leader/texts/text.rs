@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     TextTerms, TextWork,
-    batch::{Batcher, Begun},
+    batch::Batcher,
+    begun::Begun,
     end::{SUBSCRIBE, end_of},
 };
 use crate::execution::{
