@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The time limit where an execution waits for the file.
 const SHORT_PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long a thread that executes tasks waits itself.
+/// The time for which a thread that executes tasks waits itself.
 const MOMENT: Duration = Duration::from_millis(2);
 
 /// Paths with an overdue read that has not returned. Further reads there fail at
