@@ -3,7 +3,8 @@
 //!
 //! One pass over the bytes, without allocation, guided by the message's descriptor.
 //! Overestimates rather than underestimates: one collection at a time grows, and the
-//! largest is assumed to have just grown. A malformed frame is weighed up to the error, where prost refuses it.
+//! largest is assumed to have just grown. A JSON object is converted as a whole, within
+//! the objects around it. A malformed frame is weighed up to the error, where prost refuses it.
 //! `codec` weighs the requests of the API; responses come from a trusted worker.
 
 use std::{
@@ -29,20 +30,27 @@ const BESIDES: u64 = 640 << 10;
 const DEEPEST: usize = 100;
 /// Slots of a vector's first item; a full one doubles.
 const FIRST_SLOTS: u64 = 4;
-/// Slots of a map's first leaf, and of each entry beyond it: leaves are half full.
+/// Slots of a tree's first leaf, of a second one with the branch above both, and of each
+/// entry beyond: leaves are half full.
 const LEAF_SLOTS: u64 = 11;
+const BRANCH_SLOTS: u64 = 25;
 const ENTRY_SLOTS: u64 = 2;
+/// Slots per entry of a hash table that has just doubled, and is copied.
+const HASHED_SLOTS: u64 = 4;
 /// Slots per number of a list that has just doubled, and is copied.
 const NUMBER_SLOTS: u64 = 3;
-/// Bytes of a text, list or map header, without its content. Maps of the well-known
-/// types are trees, whose header is small too.
+/// Bytes of a text, list or map header, without its content.
 const HANDLE: u64 = 24;
 const MAP_HANDLE: u64 = 48;
 const WELL_KNOWN: &str = ".google.protobuf.";
 /// Extra bytes per item of a JSON list during conversion: a `serde_json::Value` is
 /// larger, and the list is kept until its last item is converted.
 const JSON_VALUE: &str = ".google.protobuf.Value";
+const JSON_ENTRY: &str = ".google.protobuf.Struct.FieldsEntry";
 const CONVERTED: u64 = 48;
+/// Bytes per entry of the JSON map that a map of JSON values is converted to. All of them
+/// are allocated while the old map is still whole.
+const CONVERTED_ENTRY: u64 = 124;
 
 /// The messages of the worker's own API.
 static OWN: LazyLock<Expansion> =
@@ -62,6 +70,8 @@ struct MessageLayout {
     bytes: u64,
     /// Extra bytes per item of a list of it.
     beside: u64,
+    /// Extra bytes per entry of a map of it while the map is converted.
+    converted: u64,
     fields: HashMap<u32, FieldLayout>,
 }
 
@@ -81,12 +91,25 @@ enum FieldLayout {
     },
 }
 
+impl FieldLayout {
+    /// Returns the extra bytes of one item while the message around it is converted.
+    fn converted(self, shapes: &[MessageLayout]) -> u64 {
+        match self {
+            FieldLayout::Message { shape, holds: Holds::Tree } => shapes[shape].converted,
+            _ => 0,
+        }
+    }
+}
+
 /// The way a message is held by its parent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Holds {
     One,
     List,
-    Map,
+    /// A map of the API.
+    Table,
+    /// A map of a well-known type.
+    Tree,
 }
 
 /// The frame would grow beyond the limit.
@@ -131,6 +154,7 @@ impl Expansion {
             |(index, (name, message)): (usize, &(String, &DescriptorProto))| MessageLayout {
                 bytes: sizes[index].unwrap_or_default(),
                 beside: if name == JSON_VALUE { CONVERTED } else { 0 },
+                converted: if name == JSON_ENTRY { CONVERTED_ENTRY } else { 0 },
                 fields: message
                     .field
                     .iter()
@@ -147,8 +171,9 @@ impl Expansion {
         let shape = *self.by_name.get(&format!(".{message}"))?;
         let weight = self.shapes[shape].bytes;
         let mut scale = Scale { shapes: &self.shapes, weight, largest_copy: 0, most };
-        let _ended_early = scale.message(shape, frame, DEEPEST);
-        Some(scale.peak())
+        let conversion = scale.message(shape, frame, DEEPEST).unwrap_or_default();
+        // The frame is dropped before anything is converted.
+        Some(scale.peak().saturating_add(conversion.saturating_sub(frame.len() as u64)))
     }
 }
 
@@ -162,10 +187,12 @@ struct Scale<'a> {
 }
 
 impl Scale<'_> {
-    /// Weighs a message. `None` if the frame is malformed or too heavy.
-    fn message(&mut self, shape: usize, mut frame: &[u8], levels: usize) -> Option<()> {
+    /// Weighs a message, and returns what its conversion takes besides, with that of one
+    /// message within it. `None` if the frame is malformed or too heavy.
+    fn message(&mut self, shape: usize, mut frame: &[u8], levels: usize) -> Option<u64> {
         let shapes = self.shapes;
         let (mut last, mut items) = (None, 0);
+        let (mut own, mut within) = (0, 0);
         while !frame.is_empty() {
             let (tag, wire) = decode_key(&mut frame).ok()?;
             let field = shapes[shape].fields.get(&tag).copied();
@@ -181,19 +208,21 @@ impl Scale<'_> {
                 WireType::StartGroup | WireType::EndGroup => &[],
             };
             items = if last.replace(tag) == Some(tag) { items + 1 } else { 1 };
-            self.field(field, content, items, levels)?;
+            own += field.map_or(0, |field| field.converted(shapes));
+            within = self.field(field, content, items, levels)?.max(within);
         }
-        Some(())
+        Some(own + within)
     }
 
-    /// Weighs a field; it is the number `item` of those in a row.
+    /// Weighs a field, likewise; it is the number `item` of those in a row.
     fn field(
         &mut self,
         field: Option<FieldLayout>,
         content: &[u8],
         item: u64,
         levels: usize,
-    ) -> Option<()> {
+    ) -> Option<u64> {
+        let mut conversion = 0;
         match field {
             None | Some(FieldLayout::Inline) => {}
             Some(FieldLayout::Numbers) => self.add(NUMBER_SLOTS * 8 * (content.len() as u64 + 4)),
@@ -211,16 +240,15 @@ impl Scale<'_> {
                         self.push(item, bytes);
                         self.add(beside);
                     }
-                    Holds::Map if item == 1 => self.add(LEAF_SLOTS * bytes),
-                    Holds::Map if item <= LEAF_SLOTS => {}
-                    Holds::Map => self.add(ENTRY_SLOTS * bytes),
+                    Holds::Table => self.add(HASHED_SLOTS * bytes),
+                    Holds::Tree => self.add(tree(item, bytes) - tree(item - 1, bytes)),
                 }
                 if let Some(levels) = levels.checked_sub(1) {
-                    self.message(shape, content, levels)?;
+                    conversion = self.message(shape, content, levels)?;
                 }
             }
         }
-        (self.peak() <= self.most).then_some(())
+        (self.peak() <= self.most).then_some(conversion)
     }
 
     /// Pushes the number `item` of a vector, whose items have these `bytes`.
@@ -241,6 +269,17 @@ impl Scale<'_> {
     fn add(&mut self, bytes: u64) {
         self.weight = self.weight.saturating_add(bytes);
     }
+}
+
+/// Returns the bytes of a tree of JSON values, or of the map that it is converted to if
+/// that is larger.
+fn tree(items: u64, bytes: u64) -> u64 {
+    let slots = match items {
+        0 => 0,
+        1..=LEAF_SLOTS => LEAF_SLOTS,
+        _ => LEAF_SLOTS + BRANCH_SLOTS + ENTRY_SLOTS * (items - LEAF_SLOTS - 1),
+    };
+    (slots * bytes).max(CONVERTED_ENTRY * items)
 }
 
 fn take<'a>(frame: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -283,7 +322,8 @@ fn kind(
                 let holds = match (repeated, is_map_entry(messages[shape].1)) {
                     (false, _) => Holds::One,
                     (true, false) => Holds::List,
-                    (true, true) => Holds::Map,
+                    (true, true) if field.type_name().starts_with(WELL_KNOWN) => Holds::Tree,
+                    (true, true) => Holds::Table,
                 };
                 FieldLayout::Message { shape, holds }
             }
@@ -314,13 +354,8 @@ fn size(
             FieldLayout::Inline => 8,
             FieldLayout::Text { .. }
             | FieldLayout::Numbers
-            | FieldLayout::Message { holds: Holds::List, .. } => HANDLE,
-            FieldLayout::Message { holds: Holds::Map, .. }
-                if field.type_name().starts_with(WELL_KNOWN) =>
-            {
-                HANDLE
-            }
-            FieldLayout::Message { holds: Holds::Map, .. } => MAP_HANDLE,
+            | FieldLayout::Message { holds: Holds::List | Holds::Tree, .. } => HANDLE,
+            FieldLayout::Message { holds: Holds::Table, .. } => MAP_HANDLE,
             FieldLayout::Message { shape, holds: Holds::One } => {
                 // Its absence takes a word, unless a oneof says so for all.
                 let absent = if field.oneof_index.is_some() { 0 } else { 8 };
@@ -370,6 +405,33 @@ mod tests {
         let input = Some(Input::Chat(Chat { messages }));
         checked(&ExecuteNodeRequest { input, ..ExecuteNodeRequest::default() })
             .expect_err("empty messages");
+    }
+
+    #[test]
+    fn an_object_of_many_empty_lists_is_refused() {
+        let list = || Value { kind: Some(Kind::ListValue(ListValue::default())) };
+        let fields = (0..8200).map(|key| (key.to_string(), list())).collect();
+        checked(&with_config("tools", Kind::StructValue(Struct { fields })))
+            .expect_err("twenty times its bytes");
+    }
+
+    #[test]
+    fn many_objects_of_few_entries_are_refused() {
+        for (entries, objects) in [(8, 8192), (16, 1024)] {
+            let fields = (0..entries).map(|key| (format!("{key:05}"), Value::default())).collect();
+            let object = Value { kind: Some(Kind::StructValue(Struct { fields })) };
+            let values = vec![object; objects];
+            checked(&with_config("tools", Kind::ListValue(ListValue { values })))
+                .expect_err("over eight times its bytes");
+        }
+    }
+
+    #[test]
+    fn many_labels_are_refused() {
+        let labels = (0..32_000).map(|key| (format!("{key:010}"), String::new())).collect();
+        let context = Some(crate::proto::ExecutionContext { labels, ..Default::default() });
+        checked(&ExecuteNodeRequest { context, ..ExecuteNodeRequest::default() })
+            .expect_err("eleven times their bytes");
     }
 
     #[test]

@@ -25,8 +25,8 @@ const MISMATCH_BYTES: usize = 200;
 /// can cause grows with its size.
 const SCHEMA_BYTES: usize = 64 * 1024;
 /// Maximum memory of a schema's compilation: a base, and a multiple of its size.
-/// About 450 properties with a type and a description.
-const COMPILED_BYTES: u64 = 832 << 10;
+/// About 400 properties with a type and a description.
+const COMPILED_BYTES: u64 = 816 << 10;
 const COMPILED_TIMES: u64 = 4;
 /// Memory that one state of a pattern takes during compilation.
 const BYTES_PER_STATE: u64 = 160;
