@@ -11,7 +11,7 @@ const TIMES: u64 = 400;
 /// Parts, by the end of the function's name. An indented part is within the one above.
 const PARTS: &[(&str, &str)] = &[
     ("the whole hit, in the process", "counts::executions::execute::{{closure}}"),
-    ("· reading the request", "PreparedExecution::new"),
+    ("· planning and looking up", "sparkler::execution::begin"),
     ("· · fields of the node", "TypedNode<N>::read"),
     ("· · the provider's request", "node::request::write"),
     ("· · keyed hashes", "CacheSecret::hash"),
