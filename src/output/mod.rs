@@ -29,7 +29,7 @@ const SCHEMA_BYTES: usize = 64 * 1024;
 const COMPILED_BYTES: u64 = 816 << 10;
 const COMPILED_TIMES: u64 = 4;
 /// Memory that one state of a pattern takes during compilation.
-const BYTES_PER_STATE: u64 = 160;
+const BYTES_PER_STATE: u64 = 176;
 /// Maximum patterns of a schema, and the memory that one of them, and all
 /// together, may compile to; they may take as much again while they run.
 const MOST_PATTERNS: usize = 128;
