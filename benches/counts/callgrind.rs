@@ -1,6 +1,6 @@
 //! Counts instructions: this program runs a step under Valgrind's callgrind.
 
-use std::{env, process::Command};
+use std::{env, path::Path, process::Command};
 
 use anyhow::{Context, ensure};
 
@@ -19,15 +19,23 @@ pub(crate) fn count(step: &Step) -> anyhow::Result<u64> {
 
 /// Returns the instructions of a process that runs the step so many times.
 fn collected(step: &Step, times: u64) -> anyhow::Result<u64> {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(env::current_exe()?)
-        .args([STEP, step.name, &times.to_string()])
-        .output()
-        .context("cannot start valgrind")?;
-    let report = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} failed under valgrind:\n{report}", step.name);
+    let report = run(step.name, times, Path::new("/dev/null"))?;
     let total = report.lines().find_map(|line| line.split_once("Collected : "));
     let (_, total) = total.with_context(|| format!("valgrind reports no count:\n{report}"))?;
     total.trim().parse().with_context(|| format!("valgrind reports {total:?}"))
+}
+
+/// Runs the step so many times, writes its profile into a file, and returns what valgrind
+/// reports.
+pub(crate) fn run(step: &str, times: u64, profile: &Path) -> anyhow::Result<String> {
+    let output = Command::new("valgrind")
+        .arg("--tool=callgrind")
+        .arg(format!("--callgrind-out-file={}", profile.display()))
+        .arg(env::current_exe()?)
+        .args([STEP, step, &times.to_string()])
+        .output()
+        .context("cannot start valgrind")?;
+    let report = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{step} failed under valgrind:\n{report}");
+    Ok(report)
 }

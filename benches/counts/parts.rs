@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, env, process::Command};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
-use crate::callgrind::STEP;
+use crate::callgrind;
 
 const TIMES: u64 = 400;
 
@@ -50,14 +50,7 @@ pub(crate) fn print() -> anyhow::Result<()> {
 /// Returns the instructions of each function with all that it calls.
 fn inclusive(times: u64) -> anyhow::Result<HashMap<String, u64>> {
     let file = env::temp_dir().join(format!("counts-{}-{times}", std::process::id()));
-    let status = Command::new("valgrind")
-        .args(["--quiet", "--tool=callgrind"])
-        .arg(format!("--callgrind-out-file={}", file.display()))
-        .arg(env::current_exe()?)
-        .args([STEP, "hit", &times.to_string()])
-        .status()
-        .context("cannot start valgrind")?;
-    ensure!(status.success(), "the hit failed under valgrind");
+    callgrind::run("hit", times, &file)?;
     let output = Command::new("callgrind_annotate")
         .args(["--inclusive=yes", "--threshold=100"])
         .arg(&file)
