@@ -8,7 +8,6 @@
 
 use std::{env, time::Duration};
 
-use fireworks_simulator::Report;
 use futures_util::future::join_all;
 use sparkler::proto::{
     Completed, ExecuteNodeRequest, execute_node_response::Event,
@@ -17,7 +16,7 @@ use sparkler::proto::{
 use tokio::time::{Instant, timeout};
 use tonic::transport::Channel;
 
-use crate::support::{Process, ask, resident_kib, simulate, spawn};
+use crate::support::{Program, Simulation, ask, resident_kib, spawn};
 
 /// A model that does not think aloud.
 const PLAIN: &str = "accounts/simulator/models/plain";
@@ -53,26 +52,9 @@ impl Load {
     }
 }
 
-async fn provider(load: &Load) -> (Process, String) {
+async fn provider(load: &Load) -> Simulation {
     let pace = ["--first-token", load.first_token, "--tokens-per-second", load.tokens_per_second];
-    simulate(&[&pace[..], &["--answer-tokens=20", "--delta-tokens=1"]].concat()).await
-}
-
-async fn worker(base_url: &str) -> (Process, String) {
-    let arguments = [
-        "serve",
-        "--listen=127.0.0.1:0",
-        "--admin-listen=127.0.0.1:0",
-        "--log-format=json",
-        "--fireworks-protocol=http2",
-        "--fireworks-base-url",
-        base_url,
-    ];
-    Process::start(&arguments, |line| {
-        let line: serde_json::Value = serde_json::from_str(line).ok()?;
-        line["listen"].as_str().map(str::to_owned)
-    })
-    .await
+    Simulation::start(&[&pace[..], &["--answer-tokens=20", "--delta-tokens=1"]].concat()).await
 }
 
 fn request(index: usize) -> ExecuteNodeRequest {
@@ -104,20 +86,12 @@ async fn listen_to_the_stop(client: WorkerServiceClient<Channel>, request: Execu
     assert_eq!(completed.choices[0].finish_reason, "stop");
 }
 
-async fn report(base_url: &str) -> Report {
-    let origin = base_url.strip_suffix("/inference/v1").expect("a base URL");
-    let url = format!("{origin}/simulator/report");
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let response = client.get(url).send().await.expect("it answers");
-    let body = response.bytes().await.expect("a body");
-    serde_json::from_slice(&body).expect("a report")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_slow_streams_at_once_all_end_whole() {
     let load = Load::asked_for();
-    let (_provider, base_url) = provider(&load).await;
-    let (worker, address) = worker(&base_url).await;
+    let provider = provider(&load).await;
+    let worker = Program::serve(&provider.base_url, &["--fireworks-protocol=http2"]).await;
+    let address = worker.address;
     let connections = load.streams.div_ceil(STREAMS_PER_CONNECTION);
     let connecting =
         (0..connections).map(|_| WorkerServiceClient::connect(format!("http://{address}")));
@@ -135,7 +109,7 @@ async fn many_slow_streams_at_once_all_end_whole() {
         })
         .collect();
     let peak = async {
-        while report(&base_url).await.in_flight < load.streams as u64 {
+        while provider.report().await.in_flight < load.streams as u64 {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         (began.elapsed(), resident_kib(worker.id()).0)
@@ -154,6 +128,6 @@ async fn many_slow_streams_at_once_all_end_whole() {
         resident_kib(worker.id()).0,
     );
     assert!(each < MOST_KIB_PER_STREAM, "{each} KiB a stream");
-    let report = report(&base_url).await;
+    let report = provider.report().await;
     assert_eq!((report.aborted, report.cut, report.refused), (0, 0, 0));
 }

@@ -31,7 +31,7 @@ use tokio::{
 
 use super::grammar::{Frame, frame};
 use crate::support::{
-    Caller, PATIENCE, Process, Program, apart, ask, percentile, resident_kib, simulate, spawn,
+    Caller, PATIENCE, Program, Simulation, apart, ask, percentile, resident_kib, spawn,
 };
 
 /// The tenants who mean well, and the one who does not.
@@ -108,18 +108,14 @@ fn evil_answers() -> Vec<(&'static str, String, Value)> {
 }
 
 /// Starts a provider that gives the answers of above.
-async fn provider() -> (Process, String) {
-    let (process, base_url) = simulate(&["--first-token=0s", "--tokens-per-second=0"]).await;
+async fn provider() -> Simulation {
+    let simulation = Simulation::start(&["--first-token=0s", "--tokens-per-second=0"]).await;
     let rules: Vec<_> = evil_answers()
         .into_iter()
         .map(|(prompt, answer, _)| Rule::always(Fault::answer([answer])).prompt(prompt))
         .collect();
-    let control = base_url.replace("/inference/v1", "/simulator/faults");
-    let client = Client::builder().no_proxy().build().expect("a client");
-    let body = serde_json::to_vec(&rules).expect("JSON");
-    let sent = client.post(control).body(body).send().await.expect("it answers");
-    assert!(sent.status().is_success(), "{sent:?}");
-    (process, base_url)
+    simulation.script(&rules).await;
+    simulation
 }
 
 /// What the fourth tenant does: until it is dropped.
@@ -255,11 +251,11 @@ async fn three_tenants_work_on_beside_an_adversary() {
     let folder = tempfile::tempdir().expect("a folder");
     let callers = write_callers(folder.path());
     let limit = format!("{MEMORY_LIMIT_MIB}MiB");
-    let (_provider, base_url) = provider().await;
+    let provider = provider().await;
     let arguments = ["--callers-file", callers.to_str().expect("text"), "--insecure"];
     let drain = humantime::format_duration(DRAIN_LIMIT).to_string();
     let more = ["--memory-limit", &limit, "--drain-limit", &drain];
-    let worker = Program::serve(&base_url, &[&arguments[..], &more[..]].concat()).await;
+    let worker = Program::serve(&provider.base_url, &[&arguments[..], &more[..]].concat()).await;
     let (process, address) = (worker.id(), worker.address);
 
     let brief = || Instant::now() + duration().min(Duration::from_secs(8));

@@ -10,10 +10,10 @@ mod known_caller;
 mod page;
 mod panicking;
 mod party;
-mod process;
 mod program;
 pub(crate) mod redis_server;
 pub(crate) mod scripted_worker;
+mod simulation;
 pub(crate) mod sink;
 
 use std::{future::Future, net::SocketAddr, time::Duration};
@@ -35,8 +35,8 @@ pub(crate) use self::{
     page::{page, response},
     panicking::{Moment, Panicking, panicking},
     party::{apart, percentile, resident_kib},
-    process::{Process, simulate},
     program::Program,
+    simulation::Simulation,
 };
 
 /// A model of the simulator that answers plainly, and has a price.
