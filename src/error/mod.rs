@@ -371,6 +371,9 @@ fn invalid_config_message(violations: &[Violation]) -> String {
     format!("the node cannot run as configured: {}", fields.join("; "))
 }
 
+/// Maximum bytes of a text from outside in a log line or a span.
+pub(crate) const MAX_LOGGED_BYTES: usize = 128;
+
 /// Returns the beginning of a text, at most `max_bytes` long, for messages.
 pub(crate) fn shorten(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {

@@ -12,13 +12,12 @@ use url::Url;
 use crate::execution::{
     Services,
     credential::credential,
-    observe::log::MAX_TEXT_BYTES,
     observe::spans::{self, PROVIDER},
     request::Check,
 };
 use crate::{
     credentials::ApiKey,
-    error::{Error, Violation, shorten},
+    error::{Error, MAX_LOGGED_BYTES, Violation, shorten},
     fireworks::{Conclusion, ModelRecord, Probe, ProbeVerdict},
     node::Checked,
     telemetry::{
@@ -162,7 +161,7 @@ fn probe_span(base_url: &Url, model: &str) -> Span {
     let span = telemetry::current().child(Kind::Client, span::PROBE);
     span.record(|span| {
         span.set(otel::PROVIDER, PROVIDER);
-        span.set_text(sparkler::MODEL, &shorten(model, MAX_TEXT_BYTES));
+        span.set_text(sparkler::MODEL, &shorten(model, MAX_LOGGED_BYTES));
         spans::server(base_url, span);
     });
     span

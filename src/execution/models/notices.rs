@@ -15,7 +15,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use crate::{
     cache::key::Fingerprint,
     credentials::ApiKey,
-    error::shorten,
+    error::{MAX_LOGGED_BYTES, shorten},
     event::Usage,
     execution::models::ModelRecords,
     fireworks::{EndDate, ModelRecord},
@@ -24,8 +24,6 @@ use crate::{
     price::{PriceList, Tier},
 };
 
-/// Maximum bytes of a model's name in a warning.
-const MAX_NAME_BYTES: usize = 128;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Maximum models that are remembered as warned of.
 const MAX_MODELS: u64 = 1_000;
@@ -93,7 +91,7 @@ impl Notices {
         self.metrics.model_ends(model, since_1970.as_secs());
         if is_new(&self.ends, model, end) {
             tracing::warn!(
-                model = &*shorten(model, MAX_NAME_BYTES),
+                model = &*shorten(model, MAX_LOGGED_BYTES),
                 end_of_life = %end,
                 days_left = end.days_left(SystemTime::now()),
                 successor = record.successor.as_deref(),
@@ -151,7 +149,7 @@ impl MissingPrice {
     }
 
     fn warn(self, model: &str, service_tier: &str, price_date: &str) {
-        let model = &*shorten(model, MAX_NAME_BYTES);
+        let model = &*shorten(model, MAX_LOGGED_BYTES);
         match self {
             MissingPrice::Model => tracing::warn!(
                 model,

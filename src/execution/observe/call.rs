@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::execution::{
     Services,
     observe::info::{CallInfo, FlightRole, dollars},
-    observe::log::{LogEntry, MAX_TEXT_BYTES},
+    observe::log::LogEntry,
     observe::metrics::CallMetrics,
     observe::spans::FlightSpans,
     prefixes::PromptPrefix,
@@ -21,7 +21,7 @@ use crate::execution::{
     response::{CacheStatus, Completed, Cost, Failed, Timing},
 };
 use crate::{
-    error::{Error, shorten},
+    error::{Error, MAX_LOGGED_BYTES, shorten},
     flight::Stored,
     metrics::ExecutionEnd,
     telemetry::{self, Recorder, Span, names::sparkler},
@@ -51,7 +51,7 @@ impl CallRecord {
             }
             None => CallMetrics::open_again(&services.metrics, arrived),
         };
-        let node_type = shorten(node_type.unwrap_or_default(), MAX_TEXT_BYTES).into_owned();
+        let node_type = shorten(node_type.unwrap_or_default(), MAX_LOGGED_BYTES).into_owned();
         let worker_id = services.settings.worker_id.clone();
         let info = CallInfo { span: telemetry::current(), node_type, context, worker_id };
         info.span.set_recorded();
@@ -120,7 +120,7 @@ impl CallRecord {
         metrics.failed(flight_role.status, reason, &failed.timing);
         self.info.span.reason(reason);
         self.info.span.record(|span| {
-            span.set_text(sparkler::MODEL, &shorten(model, MAX_TEXT_BYTES));
+            span.set_text(sparkler::MODEL, &shorten(model, MAX_LOGGED_BYTES));
             span.set(sparkler::PHASE, failed.phase.as_str());
             end(span, flight_role, &failed.timing, failed.cost.as_ref(), failed.attempts);
         });

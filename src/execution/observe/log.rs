@@ -15,13 +15,10 @@ use crate::execution::{
     response::{Completed, Cost, Failed, Timing},
 };
 use crate::{
-    error::{Error, Fault, shorten},
+    error::{Error, Fault, MAX_LOGGED_BYTES, shorten},
     event::Usage,
     telemetry::Limiter,
 };
-
-/// Size limit for the caller's texts in a line, in bytes.
-pub(crate) const MAX_TEXT_BYTES: usize = 128;
 
 /// Rate limit per reason.
 static REPEATS: Limiter = Limiter::new(20, Duration::from_secs(10));
@@ -109,11 +106,11 @@ impl<'a> LogEntry<'a> {
                 tracing::$level!(
                     reason = self.reason,
                     node_type = some(node_type),
-                    model = some(&shorten(self.model, MAX_TEXT_BYTES)),
-                    flow_id = some(&shorten(&context.flow_id, MAX_TEXT_BYTES)),
-                    run_id = some(&shorten(&context.run_id, MAX_TEXT_BYTES)),
-                    node_id = some(&shorten(&context.node_id, MAX_TEXT_BYTES)),
-                    tenant = some(&shorten(&context.tenant, MAX_TEXT_BYTES)),
+                    model = some(&shorten(self.model, MAX_LOGGED_BYTES)),
+                    flow_id = some(&shorten(&context.flow_id, MAX_LOGGED_BYTES)),
+                    run_id = some(&shorten(&context.run_id, MAX_LOGGED_BYTES)),
+                    node_id = some(&shorten(&context.node_id, MAX_LOGGED_BYTES)),
+                    tenant = some(&shorten(&context.tenant, MAX_LOGGED_BYTES)),
                     worker_id,
                     flight_id = self
                         .flight_role
