@@ -22,9 +22,20 @@ CUSTOM = {
 }
 
 
+class Loader(yaml.CSafeLoader):
+    """Refuses a map that has a name twice, as server-side apply does."""
+
+    def construct_mapping(self, node, deep=False):
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = sorted({str(name) for name in names if names.count(name) > 1})
+        if twice:
+            sys.exit(f"manifests: {', '.join(twice)} is there twice{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
 def documents(path):
     with open(path, encoding="utf-8") as file:
-        return [document for document in yaml.safe_load_all(file) if document]
+        return [document for document in yaml.load_all(file, Loader) if document]
 
 
 def without_labels(value):

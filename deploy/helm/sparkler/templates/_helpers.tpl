@@ -13,14 +13,14 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* The labels of an object: (dict "root" $ "own" {…}). Of two with one name the
+     object's own stands, and those of the selector always do: Helm 4 refuses a map
+     that has a name twice. */}}
 {{- define "sparkler.labels" -}}
-{{ include "sparkler.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $chart := printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" -}}
+{{- $usual := dict "app.kubernetes.io/version" .root.Chart.AppVersion "app.kubernetes.io/managed-by" .root.Release.Service "helm.sh/chart" $chart -}}
+{{- $selector := include "sparkler.selector" .root | fromYaml -}}
+{{- merge (dict) $selector (.own | default dict) .root.Values.commonLabels $usual | toYaml -}}
 {{- end -}}
 
 {{/* The metadata of an object: (dict "root" $ "name" "…" "suffix" "…" "labels" {…}
@@ -29,10 +29,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 name: {{ .name | default (include "sparkler.fullname" .root) }}{{ with .suffix }}-{{ . }}{{ end }}
 namespace: {{ .root.Release.Namespace }}
 labels:
-  {{- include "sparkler.labels" .root | nindent 2 }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- include "sparkler.labels" (dict "root" .root "own" .labels) | nindent 2 }}
 {{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -125,6 +122,15 @@ ports:
      farewell, one for what hangs, five for telemetry, and five to spare. */}}
 {{- define "sparkler.terminationSeconds" -}}
 {{- add .Values.drain.preDrainDelaySeconds .Values.drain.limitSeconds 12 -}}
+{{- end -}}
+
+{{/* Whether helm test has a pod: it must be able to pass for a caller. */}}
+{{- define "sparkler.hasCheck" -}}
+{{- with .Values -}}
+{{- if and .test.enabled (or .test.tokenSecretName (not .callers.secretName)) (or .test.certificateSecretName (ne .transport.mode "mtls")) -}}
+true
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* What the schema cannot say, in sentences. */}}
