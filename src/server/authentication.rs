@@ -2,7 +2,8 @@
 //! travels with the request as a [`Caller`](crate::callers::Caller); an unknown
 //! caller is refused here.
 
-use tonic::{Request, Status, metadata::MetadataValue, service::Interceptor};
+use http::{HeaderValue, Request, header::AUTHORIZATION};
+use tonic::Status;
 
 use super::connection::Peer;
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     grpc::status,
 };
 
-/// The interceptor that authenticates every call.
+/// Authenticates every call.
 #[derive(Debug, Clone)]
 pub(super) struct Authentication {
     callers: Callers,
@@ -29,22 +30,21 @@ impl Authentication {
         let ConnectionAge { limit, grace } = self.age?;
         peer.since.checked_add(limit.saturating_add(grace)).map(CutAt)
     }
-}
 
-impl Interceptor for Authentication {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        // Nothing beyond this point needs the credential.
-        let token = request.metadata_mut().remove("authorization");
-        let authorization = token.as_ref().map(MetadataValue::as_encoded_bytes);
-        let peer = request.extensions().get::<Peer>().cloned();
-        let certificate = peer.as_ref().and_then(|peer| peer.certificate.as_deref());
-        let Some(caller) = self.callers.identify(Evidence { authorization, certificate }) else {
-            return Err(status(&Error::CallerUnauthenticated));
-        };
+    /// Replaces the credential of a request by its caller: nothing beyond this point
+    /// needs it.
+    pub(super) fn authenticate<B>(&self, request: &mut Request<B>) -> Result<(), Status> {
+        let token = request.headers_mut().remove(AUTHORIZATION);
+        let authorization = token.as_ref().map(HeaderValue::as_bytes);
+        let peer = request.extensions().get::<Peer>();
+        let certificate = peer.and_then(|peer| peer.certificate.as_deref());
+        let caller = self.callers.identify(Evidence { authorization, certificate });
+        let caller = caller.ok_or_else(|| status(&Error::CallerUnauthenticated))?;
+        let cut_at = peer.and_then(|peer| self.cut_at(peer));
         request.extensions_mut().insert(caller);
-        if let Some(cut_at) = peer.and_then(|peer| self.cut_at(&peer)) {
+        if let Some(cut_at) = cut_at {
             request.extensions_mut().insert(cut_at);
         }
-        Ok(request)
+        Ok(())
     }
 }

@@ -14,6 +14,7 @@ mod connection;
 mod fleet;
 mod handshake;
 mod health;
+mod ingress;
 mod notice;
 mod receiving;
 mod side_ports;
@@ -25,20 +26,16 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::{
     Router,
-    extract::Request,
     http::{Extensions, StatusCode, header::CONTENT_TYPE},
-    middleware::{Next, from_fn, from_fn_with_state},
-    response::{IntoResponse, Response},
     routing::get,
 };
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{sleep, timeout};
 use tonic::{
-    service::interceptor::InterceptedService,
+    service::Routes,
     transport::{self, server::TcpIncoming},
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
-use tower::util::MapResponseLayer;
 
 use self::{
     accepting::listen,
@@ -47,8 +44,9 @@ use self::{
     fleet::{fleet, meet},
     handshake::{Terms, connections},
     health::probes,
+    ingress::{Ingress, Stages},
     notice::NOTICE,
-    receiving::{Receiving, received},
+    receiving::Receiving,
     side_ports::{serve_pages, serve_probes},
     watching::Watches,
 };
@@ -63,7 +61,6 @@ use crate::{
     fireworks::Client,
     flight::Flights,
     grpc::Service,
-    grpc::name_refusal,
     lifecycle::{DrainLimits, Lifecycle, Stage},
     metrics::{Metrics, Signal},
     node::Registry,
@@ -72,7 +69,7 @@ use crate::{
     quota::{QuotaLimits, Quotas, Shared},
     redis::Connection,
     secrets::Secrets,
-    telemetry::{self, Observer, Pipeline, Telemetry},
+    telemetry::{Observer, Pipeline, Telemetry},
 };
 
 /// The names known to the health service: the whole worker, and its gRPC service.
@@ -181,7 +178,7 @@ impl Server {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
-        let routes = self.routes()?;
+        let service = self.service()?;
         let Server { services, incoming, admin, health, ingress, limits, drain, .. } = self;
         let lifecycle = services.lifecycle.clone();
         follow(&ingress, limits, services.prices.clone(), &lifecycle);
@@ -193,7 +190,7 @@ impl Server {
             health.set_service_status(name, ServingStatus::Serving).await;
         }
         let going_away = lifecycle.clone();
-        let router = grpc(routes, &ingress);
+        let transport = transport(&ingress);
         let metrics = services.metrics.clone();
         let terms = Terms {
             tls: ingress.tls,
@@ -202,14 +199,14 @@ impl Server {
             metrics: metrics.clone(),
         };
         let connections = until_draining(connections(incoming, terms), lifecycle.clone());
-        let serving = router.serve_with_incoming_shutdown(connections, async move {
+        let serving = transport.serve_with_incoming_shutdown(service, connections, async move {
             going_away.reached(Stage::Draining).await;
             sleep(NOTICE).await;
         });
         let pages = admin_pages(lifecycle.clone(), metrics.clone());
         lifecycle.spawn(serve_pages(admin, pages));
         if let Some(incoming) = self.health_incoming {
-            let answers = tonic::service::Routes::new(probes(&health)).into_axum_router();
+            let answers = Routes::new(probes(&health)).into_axum_router();
             lifecycle.spawn(serve_probes(incoming, answers, metrics));
         }
         let stopping = async {
@@ -234,20 +231,42 @@ impl Server {
         Ok(())
     }
 
-    /// Builds the services and their layers. Calls of the worker are authenticated
-    /// before their message is read; health, and reflection if enabled, are open to
-    /// everyone.
-    fn routes(&self) -> anyhow::Result<tonic::service::Routes> {
-        let max_message_bytes = self.max_message_bytes;
-        let executor = Executor::new(self.services.clone());
-        let service = WorkerServiceServer::new(Service::new(executor))
-            .max_decoding_message_size(max_message_bytes);
-        let service = InterceptedService::new(
-            service,
-            Authentication::new(self.ingress.callers.clone(), self.ingress.age),
-        );
-        let mut routes = tonic::service::Routes::builder();
-        routes.add_service(service).add_service(probes(&self.health));
+    /// Builds the service of the gRPC port.
+    fn service(&self) -> anyhow::Result<Ingress> {
+        let services = self.services.clone();
+        let service = Service::new(Executor::new(services.clone()));
+        let stages = Stages {
+            observer: self.observer(),
+            receiving: Receiving {
+                services,
+                limit: self.ingress.request_timeout,
+                watches: Watches::new(self.ingress.age),
+            },
+            authentication: Authentication::new(self.ingress.callers.clone(), self.ingress.age),
+            max_message_bytes: self.max_message_bytes,
+            worker: WorkerServiceServer::new(service)
+                .max_decoding_message_size(self.max_message_bytes),
+            open: self.open()?,
+        };
+        Ok(Ingress(Arc::new(stages)))
+    }
+
+    fn observer(&self) -> Observer {
+        let metrics = self.services.metrics.clone();
+        let caller_of = |extensions: &Extensions| extensions.get::<Peer>()?.address;
+        Observer::new(self.services.telemetry.clone(), caller_of, move |call| {
+            metrics.rpc_ended(call.method, call.status, call.took);
+            if !call.has_owner {
+                unhandled::record_unhandled_call(&call, &metrics);
+            }
+        })
+    }
+
+    /// Builds the services that are open to everyone: health, and reflection if
+    /// enabled.
+    fn open(&self) -> anyhow::Result<Routes> {
+        let mut routes = Routes::builder();
+        routes.add_service(probes(&self.health));
         if self.reflection {
             let describe = || {
                 tonic_reflection::server::Builder::configure()
@@ -259,25 +278,7 @@ impl Server {
                 .add_service(v1.max_decoding_message_size(MAX_QUESTION_BYTES))
                 .add_service(v1alpha.max_decoding_message_size(MAX_QUESTION_BYTES));
         }
-        let name = move |response| name_refusal(response, max_message_bytes);
-        let receiving = Receiving {
-            services: self.services.clone(),
-            limit: self.ingress.request_timeout,
-            watches: Watches::new(self.ingress.age),
-        };
-        let routes = routes.routes().into_axum_router();
-        let received = routes.layer(from_fn_with_state(receiving, received));
-        let named = received.layer(MapResponseLayer::new(name));
-        let metrics = self.services.metrics.clone();
-        let caller_of = |extensions: &Extensions| extensions.get::<Peer>()?.address;
-        let observer = Observer::new(self.services.telemetry.clone(), caller_of, move |call| {
-            metrics.rpc_ended(call.method, call.status, call.took);
-            if !call.has_owner {
-                unhandled::record_unhandled_call(&call, &metrics);
-            }
-        });
-        let traced = from_fn_with_state(observer, telemetry::traced);
-        Ok(tonic::service::Routes::from(named.layer(traced).layer(from_fn(grpc_alone))))
+        Ok(routes.routes().prepare())
     }
 }
 
@@ -392,21 +393,6 @@ fn follow(
     lifecycle.spawn(async move { prices.follow().await });
 }
 
-/// Refuses requests that are not gRPC, as its protocol prescribes. Such a request
-/// does not count as a call.
-async fn grpc_alone(request: Request, next: Next) -> Response {
-    let media_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    let (named, rest) = media_type.split_at(media_type.len().min(GRPC.len()));
-    let is_grpc = named.eq_ignore_ascii_case(GRPC) && matches!(rest, [] | [b'+' | b';' | b' ', ..]);
-    if is_grpc {
-        next.run(request).await
-    } else {
-        StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response()
-    }
-}
-
-const GRPC: &[u8] = b"application/grpc";
-
 /// Configures the transport. Token deltas are tiny: windows stay at their defaults,
 /// and Nagle's algorithm is off on the sockets.
 ///
@@ -414,7 +400,7 @@ const GRPC: &[u8] = b"application/grpc";
 /// hundreds of nodes is stopped; anything beyond that is a flood, and HTTP/2 ends
 /// the connection. [`connection`] enforces the grace period of an old connection:
 /// given both, tonic would cut without the GOAWAY that makes clients move.
-fn grpc(routes: tonic::service::Routes, ingress: &IngressConfig) -> transport::server::Router {
+fn transport(ingress: &IngressConfig) -> transport::Server {
     let mut server = transport::Server::builder();
     if let Some(ConnectionAge { limit, .. }) = ingress.age {
         server = server.max_connection_age(limit.saturating_add(NOTICE));
@@ -427,7 +413,6 @@ fn grpc(routes: tonic::service::Routes, ingress: &IngressConfig) -> transport::s
         .http2_max_pending_accept_reset_streams(Some(resets))
         .http2_max_local_error_reset_streams(Some(resets.max(1024)))
         .max_concurrent_streams(ingress.streams_per_connection)
-        .add_routes(routes)
 }
 
 /// Builds the admin pages. Liveness means that the process answers; readiness means

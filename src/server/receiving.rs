@@ -2,7 +2,7 @@
 //! the memory it takes meanwhile.
 //!
 //! The gRPC stack would wait forever for the rest of a message, and keep the part
-//! that has arrived. A layer of `server`, outside every service.
+//! that has arrived.
 
 use std::{
     pin::Pin,
@@ -11,18 +11,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    body::{Body, HttpBody},
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
 use bytes::Bytes;
+use http::Request;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
-use tonic::Status;
+use tonic::{Status, body::Body};
 
-use super::watching::Watches;
+use super::watching::{Watch, Watches};
 use crate::{
     admission::RequestBodyCharge,
     error::Error,
@@ -43,70 +38,69 @@ pub(super) struct Receiving {
     pub(super) watches: Watches,
 }
 
-/// Forwards a call with a body that enforces the limits.
-pub(super) async fn received(
-    State(receiving): State<Receiving>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let charged = !request.uri().path().starts_with(PROBES);
-    let request_body = charged.then(|| receiving.services.admission.request_body()).transpose();
-    let watch = receiving.watches.begin(&request, &receiving.services, receiving.limit);
-    let (request_body, watch) = match (request_body, watch) {
-        (Ok(request_body), Ok(watch)) => (request_body, watch),
-        (Err(error), _) | (_, Err(error)) => return receiving.refuse(&error).into_http(),
-    };
-    let due = Instant::now() + receiving.limit;
-    let services = receiving.services.clone();
-    let body = |body| Body::new(Limited { body, request_body, due, overdue: None, receiving });
-    let response = next.run(request.map(body)).await;
-    match watch {
-        Some(watch) => watch.lend(response, &services.lifecycle),
-        None => response,
+impl Receiving {
+    /// Returns the request with a body that enforces the limits, and the resources
+    /// of a long-lived stream, if the call is one.
+    pub(super) fn begin(
+        &self,
+        request: Request<Body>,
+    ) -> Result<(Request<LimitedBody>, Option<Watch>), Status> {
+        let charged = !request.uri().path().starts_with(PROBES);
+        let charge = charged.then(|| self.services.admission.request_body()).transpose();
+        let charge = charge.map_err(|error| refuse(&self.services, &error))?;
+        let watch = self.watches.begin(&request, &self.services, self.limit);
+        let watch = watch.map_err(|error| refuse(&self.services, &error))?;
+        let body = |body| LimitedBody {
+            body,
+            charge,
+            limit: self.limit,
+            due: Instant::now() + self.limit,
+            overdue: None,
+            services: self.services.clone(),
+        };
+        Ok((request.map(body), watch))
     }
 }
 
-impl Receiving {
-    fn refuse(&self, error: &Error) -> Status {
-        count_refusal(&self.services.metrics, error);
-        status(error)
-    }
+fn refuse(services: &Services, error: &Error) -> Status {
+    count_refusal(&services.metrics, error);
+    status(error)
 }
 
 /// The body of an incoming request. Its charge is released with it, once the
 /// message has been read.
-struct Limited {
+pub(super) struct LimitedBody {
     body: Body,
-    request_body: Option<RequestBodyCharge>,
+    charge: Option<RequestBodyCharge>,
+    limit: Duration,
     due: Instant,
     /// Set once the request is found incomplete: most arrive with their head.
     overdue: Option<Pin<Box<Sleep>>>,
-    receiving: Receiving,
+    services: Arc<Services>,
 }
 
-impl HttpBody for Limited {
+impl http_body::Body for LimitedBody {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Status;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let limited = self.get_mut();
         let Poll::Ready(frame) = Pin::new(&mut limited.body).poll_frame(context) else {
             let due = limited.due;
             let overdue = limited.overdue.get_or_insert_with(|| Box::pin(sleep_until(due)));
             ready!(overdue.as_mut().poll(context));
-            let error = Error::RequestOverdue { limit: limited.receiving.limit };
-            return Poll::Ready(Some(Err(limited.end(&error))));
+            let error = Error::RequestOverdue { limit: limited.limit };
+            return Poll::Ready(Some(Err(refuse(&limited.services, &error))));
         };
         let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
         let bytes = bytes.map_or(0, Bytes::len);
-        let charged =
-            limited.request_body.as_mut().map_or(Ok(()), |request_body| request_body.more(bytes));
+        let charged = limited.charge.as_mut().map_or(Ok(()), |charge| charge.more(bytes));
         Poll::Ready(match charged {
             Ok(()) => frame,
-            Err(error) => Some(Err(limited.end(&error))),
+            Err(error) => Some(Err(refuse(&limited.services, &error))),
         })
     }
 
@@ -116,12 +110,5 @@ impl HttpBody for Limited {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-impl Limited {
-    /// Ends the body with a status, which passes through the gRPC stack unchanged.
-    fn end(&self, error: &Error) -> axum::Error {
-        axum::Error::new(self.receiving.refuse(error))
     }
 }

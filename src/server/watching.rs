@@ -14,17 +14,14 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    body::{Body, HttpBody},
-    extract::Request,
-    response::Response,
-};
 use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
 use http_body::Frame;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep, sleep_until},
 };
+use tonic::{Status, body::Body};
 
 use super::connection::Peer;
 use crate::{
@@ -91,7 +88,7 @@ impl Watches {
     /// once; a watch ends when its connection is due for replacement.
     pub(super) fn begin(
         &self,
-        request: &Request,
+        request: &Request<Body>,
         services: &Services,
         request_limit: Duration,
     ) -> Result<Option<Watch>, Error> {
@@ -184,7 +181,7 @@ fn network(address: IpAddr) -> IpAddr {
 
 impl Watch {
     /// Lends the response to its caller.
-    pub(super) fn lend(self, response: Response, lifecycle: &Lifecycle) -> Response {
+    pub(super) fn lend(self, response: Response<Body>, lifecycle: &Lifecycle) -> Response<Body> {
         let Watch { until, at_its_end, taken } = self;
         response.map(|body| {
             Body::new(Lent {
@@ -203,14 +200,14 @@ struct Lent {
     at_its_end: Option<Error>,
 }
 
-impl HttpBody for Lent {
+impl http_body::Body for Lent {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Status;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let lent = self.get_mut();
         if let Some((body, _)) = lent.body.lock().as_mut()
             && let Poll::Ready(frame) = Pin::new(body).poll_frame(context)
@@ -220,8 +217,8 @@ impl HttpBody for Lent {
         ready!(lent.until.as_mut().poll(context));
         lent.body.lock().take();
         Poll::Ready(lent.at_its_end.take().map(|error| {
-            let mut trailers = http::HeaderMap::new();
-            status(&error).add_header(&mut trailers).map_err(axum::Error::new)?;
+            let mut trailers = HeaderMap::new();
+            status(&error).add_header(&mut trailers)?;
             Ok(Frame::trailers(trailers))
         }))
     }

@@ -48,7 +48,7 @@ pub(crate) use self::{
     current::current,
     limiter::Limiter,
     pipeline::Pipeline,
-    rpc::{CallEnd, Observer, traced},
+    rpc::{CallEnd, Observer, TrackedBody},
     settings::{ClientIdentity, Sampling, TelemetrySettings},
     span::{Ids, Kind, Recorder, Span, SpanRef},
 };

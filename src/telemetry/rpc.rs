@@ -2,11 +2,11 @@
 //! of the call is read and lasts until its stream has ended, with a status or
 //! because the caller disconnected.
 //!
-//! A layer around every handler: handlers run as [work of the
-//! span](super::current()).
+//! Handlers run as [work of the span](super::current()).
 
 use std::{
     fmt,
+    future::Future,
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
@@ -14,15 +14,8 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    body::{Body, HttpBody},
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
-use bytes::Bytes;
-use http::{Extensions, HeaderMap};
-use http_body::{Frame, SizeHint};
+use http::{Extensions, HeaderMap, Request, Response};
+use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::{Kind, Recorder, Span, Telemetry, incoming, names::otel};
@@ -72,6 +65,18 @@ impl Observer {
     ) -> Observer {
         Observer { telemetry, caller_of, recorded: Arc::new(recorded) }
     }
+
+    /// Begins the span of a call, unless it is of a service without spans.
+    pub(crate) fn begin<B>(&self, request: &Request<B>) -> Option<Call> {
+        let path = request.uri().path();
+        if QUIET.iter().any(|quiet| path.starts_with(quiet)) {
+            return None;
+        }
+        let method = method(path);
+        let began = Instant::now();
+        let span = begin(self, method, request);
+        Some(Call { span, method, began, recorded: self.recorded.clone(), ended: false })
+    }
 }
 
 impl fmt::Debug for Observer {
@@ -80,26 +85,7 @@ impl fmt::Debug for Observer {
     }
 }
 
-/// Runs the handler of a call inside its span.
-pub(crate) async fn traced(
-    State(observer): State<Observer>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let path = request.uri().path();
-    if QUIET.iter().any(|quiet| path.starts_with(quiet)) {
-        return next.run(request).await;
-    }
-    let method = method(path);
-    let began = Instant::now();
-    let span = begin(&observer, method, &request);
-    let call =
-        Call { span: span.clone(), method, began, recorded: observer.recorded, ended: false };
-    let response = span.scope(next.run(request)).await;
-    call.answer(response)
-}
-
-fn begin(observer: &Observer, method: &'static str, request: &Request) -> Span {
+fn begin<B>(observer: &Observer, method: &'static str, request: &Request<B>) -> Span {
     let telemetry = &observer.telemetry;
     let parent = incoming::parent(request.headers());
     let span = telemetry.begin(Kind::Server, method, parent);
@@ -124,7 +110,7 @@ fn method(path: &str) -> &'static str {
 }
 
 /// Records the address by which the caller reached the worker.
-fn address(request: &Request, recorder: &mut Recorder<'_>) {
+fn address<B>(request: &Request<B>, recorder: &mut Recorder<'_>) {
     let authority = request.uri().authority();
     if let Some(authority) = authority {
         recorder.set(otel::SERVER_ADDRESS, authority.host().to_owned());
@@ -140,7 +126,7 @@ fn peer(caller: Option<SocketAddr>, recorder: &mut Recorder<'_>) {
 }
 
 /// A call in progress. If dropped before it has ended, its caller has disconnected.
-struct Call {
+pub(crate) struct Call {
     span: Span,
     method: &'static str,
     began: Instant,
@@ -149,13 +135,17 @@ struct Call {
 }
 
 impl Call {
+    /// Runs the handler inside the span.
+    pub(crate) fn scope<F: Future>(&self, handler: F) -> impl Future<Output = F::Output> {
+        self.span.clone().scope(handler)
+    }
+
     /// Ends the call if the head carries a status; otherwise the trailers do.
-    fn answer(mut self, response: Response) -> Response {
+    pub(crate) fn answer<B>(mut self, response: Response<B>) -> Response<TrackedBody<B>> {
         if response.headers().contains_key(STATUS_HEADER) {
             self.end(response.headers());
-            return response;
         }
-        response.map(|body| Body::new(TrackedBody { body, call: self }))
+        response.map(|body| TrackedBody { body, call: Some(self) })
     }
 
     fn end(&mut self, headers: &HeaderMap) {
@@ -224,20 +214,28 @@ impl Status {
 
 /// A body that reports its end to its call. Declared and so dropped before the
 /// call, so that the handler's stream can still note a reason.
-struct TrackedBody {
-    body: Body,
-    call: Call,
+pub(crate) struct TrackedBody<B> {
+    body: B,
+    call: Option<Call>,
 }
 
-impl HttpBody for TrackedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
+impl<B> TrackedBody<B> {
+    /// Returns the body of a call without a span.
+    pub(crate) fn untracked(body: B) -> TrackedBody<B> {
+        TrackedBody { body, call: None }
+    }
+}
+
+impl<B: Body + Unpin> Body for TrackedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let TrackedBody { body, call } = self.get_mut();
+        let Some(call) = call else { return Pin::new(body).poll_frame(context) };
         let frame = ready!(call.span.within(|| Pin::new(body).poll_frame(context)));
         if let Some(Ok(frame)) = &frame
             && let Some(trailers) = frame.trailers_ref()
