@@ -100,6 +100,7 @@ pub mod internals {
         admission::{Admission, Entry},
         cache::key::{CacheSecret, KeyParts, Scope},
         callers::{Caller, Callers},
+        cli::log::JsonLines,
         credentials::ApiKey,
         emit::Emit,
         error::{Deadline, Error, Limit, ProviderError, ProviderErrorKind, Violation},

@@ -157,6 +157,8 @@ fn sparkler(
     };
     command
         .arg("serve")
+        // As the chart runs it.
+        .env("SPARKLER_LOG_FORMAT", "json")
         .env("SPARKLER_LISTEN", address.to_string())
         .env("SPARKLER_ADMIN_LISTEN", process::free_address()?.to_string())
         .env("SPARKLER_FIREWORKS_BASE_URL", format!("http://{}/inference/v1", scene.upstream))

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use futures_util::FutureExt;
 use prost::Message;
 use sparkler::internals::{
-    CacheSecret, KeyParts, Scope,
+    CacheSecret, JsonLines, KeyParts, Scope,
     parts::{Answer, Decoder},
 };
 use tokio::runtime;
@@ -115,7 +115,7 @@ fn hit(times: u64) {
 
 /// Calls `body` with a function that executes a hit, its log line included.
 fn with_hits(body: impl FnOnce(&dyn Fn() -> Vec<sparkler::proto::ExecuteNodeResponse>)) {
-    let log = tracing_subscriber::fmt().json().flatten_event(true).with_writer(io::sink);
+    let log = tracing_subscriber::fmt().event_format(JsonLines).with_writer(io::sink);
     log.init();
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");

@@ -13,7 +13,7 @@ mod demo;
 mod execute;
 mod failure;
 mod json;
-mod log;
+pub(crate) mod log;
 mod messages;
 mod models;
 mod node;

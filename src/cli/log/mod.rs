@@ -4,10 +4,11 @@
 //! A separate thread writes the lines from a bounded queue: a reader that stops
 //! reading costs lines, which are counted, but never delays an execution.
 
+mod lines;
+
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
     ffi::OsString,
-    fmt,
     io::{self, BufWriter, Write},
     panic,
     sync::mpsc,
@@ -17,23 +18,12 @@ use std::{
 
 use anstream::ColorChoice;
 use anyhow::Context;
-use serde_json::{Map, Value};
-use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{
-    EnvFilter,
-    fmt::{
-        FmtContext, FormatEvent, FormatFields,
-        format::{DefaultFields, Format, JsonFields, Writer},
-        time::{FormatTime, SystemTime},
-    },
-    registry::LookupSpan,
-};
+use tracing_subscriber::{EnvFilter, fmt::format::Format};
 
-use crate::{
-    config::{LogFormat, ServeArgs},
-    telemetry::{self, Ids},
-};
+pub use self::lines::JsonLines;
+use self::lines::{TextLines, timestamp};
+use crate::config::{LogFormat, ServeArgs};
 
 /// The capacity of the queue in lines; further ones are lost and counted.
 const LINES_WAITING: usize = 8192;
@@ -70,16 +60,11 @@ pub(super) fn begin(args: &ServeArgs) -> anyhow::Result<LogGuard> {
         // closed.
         .log_internal_errors(false);
     match args.log_format {
-        LogFormat::Json => {
-            let format = Format::default().json().flatten_event(true);
-            let format = Lines { format, nests: true, with_ids: json };
-            lines.fmt_fields(JsonFields::new()).event_format(format).init();
-        }
+        LogFormat::Json => lines.event_format(JsonLines).init(),
         LogFormat::Text => {
             let colours = anstream::AutoStream::choice(&io::stderr()) != ColorChoice::Never;
-            let lines = lines.with_ansi(colours).fmt_fields(DefaultFields::new());
-            let format = Format::default().with_ansi(colours);
-            lines.event_format(Lines { format, nests: false, with_ids: text }).init();
+            let format = TextLines(Format::default().with_ansi(colours));
+            lines.with_ansi(colours).event_format(format).init();
         }
     }
     panic::set_hook(Box::new(panicked));
@@ -170,79 +155,15 @@ pub(super) fn is_json(argv: &[OsString]) -> bool {
 
 /// Returns the JSON line of a worker that could not start its log.
 pub(super) fn json_failure(message: &str) -> String {
-    let mut timestamp = String::new();
-    // An unreadable clock leaves it empty.
-    let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
-    serde_json::json!({ "timestamp": timestamp, "level": "ERROR", "message": message, "target": "sparkler::cli" })
+    serde_json::json!({ "timestamp": timestamp(), "level": "ERROR", "message": message, "target": "sparkler::cli" })
         .to_string()
-}
-
-/// A format that appends the ids of the span to each line.
-struct Lines<F> {
-    format: F,
-    /// True to turn [`SETTINGS`] into an object.
-    nests: bool,
-    with_ids: End,
-}
-
-/// Writes a line with the ids at its end.
-type End = fn(&mut Writer<'_>, &str, Ids) -> fmt::Result;
-
-/// The field that holds JSON.
-const SETTINGS: &str = "settings";
-
-impl<S, N, F> FormatEvent<S, N> for Lines<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let nests = self.nests && event.fields().any(|field| field.name() == SETTINGS);
-        let ids = telemetry::current().ids();
-        if ids.is_none() && !nests {
-            return self.format.format_event(context, writer, event);
-        }
-        let mut line = String::new();
-        self.format.format_event(context, Writer::new(&mut line), event)?;
-        if let Some(nested) = nests.then(|| nested(&line)).flatten() {
-            line = nested;
-        }
-        match ids {
-            Some(ids) => (self.with_ids)(&mut writer, line.trim_end(), ids),
-            None => writeln!(writer, "{}", line.trim_end()),
-        }
-    }
-}
-
-/// Replaces the settings, a string of JSON, by the object it holds. (Fields of the
-/// tracing library cannot be objects.)
-fn nested(line: &str) -> Option<String> {
-    let mut object: Map<String, Value> = serde_json::from_str(line).ok()?;
-    let settings = object.get_mut(SETTINGS)?;
-    *settings = serde_json::from_str(settings.as_str()?).ok()?;
-    serde_json::to_string(&object).ok()
-}
-
-/// Appends the ids as members of the object.
-fn json(writer: &mut Writer<'_>, line: &str, Ids { trace, span }: Ids) -> fmt::Result {
-    let open = line.strip_suffix('}').unwrap_or(line);
-    writeln!(writer, r#"{open},"trace_id":"{trace}","span_id":"{span}"}}"#)
-}
-
-/// Appends the ids as fields.
-fn text(writer: &mut Writer<'_>, line: &str, Ids { trace, span }: Ids) -> fmt::Result {
-    writeln!(writer, "{line} trace_id={trace} span_id={span}")
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
+
+    use serde_json::Value;
 
     use super::*;
 
@@ -286,14 +207,5 @@ mod tests {
         let writes = writes.0.lock().expect("no panic");
         assert_eq!(writes.concat(), b"line\n".repeat(1000));
         assert!(writes.len() < 100, "{} writes", writes.len());
-    }
-
-    #[test]
-    fn settings_are_an_object_of_their_line() {
-        let line = r#"{"message":"m","settings":"{\"queue_length\":7}"}"#;
-        assert_eq!(
-            nested(line).as_deref(),
-            Some(r#"{"message":"m","settings":{"queue_length":7}}"#)
-        );
     }
 }
