@@ -14,6 +14,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut config = prost_build::Config::new();
     config.enable_type_names();
+    // Most responses are deltas, which should not be moved with room for a whole answer.
+    config.boxed(".sparkler.worker.v1.ExecuteNodeResponse.event.completed");
     tonic_prost_build::configure()
         .codec_path("crate::grpc::Codec")
         // Messages that hold a secret must not be printable.

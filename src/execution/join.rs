@@ -58,7 +58,7 @@ impl PreparedExecution {
             publisher.traced_as(name);
         }
         let spans = record.spans(&span, services.telemetry.content_bytes());
-        let job = self.into_job(permit.clone(), spans);
+        let job = Box::new(self.into_job(permit.clone(), spans));
         services.lifecycle.spawn(span.scope(job.run(services.clone(), publisher)));
         found
     }

@@ -74,7 +74,9 @@ impl<'a> Exchange<'a> {
     ) -> Result<Finish, Error> {
         let place = self.client.connections.place();
         let post = self.post(request.endpoint, &request.body, "text/event-stream");
-        let (content, mut body) = self.open(&place, post, &mut answer.usage, emit).await?;
+        // Boxed: no part of what an open stream keeps.
+        let opened = Box::pin(self.open(&place, post, &mut answer.usage, emit)).await;
+        let (content, mut body) = opened?;
         let read = self.read(content, &mut body, answer, emit).await;
         if answer.has_begun() {
             self.phase = Phase::Streaming;

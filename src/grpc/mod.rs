@@ -116,7 +116,7 @@ impl Service {
                     let begin = || begin(&executor, permit, message, arrival, record);
                     guarded(&executor.services.metrics, begin)
                 };
-                self.answer_in_turn(queued, record, Box::new(begin)).await
+                Box::pin(self.answer_in_turn(queued, record, Box::new(begin))).await
             }
         }
     }

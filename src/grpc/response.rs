@@ -32,7 +32,7 @@ impl From<Output> for ExecuteNodeResponse {
                 phase: progress::Phase::from(phase).into(),
                 elapsed: duration(elapsed),
             }),
-            ResponseEvent::Completed(completed) => Event::Completed((*completed).into()),
+            ResponseEvent::Completed(completed) => Event::Completed(Box::new((*completed).into())),
         };
         ExecuteNodeResponse { sequence: output.sequence, event: Some(event) }
     }

@@ -97,7 +97,7 @@ impl Quotas {
         }
         let (day, left) = today();
         if self.is_stale(tenant, day) {
-            self.report(tenant).await;
+            Box::pin(self.report(tenant)).await;
         }
         let spent = self.with_spend(tenant, day, |spend| spend.known());
         match quota.met(tenant, spent) {
@@ -119,7 +119,7 @@ impl Quotas {
     pub async fn settle(&self, tenant: &str) {
         if self.limits.is_some() && !self.with_spend(tenant, today().0, |spend| spend.is_reported())
         {
-            self.report(tenant).await;
+            Box::pin(self.report(tenant)).await;
         }
     }
 

@@ -72,7 +72,7 @@ async fn listen(
     while let Some(message) = stream.message().await.expect("no stream is lost") {
         match message.event.expect("an event") {
             Event::Delta(delta) => text.push_str(&delta.text),
-            Event::Completed(completed) => last = Some(completed),
+            Event::Completed(completed) => last = Some(*completed),
             _ => {}
         }
     }

@@ -210,7 +210,7 @@ impl Remote {
                 {
                     watch.output();
                 }
-                Some(Event::Completed(completed)) => return Ok(completed),
+                Some(Event::Completed(completed)) => return Ok(*completed),
                 _ => {}
             }
         }

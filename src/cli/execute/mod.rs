@@ -117,7 +117,7 @@ pub(super) async fn follow(
             line.end();
         }
         if let Some(Event::Completed(completed)) = event.event {
-            return Ok((completed, seen));
+            return Ok((*completed, seen));
         }
     }
 }

@@ -195,7 +195,7 @@ mod tests {
         let completed =
             Completed { usage: Some(usage), cost: Some(cost), attempts: 2, ..Completed::default() };
         assert_eq!(
-            event(7, Event::Completed(completed)),
+            event(7, Event::Completed(completed.into())),
             r#"{"sequence":"7","completed":{"usage":{"promptTokens":"0"},"cost":{"spentNanodollars":"-1","originalNanodollars":"9223372036854775807"},"attempts":2}}"#
         );
     }
@@ -205,7 +205,7 @@ mod tests {
         let embeddings = Embeddings { vectors: vec![0, 0, 128, 63], ..Embeddings::default() };
         let completed = Completed { embeddings: Some(embeddings), ..Completed::default() };
         assert_eq!(
-            event(1, Event::Completed(completed)),
+            event(1, Event::Completed(completed.into())),
             r#"{"sequence":"1","completed":{"embeddings":{"vectors":"AACAPw=="}}}"#
         );
     }

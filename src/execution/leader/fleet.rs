@@ -53,23 +53,25 @@ impl LeaderJob {
         let own = fleet_request.flight_key.unwrap_or_else(|| FlightKey::unshared(publisher.id()));
         if fleet_request.only_reads {
             let _turn = self.redis_turn().await;
-            return found(services, fleet, own).await.ok_or(Failure::from(Error::NotCached));
+            let found = Box::pin(found(services, fleet, own)).await;
+            return found.ok_or(Failure::from(Error::NotCached));
         }
         let owner = publisher.id();
         self.owner = Some(owner);
-        let (flight_key, is_known) = match claim(fleet, &fleet_request, own, owner).await {
+        let claimed = Box::pin(claim(fleet, &fleet_request, own, owner)).await;
+        let (flight_key, is_known) = match claimed {
             Claim::Mismatch => return Err(Failure::from(Error::IdempotencyMismatch)),
             Claim::Known(flight_key) => (flight_key, true),
             Claim::New | Claim::Unknown => (own, false),
         };
         // Its texts are shared by the fleet, each by itself, and it is this worker's.
         if matches!(self.texts, Some(TextWork::Several(_))) {
-            return self.run_locally(services, publisher, role).await;
+            return Box::pin(self.run_locally(services, publisher, role)).await;
         }
         let shares = fleet_request.shares.filter(|_| flight_key == own);
         if let Some(original) = shares.and_then(|key| publisher.share(key)) {
             services.metrics.joined(Role::Follower);
-            return mirror(publisher, &original).await;
+            return Box::pin(mirror(publisher, &original)).await;
         }
         let options = AcquireOptions {
             // Whatever answered the key's execution answers its retry.
@@ -81,7 +83,7 @@ impl LeaderJob {
             known: None,
             skip: fastrand::u64(1..=1000),
         };
-        self.acquire(services, fleet, publisher, role, (flight_key, options)).await
+        Box::pin(self.acquire(services, fleet, publisher, role, (flight_key, options))).await
     }
 
     /// Acquires the flight, and again whenever its leader is lost, until it has an
@@ -100,7 +102,8 @@ impl LeaderJob {
             options.may_read &= !publisher.has_shown();
             options.may_lead = publisher.may_restart();
             let turn = self.redis_turn().await;
-            let acquired = fleet.acquire(flight_key, options, &publisher.subject()).await;
+            let subject = publisher.subject();
+            let acquired = Box::pin(fleet.acquire(flight_key, options, &subject)).await;
             drop(turn);
             self.count(services, &options, &acquired);
             match acquired {
@@ -108,7 +111,8 @@ impl LeaderJob {
                 Acquired::Leader(lease) => {
                     // The successor of a lost leader owns the key from now on.
                     if let Some(Idempotency { key, request }) = self.claimed(&options) {
-                        fleet.take_claim_over(key, request, flight_key, options.fresh).await;
+                        let taken = fleet.take_claim_over(key, request, flight_key, options.fresh);
+                        Box::pin(taken).await;
                     }
                     return self.lead(services, publisher, role, lease).await;
                 }

@@ -6,6 +6,9 @@
 //! publisher then fails the flight and notifies its subscribers. When the last
 //! subscriber leaves, `run` drops the attempt in progress, and with it the upstream
 //! stream.
+//!
+//! Size: the job's future is part of every open stream. What few flights await, or only
+//! for a moment, is boxed there.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -132,14 +135,14 @@ impl LeaderJob {
 
     /// Runs the flight to completion. A panic fails it: dropping the publisher
     /// notifies the subscribers.
-    pub(crate) async fn run(self, services: Arc<Services>, publisher: Publisher) {
+    pub(crate) async fn run(self: Box<Self>, services: Arc<Services>, publisher: Publisher) {
         let outcome = AssertUnwindSafe(self.run_guarded(&services, publisher)).catch_unwind().await;
         if outcome.is_err() {
             services.metrics.panicked();
         }
     }
 
-    async fn run_guarded(mut self, services: &Arc<Services>, mut publisher: Publisher) {
+    async fn run_guarded(mut self: Box<Self>, services: &Arc<Services>, mut publisher: Publisher) {
         publisher.charge_to(self.permit.clone());
         let abandoned = publisher.abandoned(services.settings.drain_limit);
         let mut role = FleetRole::default();
@@ -154,7 +157,8 @@ impl LeaderJob {
         };
         let outcome = match outcome {
             Ok(LeaderOutcome::Ran(finish)) => {
-                self.checked(&mut publisher, *finish).await.map(LeaderOutcome::ran)
+                let checked = Box::pin(self.checked(&mut publisher, *finish)).await;
+                checked.map(LeaderOutcome::ran)
             }
             outcome => outcome,
         };
@@ -208,7 +212,7 @@ impl LeaderJob {
             let _turn = self.redis_turn().await;
             let kept = self.storage.filter(|_| stored == Stored::Stored);
             let ending = lease.complete(recording, kept.map(|storage| storage.ttl));
-            send_ending(services, ending).await;
+            Box::pin(send_ending(services, ending)).await;
         }
         publisher.complete(FlightOutcome::Completed(stored));
     }
@@ -237,7 +241,7 @@ impl LeaderJob {
     async fn settle(&self, services: &Services, has_answer: bool) {
         let claim = self.fleet_request.and_then(|fleet_request| fleet_request.claim);
         if let (Some(claim), Some(owner), Some(fleet)) = (claim, self.owner, &services.fleet) {
-            fleet.settle(claim.key, owner, has_answer).await;
+            Box::pin(fleet.settle(claim.key, owner, has_answer)).await;
         }
     }
 
@@ -286,10 +290,9 @@ impl LeaderJob {
                 }
                 Err(interrupted) => interrupted,
             };
-            interrupted.error = services
-                .models
-                .explain(&self.plan.model, &self.credential, interrupted.error)
-                .await;
+            let explained =
+                services.models.explain(&self.plan.model, &self.credential, interrupted.error);
+            interrupted.error = Box::pin(explained).await;
             self.spans.interrupted(&interrupted, cost);
             services.cooldowns.learn(
                 self.fingerprint.as_bytes(),
@@ -394,4 +397,20 @@ fn outlasted(publisher: &Publisher, limit: Duration) -> Error {
 /// worker is draining.
 pub(crate) fn stopped(lifecycle: &Lifecycle) -> Error {
     if lifecycle.stage() >= Stage::Draining { Error::DRAINING } else { Error::Cancelled }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the size of the future that a job's task keeps, in bytes.
+    fn kept_by<F>(_run: impl FnOnce(Box<LeaderJob>, Arc<Services>, Publisher) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_task_is_small_since_every_open_stream_has_one() {
+        let kept = kept_by(LeaderJob::run);
+        assert!(kept <= 3 * 1024, "{kept} bytes");
+    }
 }

@@ -28,7 +28,7 @@ fn choice(index: u32, text: &str) -> Choice {
 }
 
 fn completed(choices: Vec<Choice>) -> Event {
-    Event::Completed(Completed { choices, attempts: 1, ..Completed::default() })
+    Event::Completed(Completed { choices, attempts: 1, ..Completed::default() }.into())
 }
 
 /// A short answer with reasoning before it.
@@ -46,7 +46,7 @@ pub(crate) fn hello() -> Script {
 #[tokio::test]
 async fn the_answer_goes_to_stdout_and_the_figures_to_stderr() {
     let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
-    let all = Event::Completed(Completed {
+    let all = Completed {
         choices: vec![choice(0, "Hi.")],
         usage: Some(Usage {
             prompt_tokens: Some(5),
@@ -63,8 +63,13 @@ async fn the_answer_goes_to_stdout_and_the_figures_to_stderr() {
         }),
         model: "accounts/fireworks/models/glm-5p3".to_owned(),
         ..Completed::default()
-    });
-    let worker = ScriptedWorker::start(Script::events([started(), text("Hi."), all])).await;
+    };
+    let worker = ScriptedWorker::start(Script::events([
+        started(),
+        text("Hi."),
+        Event::Completed(all.into()),
+    ]))
+    .await;
     let run = Program::calling(&worker, &["execute", "--model", "m", "Say hi."]).run().await;
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "Hi.\n"));
     assert_eq!(
@@ -77,7 +82,7 @@ async fn the_answer_goes_to_stdout_and_the_figures_to_stderr() {
 #[tokio::test]
 async fn a_trace_shows_where_the_time_went() {
     let millis = |millis| Some(prost_types::Duration { seconds: 0, nanos: millis * 1_000_000 });
-    let all = Event::Completed(Completed {
+    let all = Completed {
         choices: vec![choice(0, "Hi.")],
         timing: Some(Timing {
             queue: millis(100),
@@ -87,8 +92,13 @@ async fn a_trace_shows_where_the_time_went() {
             total: millis(1000 - 1),
         }),
         ..Completed::default()
-    });
-    let worker = ScriptedWorker::start(Script::events([started(), text("Hi."), all])).await;
+    };
+    let worker = ScriptedWorker::start(Script::events([
+        started(),
+        text("Hi."),
+        Event::Completed(all.into()),
+    ]))
+    .await;
     let run = Program::calling(&worker, &["execute", "--quiet", "--trace", "x"]).run().await;
     assert_eq!(run.stdout, "Hi.\n");
     let lines: Vec<&str> = run.stderr.lines().collect();

@@ -17,7 +17,7 @@ async fn full_once() -> ScriptedWorker {
     full.metadata_mut().insert("grpc-retry-pushback-ms", "20".parse().expect("a value"));
     let choice = Choice { finish_reason: "stop".to_owned(), ..Choice::default() };
     let completed = Completed { choices: vec![choice], ..Completed::default() };
-    let events = [Event::Started(Started::default()), Event::Completed(completed)];
+    let events = [Event::Started(Started::default()), Event::Completed(completed.into())];
     let identity = Identity::from_pem(
         include_str!("../cli/tls/worker.pem"),
         include_str!("../cli/tls/worker.key"),

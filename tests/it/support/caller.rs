@@ -234,7 +234,7 @@ impl Call {
                 Ok(Event::Restarted(restarted)) => received.restarted(restarted),
                 Ok(Event::Progress(_)) => received.progress += 1,
                 Ok(Event::Completed(completed)) => {
-                    received.end = Ok(completed);
+                    received.end = Ok(*completed);
                     ended = true;
                 }
                 Err(failure) => {

@@ -175,7 +175,7 @@ async fn run(mut batch: Vec<WaitingText>) {
     if let Some(name) = span.name() {
         publisher.traced_as(name);
     }
-    let job = LeaderJob { spans: job.spans.of(&span), ..job };
+    let job = Box::new(LeaderJob { spans: job.spans.of(&span), ..job });
     span.scope(job.run(source.services.clone(), publisher)).await;
 }
 

@@ -99,14 +99,14 @@ impl LeaderJob {
         }
         let ticket = batcher.ticket(position);
         let begun = ticket.begun();
-        let job = LeaderJob {
+        let job = Box::new(LeaderJob {
             plan: Arc::new(plan),
             storage,
             fleet_request,
             texts: Some(TextWork::One(ticket)),
             spans: FlightSpans::new(Span::default(), String::new(), None),
             ..self.another()
-        };
+        });
         services.lifecycle.spawn(job.run(services.clone(), publisher));
         Ok(Found::Flight(flight(subscriber, Some(begun))))
     }
