@@ -55,6 +55,8 @@ pub struct Lease {
     has_appended: bool,
     /// True if a follower is waiting for an immediate append.
     woken: bool,
+    /// True until Redis has confirmed a lease whose grant was not answered in time.
+    presumed: bool,
     over: bool,
 }
 
@@ -78,8 +80,19 @@ impl Lease {
             last_events: Instant::now(),
             has_appended: false,
             woken: false,
+            presumed: false,
             over: false,
         }
+    }
+
+    /// Returns the lease as one that Redis may not have granted.
+    pub(super) fn presumed(self) -> Lease {
+        Lease { presumed: true, ..self }
+    }
+
+    /// Returns true while Redis may not have granted the lease, also if it never does.
+    pub fn is_presumed(&self) -> bool {
+        self.presumed
     }
 
     /// Returns the flight's id.
@@ -113,10 +126,10 @@ impl Lease {
         self.over
     }
 
-    /// Resolves when an append is due: soon for events, otherwise at the next lease
-    /// renewal. Cancel safe.
+    /// Resolves when an append is due: at once for a presumed lease, soon for events,
+    /// otherwise at the next lease renewal. Cancel safe.
     pub async fn due(&mut self, has_events: bool) {
-        if has_events && self.woken {
+        if self.presumed || (has_events && self.woken) {
             return;
         }
         let sign = self.last_sign + self.fleet.look_every();
@@ -191,10 +204,11 @@ impl Lease {
     async fn learn(&mut self, answer: StepResult) -> Result<bool, Unavailable> {
         match answer {
             StepResult::Kept(followers) => {
-                self.followers = followers;
+                (self.followers, self.presumed) = (followers, false);
                 return Ok(true);
             }
             StepResult::Behind(last) => {
+                self.presumed = false;
                 self.acked = last.max(first_of(self.fencing_token.epoch) - 1);
             }
             StepResult::Forgotten => self.restore().await?,
@@ -212,7 +226,10 @@ impl Lease {
             about: self.fleet.about(&self.keys, self.fencing_token.flight, &self.subject),
         };
         match self.fleet.take(&self.keys, step).await? {
-            StepResult::Restored => self.acked = first_of(self.fencing_token.epoch) - 1,
+            StepResult::Restored => {
+                self.presumed = false;
+                self.acked = first_of(self.fencing_token.epoch) - 1;
+            }
             _ => self.depose(),
         }
         Ok(())

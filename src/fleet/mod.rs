@@ -30,6 +30,10 @@
 //! events again, and retries its completion until Redis has it. If two leaders restore
 //! the same flight, the later epoch wins.
 //!
+//! *Presumed*: Redis has not answered an acquisition in time, and may have granted it. The
+//! worker leads, and appends as soon as it can: then it leads in Redis too, or restores the
+//! flight, or learns that another flight has the key and runs on by itself.
+//!
 //! Each epoch numbers its events from above anything that the previous one can have
 //! published, including events that followers received from a deposed leader. A server
 //! that loses its memory may grant an epoch twice, so each leadership also has a random
@@ -104,6 +108,9 @@ pub enum Acquired {
     Follower(Follower),
     /// This worker leads the flight.
     Leader(Lease),
+    /// Redis did not answer in time, and may have granted the lead: this worker leads, and
+    /// its lease settles with the first append.
+    Presumed(Lease),
     /// There is no flight, and this worker may not lead one.
     Absent,
     /// Redis is unavailable.
@@ -212,6 +219,13 @@ impl Fleet {
                 ))
             }
             Ok(_) => Acquired::Absent,
+            Err(error) if error.may_have_run() && options.begins() => {
+                let fencing_token =
+                    FencingToken { flight: options.fresh, epoch: 1, run: options.run };
+                let lease =
+                    Lease::new(self.clone(), keys, subscription, fencing_token, subject.clone());
+                Acquired::Presumed(lease.presumed())
+            }
             Err(_) => Acquired::Unavailable,
         }
     }

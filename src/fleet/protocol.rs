@@ -55,6 +55,13 @@ pub struct AcquireOptions {
     pub skip: u64,
 }
 
+impl AcquireOptions {
+    /// Returns true if a flight of this worker's own may begin, and no other is looked for.
+    pub(super) fn begins(&self) -> bool {
+        self.may_lead && self.known.is_none() && !self.joins_completed
+    }
+}
+
 /// A position among a flight's batches of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogPosition {

@@ -8,6 +8,13 @@ use ::redis::{ErrorKind, RedisError, ServerErrorKind};
 #[error("Redis is not available: {0}")]
 pub struct Unavailable(pub Cause);
 
+impl Unavailable {
+    /// Returns true if the server may have executed the command all the same.
+    pub fn may_have_run(self) -> bool {
+        matches!(self.0, Cause::Late | Cause::Unreachable)
+    }
+}
+
 /// The cause of a failure; its text contains nothing that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Cause {

@@ -116,6 +116,9 @@ impl LeaderJob {
                     }
                     return self.lead(services, publisher, role, lease).await;
                 }
+                Acquired::Presumed(lease) => {
+                    return self.lead(services, publisher, role, lease).await;
+                }
                 Acquired::Follower(follower) => {
                     if publisher.has_shown() && !goes_on(&options, &follower) {
                         return Err(Failure::from(worker_lost()));
@@ -152,7 +155,7 @@ impl LeaderJob {
     fn count(&self, services: &Services, options: &AcquireOptions, acquired: &Acquired) {
         let result = match acquired {
             Acquired::Cached(_) => LookupResult::Hit,
-            Acquired::Unavailable => LookupResult::Failed,
+            Acquired::Presumed(_) | Acquired::Unavailable => LookupResult::Failed,
             _ => LookupResult::Miss,
         };
         // A repeated acquisition has already been counted.
@@ -171,7 +174,7 @@ impl LeaderJob {
         publisher.identify(FlightIdentity {
             flight: lease.flight(),
             flight_key: Some(lease.flight_key().0),
-            source: FlightSource::Local,
+            source: self.source(!lease.is_presumed()),
         });
         // Published output belongs to another run, even under the same flight id.
         let restarts_at = lease.takes_over_at().or(publisher.has_shown().then_some(1));
@@ -197,11 +200,10 @@ impl LeaderJob {
         role: &mut FleetRole,
     ) -> Result<LeaderOutcome, Failure> {
         *role = FleetRole::Detached;
-        let searched = self.fleet_request.is_none_or(|fleet_request| !fleet_request.may_read);
         publisher.identify(FlightIdentity {
             flight: publisher.id(),
             flight_key: None,
-            source: if searched { FlightSource::Local } else { FlightSource::LocalUnchecked },
+            source: self.source(false),
         });
         if publisher.has_shown() {
             if !publisher.may_restart() {
@@ -210,6 +212,13 @@ impl LeaderJob {
             publisher.restart_at(publisher.last() + 1, WORKER_LOST);
         }
         self.work(services, publisher).await.map(LeaderOutcome::ran)
+    }
+
+    /// Returns the source of a flight that runs here; a look-up may be due that Redis has
+    /// not answered.
+    fn source(&self, answered: bool) -> FlightSource {
+        let is_due = self.fleet_request.is_some_and(|fleet_request| fleet_request.may_read);
+        if answered || !is_due { FlightSource::Local } else { FlightSource::LocalUnchecked }
     }
 }
 

@@ -44,7 +44,9 @@ pub(crate) async fn replicate(
         }
     }
     drop(remote);
-    metrics.flight_deposed();
+    if !lease.is_presumed() {
+        metrics.flight_deposed();
+    }
     // Deposed: only local subscribers receive the rest.
     pending().await
 }
