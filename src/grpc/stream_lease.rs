@@ -16,12 +16,14 @@ use std::{
 };
 
 use futures_util::Stream;
-use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::Events;
-use crate::{lifecycle::Lifecycle, proto::ExecuteNodeResponse};
+use crate::{
+    lifecycle::{Expire, Expiry, Lifecycle},
+    proto::ExecuteNodeResponse,
+};
 
 /// Time after the deadline by which a reading caller has received its error.
 const GRACE: Duration = Duration::from_secs(1);
@@ -61,20 +63,19 @@ impl Stream for StreamLease {
 /// A value that is dropped at a deadline, even while it is lent.
 pub(crate) struct Loan<T> {
     value: Arc<LeasedStream<T>>,
-    /// Ends the watch when the call ends, in whatever way.
-    _ended: DropGuard,
+    /// Cancels the deadline when the call ends, in whatever way.
+    _expiry: Expiry,
 }
 
-/// Locked by the holder's task for each poll, and once by the watch.
+/// Locked by the holder's task for each poll, and once at the deadline.
 struct LeasedStream<T>(Mutex<Option<T>>);
 
 impl<T: Send + 'static> Loan<T> {
     /// Lends `value` until `deadline`.
     pub(crate) fn new(value: T, deadline: Instant, lifecycle: &Lifecycle) -> Loan<T> {
         let value = Arc::new(LeasedStream(Mutex::new(Some(value))));
-        let ended = CancellationToken::new();
-        lifecycle.spawn(watch(value.clone(), deadline, ended.clone()));
-        Loan { value, _ended: ended.drop_guard() }
+        let expiry = lifecycle.expire_at(deadline, value.clone());
+        Loan { value, _expiry: expiry }
     }
 }
 
@@ -85,20 +86,15 @@ impl<T> Loan<T> {
     }
 }
 
-/// Takes the value back at the deadline. Dropped early only at shutdown, when every
-/// stream ends anyway.
-async fn watch<T>(value: Arc<LeasedStream<T>>, deadline: Instant, ended: CancellationToken) {
-    tokio::select! {
-        () = ended.cancelled() => {}
-        () = sleep_until(deadline) => {
-            // Dropped here, after the lock is released.
-            let _overdue = value.lock().take();
-        }
+impl<T: Send> Expire for LeasedStream<T> {
+    fn expire(&self) {
+        // Dropped after the lock is released.
+        let _overdue = self.lock().take();
     }
 }
 
 impl<T> Drop for Loan<T> {
-    /// Drops the value at once: the watch would release it only when next polled.
+    /// Drops the value at once, even if its deadline is just expiring it.
     fn drop(&mut self) {
         let _gone = self.lock().take();
     }

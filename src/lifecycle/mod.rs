@@ -4,10 +4,15 @@
 //! Every task of the worker is spawned here, so that draining can wait for it and
 //! nothing outlives the worker by accident.
 
-use std::{future::Future, time::Duration};
+mod expiry;
 
-use tokio::sync::watch;
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::expiry::Expiries;
+pub(crate) use self::expiry::{Expire, Expiry};
 
 /// The stages of a worker's life, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +49,7 @@ pub struct Lifecycle {
     stage: watch::Sender<Stage>,
     tasks: TaskTracker,
     aborted: CancellationToken,
+    expiries: Expiries,
 }
 
 impl Lifecycle {
@@ -53,6 +59,7 @@ impl Lifecycle {
             stage: watch::Sender::new(Stage::Serving),
             tasks: TaskTracker::new(),
             aborted: CancellationToken::new(),
+            expiries: Expiries::default(),
         }
     }
 
@@ -92,6 +99,15 @@ impl Lifecycle {
             }
         };
         tokio::spawn(self.tasks.track_future(task));
+    }
+
+    /// Expires `value` at `deadline`, unless the returned guard is dropped earlier or the
+    /// worker stops.
+    pub(crate) fn expire_at(&self, deadline: Instant, value: Arc<dyn Expire>) -> Expiry {
+        if self.expiries.is_first() {
+            self.spawn(self.expiries.clone().watch());
+        }
+        self.expiries.add(deadline, value)
     }
 
     /// Resolves when every task has ended. Closes the tracker first.
