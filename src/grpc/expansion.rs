@@ -72,7 +72,8 @@ struct MessageLayout {
     beside: u64,
     /// Extra bytes per entry of a map of it while the map is converted.
     converted: u64,
-    fields: HashMap<u32, FieldLayout>,
+    /// By number.
+    fields: Vec<Option<FieldLayout>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -155,11 +156,7 @@ impl Expansion {
                 bytes: sizes[index].unwrap_or_default(),
                 beside: if name == JSON_VALUE { CONVERTED } else { 0 },
                 converted: if name == JSON_ENTRY { CONVERTED_ENTRY } else { 0 },
-                fields: message
-                    .field
-                    .iter()
-                    .map(|field| (field.number() as u32, kind(field, &messages, &by_name)))
-                    .collect(),
+                fields: fields(message, |field| kind(field, &messages, &by_name)),
             };
         let shapes = messages.iter().enumerate().map(shape).collect();
         Some(Expansion { by_name, shapes })
@@ -195,7 +192,7 @@ impl Scale<'_> {
         let (mut own, mut within) = (0, 0);
         while !frame.is_empty() {
             let (tag, wire) = decode_key(&mut frame).ok()?;
-            let field = shapes[shape].fields.get(&tag).copied();
+            let field = shapes[shape].fields.get(tag as usize).copied().flatten();
             let content = match wire {
                 WireType::LengthDelimited => take(&mut frame)?,
                 WireType::Varint => {
@@ -303,6 +300,19 @@ fn collect<'a>(
         collect(&name, nested, messages);
     }
     messages.push((name, message));
+}
+
+fn fields(
+    message: &DescriptorProto,
+    kind: impl Fn(&FieldDescriptorProto) -> FieldLayout,
+) -> Vec<Option<FieldLayout>> {
+    let mut fields = Vec::new();
+    for field in &message.field {
+        let number = field.number() as usize;
+        fields.resize(fields.len().max(number + 1), None);
+        fields[number] = Some(kind(field));
+    }
+    fields
 }
 
 fn is_map_entry(message: &DescriptorProto) -> bool {
