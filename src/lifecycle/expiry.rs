@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// A value that ends at a deadline, whoever holds it.
+/// A value that ends at a deadline, even while others hold it.
 pub(crate) trait Expire: Send + Sync {
     /// Ends the value. Called at most once, at the deadline.
     fn expire(&self);
