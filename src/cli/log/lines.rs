@@ -95,8 +95,10 @@ impl Visit for JsonLine {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         let mut text = String::new();
-        let shown = write!(text, "{value:?}").ok().map(|()| text);
-        self.member(field.name(), &shown);
+        match write!(text, "{value:?}") {
+            Ok(()) => self.record_str(field, &text),
+            Err(fmt::Error) => self.member(field.name(), &()),
+        }
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -217,10 +219,12 @@ mod tests {
         let lines = lines(|| {
             tracing::info!(settings = r#"{"queue_length":7}"#, other = r#"{"text":1}"#, "m");
             tracing::info!(settings = "not JSON", "m");
+            tracing::info!(settings = %json!({ "queue_length": 8 }), "m");
         });
         assert_eq!(lines[0]["settings"], json!({ "queue_length": 7 }));
         assert_eq!(lines[0]["other"], r#"{"text":1}"#);
         assert_eq!(lines[1]["settings"], "not JSON");
+        assert_eq!(lines[2]["settings"], json!({ "queue_length": 8 }));
     }
 
     #[test]
