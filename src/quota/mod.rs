@@ -97,7 +97,7 @@ impl Quotas {
         }
         let (day, left) = today();
         if self.is_stale(tenant, day) {
-            Box::pin(self.report(tenant)).await;
+            self.report(tenant).await;
         }
         let spent = self.with_spend(tenant, day, |spend| spend.known());
         match quota.met(tenant, spent) {
@@ -119,7 +119,7 @@ impl Quotas {
     pub async fn settle(&self, tenant: &str) {
         if self.limits.is_some() && !self.with_spend(tenant, today().0, |spend| spend.is_reported())
         {
-            Box::pin(self.report(tenant)).await;
+            self.report(tenant).await;
         }
     }
 
@@ -133,7 +133,8 @@ impl Quotas {
             *spend.asked() = Some(Instant::now());
             spend.own()
         });
-        let received = fleet.report(tenant, day, own).await;
+        // Boxed: every call has the room of this future, and few await it.
+        let received = Box::pin(fleet.report(tenant, day, own)).await;
         self.note(received.is_none());
         if let Some(all) = received {
             self.with_spend(tenant, day, |spend| spend.received(own, all));

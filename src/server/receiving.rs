@@ -45,11 +45,8 @@ impl Receiving {
         &self,
         request: Request<Body>,
     ) -> Result<(Request<LimitedBody>, Option<Watch>), Status> {
-        let charged = !request.uri().path().starts_with(PROBES);
-        let charge = charged.then(|| self.services.admission.request_body()).transpose();
-        let charge = charge.map_err(|error| refuse(&self.services, &error))?;
-        let watch = self.watches.begin(&request, &self.services, self.limit);
-        let watch = watch.map_err(|error| refuse(&self.services, &error))?;
+        let taken = self.take(&request);
+        let (charge, watch) = taken.map_err(|error| refuse(&self.services, &error))?;
         let body = |body| LimitedBody {
             body,
             charge,
@@ -59,6 +56,16 @@ impl Receiving {
             services: self.services.clone(),
         };
         Ok((request.map(body), watch))
+    }
+
+    /// Takes the memory of a request's body, and the resources of a long-lived stream.
+    fn take(
+        &self,
+        request: &Request<Body>,
+    ) -> Result<(Option<RequestBodyCharge>, Option<Watch>), Error> {
+        let charged = !request.uri().path().starts_with(PROBES);
+        let charge = charged.then(|| self.services.admission.request_body()).transpose()?;
+        Ok((charge, self.watches.begin(request, &self.services, self.limit)?))
     }
 }
 

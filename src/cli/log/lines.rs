@@ -152,39 +152,23 @@ pub(super) fn timestamp() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
+    use std::io;
 
     use serde_json::{Value, json};
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct LogBuffer(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for LogBuffer {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("no panic").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::cli::log::tests::Writes;
 
     /// Returns the JSON lines of what `work` logs.
     fn lines(work: impl FnOnce()) -> Vec<Value> {
-        let written = LogBuffer::default();
+        let written = Writes::default();
         let to = written.clone();
         let log = tracing_subscriber::fmt()
             .with_writer(move || to.clone())
             .event_format(JsonLines)
             .finish();
         tracing::subscriber::with_default(log, work);
-        let written = written.0.lock().expect("no panic");
+        let written = written.0.lock().expect("no panic").concat();
         let text = std::str::from_utf8(&written).expect("UTF-8");
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }

@@ -182,7 +182,7 @@ mod tests {
 
     /// Remembers the writes that reach it.
     #[derive(Clone, Default)]
-    struct Writes(Arc<Mutex<Vec<Vec<u8>>>>);
+    pub(super) struct Writes(pub(super) Arc<Mutex<Vec<Vec<u8>>>>);
 
     impl Write for Writes {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -50,28 +50,39 @@ impl LeaderJob {
         let (Some(fleet_request), Some(fleet)) = (self.fleet_request, &services.fleet) else {
             return self.work(services, publisher).await.map(LeaderOutcome::ran);
         };
+        // Boxed: only a flight that is shared needs the room.
+        Box::pin(self.run_shared(services, fleet, fleet_request, publisher, role)).await
+    }
+
+    /// Runs a flight that other workers may find.
+    async fn run_shared(
+        &mut self,
+        services: &Arc<Services>,
+        fleet: &Fleet,
+        fleet_request: FleetRequest,
+        publisher: &mut Publisher,
+        role: &mut FleetRole,
+    ) -> Result<LeaderOutcome, Failure> {
         let own = fleet_request.flight_key.unwrap_or_else(|| FlightKey::unshared(publisher.id()));
         if fleet_request.only_reads {
             let _turn = self.redis_turn().await;
-            let found = Box::pin(found(services, fleet, own)).await;
-            return found.ok_or(Failure::from(Error::NotCached));
+            return found(services, fleet, own).await.ok_or(Failure::from(Error::NotCached));
         }
         let owner = publisher.id();
         self.owner = Some(owner);
-        let claimed = Box::pin(claim(fleet, &fleet_request, own, owner)).await;
-        let (flight_key, is_known) = match claimed {
+        let (flight_key, is_known) = match claim(fleet, &fleet_request, own, owner).await {
             Claim::Mismatch => return Err(Failure::from(Error::IdempotencyMismatch)),
             Claim::Known(flight_key) => (flight_key, true),
             Claim::New | Claim::Unknown => (own, false),
         };
         // Its texts are shared by the fleet, each by itself, and it is this worker's.
         if matches!(self.texts, Some(TextWork::Several(_))) {
-            return Box::pin(self.run_locally(services, publisher, role)).await;
+            return self.run_locally(services, publisher, role).await;
         }
         let shares = fleet_request.shares.filter(|_| flight_key == own);
         if let Some(original) = shares.and_then(|key| publisher.share(key)) {
             services.metrics.joined(Role::Follower);
-            return Box::pin(mirror(publisher, &original)).await;
+            return mirror(publisher, &original).await;
         }
         let options = AcquireOptions {
             // Whatever answered the key's execution answers its retry.
@@ -83,7 +94,7 @@ impl LeaderJob {
             known: None,
             skip: fastrand::u64(1..=1000),
         };
-        Box::pin(self.acquire(services, fleet, publisher, role, (flight_key, options))).await
+        self.acquire(services, fleet, publisher, role, (flight_key, options)).await
     }
 
     /// Acquires the flight, and again whenever its leader is lost, until it has an
@@ -102,8 +113,7 @@ impl LeaderJob {
             options.may_read &= !publisher.has_shown();
             options.may_lead = publisher.may_restart();
             let turn = self.redis_turn().await;
-            let subject = publisher.subject();
-            let acquired = Box::pin(fleet.acquire(flight_key, options, &subject)).await;
+            let acquired = fleet.acquire(flight_key, options, &publisher.subject()).await;
             drop(turn);
             self.count(services, &options, &acquired);
             match acquired {
@@ -111,8 +121,7 @@ impl LeaderJob {
                 Acquired::Leader(lease) => {
                     // The successor of a lost leader owns the key from now on.
                     if let Some(Idempotency { key, request }) = self.claimed(&options) {
-                        let taken = fleet.take_claim_over(key, request, flight_key, options.fresh);
-                        Box::pin(taken).await;
+                        fleet.take_claim_over(key, request, flight_key, options.fresh).await;
                     }
                     return self.lead(services, publisher, role, lease).await;
                 }

@@ -188,7 +188,7 @@ impl LeaderJob {
                 self.complete_with(services, publisher, *recording);
             }
             Err(failure) => {
-                role.fail(services, &publisher, &failure).await;
+                Box::pin(role.fail(services, &publisher, &failure)).await;
                 publisher.complete(FlightOutcome::Failed(failure));
             }
         }

@@ -81,11 +81,11 @@ impl FleetRole {
     ) {
         match self {
             FleetRole::Detached => {}
-            FleetRole::Following(follower) => Box::pin(follower.leave()).await,
+            FleetRole::Following(follower) => follower.leave().await,
             FleetRole::Leading(lease) => {
                 let events = publisher.log_reader().after(0);
                 let ending = lease.fail(events, &failure.error, failure.usage.as_ref());
-                Box::pin(send_ending(services, ending)).await;
+                send_ending(services, ending).await;
             }
         }
     }
